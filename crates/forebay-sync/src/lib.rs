@@ -1,0 +1,1 @@
+//! Mirrors trees of files on the forebay engine.
