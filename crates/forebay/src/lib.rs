@@ -4,6 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+pub mod spill;
+
+pub use spill::{Extent, MemoryStore, SegmentOptions, SegmentStore, SpillError, SpillStore};
+
 /// Resident bytes of an item.
 pub trait Weigh {
     /// Bytes that this item keeps in memory, itself included.
@@ -47,16 +51,6 @@ impl Budget {
     /// The size of the pool.
     pub fn limit(&self) -> usize {
         self.0
-    }
-}
-
-/// Where what does not fit goes: segment files.
-#[derive(Debug)]
-pub struct SegmentStore;
-impl SegmentStore {
-    /// In the directory for temporary files.
-    pub fn temp() -> std::io::Result<Self> {
-        Ok(SegmentStore)
     }
 }
 

@@ -1,0 +1,24 @@
+//! The way out of memory: where spilled bytes go and what they look like there.
+//!
+//! ```text
+//!   record    one header and a checksum around what is spilled
+//!   store     SpillStore, Extent: where bytes go
+//!     segment   SegmentStore: nameless files with a quota    -- fs: the system calls it needs
+//!     memory    MemoryStore: the same in memory
+//! ```
+//!
+//! Spilled bytes are scratch, never durable state: no file has a name, and nothing is left after `kill -9`.
+
+mod account;
+mod error;
+pub mod fs;
+mod ledger;
+mod memory;
+pub mod record;
+mod segment;
+mod store;
+
+pub use error::SpillError;
+pub use memory::MemoryStore;
+pub use segment::{SegmentOptions, SegmentStore};
+pub use store::{Backing, Extent, Location, SpillStore, Usage};
