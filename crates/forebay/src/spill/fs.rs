@@ -163,3 +163,23 @@ impl ScratchFile for File {
         Err(io::ErrorKind::Unsupported.into())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_without_o_tmpfile_has_no_name_either() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = create_unlinked(dir.path()).unwrap();
+        assert_eq!(dir.path().read_dir().unwrap().count(), 0);
+        let metadata = file.metadata().unwrap();
+        assert_eq!((metadata.nlink(), metadata.mode() & 0o777), (0, 0o600));
+        ScratchFile::write_at(&file, &[IoSlice::new(b"ab"), IoSlice::new(b"c")], 5).unwrap();
+        let mut buf = [0; 8];
+        assert_eq!(ScratchFile::read_at(&file, &mut buf, 0).unwrap(), 8);
+        assert_eq!(&buf, b"\0\0\0\0\0abc");
+    }
+}

@@ -10,7 +10,11 @@
 //! Spilled bytes are scratch, never durable state: no file has a name, and nothing is left after `kill -9`.
 
 mod account;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod error;
+#[cfg(any(test, feature = "conformance"))]
+pub mod faulty;
 pub mod fs;
 mod ledger;
 mod memory;
