@@ -1,10 +1,10 @@
 //! The way out of memory: where spilled bytes go and what they look like there.
 //!
 //! ```text
-//!   record    one header and a checksum around what is spilled
-//!   store     SpillStore, Extent: where bytes go
-//!     segment   SegmentStore: nameless files with a quota    -- fs: the system calls it needs
-//!     memory    MemoryStore: the same in memory
+//!   record            one header and a checksum around what is spilled
+//!   store             SpillStore, Extent: where bytes go; account: how many
+//!     segment_store   SegmentStore: files without names; segment, ledger: one of them; fs: the system calls
+//!     memory          MemoryStore: the same in memory
 //! ```
 //!
 //! Spilled bytes are scratch, never durable state: no file has a name, and nothing is left after `kill -9`.
@@ -20,9 +20,10 @@ mod ledger;
 mod memory;
 pub mod record;
 mod segment;
+mod segment_store;
 mod store;
 
 pub use error::SpillError;
 pub use memory::MemoryStore;
-pub use segment::{SegmentOptions, SegmentStore};
+pub use segment_store::{SegmentOptions, SegmentStore};
 pub use store::{Backing, Extent, Location, SpillStore, Usage};

@@ -22,7 +22,7 @@ use super::SpillError;
 
 /// A place for bytes that do not fit into memory.
 ///
-/// Authors of stores: [`conformance`](super::conformance) (feature `conformance`) checks what is written here.
+/// Authors of stores: the module `conformance` (feature of that name) checks what is written here.
 pub trait SpillStore: fmt::Debug + Send + Sync {
     /// Appends the concatenation of `parts`, all or nothing, and returns its name. Empty parts are allowed.
     ///
