@@ -36,12 +36,7 @@ fn memory_store(quota: u64) -> Box<dyn SpillStore> {
 }
 
 fn segments_store(quota: u64) -> Box<dyn SpillStore> {
-    Box::new(
-        SegmentOptions::new()
-            .quota(quota)
-            .open(std::env::temp_dir())
-            .unwrap(),
-    )
+    Box::new(SegmentOptions::new().quota(quota).open(std::env::temp_dir()).unwrap())
 }
 
 /// Segments so small that appends keep beginning new ones.

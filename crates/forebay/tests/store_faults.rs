@@ -37,12 +37,7 @@ fn read(store: &SegmentStore, extent: &Extent) -> Vec<u8> {
 }
 
 #[track_caller]
-fn assert_io<T: std::fmt::Debug>(
-    result: Result<T, SpillError>,
-    operation: &str,
-    kind: ErrorKind,
-    dir: &Path,
-) {
+fn assert_io<T: std::fmt::Debug>(result: Result<T, SpillError>, operation: &str, kind: ErrorKind, dir: &Path) {
     match result {
         Err(SpillError::Io {
             operation: o,
@@ -65,11 +60,7 @@ fn a_disk_that_is_full_at_any_write_of_an_append_undoes_the_append() {
         let (store, dir) = store_on(&fs);
         let earlier = append(&store, 1, b"earlier").unwrap();
         let before = store.usage();
-        fs.inject(
-            Operation::Write,
-            failing..failing + 1,
-            Fault::Error(Errno::NOSPC),
-        );
+        fs.inject(Operation::Write, failing..failing + 1, Fault::Error(Errno::NOSPC));
         assert_io(
             store.append(1, &parts),
             "write a segment in",
@@ -154,21 +145,11 @@ fn a_byte_flipped_on_the_disk_is_found_by_the_record() {
     let fs = FaultyFs::new();
     let (store, _dir) = store_on(&fs);
     let sealed = record::seal(vec![Bytes::from(vec![9; 4096])], &mut Compressor::off()).unwrap();
-    let extent = store
-        .append(1, &sealed.slices().collect::<Vec<_>>())
-        .unwrap();
+    let extent = store.append(1, &sealed.slices().collect::<Vec<_>>()).unwrap();
     fs.inject(Operation::Read, 0..1, Fault::Flip(1000));
     let error = record::open(&read(&store, &extent).into(), 4096, &extent).unwrap_err();
-    assert!(
-        matches!(error, SpillError::ChecksumMismatch { .. }),
-        "{error}"
-    );
-    assert!(
-        error
-            .to_string()
-            .contains("bytes 0..4120 of segment 0 in /"),
-        "{error}"
-    );
+    assert!(matches!(error, SpillError::ChecksumMismatch { .. }), "{error}");
+    assert!(error.to_string().contains("bytes 0..4120 of segment 0 in /"), "{error}");
     assert_eq!(
         record::open(&read(&store, &extent).into(), 4096, &extent).unwrap(),
         vec![9; 4096]
@@ -182,9 +163,7 @@ fn a_segment_that_cannot_be_made_charges_nothing() {
     let before = store.usage();
     fs.inject(Operation::Create, 0..1, Fault::Error(Errno::MFILE));
     let error = append(&store, 1, b"x").unwrap_err();
-    assert!(
-        matches!(&error, SpillError::Io { operation: "create a segment in", path, .. } if path == dir.path())
-    );
+    assert!(matches!(&error, SpillError::Io { operation: "create a segment in", path, .. } if path == dir.path()));
     assert_eq!(store.usage(), before);
     append(&store, 1, b"x").unwrap();
 }
@@ -194,9 +173,7 @@ fn without_holes_space_comes_back_with_the_segment() {
     let fs = FaultyFs::new();
     let (store, _dir) = store_on(&fs);
     fs.inject(Operation::Punch, .., Fault::Error(Errno::OPNOTSUPP));
-    let mut extents: Vec<Extent> = (0..8)
-        .map(|_| append(&store, 1, &[1; MIB]).unwrap())
-        .collect();
+    let mut extents: Vec<Extent> = (0..8).map(|_| append(&store, 1, &[1; MIB]).unwrap()).collect();
     extents.truncate(1);
     assert_eq!(
         (store.usage().live, store.usage().allocated),
@@ -205,11 +182,7 @@ fn without_holes_space_comes_back_with_the_segment() {
     assert_eq!(fs.calls(Operation::Punch), 1, "asked once");
     extents.clear();
     assert_eq!(
-        (
-            store.usage().allocated,
-            store.usage().failures,
-            fs.open_files()
-        ),
+        (store.usage().allocated, store.usage().failures, fs.open_files()),
         (0, 1, 0)
     );
 }
@@ -219,9 +192,7 @@ fn space_that_cannot_be_given_back_is_counted_and_comes_back_with_the_segment() 
     let fs = FaultyFs::new();
     let (store, _dir) = store_on(&fs);
     let keep = append(&store, 1, &[1; MIB]).unwrap();
-    let drops: Vec<Extent> = (0..3)
-        .map(|_| append(&store, 1, &[2; MIB]).unwrap())
-        .collect();
+    let drops: Vec<Extent> = (0..3).map(|_| append(&store, 1, &[2; MIB]).unwrap()).collect();
     fs.inject(Operation::Punch, 0..2, Fault::Error(Errno::IO));
     drop(drops);
     assert_eq!(
@@ -246,10 +217,7 @@ fn a_failed_append_whose_space_cannot_be_given_back_stays_charged_until_the_segm
         matches!(&error, SpillError::Io { path, .. } if path == dir.path()),
         "{error}"
     );
-    assert_eq!(
-        (store.usage().live, store.usage().allocated),
-        (1, 1 + KIB as u64)
-    );
+    assert_eq!((store.usage().live, store.usage().allocated), (1, 1 + KIB as u64));
     drop(keep);
     assert_eq!(store.usage().allocated, 0);
 }
@@ -308,12 +276,7 @@ fn fill_the_disk(store: &SegmentStore, dir: &Path) {
             Err(error) => break error,
         }
     };
-    assert_io::<()>(
-        Err(error),
-        "write a segment in",
-        ErrorKind::StorageFull,
-        dir,
-    );
+    assert_io::<()>(Err(error), "write a segment in", ErrorKind::StorageFull, dir);
     assert!(kept.len() >= 12, "{} blocks", kept.len());
     assert_eq!(store.usage().allocated, (kept.len() * 256 * KIB) as u64);
     let all_there = |kept: &[Extent]| {
@@ -352,9 +315,7 @@ fn the_same_on_a_file_system_of_4_mib_where_one_can_be_mounted() {
         .arg(dir.path())
         .output();
     if !mount.is_ok_and(|output| output.status.success()) {
-        eprintln!(
-            "not run: no right to mount; a_full_disk_refuses_and_goes_on_after_a_drop covers it"
-        );
+        eprintln!("not run: no right to mount; a_full_disk_refuses_and_goes_on_after_a_drop covers it");
         return;
     }
     let mounted = Mounted(dir);
@@ -388,10 +349,7 @@ fn a_directory_in_memory_is_said_loudly() {
     tracing::subscriber::with_default(Count, || {
         let (store, dir) = store_on(&FaultyFs::new().in_memory());
         assert!(store.location().in_memory);
-        assert_eq!(
-            store.location().to_string(),
-            dir.path().display().to_string()
-        );
+        assert_eq!(store.location().to_string(), dir.path().display().to_string());
     });
     assert_eq!(WARNINGS.load(Ordering::Relaxed), 1);
 }

@@ -36,18 +36,13 @@ fn segments_in(dir: &Path) -> Vec<std::fs::Metadata> {
             let path = entry.unwrap().path();
             // Other tests' descriptors come and go meanwhile.
             let target = path.read_link().ok()?;
-            (target.parent()? == dir)
-                .then(|| path.metadata().ok())
-                .flatten()
+            (target.parent()? == dir).then(|| path.metadata().ok()).flatten()
         })
         .collect()
 }
 
 fn on_disk(dir: &Path) -> u64 {
-    segments_in(dir)
-        .iter()
-        .map(|segment| segment.blocks() * 512)
-        .sum()
+    segments_in(dir).iter().map(|segment| segment.blocks() * 512).sum()
 }
 
 #[test]
@@ -58,10 +53,7 @@ fn a_store_in_use_leaves_no_name_in_its_directory() {
     assert_eq!(names_in(dir.path()), 0);
     let segments = segments_in(dir.path());
     assert_eq!(segments.len(), 1);
-    assert_eq!(
-        (segments[0].nlink(), segments[0].mode() & 0o777),
-        (0, 0o600)
-    );
+    assert_eq!((segments[0].nlink(), segments[0].mode() & 0o777), (0, 0o600));
     assert_eq!(read(&store, &extent), b"spilled");
 }
 
@@ -86,9 +78,7 @@ fn owners_never_share_a_file_and_a_file_goes_with_its_last_extent() {
 fn space_on_disk_falls_as_extents_are_dropped() {
     let dir = TempDir::new().unwrap();
     let store = SegmentStore::in_dir(dir.path()).unwrap();
-    let mut extents: VecDeque<Extent> = (0..64)
-        .map(|_| append(&store, 1, &[7; MIB / 4]).unwrap())
-        .collect();
+    let mut extents: VecDeque<Extent> = (0..64).map(|_| append(&store, 1, &[7; MIB / 4]).unwrap()).collect();
     assert!(on_disk(dir.path()) >= 16 * MIB as u64);
     for left in [12, 4, 1] {
         extents.drain(..extents.len() - left * 4);
@@ -100,11 +90,7 @@ fn space_on_disk_falls_as_extents_are_dropped() {
             on_disk(dir.path())
         );
         assert_eq!(segments_in(dir.path()).len(), 1);
-        assert!(
-            extents
-                .iter()
-                .all(|extent| read(&store, extent) == [7; MIB / 4])
-        );
+        assert!(extents.iter().all(|extent| read(&store, extent) == [7; MIB / 4]));
     }
 }
 
@@ -119,10 +105,7 @@ fn ten_times_the_quota_passes_through() {
         .unwrap();
     let mut live = VecDeque::new();
     for round in 0..10 * quota / (MIB / 4) {
-        live.push_back((
-            round as u8,
-            append(&store, 1, &[round as u8; MIB / 4]).unwrap(),
-        ));
+        live.push_back((round as u8, append(&store, 1, &[round as u8; MIB / 4]).unwrap()));
         if live.len() > quota / 2 / (MIB / 4) {
             let (value, oldest) = live.pop_front().unwrap();
             assert_eq!(read(&store, &oldest), [value; MIB / 4]);
@@ -132,19 +115,13 @@ fn ten_times_the_quota_passes_through() {
         }
     }
     drop(live);
-    assert_eq!(
-        (store.usage().allocated, segments_in(dir.path()).len()),
-        (0, 0)
-    );
+    assert_eq!((store.usage().allocated, segments_in(dir.path()).len()), (0, 0));
 }
 
 #[test]
 fn an_append_larger_than_a_segment_gets_one_of_its_own_size() {
     let dir = TempDir::new().unwrap();
-    let store = SegmentOptions::new()
-        .segment_size(MIB as u64)
-        .open(dir.path())
-        .unwrap();
+    let store = SegmentOptions::new().segment_size(MIB as u64).open(dir.path()).unwrap();
     let small = append(&store, 1, &[1; 100]).unwrap();
     let large = append(&store, 1, &[2; 3 * MIB + 5]).unwrap();
     let after = append(&store, 1, &[3; 100]).unwrap();
@@ -208,15 +185,8 @@ fn the_default_quota_is_a_quarter_of_the_free_space() {
         let stat = rustix::fs::statvfs(dir.path()).unwrap();
         stat.f_bavail * stat.f_frsize
     };
-    let (before, quota, after) = (
-        free(),
-        SegmentStore::in_dir(dir.path()).unwrap().usage().quota,
-        free(),
-    );
+    let (before, quota, after) = (free(), SegmentStore::in_dir(dir.path()).unwrap().usage().quota, free());
     // Others write to the same file system meanwhile.
     let slack = 256 * MIB as u64;
-    assert!(
-        quota >= before.min(after).saturating_sub(slack) / 4
-            && quota <= (before.max(after) + slack) / 4
-    );
+    assert!(quota >= before.min(after).saturating_sub(slack) / 4 && quota <= (before.max(after) + slack) / 4);
 }

@@ -28,10 +28,7 @@ impl Account {
     /// Charges `len` bytes that are to be stored in `place`, as live and as allocated, or changes nothing.
     pub(super) fn charge(&self, len: u64, place: &dyn fmt::Display) -> Result<(), SpillError> {
         let fits = |allocated: u64| allocated.checked_add(len).filter(|&sum| sum <= self.quota);
-        match self
-            .allocated
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
-        {
+        match self.allocated.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
             Ok(_) => {
                 self.live.fetch_add(len, Ordering::Relaxed);
                 Ok(())

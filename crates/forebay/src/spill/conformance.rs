@@ -2,10 +2,7 @@
 //!
 //! `make` opens an empty store with a quota in bytes. A store's tests call each function, or [`all`].
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "test code, compiled for other crates' tests as well"
-)]
+#![allow(clippy::unwrap_used, reason = "test code, compiled for other crates' tests as well")]
 
 use std::collections::BTreeMap;
 use std::io::IoSlice;
@@ -49,11 +46,7 @@ pub fn round_trip_of_many_parts(make: Make<'_>) {
         let extent = append(&*store, 1, &parts).unwrap();
         assert_eq!(extent.len() as usize, sizes.iter().sum::<usize>());
         assert_eq!(extent.is_empty(), parts.concat().is_empty());
-        assert!(
-            read(&*store, &extent) == parts.concat(),
-            "{} parts",
-            parts.len()
-        );
+        assert!(read(&*store, &extent) == parts.concat(), "{} parts", parts.len());
     }
 }
 
@@ -64,14 +57,7 @@ pub fn reads_at_offsets(make: Make<'_>) {
     let _before = append(&*store, 1, &[Random(3).bytes(1001)]).unwrap();
     let extent = append(&*store, 1, &[&data]).unwrap();
     let _after = append(&*store, 1, &[Random(4).bytes(1001)]).unwrap();
-    for (offset, len) in [
-        (0, 1),
-        (1, 4096),
-        (4095, 2),
-        (299_999, 1),
-        (300_000, 0),
-        (0, 300_000),
-    ] {
+    for (offset, len) in [(0, 1), (1, 4096), (4095, 2), (299_999, 1), (300_000, 0), (0, 300_000)] {
         let mut buf = vec![0; len];
         store.read(&extent, offset as u64, &mut buf).unwrap();
         assert!(buf == data[offset..offset + len], "{len} bytes at {offset}");
@@ -84,13 +70,8 @@ pub fn reads_out_of_range_are_refused(make: Make<'_>) {
     let extent = append(&*store, 1, &[[1; 100]]).unwrap();
     let _after = append(&*store, 1, &[[2; 100]]).unwrap();
     for (offset, requested) in [(0, 101), (100, 1), (101, 0), (u64::MAX, 1), (u64::MAX, 0)] {
-        let error = store
-            .read(&extent, offset, &mut vec![0; requested])
-            .unwrap_err();
-        assert!(
-            matches!(error, SpillError::OutOfRange { len: 100, .. }),
-            "{error}"
-        );
+        let error = store.read(&extent, offset, &mut vec![0; requested]).unwrap_err();
+        assert!(matches!(error, SpillError::OutOfRange { len: 100, .. }), "{error}");
     }
 }
 
@@ -116,11 +97,7 @@ pub fn owners_interleave(make: Make<'_>) {
 pub fn dropping_frees_everything(make: Make<'_>) {
     let store = make(64 * MIB);
     assert_eq!(
-        (
-            store.usage().live,
-            store.usage().allocated,
-            store.usage().quota
-        ),
+        (store.usage().live, store.usage().allocated, store.usage().quota),
         (0, 0, 64 * MIB)
     );
     let mut extents: Vec<Extent> = (1..40)
@@ -142,9 +119,7 @@ pub fn quota_refuses_and_changes_nothing(make: Make<'_>) {
     let store = make(4 * MIB);
     for _ in 0..3 {
         let data = Random(5).bytes(MIB as usize);
-        let extents: Vec<Extent> = (0..4)
-            .map(|_| append(&*store, 1, &[&data]).unwrap())
-            .collect();
+        let extents: Vec<Extent> = (0..4).map(|_| append(&*store, 1, &[&data]).unwrap()).collect();
         let before = store.usage();
         assert_eq!((before.live, before.allocated), (4 * MIB, 4 * MIB));
         for requested in [1, 5 * MIB] {
@@ -166,10 +141,7 @@ pub fn quota_refuses_and_changes_nothing(make: Make<'_>) {
     // Larger than the quota: never, also when the store is empty.
     let too_large = append(&*store, 1, &[vec![0; 4 * MIB as usize + 1]]);
     assert!(
-        matches!(
-            too_large,
-            Err(SpillError::QuotaExceeded { allocated: 0, .. })
-        ),
+        matches!(too_large, Err(SpillError::QuotaExceeded { allocated: 0, .. })),
         "{too_large:?}"
     );
 }
@@ -209,10 +181,7 @@ pub fn threads_append_read_and_drop(make: Make<'_>) {
                         kept.swap_remove(at);
                     }
                 }
-                assert!(
-                    kept.iter()
-                        .all(|(data, extent)| read(store, extent) == *data)
-                );
+                assert!(kept.iter().all(|(data, extent)| read(store, extent) == *data));
             });
         }
     });
@@ -269,10 +238,7 @@ pub fn random_operations_match_a_model(make: Make<'_>, seed: u64) {
         let usage = store.usage();
         assert_eq!(
             usage.live,
-            model
-                .values()
-                .map(|(_, data)| data.len() as u64)
-                .sum::<u64>()
+            model.values().map(|(_, data)| data.len() as u64).sum::<u64>()
         );
         assert!(
             usage.live <= usage.allocated && usage.allocated <= usage.quota,
@@ -284,15 +250,8 @@ pub fn random_operations_match_a_model(make: Make<'_>, seed: u64) {
     assert_eq!((store.usage().live, store.usage().allocated), (0, 0));
 }
 
-fn append(
-    store: &dyn SpillStore,
-    owner: u64,
-    parts: &[impl AsRef<[u8]>],
-) -> Result<Extent, SpillError> {
-    let parts: Vec<IoSlice<'_>> = parts
-        .iter()
-        .map(|part| IoSlice::new(part.as_ref()))
-        .collect();
+fn append(store: &dyn SpillStore, owner: u64, parts: &[impl AsRef<[u8]>]) -> Result<Extent, SpillError> {
+    let parts: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part.as_ref())).collect();
     store.append(owner, &parts)
 }
 

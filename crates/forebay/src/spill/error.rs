@@ -112,11 +112,7 @@ impl fmt::Display for SpillError {
                     "cannot read {requested} bytes at {offset} of {place}: it has {len} bytes"
                 )
             }
-            SpillError::ChecksumMismatch {
-                place,
-                got,
-                expected,
-            } => write!(
+            SpillError::ChecksumMismatch { place, got, expected } => write!(
                 f,
                 "cannot use the record in {place}: its checksum is {got:016x}, it was written with {expected:016x}"
             ),

@@ -150,11 +150,7 @@ impl FaultyFs {
             .changed
             .wait_timeout_while(state, limit, |state| state.hanging < calls);
         let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
-        assert!(
-            !timeout.timed_out(),
-            "{} of {calls} calls hang",
-            state.hanging
-        );
+        assert!(!timeout.timed_out(), "{} of {calls} calls hang", state.hanging);
     }
 
     /// Calls of `operation` until now, failed ones included.
@@ -173,10 +169,7 @@ impl FaultyFs {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.shared
-            .state
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a call; returns what the caller is to do about it, after waiting or failing for it.
@@ -184,9 +177,7 @@ impl FaultyFs {
         let mut state = self.state();
         let number = state.calls[operation as usize];
         state.calls[operation as usize] += 1;
-        let strikes = |entry: &&Entry| {
-            entry.operation == operation && (entry.first..entry.end).contains(&number)
-        };
+        let strikes = |entry: &&Entry| entry.operation == operation && (entry.first..entry.end).contains(&number);
         let Some(fault) = state.script.iter().find(strikes).map(|entry| entry.fault) else {
             return Ok(None);
         };

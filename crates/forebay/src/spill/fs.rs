@@ -115,10 +115,7 @@ fn create_unlinked(dir: &Path) -> io::Result<File> {
     const TRIES: usize = 16;
     let mut tries = 0;
     loop {
-        let path = dir.join(format!(
-            ".forebay-{:016x}",
-            RandomState::new().hash_one(tries)
-        ));
+        let path = dir.join(format!(".forebay-{:016x}", RandomState::new().hash_one(tries)));
         match File::options()
             .read(true)
             .write(true)
@@ -130,9 +127,7 @@ fn create_unlinked(dir: &Path) -> io::Result<File> {
                 std::fs::remove_file(&path)?;
                 return Ok(file);
             }
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => {
-                tries += 1
-            }
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists && tries < TRIES => tries += 1,
             Err(error) => return Err(error),
         }
     }

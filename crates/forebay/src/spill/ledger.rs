@@ -39,8 +39,7 @@ impl Ledger {
     pub(super) fn claim(&mut self, len: u64, capacity: u64) -> Option<u64> {
         let at = self.tail;
         let end = at.checked_add(len).filter(|&end| end <= capacity)?;
-        self.ranges
-            .resize(end.div_ceil(RANGE) as usize, Counts::default());
+        self.ranges.resize(end.div_ceil(RANGE) as usize, Counts::default());
         self.tail = end;
         self.each(at, len, |counts, part| {
             counts.live += part;
@@ -85,12 +84,7 @@ impl Ledger {
 
     /// Bytes that the file system holds for this segment.
     pub(super) fn held(&self) -> u64 {
-        self.stuck
-            + self
-                .ranges
-                .iter()
-                .map(|counts| u64::from(counts.held))
-                .sum::<u64>()
+        self.stuck + self.ranges.iter().map(|counts| u64::from(counts.held)).sum::<u64>()
     }
 
     /// Calls `apply` for each range that has bytes of `at..at + len`, with the number of these bytes.
@@ -114,9 +108,7 @@ mod tests {
     #[test]
     fn a_range_is_given_back_when_its_last_claim_goes_and_not_before() {
         let mut ledger = Ledger::default();
-        let claims: Vec<u64> = (0..6)
-            .map(|_| ledger.claim(512 * KIB, CAPACITY).unwrap())
-            .collect();
+        let claims: Vec<u64> = (0..6).map(|_| ledger.claim(512 * KIB, CAPACITY).unwrap()).collect();
         assert_eq!(ledger.release(claims[0], 512 * KIB), None);
         assert_eq!(ledger.release(claims[3], 512 * KIB), None);
         let first = Dead {
@@ -132,11 +124,7 @@ mod tests {
     fn the_range_at_the_tail_is_kept_until_the_tail_has_passed_it() {
         let mut ledger = Ledger::default();
         let first = ledger.claim(768 * KIB, CAPACITY).unwrap();
-        assert_eq!(
-            ledger.release(first, 768 * KIB),
-            None,
-            "claims may still land in it"
-        );
+        assert_eq!(ledger.release(first, 768 * KIB), None, "claims may still land in it");
         let second = ledger.claim(512 * KIB, CAPACITY).unwrap();
         let dead = Dead {
             at: 0,

@@ -1,6 +1,8 @@
 //! The way out of memory: where spilled bytes go and what they look like there.
 //!
 //! ```text
+//!   policy            SpillPolicy: whether and what
+//!   pager             Pager, Page: blocks, their states, the I/O thread
 //!   record            one header and a checksum around what is spilled
 //!   store             SpillStore, Extent: where bytes go; account: how many
 //!     segment_store   SegmentStore: files without names; segment, ledger: one of them; fs: the system calls
@@ -18,6 +20,8 @@ pub mod faulty;
 pub mod fs;
 mod ledger;
 mod memory;
+pub(crate) mod pager;
+pub(crate) mod policy;
 pub mod record;
 mod segment;
 mod segment_store;

@@ -137,9 +137,7 @@ pub fn open(record: &Bytes, max: usize, place: &dyn fmt::Display) -> Result<Byte
     match header[4] {
         RAW if raw_len == stored_len => Ok(record.slice(HEADER..)),
         RAW => bad("its two lengths differ"),
-        LZ4 if raw_len / LZ4_MAX_RATIO > stored_len => {
-            bad("its payload cannot unpack to its length")
-        }
+        LZ4 if raw_len / LZ4_MAX_RATIO > stored_len => bad("its payload cannot unpack to its length"),
         LZ4 => {
             let mut raw = vec![0; raw_len];
             match block::decompress_into(payload, &mut raw) {
@@ -197,16 +195,13 @@ impl Compressor {
             many => {
                 lz4.joined.clear();
                 lz4.joined.reserve_exact(len);
-                many.iter()
-                    .for_each(|part| lz4.joined.extend_from_slice(part));
+                many.iter().for_each(|part| lz4.joined.extend_from_slice(part));
                 &lz4.joined[..]
             }
         };
         lz4.packed.resize(block::get_maximum_output_size(len), 0);
         let packed = match block::compress_into(input, &mut lz4.packed) {
-            Ok(packed) if packed <= len - len.div_ceil(8) => {
-                Some(Bytes::copy_from_slice(&lz4.packed[..packed]))
-            }
+            Ok(packed) if packed <= len - len.div_ceil(8) => Some(Bytes::copy_from_slice(&lz4.packed[..packed])),
             _ => {
                 lz4.pause = PAUSE;
                 None
@@ -242,19 +237,13 @@ mod tests {
     use super::*;
 
     fn written(sealed: &Sealed) -> Vec<u8> {
-        let bytes = sealed
-            .slices()
-            .flat_map(|slice| slice.to_vec())
-            .collect::<Vec<u8>>();
+        let bytes = sealed.slices().flat_map(|slice| slice.to_vec()).collect::<Vec<u8>>();
         assert_eq!(bytes.len(), sealed.stored_len());
         bytes
     }
 
     fn record(parts: &[&[u8]], compressor: &mut Compressor) -> Vec<u8> {
-        let parts = parts
-            .iter()
-            .map(|part| Bytes::copy_from_slice(part))
-            .collect();
+        let parts = parts.iter().map(|part| Bytes::copy_from_slice(part)).collect();
         written(&seal(parts, compressor).unwrap())
     }
 
@@ -317,10 +306,7 @@ mod tests {
                     let error = reopen(bad).unwrap_err();
                     match byte {
                         0..4 => assert!(matches!(error, SpillError::BadRecord { .. }), "{error}"),
-                        _ => assert!(
-                            matches!(error, SpillError::ChecksumMismatch { .. }),
-                            "{error}"
-                        ),
+                        _ => assert!(matches!(error, SpillError::ChecksumMismatch { .. }), "{error}"),
                     }
                 }
             }
@@ -392,17 +378,9 @@ mod tests {
             .collect();
         let mut compressor = Compressor::lz4();
         assert!(record(&[zeros], &mut compressor).len() < 100, "packs");
-        assert_eq!(
-            record(&[&noise], &mut compressor).len(),
-            HEADER + 1000,
-            "does not pay"
-        );
+        assert_eq!(record(&[&noise], &mut compressor).len(), HEADER + 1000, "does not pay");
         for _ in 0..64 {
-            assert_eq!(
-                record(&[zeros], &mut compressor).len(),
-                HEADER + 1000,
-                "pauses"
-            );
+            assert_eq!(record(&[zeros], &mut compressor).len(), HEADER + 1000, "pauses");
         }
         assert!(record(&[zeros], &mut compressor).len() < 100, "tries again");
         assert_eq!(

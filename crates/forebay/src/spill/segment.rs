@@ -42,13 +42,7 @@ impl Books {
 
 impl Segment {
     /// A segment in `file` whose first `len` bytes are claimed.
-    pub(super) fn new(
-        store: Arc<Shared>,
-        file: Box<dyn ScratchFile>,
-        number: u64,
-        owner: u64,
-        len: u64,
-    ) -> Self {
+    pub(super) fn new(store: Arc<Shared>, file: Box<dyn ScratchFile>, number: u64, owner: u64, len: u64) -> Self {
         let capacity = store.segment_size.max(len);
         let mut ledger = Ledger::default();
         ledger.claim(len, capacity);
@@ -133,10 +127,7 @@ impl Drop for Books {
         let held = self.ledger().held();
         self.store.account.refund(held);
         let mut open = lock(&self.store.open);
-        if open
-            .get(&self.owner)
-            .is_some_and(|segment| segment.strong_count() == 0)
-        {
+        if open.get(&self.owner).is_some_and(|segment| segment.strong_count() == 0) {
             open.remove(&self.owner);
         }
     }
@@ -144,12 +135,7 @@ impl Drop for Books {
 
 impl fmt::Display for Segment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "segment {} in {}",
-            self.number,
-            self.books.store.dir.display()
-        )
+        write!(f, "segment {} in {}", self.number, self.books.store.dir.display())
     }
 }
 

@@ -130,8 +130,7 @@ impl SegmentOptions {
         const LARGEST: u64 = 16 << 30;
         let dir = dir.as_ref();
         // Made absolute once, so that a later change of the working directory does not move the store.
-        let dir = std::path::absolute(dir)
-            .map_err(|error| SpillError::io("find the directory", dir, error))?;
+        let dir = std::path::absolute(dir).map_err(|error| SpillError::io("find the directory", dir, error))?;
         let Space { free, in_memory } = self
             .file_system
             .space(&dir)
@@ -147,9 +146,7 @@ impl SegmentOptions {
         }
         let quota = self.quota.unwrap_or(free / 4);
         let shared = Shared {
-            segment_size: self
-                .segment_size
-                .unwrap_or((quota / SEGMENTS).clamp(SMALLEST, LARGEST)),
+            segment_size: self.segment_size.unwrap_or((quota / SEGMENTS).clamp(SMALLEST, LARGEST)),
             account: Account::new(quota),
             file_system: self.file_system,
             dir,

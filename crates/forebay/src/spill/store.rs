@@ -98,10 +98,7 @@ impl Extent {
     /// As [`SpillStore::read`].
     pub fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), SpillError> {
         let requested = buf.len() as u64;
-        if offset
-            .checked_add(requested)
-            .is_none_or(|end| end > self.len)
-        {
+        if offset.checked_add(requested).is_none_or(|end| end > self.len) {
             return Err(SpillError::OutOfRange {
                 place: self.to_string(),
                 offset,
@@ -121,13 +118,7 @@ impl Drop for Extent {
 
 impl fmt::Display for Extent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "bytes {}..{} of {}",
-            self.at,
-            self.at + self.len,
-            self.backing
-        )
+        write!(f, "bytes {}..{} of {}", self.at, self.at + self.len, self.backing)
     }
 }
 
