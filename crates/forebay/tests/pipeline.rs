@@ -112,9 +112,8 @@ fn a_withheld_head_spills_and_nothing_is_lost() {
             report.spilled_items > ITEMS / 2 && report.reloaded_items == report.spilled_items,
             "{report:?}"
         );
-        assert!(
-            report.spilled_bytes > report.spilled_items * 4096 && report.spilled_blocks < report.spilled_items / 32
-        );
+        assert!(report.spilled_bytes > report.spilled_items * 4096, "{report:?}");
+        assert!(report.spilled_blocks < report.spilled_items / 16, "small blocks: {report:?}");
         assert!(
             budget.peak() <= (1 << 20) + (256 << 10) + 3 * 8192,
             "peak {}",

@@ -341,6 +341,10 @@ impl Page {
 
     /// Reads the page ahead of its reader, if the budget has room for it. On the I/O thread.
     fn prefetch(&self) {
+        if Arc::strong_count(&self.inner) == 1 {
+            // Its reader has come and gone since the plan was made.
+            return;
+        }
         let place = match &mut *lock(&self.inner.state) {
             State::Disk {
                 place,
