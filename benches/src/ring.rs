@@ -2,10 +2,17 @@
 //! ring of slots, two condition variables. It bounds items but not bytes, and it knows no errors,
 //! no panics, no cancellation, no spilling and no counters: what the engine costs beyond this
 //! is what those cost.
+//!
+//! Both sides are woken for a run of slots, never for one: waking the consumer for each head costs
+//! 400-600 ns an item on two cores instead of about 50. The price is that a source which pauses
+//! delays what is finished already, which the engine must not do.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread;
+
+/// The consumer is woken once this many results are there, if the window is not too small for it.
+const RUN: usize = 512;
 
 struct State<I, R> {
     source: I,
@@ -14,6 +21,8 @@ struct State<I, R> {
     /// Sequence number of `slots[0]`, the result that is delivered next.
     head: usize,
     slots: VecDeque<Option<R>>,
+    /// Slots that have their result.
+    stored: usize,
     ended: bool,
     consumer_waits: bool,
     workers_wait: usize,
@@ -47,6 +56,7 @@ pub fn run<T, R, I>(
             next: 0,
             head: 0,
             slots: VecDeque::new(),
+            stored: 0,
             ended: false,
             consumer_waits: false,
             workers_wait: 0,
@@ -64,6 +74,17 @@ pub fn run<T, R, I>(
     });
 }
 
+impl<I, R> State<I, R> {
+    /// Whether the consumer sleeps although the head is there, with `enough` results stored.
+    fn wakes_consumer(&mut self, enough: usize) -> bool {
+        let wake = self.consumer_waits
+            && matches!(self.slots.front(), Some(Some(_)))
+            && self.stored >= enough;
+        self.consumer_waits &= !wake;
+        wake
+    }
+}
+
 impl<T, R, I: Iterator<Item = T>> Ring<I, R> {
     fn work(&self, work: impl Fn(T) -> R) {
         let mut items = Vec::with_capacity(self.batch);
@@ -72,18 +93,20 @@ impl<T, R, I: Iterator<Item = T>> Ring<I, R> {
         loop {
             // One lock to hand over what is done and to take what is next.
             let mut state = self.lock();
-            if !results.is_empty() {
-                let at = first - state.head;
-                for (slot, result) in state.slots.range_mut(at..).zip(results.drain(..)) {
-                    *slot = Some(result);
-                }
-                if at == 0 && state.consumer_waits {
-                    state.consumer_waits = false;
-                    self.filled.notify_one();
-                }
+            let at = if results.is_empty() {
+                0
+            } else {
+                first - state.head
+            };
+            state.stored += results.len();
+            for (slot, result) in state.slots.range_mut(at..).zip(results.drain(..)) {
+                *slot = Some(result);
             }
             while state.next - state.head + self.batch > self.window.max(self.batch) && !state.ended
             {
+                if state.wakes_consumer(0) {
+                    self.filled.notify_one();
+                }
                 state.workers_wait += 1;
                 state = wait(&self.room, state);
                 state.workers_wait -= 1;
@@ -98,13 +121,18 @@ impl<T, R, I: Iterator<Item = T>> Ring<I, R> {
             state.next += items.len();
             let slots = state.next - state.head;
             state.slots.resize_with(slots, || None);
+            let wake = state.wakes_consumer(RUN.min(self.window / 2));
+            drop(state);
             if items.is_empty() {
-                // The last one out: whoever waits for room or for the head finds the end.
+                // Whoever waits for room or for the head finds the end.
                 self.room.notify_all();
                 self.filled.notify_one();
                 return;
             }
-            drop(state);
+            // After the lock is free, or the consumer would wake only to wait for it.
+            if wake {
+                self.filled.notify_one();
+            }
             results.extend(items.drain(..).map(&work));
         }
     }
@@ -123,12 +151,14 @@ impl<T, R, I: Iterator<Item = T>> Ring<I, R> {
             while let Some(Some(_)) = state.slots.front() {
                 ready.extend(state.slots.pop_front().flatten());
                 state.head += 1;
+                state.stored -= 1;
             }
             // Wake workers only for a run of free slots, or each item would cost a wake.
-            if state.workers_wait > 0 && state.next - state.head <= self.window / 2 {
+            let wake = state.workers_wait > 0 && state.next - state.head <= self.window / 2;
+            drop(state);
+            if wake {
                 self.room.notify_all();
             }
-            drop(state);
             ready.drain(..).for_each(&mut *sink);
         }
     }
