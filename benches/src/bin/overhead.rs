@@ -4,6 +4,7 @@
 //! nobody's overhead: the row of two loops that exchange nothing shows how much of it there is.
 
 use std::hint::black_box;
+use std::io;
 use std::thread;
 use std::time::Duration;
 
@@ -64,7 +65,7 @@ fn main() -> Result<()> {
         }
         let mut sum = 0;
         pipeline.run(
-            (0..ITEMS).map(|seq| Ok::<_, anyhow::Error>(Number(seq))),
+            (0..ITEMS).map(|seq| Ok::<_, io::Error>(Number(seq))),
             |item| Ok(Number(work(item.0))),
             |result| {
                 sum = digest(sum, result.0);

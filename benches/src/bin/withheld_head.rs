@@ -5,6 +5,7 @@
 
 use std::env;
 use std::fmt;
+use std::io;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -122,10 +123,11 @@ fn run(budget: u64) -> Result<Outcome> {
     let mut digest = 0_u64;
     let mut sink = |block: Block| {
         let (seq, sum) = block.digest();
-        ensure!(
-            seq == delivered,
-            "item {seq} came where {delivered} was due"
-        );
+        if seq != delivered {
+            return Err(io::Error::other(format!(
+                "item {seq} came where {delivered} was due"
+            )));
+        }
         delivered += 1;
         digest = digest.wrapping_add(sum);
         Ok(())
@@ -136,7 +138,7 @@ fn run(budget: u64) -> Result<Outcome> {
             ring::run(0..ITEMS, WORKERS, usize::MAX, 64, work, |block| {
                 failed = failed.take().or(sink(block).err())
             });
-            failed.map_or(Ok(0), Err)
+            Ok(failed.map_or(Ok(0), Err)?)
         }
         mib => Ok(Pipeline::new()
             .workers(WORKERS)
