@@ -8,6 +8,9 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::Duration;
 
 use bytes::Bytes;
 use forebay::spill::faulty::{Errno, Fault, FaultyFs, Operation};
@@ -34,6 +37,21 @@ fn read(store: &SegmentStore, extent: &Extent) -> Vec<u8> {
     let mut buf = vec![0; extent.len() as usize];
     store.read(extent, 0, &mut buf).unwrap();
     buf
+}
+
+/// Fails a scenario that hangs.
+fn in_time(scenario: impl FnOnce() + Send + 'static) {
+    let (done, finished) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        scenario();
+        let _ = done.send(());
+    });
+    match finished.recv_timeout(Duration::from_secs(20)) {
+        Err(RecvTimeoutError::Timeout) => panic!("it hangs"),
+        _ => thread
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+    }
 }
 
 #[track_caller]
@@ -93,16 +111,18 @@ fn short_writes_and_reads_are_continued() {
 
 #[test]
 fn a_write_that_gets_nowhere_is_an_error_not_a_hang() {
-    let fs = FaultyFs::new();
-    let (store, dir) = store_on(&fs);
-    fs.inject(Operation::Write, .., Fault::Short(0));
-    assert_io(
-        append(&store, 1, b"x"),
-        "write a segment in",
-        ErrorKind::WriteZero,
-        dir.path(),
-    );
-    assert_eq!(store.usage().allocated, 0);
+    in_time(|| {
+        let fs = FaultyFs::new();
+        let (store, dir) = store_on(&fs);
+        fs.inject(Operation::Write, .., Fault::Short(0));
+        assert_io(
+            append(&store, 1, b"x"),
+            "write a segment in",
+            ErrorKind::WriteZero,
+            dir.path(),
+        );
+        assert_eq!(store.usage().allocated, 0);
+    });
 }
 
 #[test]
@@ -224,47 +244,51 @@ fn a_failed_append_whose_space_cannot_be_given_back_stays_charged_until_the_segm
 
 #[test]
 fn a_write_that_hangs_stops_nobody_else() {
-    let fs = FaultyFs::new();
-    let (store, _dir) = store_on(&fs);
-    let early = append(&store, 1, &[1; MIB]).unwrap();
-    let other = append(&store, 1, &[2; MIB]).unwrap();
-    fs.inject(Operation::Write, 0..1, Fault::Hang);
-    std::thread::scope(|scope| {
-        let hanging = scope.spawn(|| append(&store, 1, &[3; MIB]));
-        fs.wait_until_hanging(1);
-        // The same owner, in the same segment: append, read, give back.
-        let late = append(&store, 1, &[4; MIB]).unwrap();
-        assert!(read(&store, &early) == [1; MIB] && read(&store, &late) == [4; MIB]);
-        drop(other);
-        assert_eq!(store.usage().allocated, 3 * MIB as u64);
-        assert!(!hanging.is_finished());
-        fs.release();
-        assert!(read(&store, &hanging.join().unwrap().unwrap()) == [3; MIB]);
+    in_time(|| {
+        let fs = FaultyFs::new();
+        let (store, _dir) = store_on(&fs);
+        let early = append(&store, 1, &[1; MIB]).unwrap();
+        let other = append(&store, 1, &[2; MIB]).unwrap();
+        fs.inject(Operation::Write, 0..1, Fault::Hang);
+        thread::scope(|scope| {
+            let hanging = scope.spawn(|| append(&store, 1, &[3; MIB]));
+            fs.wait_until_hanging(1);
+            // The same owner, in the same segment: append, read, give back.
+            let late = append(&store, 1, &[4; MIB]).unwrap();
+            assert!(read(&store, &early) == [1; MIB] && read(&store, &late) == [4; MIB]);
+            drop(other);
+            assert_eq!(store.usage().allocated, 3 * MIB as u64);
+            assert!(!hanging.is_finished());
+            fs.release();
+            assert!(read(&store, &hanging.join().unwrap().unwrap()) == [3; MIB]);
+        });
+        assert_eq!(fs.fired(), 1);
     });
-    assert_eq!(fs.fired(), 1);
 }
 
 #[test]
 fn a_give_back_that_hangs_stops_nobody_else() {
-    let fs = FaultyFs::new();
-    let (store, _dir) = store_on(&fs);
-    let extents = [1, 2].map(|n| append(&store, 1, &[n; MIB]).unwrap());
-    let [first, second] = extents;
-    fs.inject(Operation::Punch, 0..1, Fault::Hang);
-    std::thread::scope(|scope| {
-        scope.spawn(|| drop(first));
-        fs.wait_until_hanging(1);
-        assert!(read(&store, &second) == [2; MIB]);
-        let third = append(&store, 1, &[3; MIB]).unwrap();
-        assert!(read(&store, &third) == [3; MIB]);
-        assert_eq!(
-            store.usage().allocated,
-            3 * MIB as u64,
-            "charged until it is given back"
-        );
-        fs.release();
+    in_time(|| {
+        let fs = FaultyFs::new();
+        let (store, _dir) = store_on(&fs);
+        let extents = [1, 2].map(|n| append(&store, 1, &[n; MIB]).unwrap());
+        let [first, second] = extents;
+        fs.inject(Operation::Punch, 0..1, Fault::Hang);
+        thread::scope(|scope| {
+            scope.spawn(|| drop(first));
+            fs.wait_until_hanging(1);
+            assert!(read(&store, &second) == [2; MIB]);
+            let third = append(&store, 1, &[3; MIB]).unwrap();
+            assert!(read(&store, &third) == [3; MIB]);
+            assert_eq!(
+                store.usage().allocated,
+                3 * MIB as u64,
+                "charged until it is given back"
+            );
+            fs.release();
+        });
+        assert_eq!(store.usage().allocated, MIB as u64);
     });
-    assert_eq!(store.usage().allocated, MIB as u64);
 }
 
 /// Fills the disk under the store, and goes on once something was dropped.

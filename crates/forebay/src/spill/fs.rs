@@ -29,7 +29,8 @@ pub trait FileSystem: fmt::Debug + Send + Sync {
 
 /// A file without a name. Every call says where; there is no cursor, so threads share it freely.
 pub trait ScratchFile: fmt::Debug + Send + Sync {
-    /// Writes the concatenation of `parts`, at most 1,024 of them, at byte `at`; returns how many bytes it wrote.
+    /// Writes the concatenation of `parts`, or a part of it, at byte `at`; returns how many bytes it wrote. It may be
+    /// given more parts than the system takes at once.
     ///
     /// # Errors
     ///
@@ -135,6 +136,7 @@ fn create_unlinked(dir: &Path) -> io::Result<File> {
 
 impl ScratchFile for File {
     fn write_at(&self, parts: &[IoSlice<'_>], at: u64) -> io::Result<usize> {
+        // Passes as many parts as the system takes (1,024), which makes it a short write.
         Ok(rustix::io::pwritev(self, parts, at)?)
     }
 

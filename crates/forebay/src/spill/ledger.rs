@@ -5,7 +5,7 @@
 //! to the file system with no lock held.
 
 /// The unit in which dead space is given back. A multiple of every file system's block size.
-pub(super) const RANGE: u64 = 1 << 20;
+const RANGE: u64 = 1 << 20;
 
 /// The counts of one segment.
 #[derive(Debug, Default)]

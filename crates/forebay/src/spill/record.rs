@@ -110,13 +110,11 @@ pub fn open(record: &Bytes, max: usize, place: &dyn fmt::Display) -> Result<Byte
     if header[..4] != MAGIC {
         return bad("it does not begin like a record");
     }
-    let [.., s0, s1, s2, s3, r0, r1, r2, r3] = header[..COVERED] else {
-        return bad("it is shorter than a header");
-    };
-    let stored_len = u32::from_le_bytes([s0, s1, s2, s3]) as usize;
-    let raw_len = u32::from_le_bytes([r0, r1, r2, r3]) as usize;
+    let stored_len = number(header, 8) as usize;
+    let raw_len = number(header, 12) as usize;
     let got = checksum(header, [payload]);
-    let expected = u64::from_le_bytes(sum_of(header));
+    let expected =
+        u64::from(number(header, COVERED)) | u64::from(number(header, COVERED + 4)) << 32;
     if got != expected {
         return Err(SpillError::ChecksumMismatch {
             place: place.to_string(),
@@ -215,9 +213,9 @@ impl Compressor {
     }
 }
 
-fn sum_of(header: &[u8; HEADER]) -> [u8; 8] {
-    let [.., a, b, c, d, e, f, g, h] = *header;
-    [a, b, c, d, e, f, g, h]
+/// The little-endian number of four bytes at `at`.
+fn number(header: &[u8; HEADER], at: usize) -> u32 {
+    u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
 }
 
 fn checksum<'a>(header: &[u8; HEADER], parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
@@ -352,8 +350,12 @@ mod tests {
         );
         // A forged length of 4 GiB within a generous maximum: more than lz4 can make of so few bytes.
         packed[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
-        let error = open(&forged(packed).into(), usize::MAX, &"the test").unwrap_err();
-        assert!(matches!(error, SpillError::BadRecord { .. }), "{error}");
+        match open(&forged(packed).into(), usize::MAX, &"the test") {
+            Err(SpillError::BadRecord { problem, .. }) => {
+                assert_eq!(problem, "its payload cannot unpack to its length");
+            }
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]

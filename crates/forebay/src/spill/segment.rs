@@ -14,9 +14,6 @@ use super::ledger::Ledger;
 use super::segment_store::Shared;
 use super::store::Backing;
 
-/// Most parts of one vectored write (`IOV_MAX` on Linux and macOS).
-const MAX_PARTS: usize = 1024;
-
 /// One file. It is closed, and its space is free, when its last extent goes.
 #[derive(Debug)]
 pub(super) struct Segment {
@@ -165,19 +162,17 @@ fn retried<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
 
 /// Writes all of `parts`, continuing after short writes.
 fn write_all(file: &dyn ScratchFile, parts: &[IoSlice<'_>], mut at: u64) -> io::Result<()> {
-    for group in parts.chunks(MAX_PARTS) {
-        let mut group = group.to_vec();
-        let mut left = &mut group[..];
-        // Empty parts at the front would look like a write of nothing.
-        IoSlice::advance_slices(&mut left, 0);
-        while !left.is_empty() {
-            let written = retried(|| file.write_at(left, at))?;
-            if written == 0 {
-                return Err(io::ErrorKind::WriteZero.into());
-            }
-            IoSlice::advance_slices(&mut left, written);
-            at += written as u64;
+    let mut parts = parts.to_vec();
+    let mut left = &mut parts[..];
+    // Empty parts at the front would look like a write of nothing.
+    IoSlice::advance_slices(&mut left, 0);
+    while !left.is_empty() {
+        let written = retried(|| file.write_at(left, at))?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
         }
+        IoSlice::advance_slices(&mut left, written);
+        at += written as u64;
     }
     Ok(())
 }

@@ -221,3 +221,18 @@ impl Shared {
         Ok((segment, 0))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn owners_without_extents_leave_nothing_behind() {
+        let store = SegmentStore::temp().unwrap();
+        let append = |owner| store.append(owner, &[IoSlice::new(b"x")]).unwrap();
+        let extents: Vec<Extent> = (0..10).map(append).collect();
+        assert_eq!(lock(&store.shared.open).len(), 10);
+        drop(extents);
+        assert_eq!(lock(&store.shared.open).len(), 0);
+    }
+}

@@ -75,6 +75,9 @@ pub trait Backing: fmt::Debug + fmt::Display + Send + Sync {
     fn release(&self, at: u64, len: u64);
 }
 
+// Many are live at once, and a budget pays for them.
+const _: () = assert!(size_of::<Extent>() <= 32);
+
 impl Extent {
     /// The `len` bytes from `at` of `backing`, which become the extent's.
     pub fn new(backing: Arc<dyn Backing>, at: u64, len: u64) -> Self {
