@@ -24,15 +24,11 @@ pub(crate) fn run_all(workspace: &Workspace) -> Result<()> {
 pub(crate) fn run(workspace: &Workspace, name: &str, args: &[&str]) -> Result<()> {
     let tables = tables(workspace)?;
     if !tables.iter().any(|table| table == name) {
-        bail!(
-            "no table is called `{name}`; there are: {}",
-            tables.join(", ")
-        );
+        bail!("no table is called `{name}`; there are: {}", tables.join(", "));
     }
     // The program that a person installs: some tables run it.
     check(workspace.cargo("build --quiet --release -p forebay-cli"))?;
-    let mut bench =
-        workspace.cargo("run --quiet --release --manifest-path benches/Cargo.toml --bin");
+    let mut bench = workspace.cargo("run --quiet --release --manifest-path benches/Cargo.toml --bin");
     bench.arg(name).arg("--").args(args);
     bench.env("FOREBAY", workspace.target().join("release/forebay"));
     check(bench)

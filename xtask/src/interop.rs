@@ -59,10 +59,7 @@ fn compressed_file(workspace: &Workspace) -> Result<()> {
     let mut zstd = Command::new("zstd");
     zstd.args(["-d", "-q", "-c"]).arg(&compressed);
     let original = fs::read(&input).with_context(|| format!("read {}", input.display()))?;
-    ensure!(
-        output(zstd)? == original,
-        "zstd -d gives other bytes than went in"
-    );
+    ensure!(output(zstd)? == original, "zstd -d gives other bytes than went in");
     Ok(())
 }
 

@@ -58,9 +58,6 @@ fn run() -> Result<()> {
             print!("{HELP}");
             Ok(())
         }
-        other => bail!(
-            "cannot make sense of `{}`; see `cargo xtask help`",
-            other.join(" ")
-        ),
+        other => bail!("cannot make sense of `{}`; see `cargo xtask help`", other.join(" ")),
     }
 }

@@ -54,14 +54,9 @@ fn missing() -> Vec<&'static str> {
 /// Runs `apt-get ARGS` as it is for root, else through a `sudo` that needs no password.
 fn apt_get(args: &str) -> bool {
     ["", "sudo -n "].iter().any(|prefix| {
-        let line = format!(
-            "{prefix}env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 {args}"
-        );
+        let line = format!("{prefix}env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 {args}");
         let mut words = line.split_whitespace();
         let mut command = Command::new(words.next().unwrap_or_default());
-        command
-            .args(words)
-            .status()
-            .is_ok_and(|status| status.success())
+        command.args(words).status().is_ok_and(|status| status.success())
     })
 }

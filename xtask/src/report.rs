@@ -79,9 +79,7 @@ impl Report {
 
 /// Runs `command` with this program's own output.
 pub(crate) fn check(mut command: Command) -> Result<()> {
-    let status = command
-        .status()
-        .with_context(|| format!("run {command:?}"))?;
+    let status = command.status().with_context(|| format!("run {command:?}"))?;
     ensure!(status.success(), "{command:?}: {status}");
     Ok(())
 }
@@ -112,9 +110,7 @@ fn run_tests(mut command: Command) -> Result<(usize, usize)> {
         .env("CARGO_TERM_COLOR", "never")
         .stdout(writer.try_clone()?)
         .stderr(writer);
-    let mut child = command
-        .spawn()
-        .with_context(|| format!("run {command:?}"))?;
+    let mut child = command.spawn().with_context(|| format!("run {command:?}"))?;
     drop(command); // and with it our ends of the pipe, so that reading ends with the child
     let (mut passed, mut failed) = (0, 0);
     for line in BufReader::new(reader).split(b'\n') {
@@ -177,15 +173,11 @@ mod tests {
     #[test]
     fn counts_the_summary_of_cargo_test() {
         assert_eq!(
-            summary(
-                "test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 1 filtered out; finished in 0.05s"
-            ),
+            summary("test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 1 filtered out; finished in 0.05s"),
             (12, 0)
         );
         assert_eq!(
-            summary(
-                "test result: FAILED. 1 passed; 4 failed; 1 ignored; 0 measured; 0 filtered out"
-            ),
+            summary("test result: FAILED. 1 passed; 4 failed; 1 ignored; 0 measured; 0 filtered out"),
             (1, 4)
         );
     }

@@ -19,11 +19,17 @@ pub(crate) fn run(workspace: &Workspace, minutes: u64) -> Result<()> {
     let mut report = Report::default();
     for round in 1.. {
         let name = format!("soak, round {round}");
-        report.tests(&name, if on_path("cargo-nextest") {
-            workspace.cargo("nextest run --workspace --all-features --release --profile soak --run-ignored only -E test(soak_)")
-        } else {
-            workspace.cargo("test --workspace --all-targets --all-features --release --no-fail-fast soak_ -- --ignored")
-        });
+        report.tests(
+            &name,
+            if on_path("cargo-nextest") {
+                workspace.cargo(
+                    "nextest run --workspace --all-features --release --profile soak --run-ignored only -E test(soak_)",
+                )
+            } else {
+                workspace
+                    .cargo("test --workspace --all-targets --all-features --release --no-fail-fast soak_ -- --ignored")
+            },
+        );
         if report.has_failed(&name) || start.elapsed() >= Duration::from_secs(60 * minutes) {
             break;
         }

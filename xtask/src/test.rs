@@ -92,15 +92,9 @@ pub(crate) fn all() -> Vec<&'static str> {
 /// When a step is unknown, a package cannot be installed, or anything failed.
 pub(crate) fn run(workspace: &Workspace, wanted: &[&str]) -> Result<()> {
     if let Some(unknown) = wanted.iter().find(|name| !all().contains(name)) {
-        bail!(
-            "no step is called `{unknown}`; there are: {}",
-            all().join(", ")
-        );
+        bail!("no step is called `{unknown}`; there are: {}", all().join(", "));
     }
-    let steps: Vec<&Step> = STEPS
-        .iter()
-        .filter(|step| wanted.contains(&step.name))
-        .collect();
+    let steps: Vec<&Step> = STEPS.iter().filter(|step| wanted.contains(&step.name)).collect();
     let need_build = steps.iter().any(|step| step.built);
     if steps.iter().any(|step| step.packages) {
         packages::ensure()?;
@@ -165,8 +159,7 @@ fn examples(workspace: &Workspace, report: &mut Report) {
     match file_stems(&workspace.path("crates/forebay/examples")) {
         Ok(names) => {
             for name in names {
-                let example =
-                    workspace.command(workspace.built(&format!("examples/{name}")), "--quick");
+                let example = workspace.command(workspace.built(&format!("examples/{name}")), "--quick");
                 report.step(&format!("example {name}"), || {
                     check_within(Duration::from_secs(120), example)
                 });
@@ -209,11 +202,7 @@ pub(crate) fn file_stems(dir: &Path) -> Result<Vec<String>> {
     for entry in fs::read_dir(dir).with_context(|| format!("list {}", dir.display()))? {
         let path = entry?.path();
         if path.extension().is_some_and(|ext| ext == "rs") {
-            stems.extend(
-                path.file_stem()
-                    .and_then(|stem| stem.to_str())
-                    .map(str::to_owned),
-            );
+            stems.extend(path.file_stem().and_then(|stem| stem.to_str()).map(str::to_owned));
         }
     }
     stems.sort();

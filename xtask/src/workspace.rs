@@ -22,9 +22,7 @@ impl Workspace {
         // This program was built by the same profile into the same directory as everything that it
         // runs: so `--target-dir`, `CARGO_TARGET_DIR` and cargo's configuration are all honoured.
         let exe = env::current_exe().context("find this program's own executable")?;
-        let built = exe
-            .parent()
-            .context("this program's executable lies in no directory")?;
+        let built = exe.parent().context("this program's executable lies in no directory")?;
         Ok(Self {
             root: root.to_owned(),
             built: built.to_owned(),
@@ -54,15 +52,12 @@ impl Workspace {
     /// `program ARGS`, to be run in the root; `args` are split at spaces.
     pub(crate) fn command(&self, program: impl AsRef<std::ffi::OsStr>, args: &str) -> Command {
         let mut command = Command::new(program);
-        command
-            .current_dir(&self.root)
-            .args(args.split_whitespace());
+        command.current_dir(&self.root).args(args.split_whitespace());
         command
     }
 }
 
 /// Whether a program of this name is on the search path.
 pub(crate) fn on_path(program: &str) -> bool {
-    env::var_os("PATH")
-        .is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
+    env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|dir| dir.join(program).is_file()))
 }

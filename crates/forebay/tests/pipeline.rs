@@ -113,7 +113,10 @@ fn a_withheld_head_spills_and_nothing_is_lost() {
             "{report:?}"
         );
         assert!(report.spilled_bytes > report.spilled_items * 4096, "{report:?}");
-        assert!(report.spilled_blocks < report.spilled_items / 16, "small blocks: {report:?}");
+        assert!(
+            report.spilled_blocks < report.spilled_items / 16,
+            "small blocks: {report:?}"
+        );
         assert!(
             budget.peak() <= (1 << 20) + (256 << 10) + 3 * 8192,
             "peak {}",

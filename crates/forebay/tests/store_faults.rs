@@ -48,9 +48,7 @@ fn in_time(scenario: impl FnOnce() + Send + 'static) {
     });
     match finished.recv_timeout(Duration::from_secs(20)) {
         Err(RecvTimeoutError::Timeout) => panic!("it hangs"),
-        _ => thread
-            .join()
-            .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        _ => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
     }
 }
 

@@ -113,8 +113,7 @@ pub fn open(record: &Bytes, max: usize, place: &dyn fmt::Display) -> Result<Byte
     let stored_len = number(header, 8) as usize;
     let raw_len = number(header, 12) as usize;
     let got = checksum(header, [payload]);
-    let expected =
-        u64::from(number(header, COVERED)) | u64::from(number(header, COVERED + 4)) << 32;
+    let expected = u64::from(number(header, COVERED)) | u64::from(number(header, COVERED + 4)) << 32;
     if got != expected {
         return Err(SpillError::ChecksumMismatch {
             place: place.to_string(),
