@@ -189,10 +189,12 @@ impl<T> Shared<T> {
         }
         let first = state.next;
         let count = group.items.len().min(self.window - in_flight);
-        for (item, bytes) in group.items.drain(..count) {
-            group.paid.transfer(&mut state.paid, bytes);
-            state.items.push_back((item, bytes));
-        }
+        let bytes = match count == group.items.len() {
+            true => group.paid.bytes(),
+            false => group.items.iter().take(count).map(|(_, bytes)| bytes).sum(),
+        };
+        group.paid.transfer(&mut state.paid, bytes);
+        state.items.extend(group.items.drain(..count));
         state.next += count as u64;
         let call = Self::call(&mut state);
         drop(state);

@@ -44,9 +44,6 @@ use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, loc
 /// Most results that the reader takes at a time, if they are small.
 const RUN: usize = 1024;
 
-/// Places set aside when a batch has its second result: most batches are small or full.
-const RESERVED: usize = 64;
-
 /// What happens when a block cannot be spilled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnSpillError {
@@ -175,30 +172,11 @@ pub(crate) enum Results<T> {
 }
 
 impl<T> Results<T> {
-    pub(crate) fn none() -> Self {
-        Results::Many(VecDeque::new())
-    }
-
     pub(crate) fn len(&self) -> u64 {
         match self {
             Results::One(_) => 1,
             Results::Many(items) => items.len() as u64,
         }
-    }
-
-    pub(crate) fn push(&mut self, item: T) {
-        *self = match std::mem::replace(self, Results::none()) {
-            Results::Many(items) if items.is_empty() => Results::One(item),
-            Results::Many(mut items) => {
-                items.push_back(item);
-                Results::Many(items)
-            }
-            Results::One(first) => {
-                let mut items = VecDeque::with_capacity(RESERVED);
-                items.extend([first, item]);
-                Results::Many(items)
-            }
-        };
     }
 }
 

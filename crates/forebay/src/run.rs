@@ -141,38 +141,33 @@ impl<T, R, E> Core<T, R, E> {
         items: &mut VecDeque<T>,
         one: &mut impl FnMut(T) -> Result<(R, usize), E>,
     ) {
-        let mut results = Results::none();
+        let mut results = VecDeque::with_capacity(items.len());
         let mut paid = 0;
         while let Some(item) = items.pop_front() {
-            let seq = first + results.len();
+            let seq = first + results.len() as u64;
             if !self.line.wants(seq) {
                 items.clear();
                 break;
             }
             match catch_unwind(AssertUnwindSafe(|| one(item))) {
                 Ok(Ok((result, weight))) => {
-                    results.push(result);
+                    results.push_back(result);
                     paid += weight + SLOT;
                     let need = paid.saturating_sub(lease.bytes());
-                    let within = need == 0 || lease.try_grow(need + self.in_advance) || lease.try_grow(need);
-                    if !within && !items.is_empty() {
+                    if need == 0 || lease.try_grow(need + self.in_advance) || lease.try_grow(need) {
+                        continue;
+                    }
+                    lease.grow_head(need);
+                    if !items.is_empty() {
                         // The budget is exhausted: what is finished goes where it can be delivered or spilled, and the rest of the batch
                         // waits like any other item.
-                        lease.grow_head(need);
-                        let part = lease.split(paid);
-                        self.store(first, std::mem::replace(&mut results, Results::none()), part);
+                        self.store(first, std::mem::take(&mut results), lease.split(paid));
                         (first, paid) = (seq + 1, 0);
                         self.receiver.await_memory(first);
-                    } else if !within {
-                        lease.grow_head(need);
                     }
                 }
-                Ok(Err(error)) => {
-                    return self.end_batch(first, results, lease.split(paid), Reason::Work(error));
-                }
-                Err(panic) => {
-                    return self.end_batch(first, results, lease.split(paid), Reason::Panic(panic));
-                }
+                Ok(Err(error)) => return self.end_batch(first, results, lease.split(paid), Reason::Work(error)),
+                Err(panic) => return self.end_batch(first, results, lease.split(paid), Reason::Panic(panic)),
             }
         }
         lease.shrink_to(paid);
@@ -181,14 +176,14 @@ impl<T, R, E> Core<T, R, E> {
 
     /// Stores what was finished before an item failed, and the tombstone behind it. The batch's other items are dropped by the next look
     /// at the line.
-    fn end_batch(&self, first: u64, results: Results<R>, lease: Lease, reason: Reason<E>) {
-        let failed = first + results.len();
+    fn end_batch(&self, first: u64, results: VecDeque<R>, lease: Lease, reason: Reason<E>) {
+        let failed = first + results.len() as u64;
         self.store(first, results, lease);
         self.fail(failed, reason);
     }
 
-    fn store(&self, first: u64, results: Results<R>, lease: Lease) {
-        if results.len() > 0 && self.buffer.store(first, results, lease).is_err() {
+    fn store(&self, first: u64, results: VecDeque<R>, lease: Lease) {
+        if !results.is_empty() && self.buffer.store(first, Results::Many(results), lease).is_err() {
             unreachable!("the queue gives every number once");
         }
     }
