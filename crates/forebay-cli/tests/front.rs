@@ -21,10 +21,7 @@ fn help_and_version_are_answered_on_standard_output() {
     let (output, out, _) = run(FOREBAY, &["--help"]);
     assert!(output.status.success());
     for subcommand in ["sync", "completions", "man"] {
-        assert!(
-            out.contains(subcommand),
-            "{subcommand} is missing in:\n{out}"
-        );
+        assert!(out.contains(subcommand), "{subcommand} is missing in:\n{out}");
     }
     let (output, out, _) = run(FOREBAY, &["--version"]);
     assert!(output.status.success());
@@ -45,12 +42,7 @@ fn every_subcommand_gets_a_man_page() {
     let pages = dir.path().join("man/man1");
     let (output, _, err) = run(FOREBAY, &["man", "--out", &pages.to_string_lossy()]);
     assert!(output.status.success(), "{err}");
-    for page in [
-        "forebay.1",
-        "forebay-sync.1",
-        "forebay-completions.1",
-        "forebay-man.1",
-    ] {
+    for page in ["forebay.1", "forebay-sync.1", "forebay-completions.1", "forebay-man.1"] {
         let text = fs::read_to_string(pages.join(page)).expect(page);
         assert!(text.contains(".TH"), "{page} is no man page");
     }

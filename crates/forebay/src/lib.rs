@@ -41,6 +41,11 @@
 //! Not a way to make a loop over millions of cheap items faster: an item costs some ten to a hundred nanoseconds here. Not durable: what is
 //! spilled is scratch. Not a bound on what items allocate while they are worked on, only on what waits.
 
+/// The example of the repository's README.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+struct Readme;
+
 mod budget;
 mod cancel;
 mod event;
