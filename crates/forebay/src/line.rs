@@ -61,8 +61,10 @@ impl Line {
         self.delivered.0.load(Ordering::Acquire)
     }
 
+    /// Whether item `seq`, which is not delivered, is the head. In completion order the number of delivered items may have passed the
+    /// numbers of items that are still in work: those are all heads, or each would wait for a number that has gone by.
     pub(crate) fn is_head(&self, seq: u64) -> bool {
-        self.head() == seq
+        self.head() >= seq
     }
 
     /// Moves the head past `items` delivered items.

@@ -844,7 +844,7 @@ impl<T: Send> Tenant for ReorderBuffer<T> {
         let mut evicting = lock(&spilling.evicting);
         let mut plan = Plan::default();
         if let Some(head) = evicting.stalled_at {
-            if self.line.is_head(head) {
+            if self.line.head() == head {
                 return plan;
             }
             evicting.stalled_at = None;
