@@ -534,7 +534,7 @@ impl<T> Delivery<T> {
     }
 
     fn take_run(&mut self, state: &mut State<T>) {
-        let most = BLOCK.min(self.buffer.consumer.budget().limit() / 16);
+        let most = BLOCK.min(self.buffer.consumer.budget().limit() / 16).max(1);
         while self.ready.len() < RUN && self.lease.bytes() < most {
             match state.slots.take(state.head) {
                 Some(Slot::Results { items, bytes }) => {
