@@ -181,14 +181,17 @@ impl<T> Shared<T> {
             state.sender_waits = true;
             return Err(Full::Window);
         }
-        if state.next - self.line.head() >= self.outstanding {
+        let mut left = self.outstanding.saturating_sub(state.next - self.line.head());
+        if left == 0 {
             self.line.await_head(state.next - self.outstanding / 2);
-            if state.next - self.line.head() >= self.outstanding {
+            left = self.outstanding.saturating_sub(state.next - self.line.head());
+            if left == 0 {
                 return Err(Full::Outstanding);
             }
         }
         let first = state.next;
         let count = group.items.len().min(self.window - in_flight);
+        let count = usize::try_from(left).map_or(count, |left| count.min(left));
         let bytes = match count == group.items.len() {
             true => group.paid.bytes(),
             false => group.items.iter().take(count).map(|(_, bytes)| bytes).sum(),
