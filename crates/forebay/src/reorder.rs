@@ -474,6 +474,11 @@ impl<T> Delivery<T> {
     /// [`DeliverError`]; every further call gives the same.
     pub fn next_result(&mut self) -> Result<Option<T>, DeliverError> {
         match self.ready.pop_front() {
+            // What was taken out in one run is not delivered any more either.
+            Some(item) if self.buffer.line.cancelled() => {
+                self.ready.push_front(item);
+                self.refill()
+            }
             Some(item) => Ok(Some(item)),
             None => self.refill(),
         }
@@ -524,8 +529,10 @@ impl<T> Delivery<T> {
         }
     }
 
-    /// What was handed over is delivered.
+    /// What was handed over is delivered; what was not, if the run was cancelled, is dropped.
     fn settle(&mut self) {
+        self.taken -= self.ready.len() as u64;
+        self.ready.clear();
         self.lease.shrink_to(0);
         if self.taken > 0 {
             self.buffer.metrics.delivered.add(self.taken);
