@@ -711,13 +711,13 @@ impl<T> Receiver<T> {
         state
     }
 
-    /// Waits until the budget is within its limit again or item `front` is the head, or the run is over.
+    /// Waits until the budget is within its limit again, or item `front` is the head or not wanted any more.
     pub(crate) fn await_memory(&self, front: u64) {
         let Shared { line, consumer, .. } = &*self.shared;
         loop {
             let listener = line.room.listen();
             line.await_head(front);
-            if line.over() || line.is_head(front) || consumer.solvent_or_hunger() {
+            if !line.wants(front) || line.is_head(front) || consumer.solvent_or_hunger() {
                 return;
             }
             consumer.ask(1);
