@@ -265,7 +265,9 @@ impl State {
                 continue;
             };
             let slack = account.minimum.saturating_sub(account.used);
-            if wanted <= slack || self.charged.saturating_add(wanted - slack) <= limit {
+            // A wish for nothing is one for the pool to be within its limit.
+            let within_minimum = wanted > 0 && wanted <= slack;
+            if within_minimum || self.charged.saturating_add(wanted.saturating_sub(slack)) <= limit {
                 account.hungry = None;
                 self.hungry -= 1;
                 woken.push(Arc::clone(&account.room));
