@@ -473,15 +473,13 @@ impl<T> Delivery<T> {
     /// # Errors
     /// [`DeliverError`]; every further call gives the same.
     pub fn next_result(&mut self) -> Result<Option<T>, DeliverError> {
-        match self.ready.pop_front() {
-            // What was taken out in one run is not delivered any more either.
-            Some(item) if self.buffer.line.cancelled() => {
-                self.ready.push_front(item);
-                self.refill()
-            }
-            Some(item) => Ok(Some(item)),
-            None => self.refill(),
+        // Once the run is cancelled, the rest of what was taken out in one run is not delivered either.
+        if !self.buffer.line.cancelled()
+            && let Some(item) = self.ready.pop_front()
+        {
+            return Ok(Some(item));
         }
+        self.refill()
     }
 
     /// How many results were handed over.
