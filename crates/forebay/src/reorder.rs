@@ -37,7 +37,7 @@ use crate::line::Line;
 use crate::metrics::{Metrics, nanos};
 use crate::ring::Ring;
 use crate::spill::SpillError;
-use crate::spill::pager::{BLOCK, Page, Pager, Plan, Tenant};
+use crate::spill::pager::{BLOCK, Link, Page, Pager, Plan, Tenant};
 use crate::spill::policy::{Decision, SpillPolicy, Stretch, View, Wake, Waker};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 
@@ -217,7 +217,8 @@ struct Run {
 }
 
 struct Spilling<T> {
-    pager: Pager,
+    /// Not the pager itself: the I/O thread may be the last to hold this buffer. The reader keeps the pager.
+    pager: Link,
     policy: Mutex<Box<dyn SpillPolicy>>,
     on_error: OnSpillError,
     encode: fn(T, &mut Parts),
@@ -258,7 +259,7 @@ impl<T> ReorderBuffer<T> {
         in_order: bool,
     ) -> (Arc<Self>, Delivery<T>) {
         let buffer = Arc::new(Self::bare(line, consumer, metrics, in_order));
-        let reader = Delivery::new(Arc::clone(&buffer));
+        let reader = Delivery::new(Arc::clone(&buffer), None);
         (buffer, reader)
     }
 
@@ -397,7 +398,7 @@ impl<T: Spill + Send + 'static> ReorderBuffer<T> {
     ) -> (Arc<Self>, Delivery<T>) {
         let buffer = Arc::new_cyclic(|this| {
             let spilling = Spilling {
-                pager: pager.clone(),
+                pager: pager.link().clone(),
                 policy: Mutex::new(policy),
                 on_error,
                 encode: T::encode,
@@ -420,7 +421,7 @@ impl<T: Spill + Send + 'static> ReorderBuffer<T> {
         }
         let reclaim: Arc<dyn Reclaim> = Arc::clone(&buffer) as _;
         consumer.can_spill(Arc::downgrade(&reclaim));
-        let reader = Delivery::new(Arc::clone(&buffer));
+        let reader = Delivery::new(Arc::clone(&buffer), Some(pager.clone()));
         (buffer, reader)
     }
 }
@@ -455,16 +456,19 @@ pub struct Delivery<T> {
     lease: Lease,
     /// Results in that run.
     taken: u64,
+    /// Held so that dropping the reader, which ends the run, waits for the write in progress.
+    _pager: Option<Pager>,
 }
 
 impl<T> Delivery<T> {
-    fn new(buffer: Arc<ReorderBuffer<T>>) -> Self {
+    fn new(buffer: Arc<ReorderBuffer<T>>, pager: Option<Pager>) -> Self {
         let lease = buffer.consumer.empty_lease();
         Delivery {
             buffer,
             ready: VecDeque::new(),
             lease,
             taken: 0,
+            _pager: pager,
         }
     }
 
