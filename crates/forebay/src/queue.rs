@@ -55,12 +55,13 @@ impl WorkQueue {
     #[allow(clippy::new_ret_no_self, reason = "a queue exists only as its two ends")]
     pub fn new<T: Weigh>(consumer: &Consumer, window: usize) -> (Sender<T>, Receiver<T>) {
         let line = Arc::new(Line::new(consumer.room()));
-        Self::on_line(consumer, window, 1, line, true)
+        Self::on_line(consumer, window, u64::MAX, 1, line, true)
     }
 
     pub(crate) fn on_line<T: Weigh>(
         consumer: &Consumer,
         window: usize,
+        outstanding: u64,
         workers: usize,
         line: Arc<Line>,
         alone: bool,
@@ -86,7 +87,7 @@ impl WorkQueue {
             } else {
                 consumer.budget().limit() / 4
             },
-            outstanding: u64::MAX,
+            outstanding: outstanding.max(1),
             alone,
             line,
             consumer: consumer.clone(),
@@ -490,15 +491,6 @@ impl<T: Weigh> Sender<T> {
             }
         }
         Ok(last)
-    }
-}
-
-impl<T> Sender<T> {
-    /// Most items submitted and not delivered, from now on.
-    pub(crate) fn limit_outstanding(&mut self, items: u64) {
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.outstanding = items.max(1);
-        }
     }
 }
 
