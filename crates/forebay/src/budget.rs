@@ -321,8 +321,9 @@ impl Pool {
     fn ask(&self, bytes: usize) {
         let state = lock(&self.state);
         let above = state.accounts.iter().flatten().filter(|a| a.used > a.minimum);
-        let mut able: Vec<(usize, Weak<dyn Reclaim>)> =
-            above.filter_map(|a| Some((a.used, Weak::clone(a.reclaim.as_ref()?)))).collect();
+        let mut able: Vec<(usize, Weak<dyn Reclaim>)> = above
+            .filter_map(|a| Some((a.used, Weak::clone(a.reclaim.as_ref()?))))
+            .collect();
         drop(state);
         able.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
         // Upgraded without the lock: the handle may turn out to be the last, and what it then drops gives leases back.

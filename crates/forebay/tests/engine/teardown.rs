@@ -186,15 +186,16 @@ fn a_write_in_progress_is_waited_for() {
         fs.inject(Operation::Write, 3.., Fault::Hang);
         let budget = Budget::new(256 << 10);
         let returned = Arc::new(AtomicU64::new(0));
+        let pipeline = Pipeline::new().workers(2).budget(&budget).spill(store);
         let run = {
-            let (budget, fs, returned) = (budget.clone(), fs.clone(), Arc::clone(&returned));
+            let (fs, returned) = (fs.clone(), Arc::clone(&returned));
             thread::spawn(move || {
-                let outcome = Pipeline::new().workers(2).budget(&budget).spill(store).run(
+                let outcome = pipeline.run(
                     numbers(100_000),
                     |n| Ok(bytes_of(n, 1000)),
                     |bytes| {
                         if bytes == bytes_of(0, 1000) {
-                            fs.wait_until_hanging(1);
+                            until("a write hangs", || fs.calls(Operation::Write) > 3);
                             return Err(io::Error::other("sink"));
                         }
                         Ok(())
@@ -227,11 +228,11 @@ fn work_in_progress_is_waited_for() {
     within(60, || {
         let gate = Gate::default();
         let ended = AtomicU64::new(0);
-        let open = gate.clone();
+        let refused = Gate::default();
         thread::scope(|scope| {
-            scope.spawn(move || {
-                open.await_waiters(2);
-                open.open();
+            scope.spawn(|| {
+                refused.pass();
+                gate.open();
             });
             let error = Pipeline::new().workers(3).batch(1).run(
                 numbers(1000),
@@ -244,6 +245,7 @@ fn work_in_progress_is_waited_for() {
                 },
                 |_| {
                     gate.await_waiters(2);
+                    refused.open();
                     Err(io::Error::other("sink"))
                 },
             );
