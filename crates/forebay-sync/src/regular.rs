@@ -24,7 +24,7 @@ impl Worker<'_> {
         let (shared, options, src) = (self.shared, self.shared.options, &entry.src);
         if let Some(old) = &entry.old
             && options.update
-            && old.kind == src.kind
+            && old.kinds() == src.kinds()
             && old.mtime.tv_sec > src.mtime.tv_sec
         {
             if options.verbose > 1 {
@@ -55,7 +55,7 @@ impl Worker<'_> {
             }
         }
         if let Some(old) = &entry.old {
-            differs = options.checksum && old.kind == src.kind;
+            differs = options.checksum && old.kinds() == src.kinds();
             if let Some(ready) = entry.ready
                 && !delete::make_way(shared, out, ready.fd.as_fd(), entry.target, old, &entry.rel(), "regular file")
             {

@@ -52,7 +52,7 @@ impl Entry<'_> {
 
     /// What is there already, if it is of the same kind.
     pub(crate) fn old_of_kind(&self) -> Option<Stat> {
-        self.old.filter(|old| old.kind == self.src.kind)
+        self.old.filter(|old| old.kinds() == self.src.kinds())
     }
 }
 
@@ -174,7 +174,7 @@ impl Worker<'_> {
     fn node(&mut self, entry: &Entry<'_>, out: &mut Outcome) {
         let (kind, rdev) = (entry.src.kind, entry.src.rdev);
         let action = match entry.old_of_kind() {
-            Some(old) if entry.src.kinds() == Kinds::Special || old.rdev == rdev => Action::Keep,
+            Some(old) if old.kind == kind && (entry.src.kinds() == Kinds::Special || old.rdev == rdev) => Action::Keep,
             Some(_) => Action::Replace,
             None => Action::Create,
         };
@@ -221,7 +221,11 @@ impl Worker<'_> {
             };
             entry.dir.touched.store(true, Ordering::Relaxed);
             match Stat::at(at, &temp.name) {
-                Ok(now) => self.adjust(entry, at, &temp.name, &now, entry.old_of_kind().as_ref(), true, out),
+                Ok(now) => {
+                    // As with rsync, without -p the mode is that of whatever it replaces.
+                    let old = entry.old.filter(|old| old.kind != FileType::Directory);
+                    self.adjust(entry, at, &temp.name, &now, old.as_ref(), true, out);
+                }
                 Err(errno) => return shared.fail(out, "[generator] stat", &path(), errno),
             }
             if let Err(errno) = temp.commit(entry.target) {

@@ -53,20 +53,15 @@ fn run(command: Command) -> ExitCode {
             head.push_str("delta-transmission disabled for local transfer or --whole-file\n");
         }
     }
-    let result = output
-        .write(head.as_bytes())
-        .map_err(Error::Log)
-        .and_then(|()| forebay_sync::mirror(options, &sources, &destination, &mut output));
-    let result = result.and_then(|report| {
-        output.finish().map_err(Error::Log)?;
-        if !quiet {
-            let own_lines = !called_as_rsync();
-            output.write(stats::summary(&report, said, own_lines).as_bytes()).map_err(Error::Log)?;
+    output.write(head.as_bytes());
+    match forebay_sync::mirror(options, &sources, &destination, &mut output) {
+        Ok(report) => {
+            output.finish();
+            if !quiet {
+                output.write(stats::summary(&report, said, !called_as_rsync()).as_bytes());
+            }
+            end(report.exit_code())
         }
-        Ok(report)
-    });
-    match result {
-        Ok(report) => end(report.exit_code()),
         Err(error) => {
             output.abandon();
             if !matches!(error, Error::Cancelled) {

@@ -15,6 +15,8 @@ const RENEW: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(crate) struct Output {
     stdout: io::Stdout,
+    /// Writing to it has failed.
+    gone: bool,
     begun: Instant,
     shows: Shows,
 }
@@ -48,31 +50,34 @@ impl Output {
         } else {
             Shows::Nothing
         };
-        Output { stdout: io::stdout(), begun: now, shows }
+        Output { stdout: io::stdout(), gone: false, begun: now, shows }
     }
 
-    /// Writes to standard output at once.
-    pub(crate) fn write(&mut self, text: &[u8]) -> io::Result<()> {
-        if text.is_empty() {
-            return Ok(());
+    /// Writes to standard output at once. As with rsync, a reader that has gone away does not end the transfer; neither
+    /// does any other failure, which is reported once.
+    pub(crate) fn write(&mut self, text: &[u8]) {
+        if text.is_empty() || self.gone {
+            return;
         }
         let mut stdout = self.stdout.lock();
-        stdout.write_all(text)?;
-        stdout.flush()
+        if let Err(error) = stdout.write_all(text).and_then(|()| stdout.flush()) {
+            self.gone = true;
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                let text = format!("forebay: cannot write to standard output: {error}\n");
+                self.errors(text.as_bytes());
+            }
+        }
     }
 
     /// Ends what shows progress after an orderly end.
-    pub(crate) fn finish(&mut self) -> io::Result<()> {
+    pub(crate) fn finish(&mut self) {
         match &self.shows {
-            Shows::Nothing => Ok(()),
+            Shows::Nothing => {}
             Shows::Line(_, totals, ahead) => {
                 let line = format!("{}\n", self.line(totals, ahead));
-                self.write(line.as_bytes())
+                self.write(line.as_bytes());
             }
-            Shows::Bar(bar) => {
-                bar.finish_and_clear();
-                Ok(())
-            }
+            Shows::Bar(bar) => bar.finish_and_clear(),
         }
     }
 
@@ -112,7 +117,8 @@ impl Output {
 
 impl Log for Output {
     fn text(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.write(lines)
+        self.write(lines);
+        Ok(())
     }
 
     fn errors(&mut self, lines: &[u8]) {
@@ -126,22 +132,21 @@ impl Log for Output {
 
     fn progress(&mut self, totals: &Totals, ahead: &Ahead) -> io::Result<()> {
         match &mut self.shows {
-            Shows::Nothing => Ok(()),
+            Shows::Nothing => {}
             Shows::Line(last, said, known) => {
                 (*said, *known) = (*totals, *ahead);
-                if last.elapsed() < RENEW {
-                    return Ok(());
+                if last.elapsed() >= RENEW {
+                    *last = Instant::now();
+                    let line = self.line(totals, ahead);
+                    self.write(line.as_bytes());
                 }
-                *last = Instant::now();
-                let line = self.line(totals, ahead);
-                self.write(line.as_bytes())
             }
             Shows::Bar(bar) => {
                 bar.set_length(ahead.found);
                 bar.set_position(totals.listed());
                 bar.set_message(format!("{} bytes", with_commas(totals.literal_bytes)));
-                Ok(())
             }
         }
+        Ok(())
     }
 }
