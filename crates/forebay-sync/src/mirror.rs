@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use forebay::{Cause, Pipeline, Snapshot};
+use forebay::{Cause, Mode, Pipeline, Snapshot};
 
 use crate::copy::Copier;
 use crate::error::Error;
@@ -107,7 +107,7 @@ pub fn mirror(
         .workers
         .or_else(|| std::thread::available_parallelism().ok())
         .map_or(1, std::num::NonZeroUsize::get);
-    let mut pipeline = Pipeline::new()
+    let pipeline = Pipeline::new()
         .name("sync")
         .workers(workers)
         .budget(&options.budget)
@@ -116,35 +116,47 @@ pub fn mirror(
                 .window
                 .map_or_else(|| window(workers), std::num::NonZeroUsize::get),
         )
+        .batch(1)
         .cancel(&options.cancel);
-    if let Some(store) = spill {
-        pipeline = pipeline.spill(store);
-    }
-    let engine = pipeline
-        .worker_init(|| Worker {
-            shared: &shared,
-            copier: Copier {
-                methods: &shared.methods,
-                budget: &options.budget,
-                cancel: &options.cancel,
-                workers,
-                buffer: Vec::new(),
-            },
-            names: TempNames::new(),
-        })
-        .run(Walk::new(&shared, top, note), Worker::work, |outcome| {
-            deliver(&shared, outcome, &mut totals, log)
-        })
-        .map_err(|error| match error.cause {
-            Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
-            Cause::Cancelled => Error::Cancelled,
-            other => Error::Engine(format!("{other:?}")),
-        })?;
+    let walk = Walk::new(&shared, top, note);
+    let mut deliver = |outcome| deliver(&shared, outcome, &mut totals, log);
+    let engine = match spill {
+        Some(store) => run(pipeline.spill(store), &shared, workers, walk, &mut deliver),
+        None => run(pipeline, &shared, workers, walk, &mut deliver),
+    }?;
     Ok(Report {
         totals,
         engine,
         elapsed: begun.elapsed(),
     })
+}
+
+fn run<M: Mode<Outcome>>(
+    pipeline: Pipeline<M>,
+    shared: &Shared<'_>,
+    workers: usize,
+    walk: Walk<'_>,
+    deliver: &mut dyn FnMut(Outcome) -> Result<(), Error>,
+) -> Result<Snapshot, Error> {
+    let worker = || Worker {
+        shared,
+        copier: Copier {
+            methods: &shared.methods,
+            budget: &shared.options.budget,
+            cancel: &shared.options.cancel,
+            workers,
+            buffer: Vec::new(),
+        },
+        names: TempNames::new(),
+    };
+    pipeline
+        .worker_init(worker)
+        .run(walk, Worker::work, deliver)
+        .map_err(|error| match error.cause {
+            Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
+            Cause::Cancelled => Error::Cancelled,
+            other => Error::Engine(format!("{other:?}")),
+        })
 }
 
 fn deliver(shared: &Shared<'_>, outcome: Outcome, totals: &mut Totals, log: &mut dyn Log) -> Result<(), Error> {
