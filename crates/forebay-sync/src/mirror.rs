@@ -82,7 +82,7 @@ pub fn mirror(
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     let top = roots::sources(&shared, sources, &mut note);
-    if !top.transferred && top.listing.len() == 0 {
+    if top.given == 0 {
         deliver(&shared, note, &mut totals, log)?;
         return Ok(Report { totals, engine: Snapshot::default(), elapsed: begun.elapsed() });
     }
@@ -119,7 +119,7 @@ pub fn mirror(
             },
             names: TempNames::new(),
         })
-        .run(Walk::new(&shared, top, note), Worker::work, |outcome| deliver(&shared, outcome, &mut totals, log))
+        .run(Walk::new(&shared, top.dir, note), Worker::work, |outcome| deliver(&shared, outcome, &mut totals, log))
         .map_err(|error| match error.cause {
             Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
             Cause::Cancelled => Error::Cancelled,

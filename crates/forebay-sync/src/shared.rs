@@ -1,6 +1,6 @@
 //! What all threads of a mirror share: the options, who we are, where the destination is, and how things are said.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -8,6 +8,7 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 
 use crate::copy::Methods;
+use crate::dir::Dir;
 use crate::filter::Rule;
 use crate::fs;
 use crate::options::Options;
@@ -92,6 +93,11 @@ impl<'a> Shared<'a> {
     /// The absolute path of the destination entry at `rel` and `name`, for messages.
     pub(crate) fn target_path(&self, rel: &[u8], name: &[u8]) -> Vec<u8> {
         [&self.root.shown, rel, name].concat()
+    }
+
+    /// The name that `name` of the directory `dir` gets at the destination.
+    pub(crate) fn target_name<'n>(&'n self, dir: &Dir, name: &'n CStr) -> &'n CStr {
+        self.root.rename.as_deref().filter(|_| dir.parent.is_none()).unwrap_or(name)
     }
 
     /// Adds a line of text, unless `-q`.

@@ -73,7 +73,8 @@ impl Bench {
         let mut got = did(command(user, FOREBAY, &["sync"]).args(&args).current_dir(&ours).output(), &ours);
         if args.iter().any(|arg| arg == "-avv") {
             // Here stock rsync prints what only gets new attributes ahead of what is transferred.
-            [&mut got, &mut did_theirs].map(|did| did.lines.sort());
+            got.lines.sort();
+            did_theirs.lines.sort();
         }
 if got != did_theirs {
             let all = |did: &Did| [&did.lines[..], &did.deletions, &did.skipped, &did.errors].concat();
