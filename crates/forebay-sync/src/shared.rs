@@ -144,8 +144,8 @@ impl<'a> Shared<'a> {
         self.say(out, &[b"skipping directory "], name, b"\n");
     }
 
-    /// Says, with `-vv`, that `rule` keeps `path` out.
-    pub(crate) fn hiding(&self, out: &mut Outcome, what: &str, is_dir: bool, path: &[u8], rule: &Rule) {
+    /// Says, with `-vv`, what `rule` does to `path`.
+    pub(crate) fn say_rule(&self, out: &mut Outcome, what: &str, is_dir: bool, path: &[u8], rule: &Rule) {
         if self.options.verbose > 1 {
             let kind = if is_dir { " directory " } else { " file " };
             let reason = [b" because of pattern ", rule.text(), b"\n"].concat();

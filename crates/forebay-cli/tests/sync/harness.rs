@@ -26,7 +26,7 @@ pub(crate) struct Did {
     pub(crate) lines: Vec<String>,
     /// Lines about deletions, whose place among the others is free.
     pub(crate) deletions: Vec<String>,
-    /// Lines that stock rsync's generator prints at once, while the others wait for the sender.
+    /// Lines that stock rsync's processes print at once and in no order; sorted.
     pub(crate) skipped: Vec<String>,
     /// Lines on standard error, sorted, up to what names the program.
     pub(crate) errors: Vec<String>,
@@ -156,6 +156,7 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
         let line = line.split_once(" at ").map_or(&line[..], |(text, _)| text);
         did.errors.push(without_random_name(line));
     }
+    did.skipped.sort();
     did.errors.sort();
     did
 }
