@@ -1,2 +1,63 @@
-//! Tasks of the repository.
-fn main() {}
+//! The repository's own tasks: `cargo xtask help`.
+//!
+//! Everything is run through the toolchain that built this program and in one build profile, so
+//! that clippy, tests, doctests, documentation and examples share `target/`. Only the loom models,
+//! which need other flags, have a target directory of their own.
+
+mod bench;
+mod interop;
+mod packages;
+mod report;
+mod soak;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use workspace::Workspace;
+
+const HELP: &str = "\
+The repository's tasks.
+
+usage: cargo xtask TASK [OPTION]...
+
+  test [--only STEP,...]  Install what the tests need, then run every step: fmt, clippy, build, test,
+                          doctest, doc, examples, loom, interop. The last line is `N passed, N failed`.
+  interop                 The interop step alone: what other programs make of forebay's output.
+  soak [--minutes N]      The slow tests (`#[ignore]`, named `soak_...`), in release: one round, and further
+                          rounds until N minutes are over.
+  bench [NAME [ARG]...]   Measure against peers: one table, or all of them.
+  help                    This text.
+";
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run() -> Result<()> {
+    let workspace = Workspace::find()?;
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    match args.as_slice() {
+        ["test"] => test::run(&workspace, &test::all()),
+        ["test", "--only", steps] => test::run(&workspace, &steps.split(',').collect::<Vec<_>>()),
+        ["interop"] => test::run(&workspace, &["interop"]),
+        ["soak"] => soak::run(&workspace, 0),
+        ["soak", "--minutes", minutes] => soak::run(&workspace, minutes.parse()?),
+        ["bench"] => bench::run_all(&workspace),
+        ["bench", name, args @ ..] => bench::run(&workspace, name, args),
+        [] | ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => {
+            print!("{HELP}");
+            Ok(())
+        }
+        other => bail!("cannot make sense of `{}`; see `cargo xtask help`", other.join(" ")),
+    }
+}

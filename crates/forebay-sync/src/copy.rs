@@ -52,7 +52,11 @@ impl Methods {
         // Neither sharing nor copying within the kernel is possible between most different file systems, but the
         // first attempt tells.
         let methods = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        methods.get(&devices).copied().unwrap_or(if cfg!(target_os = "linux") { Method::Reflink } else { Method::Stream })
+        methods.get(&devices).copied().unwrap_or(if cfg!(target_os = "linux") {
+            Method::Reflink
+        } else {
+            Method::Stream
+        })
     }
 
     fn at_best(&self, devices: (u64, u64), method: Method) {
@@ -94,7 +98,13 @@ impl Copier<'_> {
             // Whatever the reason, the next way does not share it.
             self.methods.at_best(devices, Method::Range);
         }
-        let pair = Pair { src, dst, devices, methods: self.methods, cancel: self.cancel };
+        let pair = Pair {
+            src,
+            dst,
+            devices,
+            methods: self.methods,
+            cancel: self.cancel,
+        };
         let copied = if size >= LARGE && self.workers > 1 {
             pair.in_parts(size, self.workers, self.budget)?;
             // What has been appended meanwhile, or cut off.
@@ -243,8 +253,8 @@ impl Pair<'_> {
 
     fn through_buffer(self, at: u64, len: usize, buffer: &mut Vec<u8>) -> Result<usize, Failure> {
         buffer.resize(BUFFER, 0);
-        let n = rustix::io::retry_on_intr(|| rustix::io::pread(self.src, &mut buffer[..len], at))
-            .map_err(Failure::Read)?;
+        let n =
+            rustix::io::retry_on_intr(|| rustix::io::pread(self.src, &mut buffer[..len], at)).map_err(Failure::Read)?;
         let mut done = 0;
         while done < n {
             done += rustix::io::retry_on_intr(|| rustix::io::pwrite(self.dst, &buffer[done..n], at + done as u64))
@@ -275,5 +285,7 @@ impl Weigh for Done {
 }
 
 fn length(file: BorrowedFd<'_>) -> Result<u64, Failure> {
-    rustix::fs::fstat(file).map(|stat| u64::try_from(stat.st_size).unwrap_or(0)).map_err(Failure::Read)
+    rustix::fs::fstat(file)
+        .map(|stat| u64::try_from(stat.st_size).unwrap_or(0))
+        .map_err(Failure::Read)
 }

@@ -86,9 +86,19 @@ impl Rule {
             _ if crosses => (Scope::AnyTail, pattern),
             _ => (Scope::Tail(1 + pattern.iter().filter(|&&b| b == b'/').count()), pattern),
         };
-        let matcher =
-            if wild { Matcher::Wild(Pattern::new(pattern)) } else { Matcher::Literal(pattern.to_vec()) };
-        Rule { include, text, only_dirs, with_dir, scope, matcher }
+        let matcher = if wild {
+            Matcher::Wild(Pattern::new(pattern))
+        } else {
+            Matcher::Literal(pattern.to_vec())
+        };
+        Rule {
+            include,
+            text,
+            only_dirs,
+            with_dir,
+            scope,
+            matcher,
+        }
     }
 
     /// Whether it lets in what it matches.
@@ -120,15 +130,26 @@ impl Rule {
         match self.scope {
             Scope::Whole | Scope::Slashed => self.matcher.matches(path),
             Scope::Tail(components) => {
-                let mut slashes = path.iter().enumerate().rev().filter(|&(_, &b)| b == b'/').map(|(at, _)| at);
+                let mut slashes = path
+                    .iter()
+                    .enumerate()
+                    .rev()
+                    .filter(|&(_, &b)| b == b'/')
+                    .map(|(at, _)| at);
                 match slashes.nth(components - 1) {
                     Some(at) => self.matcher.matches(&path[at + 1..]),
                     None => self.matcher.matches(path),
                 }
             }
             Scope::AnyTail => {
-                let tails = path.iter().enumerate().filter(|&(_, &b)| b == b'/').map(|(at, _)| &path[at + 1..]);
-                std::iter::once(path).chain(tails).any(|tail| self.matcher.matches(tail))
+                let tails = path
+                    .iter()
+                    .enumerate()
+                    .filter(|&(_, &b)| b == b'/')
+                    .map(|(at, _)| &path[at + 1..]);
+                std::iter::once(path)
+                    .chain(tails)
+                    .any(|tail| self.matcher.matches(tail))
             }
         }
     }
@@ -150,7 +171,9 @@ mod tests {
     fn excluded(rules: &[&str], path: &str, is_dir: bool) -> bool {
         let mut filters = Filters::default();
         rules.iter().for_each(|rule| filters.push(false, rule.as_bytes()));
-        filters.first(path.as_bytes(), is_dir).is_some_and(|rule| !rule.includes())
+        filters
+            .first(path.as_bytes(), is_dir)
+            .is_some_and(|rule| !rule.includes())
     }
 
     #[test]

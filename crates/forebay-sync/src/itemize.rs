@@ -102,7 +102,14 @@ impl Change {
 }
 
 /// Writes the line for `change` of the entry `name` in the directory `rel`, if the options ask for it.
-pub(crate) fn log(shared: &Shared<'_>, out: &mut Outcome, change: &Change, rel: &[u8], name: &[u8], link: Option<&[u8]>) {
+pub(crate) fn log(
+    shared: &Shared<'_>,
+    out: &mut Outcome,
+    change: &Change,
+    rel: &[u8],
+    name: &[u8],
+    link: Option<&[u8]>,
+) {
     let options = shared.options;
     if options.quiet || (!options.itemize && options.verbose == 0) {
         return;

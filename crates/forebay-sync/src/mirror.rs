@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use forebay::{Cause, Pipeline, Snapshot};
+use forebay::{Cause, Mode, Pipeline, Snapshot};
 
 use crate::copy::Copier;
 use crate::error::Error;
@@ -77,14 +77,23 @@ pub fn mirror(
 ) -> Result<Report, Error> {
     let begun = Instant::now();
     let spill = options.spill.take();
-    let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
+    let nowhere = Root {
+        fd: None,
+        created: false,
+        rename: None,
+        shown: Vec::new(),
+    };
     let mut shared = Shared::new(&options, nowhere);
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     let top = roots::sources(&shared, sources, &mut note);
     if top.given == 0 {
         deliver(&shared, note, &mut totals, log)?;
-        return Ok(Report { totals, engine: Snapshot::default(), elapsed: begun.elapsed() });
+        return Ok(Report {
+            totals,
+            engine: Snapshot::default(),
+            elapsed: begun.elapsed(),
+        });
     }
     match roots::destination(&shared, &top, destination, &mut note) {
         Ok(root) => shared.root = root,
@@ -98,34 +107,56 @@ pub fn mirror(
         .workers
         .or_else(|| std::thread::available_parallelism().ok())
         .map_or(1, std::num::NonZeroUsize::get);
-    let mut pipeline = Pipeline::new()
+    let pipeline = Pipeline::new()
         .name("sync")
         .workers(workers)
         .budget(&options.budget)
-        .window(options.window.map_or_else(|| window(workers), std::num::NonZeroUsize::get))
+        .window(
+            options
+                .window
+                .map_or_else(|| window(workers), std::num::NonZeroUsize::get),
+        )
+        .batch(1)
         .cancel(&options.cancel);
-    if let Some(store) = spill {
-        pipeline = pipeline.spill(store);
-    }
-    let engine = pipeline
-        .worker_init(|| Worker {
-            shared: &shared,
-            copier: Copier {
-                methods: &shared.methods,
-                budget: &options.budget,
-                cancel: &options.cancel,
-                workers,
-                buffer: Vec::new(),
-            },
-            names: TempNames::new(),
-        })
-        .run(Walk::new(&shared, top.dir, note), Worker::work, |outcome| deliver(&shared, outcome, &mut totals, log))
+    let walk = Walk::new(&shared, top.dir, note);
+    let mut deliver = |outcome| deliver(&shared, outcome, &mut totals, log);
+    let engine = match spill {
+        Some(store) => run(pipeline.spill(store), &shared, workers, walk, &mut deliver),
+        None => run(pipeline, &shared, workers, walk, &mut deliver),
+    }?;
+    Ok(Report {
+        totals,
+        engine,
+        elapsed: begun.elapsed(),
+    })
+}
+
+fn run<M: Mode<Outcome>>(
+    pipeline: Pipeline<M>,
+    shared: &Shared<'_>,
+    workers: usize,
+    walk: Walk<'_>,
+    deliver: &mut dyn FnMut(Outcome) -> Result<(), Error>,
+) -> Result<Snapshot, Error> {
+    let worker = || Worker {
+        shared,
+        copier: Copier {
+            methods: &shared.methods,
+            budget: &shared.options.budget,
+            cancel: &shared.options.cancel,
+            workers,
+            buffer: Vec::new(),
+        },
+        names: TempNames::new(),
+    };
+    pipeline
+        .worker_init(worker)
+        .run(walk, Worker::work, deliver)
         .map_err(|error| match error.cause {
             Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
             Cause::Cancelled => Error::Cancelled,
             other => Error::Engine(format!("{other:?}")),
-        })?;
-    Ok(Report { totals, engine, elapsed: begun.elapsed() })
+        })
 }
 
 fn deliver(shared: &Shared<'_>, outcome: Outcome, totals: &mut Totals, log: &mut dyn Log) -> Result<(), Error> {
@@ -146,7 +177,9 @@ fn deliver(shared: &Shared<'_>, outcome: Outcome, totals: &mut Totals, log: &mut
 /// How many items may be in flight: each may hold a directory of its own open, with two descriptors.
 fn window(workers: usize) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+    let limit = limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX);
     // Kept back: what workers copy, the standard streams, the spill store, and the way down to a deep directory.
     let reserve = 64 + 4 * workers;
     (limit.saturating_sub(reserve) / 4).clamp(1, WINDOW)

@@ -57,7 +57,15 @@ impl Worker<'_> {
         if let Some(old) = &entry.old {
             differs = options.checksum && old.kinds() == src.kinds();
             if let Some(ready) = entry.ready
-                && !delete::make_way(shared, out, ready.fd.as_fd(), entry.target, old, &entry.rel(), "regular file")
+                && !delete::make_way(
+                    shared,
+                    out,
+                    ready.fd.as_fd(),
+                    entry.target,
+                    old,
+                    &entry.rel(),
+                    "regular file",
+                )
             {
                 return Ok(());
             }
@@ -69,7 +77,10 @@ impl Worker<'_> {
     fn transfer(&mut self, entry: &Entry<'_>, content: bool, out: &mut Outcome) -> Result<(), Error> {
         let shared = self.shared;
         let dry_run = shared.options.dry_run;
-        let source = match dry_run.then_some(Ok(None)).unwrap_or_else(|| entry.source.open(entry.name).map(Some)) {
+        let source = match dry_run
+            .then_some(Ok(None))
+            .unwrap_or_else(|| entry.source.open(entry.name).map(Some))
+        {
             Ok(source) => source,
             Err(errno) => {
                 self.unopened(entry, errno, out);
@@ -77,7 +88,10 @@ impl Worker<'_> {
             }
         };
         let old = entry.old_of_kind();
-        let mut change = Change::new(entry.src.kind, if old.is_some() { Action::Replace } else { Action::Create });
+        let mut change = Change::new(
+            entry.src.kind,
+            if old.is_some() { Action::Replace } else { Action::Create },
+        );
         if let Some(old) = &old {
             change.content = content;
             change.size = entry.src.size != old.size;
@@ -100,7 +114,8 @@ impl Worker<'_> {
 
     fn unopened(&self, entry: &Entry<'_>, errno: Errno, out: &mut Outcome) {
         let path = entry.source.path_of(entry.name);
-        self.shared.unreadable(out, "[sender] send_files failed to open", &path, errno);
+        self.shared
+            .unreadable(out, "[sender] send_files failed to open", &path, errno);
     }
 
     /// Writes the content and the attributes under a temporary name, and renames.
@@ -141,7 +156,10 @@ impl Worker<'_> {
                 return Ok(());
             }
         };
-        match self.copier.copy(source.as_fd(), file.as_fd(), src.size, (src.dev, ready.dev)) {
+        match self
+            .copier
+            .copy(source.as_fd(), file.as_fd(), src.size, (src.dev, ready.dev))
+        {
             Ok((copied, method)) => {
                 out.totals.literal_bytes += copied;
                 *match method {
@@ -151,7 +169,12 @@ impl Worker<'_> {
                 } += 1;
             }
             Err(Failure::Read(errno)) => {
-                shared.fail(out, "[sender] read errors mapping", &entry.source.path_of(entry.name), errno);
+                shared.fail(
+                    out,
+                    "[sender] read errors mapping",
+                    &entry.source.path_of(entry.name),
+                    errno,
+                );
                 return Ok(());
             }
             Err(Failure::Write(errno)) => {
@@ -172,19 +195,34 @@ impl Worker<'_> {
             let (uid, gid) = attrs::ids(owner);
             if let Err(errno) = rustix::fs::fchown(&file, uid, gid) {
                 let word = attrs::chown_word(owner.0);
-                shared.fail(out, &format!("[receiver] {word}"), &path(entry.target.to_bytes()), errno);
+                shared.fail(
+                    out,
+                    &format!("[receiver] {word}"),
+                    &path(entry.target.to_bytes()),
+                    errno,
+                );
                 wanted &= 0o1777; // Not with the wrong owner.
             }
         }
         if wanted != mode_now
             && let Err(errno) = rustix::fs::fchmod(&file, Mode::from_raw_mode(wanted as _))
         {
-            shared.fail(out, "[receiver] failed to set permissions on", &path(entry.target.to_bytes()), errno);
+            shared.fail(
+                out,
+                "[receiver] failed to set permissions on",
+                &path(entry.target.to_bytes()),
+                errno,
+            );
         }
         if shared.options.times
             && let Err(errno) = rustix::fs::futimens(&file, &attrs::times(src.mtime))
         {
-            shared.fail(out, "[receiver] failed to set times on", &path(entry.target.to_bytes()), errno);
+            shared.fail(
+                out,
+                "[receiver] failed to set times on",
+                &path(entry.target.to_bytes()),
+                errno,
+            );
         }
         drop(file);
         if let Err(errno) = temp.commit(entry.target) {
@@ -199,7 +237,10 @@ impl Worker<'_> {
             return Ok(*habits);
         }
         let gid = rustix::fs::fstat(file)?.st_gid;
-        let habits = Habits { gid, acl: has_default_acl(ready.fd.as_fd()) };
+        let habits = Habits {
+            gid,
+            acl: has_default_acl(ready.fd.as_fd()),
+        };
         Ok(*ready.habits.get_or_init(|| habits))
     }
 
@@ -209,8 +250,12 @@ impl Worker<'_> {
         let source = entry.source.open(entry.name).map_err(Failure::Read)?;
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
         // What cannot be read cannot be the same.
-        let Ok(there) = rustix::fs::openat(&ready.fd, entry.target, flags | rustix::fs::OFlags::NONBLOCK, Mode::empty())
-        else {
+        let Ok(there) = rustix::fs::openat(
+            &ready.fd,
+            entry.target,
+            flags | rustix::fs::OFlags::NONBLOCK,
+            Mode::empty(),
+        ) else {
             return Ok(false);
         };
         self.copier.same(source.as_fd(), there.as_fd())

@@ -61,7 +61,11 @@ impl Identity {
         Identity {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
-            groups: rustix::process::getgroups().unwrap_or_default().iter().map(|gid| gid.as_raw()).collect(),
+            groups: rustix::process::getgroups()
+                .unwrap_or_default()
+                .iter()
+                .map(|gid| gid.as_raw())
+                .collect(),
             umask: umask.as_raw_mode().into(),
         }
     }
@@ -97,7 +101,11 @@ impl<'a> Shared<'a> {
 
     /// The name that `name` of the directory `dir` gets at the destination.
     pub(crate) fn target_name<'n>(&'n self, dir: &Dir, name: &'n CStr) -> &'n CStr {
-        self.root.rename.as_deref().filter(|_| dir.parent.is_none()).unwrap_or(name)
+        self.root
+            .rename
+            .as_deref()
+            .filter(|_| dir.parent.is_none())
+            .unwrap_or(name)
     }
 
     /// Adds a line of text, unless `-q`.
@@ -120,7 +128,12 @@ impl<'a> Shared<'a> {
     /// Reports and counts that `what` (with the role in brackets) failed on `path`.
     pub(crate) fn fail(&self, out: &mut Outcome, what: &str, path: &[u8], errno: Errno) {
         out.totals.failed += 1;
-        self.complain(out, &format!("rsync: {what} \""), path, &format!("\" failed: {}", fs::describe(errno)));
+        self.complain(
+            out,
+            &format!("rsync: {what} \""),
+            path,
+            &format!("\" failed: {}", fs::describe(errno)),
+        );
     }
 
     /// Reports and counts that a source entry has disappeared.

@@ -75,16 +75,27 @@ fn source(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Option<Stat> {
     dir.stat()
         .map_err(|errno| {
             let path = dir.sources.first().map_or(&b""[..], |source| &source.shown);
-            shared.unreadable(out, "[sender] link_stat", path.strip_suffix(b"/").unwrap_or(path), errno);
+            shared.unreadable(
+                out,
+                "[sender] link_stat",
+                path.strip_suffix(b"/").unwrap_or(path),
+                errno,
+            );
         })
         .ok()
 }
 
 fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
     let Some(fd) = &shared.root.fd else {
-        return if dir.transferred { enter_absent(shared, dir, out) } else { Target::Absent };
+        return if dir.transferred {
+            enter_absent(shared, dir, out)
+        } else {
+            Target::Absent
+        };
     };
-    let opened = fd.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO));
+    let opened = fd
+        .try_clone()
+        .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO));
     let (fd, now) = match opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat)))) {
         Ok(found) => found,
         Err(errno) => {
@@ -92,9 +103,18 @@ fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
             return Target::Failed;
         }
     };
-    let mut ready = Ready { fd, made: shared.root.created, dev: now.dev, habits: OnceLock::new(), time: None, mode: None };
+    let mut ready = Ready {
+        fd,
+        made: shared.root.created,
+        dev: now.dev,
+        habits: OnceLock::new(),
+        time: None,
+        mode: None,
+    };
     if dir.transferred {
-        let Some(src) = source(shared, dir, out) else { return Target::Failed };
+        let Some(src) = source(shared, dir, out) else {
+            return Target::Failed;
+        };
         adopt(shared, dir, &src, &now, &mut ready, out);
     }
     Target::Ready(ready)
@@ -112,11 +132,23 @@ fn enter_absent(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
 }
 
 fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &mut Outcome) -> Target {
-    let Some(src) = source(shared, dir, out) else { return Target::Failed };
+    let Some(src) = source(shared, dir, out) else {
+        return Target::Failed;
+    };
     let place = at.fd.as_fd();
-    let path = || shared.target_path(&dir.rel, b"").strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or_default();
+    let path = || {
+        shared
+            .target_path(&dir.rel, b"")
+            .strip_suffix(b"/")
+            .map(<[u8]>::to_vec)
+            .unwrap_or_default()
+    };
     let name = shared.target_name(parent, &dir.name);
-    let old = if at.made { Err(Errno::NOENT) } else { Stat::at(place, name) };
+    let old = if at.made {
+        Err(Errno::NOENT)
+    } else {
+        Stat::at(place, name)
+    };
     let dry_run = shared.options.dry_run;
     let made = match old {
         Ok(old) if old.kind == FileType::Directory => {
@@ -153,8 +185,8 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
         out.totals.count_created(Kinds::Dir);
         parent.touched.store(true, Ordering::Relaxed);
     }
-    let opened = fs::open_dir(place, name, false)
-        .and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat))));
+    let opened =
+        fs::open_dir(place, name, false).and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat))));
     let (fd, now) = match opened {
         Ok(found) => found,
         Err(errno) => {
@@ -162,7 +194,14 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             return Target::Failed;
         }
     };
-    let mut ready = Ready { fd, made, dev: now.dev, habits: OnceLock::new(), time: None, mode: None };
+    let mut ready = Ready {
+        fd,
+        made,
+        dev: now.dev,
+        habits: OnceLock::new(),
+        time: None,
+        mode: None,
+    };
     // What was there before we made it accessible counts for what has changed.
     let before = old.ok().filter(|_| !made).unwrap_or(now);
     adopt_changed(shared, dir, &src, &now, &before, &mut ready, out);
@@ -232,7 +271,11 @@ fn adopt_changed(
     }
     let wanted = attrs::wanted_mode(shared, src, (!ready.made).then_some(before));
     // Without -p, a directory that inherited its set-group-ID bit keeps it.
-    let wanted = if ready.made && !options.perms { wanted | (now.mode & 0o2000) } else { wanted };
+    let wanted = if ready.made && !options.perms {
+        wanted | (now.mode & 0o2000)
+    } else {
+        wanted
+    };
     let for_now = if shared.me.is_root() { wanted } else { wanted | 0o700 };
     ready.mode = (for_now != wanted).then_some(wanted);
     if for_now != mode_now
@@ -244,12 +287,20 @@ fn adopt_changed(
 
 /// Sets what had to wait until everything beneath `dir` was done.
 pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
-    let Some(Target::Ready(ready)) = dir.target.get() else { return };
+    let Some(Target::Ready(ready)) = dir.target.get() else {
+        return;
+    };
     if shared.options.dry_run {
         return;
     }
     let fd = ready.fd.as_fd();
-    let path = || shared.target_path(&dir.rel, b"").strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or_default();
+    let path = || {
+        shared
+            .target_path(&dir.rel, b"")
+            .strip_suffix(b"/")
+            .map(<[u8]>::to_vec)
+            .unwrap_or_default()
+    };
     if let Some((time, same)) = ready.time
         && (!same || dir.touched.load(Ordering::Relaxed))
         && let Err(errno) = rustix::fs::utimensat(fd, c".", &attrs::times(time), AtFlags::empty())

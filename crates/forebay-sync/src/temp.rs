@@ -64,7 +64,16 @@ impl<'d> Temp<'d> {
         for _ in 0..TRIES {
             let temp = names.next(name);
             match create(&temp) {
-                Ok(made) => return Ok((Temp { dir, name: temp, committed: false }, made)),
+                Ok(made) => {
+                    return Ok((
+                        Temp {
+                            dir,
+                            name: temp,
+                            committed: false,
+                        },
+                        made,
+                    ));
+                }
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
             }
@@ -80,7 +89,9 @@ impl<'d> Temp<'d> {
         mode: u32,
     ) -> Result<(Self, OwnedFd), Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Self::make(names, dir, name, |temp| rustix::fs::openat(dir, temp, flags, Mode::from_raw_mode(mode as _)))
+        Self::make(names, dir, name, |temp| {
+            rustix::fs::openat(dir, temp, flags, Mode::from_raw_mode(mode as _))
+        })
     }
 
     /// A new symbolic link.
@@ -97,19 +108,15 @@ impl<'d> Temp<'d> {
         kind: FileType,
         rdev: u64,
     ) -> Result<Self, Errno> {
-        Self::make(names, dir, name, |temp| rustix::fs::mknodat(dir, temp, kind, Mode::from_raw_mode(0o600), rdev))
-            .map(|(temp, ())| temp)
+        Self::make(names, dir, name, |temp| {
+            rustix::fs::mknodat(dir, temp, kind, Mode::from_raw_mode(0o600), rdev)
+        })
+        .map(|(temp, ())| temp)
     }
 
     /// Not on this system.
     #[cfg(target_vendor = "apple")]
-    pub(crate) fn node(
-        _: &mut TempNames,
-        _: BorrowedFd<'d>,
-        _: &CStr,
-        _: FileType,
-        _: u64,
-    ) -> Result<Self, Errno> {
+    pub(crate) fn node(_: &mut TempNames, _: BorrowedFd<'d>, _: &CStr, _: FileType, _: u64) -> Result<Self, Errno> {
         Err(Errno::NOTSUP)
     }
 

@@ -120,7 +120,9 @@ fn class(text: &[u8]) -> Option<(Box<[bool; 256]>, &[u8])> {
                 let close = tail.iter().position(|&b| b == b']')?;
                 if close >= 2 && tail[close - 1] == b':' {
                     let member = named_class(&tail[1..close - 1])?;
-                    (0..=255u8).filter(|b| member(b)).for_each(|b| set[usize::from(b)] = true);
+                    (0..=255u8)
+                        .filter(|b| member(b))
+                        .for_each(|b| set[usize::from(b)] = true);
                     rest = &tail[close + 1..];
                     before = None;
                 } else {
@@ -206,7 +208,11 @@ mod tests {
             ("[", "[", false),
             ("\\", "\\", false),
         ] {
-            assert_eq!(Pattern::new(pattern.as_bytes()).matches(text.as_bytes()), expected, "{pattern} on {text}");
+            assert_eq!(
+                Pattern::new(pattern.as_bytes()).matches(text.as_bytes()),
+                expected,
+                "{pattern} on {text}"
+            );
         }
     }
 

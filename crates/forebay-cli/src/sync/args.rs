@@ -109,8 +109,12 @@ impl State {
             }
             "memory" => {
                 let text = value(name, parser)?;
-                let bytes = text.to_str().and_then(size::parse).and_then(|bytes| usize::try_from(bytes).ok());
-                let bytes = bytes.ok_or_else(|| format!("rsync: --memory value is invalid: {}", text.to_string_lossy()))?;
+                let bytes = text
+                    .to_str()
+                    .and_then(size::parse)
+                    .and_then(|bytes| usize::try_from(bytes).ok());
+                let bytes =
+                    bytes.ok_or_else(|| format!("rsync: --memory value is invalid: {}", text.to_string_lossy()))?;
                 options.budget = Budget::new(bytes);
             }
             _ if known::LONG.contains(&name.strip_prefix("no-").unwrap_or(name)) || known::LONG.contains(&name) => {
@@ -122,7 +126,12 @@ impl State {
     }
 
     fn finish(self) -> Result<Parsed, String> {
-        let State { mut options, mut paths, stats, progress } = self;
+        let State {
+            mut options,
+            mut paths,
+            stats,
+            progress,
+        } = self;
         if options.delete && !options.recursive {
             return Err("rsync: --delete does not work without --recursive (-r) or --dirs (-d).".into());
         }
@@ -140,7 +149,13 @@ impl State {
         options.escape = escape();
         options.spill =
             Some(SegmentStore::temp().map_err(|error| format!("forebay: cannot open a spill directory: {error}"))?);
-        Ok(Parsed::Run(Box::new(Command { options, sources: paths, destination, stats, progress })))
+        Ok(Parsed::Run(Box::new(Command {
+            options,
+            sources: paths,
+            destination,
+            stats,
+            progress,
+        })))
     }
 }
 
@@ -180,7 +195,10 @@ fn not_yet(what: &str) -> String {
 fn describe(error: &lexopt::Error) -> String {
     match error {
         lexopt::Error::UnexpectedValue { option, value } => {
-            format!("rsync: {option}={}: option does not take an argument", value.to_string_lossy())
+            format!(
+                "rsync: {option}={}: option does not take an argument",
+                value.to_string_lossy()
+            )
         }
         other => format!("rsync: {other}"),
     }
@@ -201,7 +219,11 @@ fn escape() -> Escape {
         .unwrap_or_default()
         .to_string_lossy()
         .to_ascii_lowercase();
-    if locale.contains("utf-8") || locale.contains("utf8") { Escape::Utf8 } else { Escape::Ascii }
+    if locale.contains("utf-8") || locale.contains("utf8") {
+        Escape::Utf8
+    } else {
+        Escape::Ascii
+    }
 }
 
 #[cfg(test)]
@@ -217,8 +239,24 @@ mod tests {
 
     #[test]
     fn bundles_negations_values_and_options_after_paths() {
-        let command = run(&["-avvn", "src", "--no-o", "--exclude=a", "--include", "b", "dst", "-i", "--", "-x"]);
-        let Command { options, sources, destination, .. } = command.unwrap();
+        let command = run(&[
+            "-avvn",
+            "src",
+            "--no-o",
+            "--exclude=a",
+            "--include",
+            "b",
+            "dst",
+            "-i",
+            "--",
+            "-x",
+        ]);
+        let Command {
+            options,
+            sources,
+            destination,
+            ..
+        } = command.unwrap();
         assert!(options.recursive && options.links && options.devices && !options.owner && options.dry_run);
         assert_eq!((options.verbose, options.itemize), (2, true));
         assert_eq!(sources, ["src", "dst"]);
@@ -230,15 +268,33 @@ mod tests {
         for (args, text) in [
             (&["--foo", "a", "b"][..], "rsync: --foo: unknown option"),
             (&["-aH", "a", "b"], "rsync: -H: not supported by forebay sync yet"),
-            (&["--inplace", "a", "b"], "rsync: --inplace: not supported by forebay sync yet"),
-            (&["--no-whole-file", "a", "b"], "rsync: --no-whole-file: not supported by forebay sync yet"),
-            (&["-a", "host:a", "b"], "rsync: the remote path host:a: not supported by forebay sync yet"),
-            (&["-a", "a", "rsync://h/b"], "rsync: the remote path rsync://h/b: not supported by forebay sync yet"),
+            (
+                &["--inplace", "a", "b"],
+                "rsync: --inplace: not supported by forebay sync yet",
+            ),
+            (
+                &["--no-whole-file", "a", "b"],
+                "rsync: --no-whole-file: not supported by forebay sync yet",
+            ),
+            (
+                &["-a", "host:a", "b"],
+                "rsync: the remote path host:a: not supported by forebay sync yet",
+            ),
+            (
+                &["-a", "a", "rsync://h/b"],
+                "rsync: the remote path rsync://h/b: not supported by forebay sync yet",
+            ),
             (&["-a", "--exclude"], "rsync: --exclude: missing argument"),
-            (&["--verbose=3", "a", "b"], "rsync: --verbose=3: option does not take an argument"),
+            (
+                &["--verbose=3", "a", "b"],
+                "rsync: --verbose=3: option does not take an argument",
+            ),
             (&["--workers=0", "a", "b"], "rsync: --workers value is invalid: 0"),
             (&["--memory=lots", "a", "b"], "rsync: --memory value is invalid: lots"),
-            (&["--delete", "a", "b"], "rsync: --delete does not work without --recursive (-r) or --dirs (-d)."),
+            (
+                &["--delete", "a", "b"],
+                "rsync: --delete does not work without --recursive (-r) or --dirs (-d).",
+            ),
         ] {
             assert_eq!(run(args).unwrap_err(), text);
         }

@@ -36,11 +36,7 @@ impl Output {
         let now = Instant::now();
         let shows = if progress && !options.quiet {
             Shows::Line(now, Totals::default(), Ahead::default())
-        } else if !progress
-            && !options.quiet
-            && !options.itemize
-            && options.verbose == 0
-            && io::stderr().is_terminal()
+        } else if !progress && !options.quiet && !options.itemize && options.verbose == 0 && io::stderr().is_terminal()
         {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg} {elapsed}") {
@@ -50,7 +46,12 @@ impl Output {
         } else {
             Shows::Nothing
         };
-        Output { stdout: io::stdout(), gone: false, begun: now, shows }
+        Output {
+            stdout: io::stdout(),
+            gone: false,
+            begun: now,
+            shows,
+        }
     }
 
     /// Writes to standard output at once. As with rsync, a reader that has gone away does not end the transfer; neither
@@ -100,7 +101,11 @@ impl Output {
                 (rate, unit) = (rate / 1024.0, larger);
             }
         }
-        let left = if done == 0 { 0 } else { ((found - done) as f64 / done as f64 * seconds) as u64 };
+        let left = if done == 0 {
+            0
+        } else {
+            ((found - done) as f64 / done as f64 * seconds) as u64
+        };
         let left = if ahead.complete { left } else { seconds as u64 };
         format!(
             "\r{:>15} {percent:>3}% {rate:>7.2}{unit} {:>4}:{:02}:{:02} (xfr#{}, {}-chk={}/{found})",

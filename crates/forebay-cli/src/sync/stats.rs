@@ -39,11 +39,25 @@ fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std:
     }
     if said.stats || said.verbose > 0 {
         let rate = sent as f64 / seconds.max(0.001);
-        let speedup = if sent == 0 { 0.0 } else { totals.size_bytes as f64 / sent as f64 };
+        let speedup = if sent == 0 {
+            0.0
+        } else {
+            totals.size_bytes as f64 / sent as f64
+        };
         let end = if said.dry_run { " (DRY RUN)" } else { "" };
         writeln!(out)?;
-        writeln!(out, "sent {} bytes  received 0 bytes  {} bytes/sec", with_commas(sent), decimal(rate))?;
-        writeln!(out, "total size is {}  speedup is {}{end}", with_commas(totals.size_bytes), decimal(speedup))?;
+        writeln!(
+            out,
+            "sent {} bytes  received 0 bytes  {} bytes/sec",
+            with_commas(sent),
+            decimal(rate)
+        )?;
+        writeln!(
+            out,
+            "total size is {}  speedup is {}{end}",
+            with_commas(totals.size_bytes),
+            decimal(speedup)
+        )?;
     }
     Ok(())
 }
@@ -68,9 +82,17 @@ fn write_block(out: &mut String, totals: &Totals, sent: u64) -> std::fmt::Result
     writeln!(out, "Number of files: {}", by_kind(listed))?;
     writeln!(out, "Number of created files: {}", by_kind(created))?;
     writeln!(out, "Number of deleted files: {}", by_kind(deleted))?;
-    writeln!(out, "Number of regular files transferred: {}", with_commas(totals.transferred))?;
+    writeln!(
+        out,
+        "Number of regular files transferred: {}",
+        with_commas(totals.transferred)
+    )?;
     writeln!(out, "Total file size: {} bytes", with_commas(totals.size_bytes))?;
-    writeln!(out, "Total transferred file size: {} bytes", with_commas(totals.transferred_bytes))?;
+    writeln!(
+        out,
+        "Total transferred file size: {} bytes",
+        with_commas(totals.transferred_bytes)
+    )?;
     writeln!(out, "Literal data: {} bytes", with_commas(totals.literal_bytes))?;
     writeln!(out, "Matched data: 0 bytes")?;
     writeln!(out, "File list size: 0")?;
@@ -101,7 +123,11 @@ fn write_engine(out: &mut String, report: &Report) -> std::fmt::Result {
         "forebay: {} workers, {} used, {} items delivered",
         engine.workers, engine.workers_used, engine.delivered
     )?;
-    writeln!(out, "forebay: peak resident {} bytes", with_commas(engine.peak_resident))?;
+    writeln!(
+        out,
+        "forebay: peak resident {} bytes",
+        with_commas(engine.peak_resident)
+    )?;
     writeln!(
         out,
         "forebay: spilled {} items, {} bytes; reloaded {} items, {} bytes",

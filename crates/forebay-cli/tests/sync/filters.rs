@@ -4,8 +4,34 @@ use crate::harness::{Bench, copy};
 use crate::tree::{Rng, change, fill};
 
 const PARTS: &[&str] = &[
-    "a", "b", "c", "d", "foo", "bar", "*", "?", "**", "***", "*.o", "a*", "[a-c]", "[!a]", "[[:alpha:]]", "foo.txt", "a[b]",
-    "back\\slash", "\\*", "[", "*o*", "zz", "x*y", "a\\[b]", ".*", "[^.]*", "a b", "b*.c",
+    "a",
+    "b",
+    "c",
+    "d",
+    "foo",
+    "bar",
+    "*",
+    "?",
+    "**",
+    "***",
+    "*.o",
+    "a*",
+    "[a-c]",
+    "[!a]",
+    "[[:alpha:]]",
+    "foo.txt",
+    "a[b]",
+    "back\\slash",
+    "\\*",
+    "[",
+    "*o*",
+    "zz",
+    "x*y",
+    "a\\[b]",
+    ".*",
+    "[^.]*",
+    "a b",
+    "b*.c",
 ];
 
 fn pattern(rng: &mut Rng) -> String {
@@ -39,7 +65,11 @@ fn round(seed: u64) {
     }
     for _ in 0..=rng.below(4) {
         let option = rng.pick(&["--exclude", "--exclude", "--include"]);
-        args.push(format!("{option}={}{}", rng.pick(&["", "", "", "", "+ ", "- "]), pattern(&mut rng)));
+        args.push(format!(
+            "{option}={}{}",
+            rng.pick(&["", "", "", "", "+ ", "- "]),
+            pattern(&mut rng)
+        ));
     }
     args.push(format!("{}{}", bench.src().display(), rng.pick(&["/", ""])));
     args.push("dst".to_owned());

@@ -69,14 +69,23 @@ impl Bench {
     pub(crate) fn same_as(&self, user: Option<u32>, args: &[impl AsRef<OsStr>]) -> Did {
         let args: Vec<OsString> = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
         let [theirs, ours] = self.places();
-        let mut did_theirs = did(command(user, "rsync", &[]).args(&args).current_dir(&theirs).output(), &theirs);
-        let mut got = did(command(user, FOREBAY, &["sync"]).args(&args).current_dir(&ours).output(), &ours);
+        let mut did_theirs = did(
+            command(user, "rsync", &[]).args(&args).current_dir(&theirs).output(),
+            &theirs,
+        );
+        let mut got = did(
+            command(user, FOREBAY, &["sync"])
+                .args(&args)
+                .current_dir(&ours)
+                .output(),
+            &ours,
+        );
         if args.iter().any(|arg| arg == "-avv") {
             // Here stock rsync prints what only gets new attributes ahead of what is transferred.
             got.lines.sort();
             did_theirs.lines.sort();
         }
-if got != did_theirs {
+        if got != did_theirs {
             let all = |did: &Did| [&did.lines[..], &did.deletions, &did.skipped, &did.errors].concat();
             let (ours, theirs) = (all(&got), all(&did_theirs));
             let only = |a: &[String], b: &[String]| -> Vec<String> {
@@ -109,7 +118,15 @@ if got != did_theirs {
 
 /// Copies a tree with everything that is compared.
 pub(crate) fn copy(from: &Path, to: &Path) {
-    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+    assert!(
+        Command::new("cp")
+            .arg("-a")
+            .arg(from)
+            .arg(to)
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// A command line, as root's or another user's.
@@ -117,7 +134,12 @@ pub(crate) fn command(user: Option<u32>, program: &str, first: &[&str]) -> Comma
     let mut command = match user {
         Some(user) => {
             let mut command = Command::new("setpriv");
-            command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups", program]);
+            command.args([
+                &format!("--reuid={user}"),
+                &format!("--regid={user}"),
+                "--clear-groups",
+                program,
+            ]);
             command
         }
         None => Command::new(program),
@@ -137,9 +159,12 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
         errors: Vec::new(),
     };
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let to = if line.starts_with("*deleting") || line.starts_with("deleting ") || line.starts_with("cannot delete") {
+        let to = if line.starts_with("*deleting") || line.starts_with("deleting ") || line.starts_with("cannot delete")
+        {
             &mut did.deletions
-        } else if ["skipping ", "[sender] ", "[generator] "].iter().any(|start| line.starts_with(start))
+        } else if ["skipping ", "[sender] ", "[generator] "]
+            .iter()
+            .any(|start| line.starts_with(start))
             || [" is uptodate", " is newer"].iter().any(|end| line.ends_with(end))
         {
             &mut did.skipped

@@ -2,11 +2,11 @@
 
 mod arguments;
 mod filters;
-mod harness;
-mod interrupted;
-mod in_the_way;
-mod large_file;
 mod full_disk;
+mod harness;
+mod in_the_way;
+mod interrupted;
+mod large_file;
 mod output_closed;
 mod parallel;
 mod permissions;

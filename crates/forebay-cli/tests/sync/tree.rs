@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::hash::Hasher;
 use std::fs::{self, File, FileTimes, Permissions};
+use std::hash::Hasher;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
@@ -36,8 +36,29 @@ impl Rng {
 
 fn name(rng: &mut Rng) -> OsString {
     let names: &[&[u8]] = &[
-        b"a", b"b", b"c", b"d", b"a.o", b"b.c", b"a-b", b"a b", b"new\nline", b"\xff\xfe", b".hidden", b"\xc3\xa4", b"foo",
-        b"foo.txt", b"bar", b"a[b]", b"back\\slash", b"\\#012", b"-dash", b"zz", b"a+", b"tab\t", b"x*y",
+        b"a",
+        b"b",
+        b"c",
+        b"d",
+        b"a.o",
+        b"b.c",
+        b"a-b",
+        b"a b",
+        b"new\nline",
+        b"\xff\xfe",
+        b".hidden",
+        b"\xc3\xa4",
+        b"foo",
+        b"foo.txt",
+        b"bar",
+        b"a[b]",
+        b"back\\slash",
+        b"\\#012",
+        b"-dash",
+        b"zz",
+        b"a+",
+        b"tab\t",
+        b"x*y",
     ];
     let mut name = rng.pick(names).to_vec();
     if rng.one_in(4) {
@@ -57,7 +78,9 @@ fn content(rng: &mut Rng) -> Vec<u8> {
         _ => rng.below(3000),
     };
     let salt = rng.below(251) as u8;
-    (0..len).map(|i| (i as u8).wrapping_mul(31).wrapping_add(salt)).collect()
+    (0..len)
+        .map(|i| (i as u8).wrapping_mul(31).wrapping_add(salt))
+        .collect()
 }
 
 /// Makes an entry of a random kind at `path`, which is free.
@@ -104,11 +127,23 @@ pub(crate) fn rustix_is_root() -> bool {
 }
 
 pub(crate) fn set_time(path: &Path, time: std::time::SystemTime) {
-    File::options().read(true).open(path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
+    File::options()
+        .read(true)
+        .open(path)
+        .unwrap()
+        .set_times(FileTimes::new().set_modified(time))
+        .unwrap();
 }
 
 pub(crate) fn touch(path: &Path, time: &str) {
-    assert!(Command::new("touch").args(["-h", "-d", time, "--"]).arg(path).status().unwrap().success());
+    assert!(
+        Command::new("touch")
+            .args(["-h", "-d", time, "--"])
+            .arg(path)
+            .status()
+            .unwrap()
+            .success()
+    );
 }
 
 /// Puts random entries into the directory `dir`.
@@ -205,7 +240,11 @@ fn look_at(path: &Path, rel: &OsStr, times: bool, seen: &mut BTreeMap<OsString, 
     // Stock rsync sets a directory's time before its content and, if that was the same second, not again.
     let nanos = if kind.is_dir() { 0 } else { meta.mtime_nsec() };
     // What was set during the test differs between the two.
-    let time = if meta.mtime() > 1_600_000_000 { (0, 0) } else { (meta.mtime(), nanos) };
+    let time = if meta.mtime() > 1_600_000_000 {
+        (0, 0)
+    } else {
+        (meta.mtime(), nanos)
+    };
     let entry = Seen {
         kind: word,
         mode: meta.mode(),
@@ -213,7 +252,11 @@ fn look_at(path: &Path, rel: &OsStr, times: bool, seen: &mut BTreeMap<OsString, 
         time: times.then_some(time),
         rdev,
         target: kind.is_symlink().then(|| fs::read_link(path).unwrap().into_os_string()),
-        content: if kind.is_file() { digest(&fs::read(path).unwrap()) } else { (0, 0) },
+        content: if kind.is_file() {
+            digest(&fs::read(path).unwrap())
+        } else {
+            (0, 0)
+        },
     };
     seen.insert(rel.to_owned(), entry);
     if kind.is_dir() {

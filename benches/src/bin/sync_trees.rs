@@ -1,0 +1,190 @@
+//! `forebay sync` beside stock rsync, a pipe of two tars and `cp`: 20,000 small files copied for
+//! the first time and then with nothing to do, and one file of 1 GiB. In memory (`/dev/shm`) and on
+//! disk (this workspace's `target/`).
+//!
+//! Every copy goes to a directory of a new name. On disk they are removed at the end only: ext4 is
+//! five times slower in a tree that was just removed, for every tool. In memory they are removed
+//! at once, or later rounds would pay for pages that the kernel has never handed out before; so are
+//! the files of 1 GiB, for lack of room.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
+
+use anyhow::{Context, Result, ensure};
+use forebay_benches::harness::{Cost, alternate, heading, measure_command, variant};
+use forebay_benches::items::Block;
+
+const MEMORY: &str = "/dev/shm";
+const FILES: u64 = 20_000;
+const FILES_PER_DIRECTORY: u64 = 100;
+const LARGE: u64 = 1 << 30;
+
+fn main() -> Result<()> {
+    let forebay = env::var("FOREBAY")
+        .context("FOREBAY names the program: use `cargo xtask bench sync_trees`")?;
+    let disk = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
+    for (place, parent) in [("in memory", Path::new(MEMORY)), ("on disk", &disk)] {
+        let room = Room::new(parent)?;
+        trees(&forebay, place, &room.0)?;
+        large_file(&forebay, place, &room.0)?;
+    }
+    Ok(())
+}
+
+/// A directory of our own, removed at the end.
+struct Room(PathBuf);
+
+impl Room {
+    fn new(parent: &Path) -> Result<Self> {
+        let path = parent.join(format!("forebay-bench-{}", process::id()));
+        fs::create_dir(&path).with_context(|| format!("create {}", path.display()))?;
+        Ok(Room(path))
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            eprintln!("remove {}: {error}", self.0.display());
+        }
+    }
+}
+
+fn trees(forebay: &str, place: &str, room: &Path) -> Result<()> {
+    let on_disk = !room.starts_with(MEMORY);
+    let source = room.join("source");
+    let bytes = make_tree(&source)?;
+    let from = format!("{}/", source.display());
+    let to = |tool: &str, round: usize| room.join(format!("{tool}-{round}"));
+
+    let copy = |tool: &str, round: usize, command: &mut Command| -> Result<Cost> {
+        let cost = quietly(command)?;
+        if round == 0 {
+            same(&source, &to(tool, round))?;
+        } else if !on_disk {
+            fs::remove_dir_all(to(tool, round))?;
+        }
+        Ok(cost)
+    };
+    let mirror = |program: &str, tool: &str, round: usize| {
+        let mut command = command_line(program);
+        command.arg("-a").arg(&from).arg(to(tool, round));
+        command
+    };
+    heading(&format!(
+        "First copy of {FILES} files, {} MiB, {place}",
+        bytes >> 20
+    ));
+    let sync = format!("{forebay} sync");
+    let first = alternate(vec![
+        variant("rsync -a", |round| {
+            copy("rsync", round, &mut mirror("rsync", "rsync", round))
+        }),
+        variant("forebay sync -a", |round| {
+            copy("forebay", round, &mut mirror(&sync, "forebay", round))
+        }),
+        variant("tar pipe", |round| {
+            let target = to("tar", round);
+            fs::create_dir(&target)?;
+            let mut command = Command::new("sh");
+            command
+                .args(["-c", "tar -C \"$1\" -cf - . | tar -C \"$2\" -xf -", "sh"])
+                .arg(&source)
+                .arg(&target);
+            copy("tar", round, &mut command)
+        }),
+    ])?;
+    println!("{}", first.table("rsync -a"));
+
+    // What the first round has copied is up to date.
+    heading(&format!(
+        "The same {FILES} files again, nothing to do, {place}"
+    ));
+    let again = alternate(vec![
+        variant("rsync -a", |_| quietly(&mut mirror("rsync", "rsync", 0))),
+        variant("forebay sync -a", |_| {
+            quietly(&mut mirror(&sync, "forebay", 0))
+        }),
+    ])?;
+    println!("{}", again.table("rsync -a"));
+    Ok(())
+}
+
+fn large_file(forebay: &str, place: &str, room: &Path) -> Result<()> {
+    let source = room.join("large");
+    let mut file = File::create(&source)?;
+    for seq in 0..LARGE >> 20 {
+        file.write_all(&Block::generate(seq, 1 << 20).0)?;
+    }
+    drop(file);
+    let copy = |program: &str, round: usize| {
+        let target = room.join(format!("large-{round}"));
+        let cost = quietly(command_line(program).arg(&source).arg(&target))?;
+        if round == 0 {
+            same(&source, &target)?;
+        }
+        fs::remove_file(&target)?;
+        Ok(cost)
+    };
+    heading(&format!("One file of {} MiB, whole, {place}", LARGE >> 20));
+    let results = alternate(vec![
+        variant("rsync -a", |round| copy("rsync -a", round)),
+        variant("forebay sync -a", |round| {
+            copy(&format!("{forebay} sync -a"), round)
+        }),
+        variant("cp --reflink=never", |round| {
+            copy("cp --reflink=never", round)
+        }),
+    ])?;
+    println!("{}", results.table("rsync -a"));
+    Ok(())
+}
+
+/// Runs a command once what earlier ones have written is on disk, so that it does not pay for it.
+fn quietly(command: &mut Command) -> Result<Cost> {
+    nix::unistd::sync();
+    measure_command(command)
+}
+
+fn command_line(words: &str) -> Command {
+    let mut words = words.split(' ');
+    let mut command = Command::new(words.next().unwrap_or_default());
+    command.args(words);
+    command
+}
+
+/// Files of 1-7 KiB that do not compress, always the same ones. Gives the sum of their sizes.
+fn make_tree(root: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for seq in 0..FILES {
+        let directory = root.join(format!("{:03}", seq / FILES_PER_DIRECTORY));
+        if seq % FILES_PER_DIRECTORY == 0 {
+            fs::create_dir_all(&directory)?;
+        }
+        let len = 1024 + seq.wrapping_mul(2_654_435_761) % (6 * 1024 + 1);
+        let mut contents = Block::generate(seq, 8 * 1024).0;
+        contents.truncate(len as usize);
+        fs::write(directory.join(format!("{seq:05}.dat")), &contents)?;
+        bytes += len;
+    }
+    Ok(bytes)
+}
+
+/// Whether a copy is one; a benchmark of a tool that copies nothing would be the fastest.
+fn same(source: &Path, copy: &Path) -> Result<()> {
+    let status = Command::new("diff")
+        .arg("-rq")
+        .args([source, copy])
+        .status()
+        .context("run diff")?;
+    ensure!(
+        status.success(),
+        "{} is not a copy of {}",
+        copy.display(),
+        source.display()
+    );
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! `CancelToken`: ends runs from outside.
+
+use std::fmt;
+use std::sync::Weak;
+
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
+
+/// Asks pipelines to end early. Cloning gives another handle to the same token.
+///
+/// A cancelled run delivers nothing more, waits for the items that are in work and for the sink's current call, and returns
+/// [`Cause::Cancelled`](crate::Cause::Cancelled). A source that is blocked in its own `next` is waited for. Cancelling is not
+/// safe inside a signal handler; do it from the thread that reads signals.
+#[derive(Clone)]
+pub struct CancelToken {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    cancelled: AtomicBool,
+    runs: Mutex<Vec<Weak<dyn Stop>>>,
+}
+
+/// A run that can be told to stop.
+pub(crate) trait Stop: Send + Sync {
+    fn stop(&self);
+}
+
+impl CancelToken {
+    /// A token that nobody has cancelled.
+    pub fn new() -> Self {
+        CancelToken {
+            inner: Arc::new(Inner {
+                cancelled: AtomicBool::new(false),
+                runs: Mutex::new(Vec::new()),
+            }),
+        }
+    }
+
+    /// Stops every run that has this token, now and in future. Further calls do nothing.
+    pub fn cancel(&self) {
+        self.inner.cancelled.store(true, Ordering::SeqCst);
+        let runs = std::mem::take(&mut *lock(&self.inner.runs));
+        runs.iter().filter_map(Weak::upgrade).for_each(|run| run.stop());
+    }
+
+    /// Whether [`cancel`](CancelToken::cancel) was called.
+    pub fn is_cancelled(&self) -> bool {
+        self.inner.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// Stops `run` when the token is cancelled, at once if it already is.
+    pub(crate) fn attach(&self, run: Weak<dyn Stop>) {
+        let mut runs = lock(&self.inner.runs);
+        runs.retain(|other| other.strong_count() > 0);
+        runs.push(run);
+        drop(runs);
+        // Looked at after the run is on the list, so that one of the two sides stops it.
+        if self.is_cancelled() {
+            self.cancel();
+        }
+    }
+}
+
+impl Default for CancelToken {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Debug for CancelToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CancelToken")
+            .field("cancelled", &self.is_cancelled())
+            .finish()
+    }
+}

@@ -1,0 +1,567 @@
+//! `Pipeline`: source, workers, sink; parallel in the middle, in order at both ends, inside a budget.
+//!
+//! ```text
+//!   source thread            workers                    the caller's thread
+//!   next() ---> WorkQueue ---> work(item) ---> ReorderBuffer ---> sink(result)
+//!                  ^                              |     ^
+//!                  `-- back-pressure: window,     v     | reload
+//!                      budget                   Pager and its I/O thread (with `.spill(..)`)
+//! ```
+//!
+//! # Invariants
+//! * The sink sees the results in the order in which the source gave the items, each once; with
+//!   [`unordered`](Pipeline::unordered), in the order in which they are finished. At the end, `submitted == delivered + cancelled`.
+//! * *Memory*: what is leased is at most the budget, plus one item (the head), one result per worker, and one block read back.
+//!   Beside it there are the blocks on their way to the store, two at most.
+//! * A worker takes a new item only while the budget is within its limit, or if the item is the head: so pipelines that share a budget,
+//!   or run inside each other's workers, all go on, if slowly, whoever holds the memory.
+//! * Every thread has a name, is joined before `run` returns, and sleeps when there is nothing to do.
+//!
+//! # Failure
+//! An error or a panic of the source or of a worker takes its item's place in the order: everything before it is delivered, then `run`
+//! returns the error or continues the panic. An error of the sink ends the run at once. In every case running work is waited for, what is
+//! not delivered is dropped and counted as cancelled.
+//!
+//! # Batches
+//! Workers take up to 64 small items at a time, as many as take about a tenth of a millisecond, but never more than their share of what is
+//! queued. An item is in the queue as soon as the source has given it: a source that pauses holds nothing back. ([`batch`](Pipeline::batch)
+//! with a fixed size does hold back.)
+
+use std::fmt;
+use std::io;
+use std::thread;
+
+use crate::budget::{Budget, OverBudget};
+use crate::cancel::CancelToken;
+use crate::event::Event;
+use crate::item::{Spill, Weigh};
+use crate::line::Line;
+use crate::metrics::{Metrics, Monitor, Snapshot};
+use crate::queue::{Sender, WorkQueue};
+use crate::reorder::{DeliverError, Delivery, OnSpillError, ReorderBuffer};
+use crate::run::{self, Core, Failure};
+use crate::spill::SpillStore;
+use crate::spill::pager::Pager;
+use crate::spill::policy::{Prefetch, SpillPolicy, Threshold};
+use crate::sync::Arc;
+
+/// Budget of a pipeline that was not given one.
+const OWN_BUDGET: usize = 64 << 20;
+/// Default of [`Pipeline::window`].
+const WINDOW: usize = 4096;
+/// Default of [`Pipeline::outstanding`].
+const OUTSTANDING: u64 = 16 << 20;
+
+/// A pipeline to be run. `M` says where results wait ([`InMemory`] or [`Spilling`]), `W` whether workers have state ([`NoInit`] or [`Init`]).
+#[must_use = "a pipeline does nothing until it is run"]
+pub struct Pipeline<M = InMemory, W = NoInit> {
+    pub(crate) settings: Settings,
+    mode: M,
+    init: W,
+}
+
+#[derive(Clone)]
+pub(crate) struct Settings {
+    name: String,
+    pub(crate) workers: usize,
+    budget: Option<Budget>,
+    minimum: usize,
+    window: usize,
+    outstanding: u64,
+    pub(crate) batch: Option<usize>,
+    pub(crate) in_order: bool,
+    cancel: CancelToken,
+    metrics: Arc<Metrics>,
+}
+
+/// Results wait in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct InMemory;
+
+/// Results that the budget has no room for wait in a spill store.
+#[derive(Debug)]
+pub struct Spilling {
+    store: Box<dyn SpillStore>,
+    policy: Policy,
+    on_error: OnSpillError,
+    compress: bool,
+}
+
+struct Policy(Box<dyn SpillPolicy>);
+
+impl fmt::Debug for Policy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Policy")
+    }
+}
+
+/// Workers have no state of their own.
+#[derive(Clone, Copy, Debug)]
+pub struct NoInit;
+
+/// Each worker has a state of its own, made by the closure.
+#[derive(Clone, Copy)]
+pub struct Init<F>(F);
+
+impl<F> fmt::Debug for Init<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Init")
+    }
+}
+
+/// Where results of type `R` wait: implemented by [`InMemory`] for all, by [`Spilling`] for those that implement [`Spill`].
+#[diagnostic::on_unimplemented(
+    message = "results of type `{R}` cannot be spilled",
+    note = "a pipeline with `.spill(..)` needs results that implement `forebay::Spill` and are `Send + 'static`"
+)]
+pub trait Mode<R>: sealed::Buffer<R> {}
+impl<R, M: sealed::Buffer<R>> Mode<R> for M {}
+
+pub(crate) mod sealed {
+    use super::*;
+
+    /// What a buffer is made of.
+    #[derive(Debug)]
+    pub struct Site {
+        pub(crate) line: Arc<Line>,
+        pub(crate) consumer: crate::budget::Consumer,
+        pub(crate) metrics: Arc<Metrics>,
+        pub(crate) in_order: bool,
+    }
+
+    pub trait Buffer<R> {
+        #[doc(hidden)]
+        fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Delivery<R>)>;
+    }
+
+    impl<R> Buffer<R> for InMemory {
+        fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Delivery<R>)> {
+            Ok(ReorderBuffer::plain(
+                site.line,
+                &site.consumer,
+                site.metrics,
+                site.in_order,
+            ))
+        }
+    }
+
+    impl<R: Spill + Send + 'static> Buffer<R> for Spilling {
+        fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Delivery<R>)> {
+            let pager = Pager::start(self.store, self.compress, Arc::clone(&site.metrics))?;
+            let Site {
+                line,
+                consumer,
+                metrics,
+                in_order,
+            } = site;
+            Ok(ReorderBuffer::with_pager(
+                line,
+                &consumer,
+                metrics,
+                in_order,
+                &pager,
+                self.policy.0,
+                self.on_error,
+            ))
+        }
+    }
+}
+
+impl Default for Pipeline {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Pipeline {
+    /// A pipeline with a worker per core, 64 MiB of its own and no spill store.
+    pub fn new() -> Self {
+        let settings = Settings {
+            name: "forebay".into(),
+            workers: thread::available_parallelism().map_or(1, usize::from),
+            budget: None,
+            minimum: 0,
+            window: WINDOW,
+            outstanding: OUTSTANDING,
+            batch: None,
+            in_order: true,
+            cancel: CancelToken::new(),
+            metrics: Arc::new(Metrics::new()),
+        };
+        Pipeline {
+            settings,
+            mode: InMemory,
+            init: NoInit,
+        }
+    }
+}
+
+impl<W> Pipeline<InMemory, W> {
+    /// Results that the budget has no room for go to `store`: a head of the line that is slow then costs disk, and neither memory nor time of
+    /// the others. The results must implement [`Spill`].
+    pub fn spill(self, store: impl SpillStore + 'static) -> Pipeline<Spilling, W> {
+        let policy = Policy(Box::new(Prefetch::<Threshold>::default()));
+        let mode = Spilling {
+            store: Box::new(store),
+            policy,
+            on_error: OnSpillError::default(),
+            compress: false,
+        };
+        Pipeline {
+            settings: self.settings,
+            mode,
+            init: self.init,
+        }
+    }
+}
+
+impl<W> Pipeline<Spilling, W> {
+    /// Decides what is spilled and read back. Default: [`Prefetch`] over [`Threshold`].
+    pub fn policy(mut self, policy: impl SpillPolicy + 'static) -> Self {
+        self.mode.policy = Policy(Box::new(policy));
+        self
+    }
+
+    /// What happens when the store refuses. Default: [`OnSpillError::Stall`].
+    pub fn on_spill_error(mut self, on_error: OnSpillError) -> Self {
+        self.mode.on_error = on_error;
+        self
+    }
+
+    /// Compresses what is spilled with lz4, as long as that saves an eighth. Default: no.
+    pub fn compress(mut self, compress: bool) -> Self {
+        self.mode.compress = compress;
+        self
+    }
+}
+
+impl<M> Pipeline<M, NoInit> {
+    /// Each worker gets a state of its own, made by `init` on the worker's thread before its first item.
+    pub fn worker_init<C, F: Fn() -> C>(self, init: F) -> Pipeline<M, Init<F>> {
+        Pipeline {
+            settings: self.settings,
+            mode: self.mode,
+            init: Init(init),
+        }
+    }
+}
+
+impl<M, W> Pipeline<M, W> {
+    /// The name of the pipeline's threads and of its consumer in the budget. Default: `forebay`.
+    pub fn name(mut self, name: &str) -> Self {
+        self.settings.name = name.to_owned();
+        self
+    }
+
+    /// How many threads work (at least one). Default: one per core.
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.settings.workers = workers.max(1);
+        self
+    }
+
+    /// The byte pool that pays for what waits. Default: 64 MiB for this pipeline alone.
+    pub fn budget(mut self, budget: &Budget) -> Self {
+        self.settings.budget = Some(budget.clone());
+        self
+    }
+
+    /// Bytes of the budget that nobody else may use while the pipeline runs. Default: none.
+    pub fn minimum(mut self, bytes: usize) -> Self {
+        self.settings.minimum = bytes;
+        self
+    }
+
+    /// Most items queued or in work at a time. Finished results do not count. Default: 4,096, which is enough to bridge the time slices of
+    /// some ten milliseconds that a thread may lose.
+    pub fn window(mut self, items: usize) -> Self {
+        self.settings.window = items;
+        self
+    }
+
+    /// Most items submitted and not delivered, in memory or on disk. Default: 16 Mi.
+    pub fn outstanding(mut self, items: u64) -> Self {
+        self.settings.outstanding = items;
+        self
+    }
+
+    /// Items are handed over in batches of this size (1 to 64), also from the source: a source that pauses in the middle of a batch holds
+    /// the begun batch back. Default: adaptive batches that hold nothing back. 1 suits items that take very different times.
+    pub fn batch(mut self, items: usize) -> Self {
+        self.settings.batch = Some(items.clamp(1, run::MAX_BATCH));
+        self
+    }
+
+    /// The sink sees results as they are finished, not in the order of the items.
+    pub fn unordered(mut self) -> Self {
+        self.settings.in_order = false;
+        self
+    }
+
+    /// Ends the run when `token` is cancelled.
+    pub fn cancel(mut self, token: &CancelToken) -> Self {
+        self.settings.cancel = token.clone();
+        self
+    }
+
+    /// Reads the counters, also while the pipeline runs and from other threads.
+    pub fn monitor(&self) -> Monitor {
+        Monitor {
+            metrics: Arc::clone(&self.settings.metrics),
+        }
+    }
+}
+
+impl<M, W> fmt::Debug for Pipeline<M, W> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Settings {
+            name, workers, window, ..
+        } = &self.settings;
+        f.debug_struct("Pipeline")
+            .field("name", name)
+            .field("workers", workers)
+            .field("window", window)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why a run ended before everything was delivered.
+#[derive(Debug)]
+pub struct RunError<E> {
+    /// What ended it.
+    pub cause: Cause<E>,
+    /// The counters at the end; `delivered` says how far it came.
+    pub snapshot: Box<Snapshot>,
+}
+
+/// What ended a run. Sequence numbers count the items of the source from 0.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Cause<E> {
+    /// The source gave an error. Every item before it was delivered.
+    Source(E),
+    /// The work on an item failed. Every item before it was delivered.
+    Work {
+        /// The item's sequence number.
+        seq: u64,
+        /// What the worker returned.
+        error: E,
+    },
+    /// The sink refused a result.
+    Sink {
+        /// How many results it had taken before; in order, the sequence number of the item.
+        seq: u64,
+        /// What the sink returned.
+        error: E,
+    },
+    /// Results could not be spilled or read back.
+    Spill(DeliverError),
+    /// The minimums of the budget's consumers exceed its limit.
+    Budget(OverBudget),
+    /// A thread could not be started.
+    Thread(io::Error),
+    /// The cancellation token was used.
+    Cancelled,
+}
+
+impl<E: fmt::Display> fmt::Display for RunError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Cause::Source(error) => write!(f, "the source failed after {} items: {error}", self.snapshot.submitted),
+            Cause::Work { seq, error } => write!(f, "item {seq}: {error}"),
+            Cause::Sink { seq, error } => write!(f, "the sink refused result {seq}: {error}"),
+            Cause::Spill(error) => error.fmt(f),
+            Cause::Budget(error) => error.fmt(f),
+            Cause::Thread(error) => write!(f, "a thread could not be started: {error}"),
+            Cause::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+impl<E: std::error::Error + 'static> std::error::Error for RunError<E> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match &self.cause {
+            Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => Some(error),
+            Cause::Spill(error) => Some(error),
+            Cause::Budget(error) => Some(error),
+            Cause::Thread(error) => Some(error),
+            Cause::Cancelled => None,
+        }
+    }
+}
+
+/// The parts of a pipeline that is about to run.
+pub(crate) struct Parts<T, R, E> {
+    pub(crate) sender: Sender<T>,
+    pub(crate) delivery: Delivery<R>,
+    pub(crate) core: Core<T, R, E>,
+}
+
+impl Settings {
+    pub(crate) fn thread_name(&self, role: &str) -> String {
+        format!("{}-{role}", self.name)
+    }
+
+    pub(crate) fn assemble<T: Weigh, R, E>(&self, mode: impl Mode<R>) -> Result<Parts<T, R, E>, RunError<E>> {
+        let metrics = &self.metrics;
+        let refuse = |cause| RunError {
+            cause,
+            snapshot: Box::new(metrics.snapshot()),
+        };
+        let budget = self.budget.clone().unwrap_or_else(|| Budget::new(OWN_BUDGET));
+        let room = Arc::new(Event::new());
+        let consumer = budget
+            .register(&self.name, self.minimum, Arc::clone(&room))
+            .map_err(|error| refuse(Cause::Budget(error)))?;
+        // A pipeline that is run a second time cannot be: `run` takes it. So this is the first and only consumer.
+        let _ = metrics.consumer.set(consumer.clone());
+        let line = Arc::new(Line::new(room));
+        let (mut sender, receiver) = WorkQueue::on_line(&consumer, self.window, self.workers, Arc::clone(&line), false);
+        sender.limit_outstanding(self.outstanding);
+        let site = sealed::Site {
+            line: Arc::clone(&line),
+            consumer: consumer.clone(),
+            metrics: Arc::clone(metrics),
+            in_order: self.in_order,
+        };
+        let (buffer, delivery) = mode.buffer(site).map_err(|error| refuse(Cause::Thread(error)))?;
+        let stop: Arc<dyn crate::cancel::Stop> = line.clone();
+        self.cancel.attach(Arc::downgrade(&stop));
+        let core = Core::new(line, &consumer, Arc::clone(metrics), receiver, buffer, self.batch);
+        Ok(Parts { sender, delivery, core })
+    }
+}
+
+impl<M> Pipeline<M, NoInit> {
+    /// Runs `work` on every item of `source`, on the workers, and `sink` on every result, in order, on this thread. Returns when everything is
+    /// delivered and every thread is joined. The source runs on a thread of its own. All three may borrow from the caller.
+    ///
+    /// # Errors
+    /// [`RunError`] with the first error, in the order of the items, of the source, a worker or the sink; see [`Cause`] for the others.
+    ///
+    /// # Panics
+    /// If the source, a worker or the sink panics, with the same payload.
+    pub fn run<T, R, E, I, F, K>(self, source: I, work: F, sink: K) -> Result<Snapshot, RunError<E>>
+    where
+        M: Mode<R>,
+        I: IntoIterator<Item = Result<T, E>>,
+        I::IntoIter: Send,
+        T: Weigh + Send,
+        R: Weigh + Send,
+        E: Send,
+        F: Fn(T) -> Result<R, E> + Sync,
+        K: FnMut(R) -> Result<(), E>,
+    {
+        self.worker_init(|| ()).run(source, move |(), item| work(item), sink)
+    }
+}
+
+impl<M, C, N: Fn() -> C + Sync> Pipeline<M, Init<N>> {
+    /// As [`run`](Pipeline::run), with the worker's own state as the first argument of `work`.
+    ///
+    /// # Errors
+    /// As [`run`](Pipeline::run).
+    ///
+    /// # Panics
+    /// As [`run`](Pipeline::run), and if the worker's state cannot be made.
+    pub fn run<T, R, E, I, F, K>(self, source: I, work: F, mut sink: K) -> Result<Snapshot, RunError<E>>
+    where
+        M: Mode<R>,
+        I: IntoIterator<Item = Result<T, E>>,
+        I::IntoIter: Send,
+        T: Weigh + Send,
+        R: Weigh + Send,
+        E: Send,
+        F: Fn(&mut C, T) -> Result<R, E> + Sync,
+        K: FnMut(R) -> Result<(), E>,
+    {
+        let Pipeline {
+            settings,
+            mode,
+            init: Init(init),
+        } = self;
+        let Parts { sender, delivery, core } = settings.assemble(mode)?;
+        let source = source.into_iter();
+        let outcome = thread::scope(|scope| {
+            // Dropped before the threads are joined, also when the sink panics: it cancels what is not delivered.
+            let mut delivery = delivery;
+            let (core, init, work) = (&core, &init, &work);
+            let spawn = |role: &str| thread::Builder::new().name(settings.thread_name(role));
+            let started = spawn("source")
+                .spawn_scoped(scope, move || core.source(source, sender))
+                .and_then(|_| {
+                    for n in 0..settings.workers {
+                        spawn(&format!("work-{n}")).spawn_scoped(scope, move || core.work(init, work))?;
+                    }
+                    Ok(())
+                });
+            match started {
+                Ok(()) => core.deliver(&mut delivery, &mut sink),
+                Err(error) => Err(Failure::Ended(Cause::Thread(error))),
+            }
+        });
+        let snapshot = core.finish();
+        match outcome {
+            Ok(()) => Ok(snapshot),
+            Err(Failure::Ended(cause)) => Err(RunError {
+                cause,
+                snapshot: Box::new(snapshot),
+            }),
+            Err(Failure::Panic(payload)) => std::panic::resume_unwind(payload),
+        }
+    }
+}
+
+impl<M, C, N> Pipeline<M, Init<N>>
+where
+    N: Fn() -> C + Send + Sync + 'static,
+{
+    /// Starts the threads for [`OrderedMap`](crate::OrderedMap).
+    pub(crate) fn start<T, R, E, I, F>(self, source: I, work: F) -> Result<run::Started<T, R, E>, RunError<E>>
+    where
+        M: Mode<R>,
+        I: Iterator<Item = Result<T, E>> + Send + 'static,
+        T: Weigh + Send + 'static,
+        R: Weigh + Send + 'static,
+        E: Send + 'static,
+        F: Fn(&mut C, T) -> Result<R, E> + Send + Sync + 'static,
+    {
+        let Pipeline {
+            settings,
+            mode,
+            init: Init(init),
+        } = self;
+        let Parts { sender, delivery, core } = settings.assemble(mode)?;
+        let core = Arc::new(core);
+        // From here on, leaving early drops `started`, which cancels the run and joins what was started.
+        let mut started = run::Started {
+            delivery: Some(delivery),
+            threads: Vec::new(),
+            core: Arc::clone(&core),
+        };
+        let jobs = Arc::new((init, work));
+        let outcome = (|| {
+            let spawn = |role: &str| thread::Builder::new().name(settings.thread_name(role));
+            let own = Arc::clone(&core);
+            started
+                .threads
+                .push(spawn("source").spawn(move || own.source(source, sender))?);
+            for n in 0..settings.workers {
+                let (own, jobs) = (Arc::clone(&core), Arc::clone(&jobs));
+                started
+                    .threads
+                    .push(spawn(&format!("work-{n}")).spawn(move || own.work(&jobs.0, &jobs.1))?);
+            }
+            Ok(())
+        })();
+        match outcome {
+            Ok(()) => Ok(started),
+            Err(error) => {
+                drop(started);
+                Err(RunError {
+                    cause: Cause::Thread(error),
+                    snapshot: Box::new(core.finish()),
+                })
+            }
+        }
+    }
+}

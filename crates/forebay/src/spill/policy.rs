@@ -1,0 +1,258 @@
+//! `SpillPolicy`: *whether and what* to spill. Where it goes is the business of the [`SpillStore`](crate::SpillStore), how an
+//! item is written that of [`Spill`](crate::Spill).
+//!
+//! A policy looks at a [`View`] of one reorder buffer and returns a [`Decision`]. It is called on the I/O thread, without
+//! any lock, when memory was refused to somebody, when three quarters of the budget are in use, and when the sink begins to
+//! read what was spilled. It never runs per item and never because of a timer.
+//!
+//! Two rules are the engine's and not a policy's: what is spilled is spilled from the far end, in blocks of 256 KiB; and the
+//! head is read back whatever the policy says.
+
+use std::ops::Range;
+use std::sync::Weak;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::sync::{Arc, Mutex, lock};
+
+/// Consecutive results of which all are in memory or all are on disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// The sequence number of the first.
+    pub first: u64,
+    /// How many numbers it spans. In memory some of them may be missing: their results are not there yet.
+    pub count: u64,
+    /// Bytes they take in memory, or on disk.
+    pub bytes: usize,
+    /// Whether they are on disk (or on the way there).
+    pub spilled: bool,
+}
+
+/// What a policy sees. Sequence numbers grow away from the head.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct View {
+    /// The sequence number that the sink needs next.
+    pub head: u64,
+    /// Size of the budget, in bytes.
+    pub limit: usize,
+    /// Bytes of the budget in use, by everybody.
+    pub charged: usize,
+    /// Bytes that somebody asked for and did not get.
+    pub wanted: usize,
+    /// Bytes that finished results take in memory here.
+    pub resident: usize,
+    /// Bytes of results on disk.
+    pub spilled: usize,
+    pub(crate) stretches: Vec<Stretch>,
+}
+
+impl View {
+    /// The stretches, nearest to the head first. `.rev()` gives the farthest first.
+    pub fn stretches(&self) -> impl DoubleEndedIterator<Item = &Stretch> {
+        self.stretches.iter()
+    }
+
+    /// The sequence number behind the `bytes` resident bytes that are nearest to the head.
+    pub fn behind(&self, bytes: usize) -> u64 {
+        let mut sum = 0;
+        for stretch in self.stretches.iter().filter(|stretch| !stretch.spilled) {
+            sum += stretch.bytes;
+            if sum > bytes {
+                return stretch.first;
+            }
+        }
+        u64::MAX
+    }
+}
+
+/// What to do now. The default is nothing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decision {
+    /// Spill about this many bytes,
+    pub spill_bytes: usize,
+    /// of results with this sequence number or a higher one, the farthest first.
+    pub spill_from: u64,
+    /// Read these back, as far as the budget allows.
+    pub prefetch: Option<Range<u64>>,
+}
+
+/// Decides what is spilled and what is read back early. See the module.
+pub trait SpillPolicy: Send {
+    /// What to do about `view`. Should be quick and have no effects outside: it runs on the thread that does the I/O.
+    fn decide(&mut self, view: &View) -> Decision;
+
+    /// Called once, when the policy gets its buffer. A policy that decides by something else than memory keeps `waker`.
+    fn attach(&mut self, waker: Waker) {
+        drop(waker);
+    }
+}
+
+/// Has a policy's `decide` called soon. Does nothing once the run is over.
+#[derive(Clone)]
+pub struct Waker {
+    pub(crate) tenant: Weak<dyn Wake>,
+}
+
+pub(crate) trait Wake: Send + Sync {
+    fn wake(&self);
+}
+
+impl Waker {
+    /// Has `decide` called soon, on the I/O thread.
+    pub fn wake(&self) {
+        if let Some(tenant) = self.tenant.upgrade() {
+            tenant.wake();
+        }
+    }
+}
+
+impl std::fmt::Debug for Waker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Waker")
+    }
+}
+
+/// Spills what lies past the head reserve when memory runs short: the default, within [`Prefetch`].
+///
+/// It acts when bytes were refused to somebody or when three quarters of the budget are in use, and then frees what was asked for
+/// and at least as much as brings the budget down to a half.
+#[derive(Clone, Debug)]
+pub struct Threshold {
+    reserve: f64,
+}
+
+impl Default for Threshold {
+    /// A fifth of the budget stays in memory in front of the sink.
+    fn default() -> Self {
+        Threshold { reserve: 0.2 }
+    }
+}
+
+impl Threshold {
+    /// `share` of the budget (0.0 to 1.0) is the head reserve: results this near to the head stay in memory.
+    pub fn with_reserve(share: f64) -> Self {
+        Threshold {
+            reserve: share.clamp(0.0, 1.0),
+        }
+    }
+}
+
+impl SpillPolicy for Threshold {
+    fn decide(&mut self, view: &View) -> Decision {
+        let high = view.limit / 4 * 3;
+        if view.wanted == 0 && view.charged <= high {
+            return Decision::default();
+        }
+        let excess = view.charged.saturating_sub(view.limit / 2);
+        let reserve = (view.limit as f64 * self.reserve) as usize;
+        Decision {
+            spill_bytes: view.wanted.max(excess),
+            spill_from: view.behind(reserve.min(view.resident)),
+            prefetch: None,
+        }
+    }
+}
+
+/// Reads back what the sink needs next before it asks, and leaves what to spill to another policy.
+#[derive(Clone, Debug, Default)]
+pub struct Prefetch<P = Threshold> {
+    spilling: P,
+    ahead: Option<usize>,
+}
+
+impl<P> Prefetch<P> {
+    /// `spilling` decides what is spilled.
+    pub fn over(spilling: P) -> Self {
+        Prefetch { spilling, ahead: None }
+    }
+
+    /// Keeps `bytes` bytes ready in front of the sink. Default: an eighth of the budget.
+    #[must_use]
+    pub fn ahead(mut self, bytes: usize) -> Self {
+        self.ahead = Some(bytes);
+        self
+    }
+}
+
+impl<P: SpillPolicy> SpillPolicy for Prefetch<P> {
+    fn decide(&mut self, view: &View) -> Decision {
+        let mut decision = self.spilling.decide(view);
+        let ahead = self.ahead.unwrap_or(view.limit / 8);
+        let mut bytes = 0;
+        let mut end = None;
+        for stretch in &view.stretches {
+            if bytes >= ahead {
+                break;
+            }
+            bytes += stretch.bytes;
+            if stretch.spilled {
+                end = Some(stretch.first + stretch.count);
+            }
+        }
+        decision.prefetch = end.map(|end| view.head..end);
+        decision
+    }
+
+    fn attach(&mut self, waker: Waker) {
+        self.spilling.attach(waker);
+    }
+}
+
+/// Spills when its owner says so, and not otherwise.
+#[derive(Debug)]
+pub struct Manual {
+    shared: Arc<ManualShared>,
+}
+
+/// The owner's side of a [`Manual`] policy.
+#[derive(Clone, Debug)]
+pub struct ManualHandle {
+    shared: Arc<ManualShared>,
+}
+
+#[derive(Debug)]
+struct ManualShared {
+    bytes: AtomicUsize,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl Manual {
+    /// A policy and the handle that drives it.
+    pub fn new() -> (Self, ManualHandle) {
+        let shared = Arc::new(ManualShared {
+            bytes: AtomicUsize::new(0),
+            waker: Mutex::new(None),
+        });
+        (
+            Manual {
+                shared: Arc::clone(&shared),
+            },
+            ManualHandle { shared },
+        )
+    }
+}
+
+impl ManualHandle {
+    /// Spills about `bytes` bytes of finished results, from the far end. What is not there yet when the wish is looked at is not spilled
+    /// later.
+    pub fn spill(&self, bytes: usize) {
+        self.shared.bytes.fetch_add(bytes, Ordering::SeqCst);
+        let waker = lock(&self.shared.waker).clone();
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+impl SpillPolicy for Manual {
+    fn decide(&mut self, _: &View) -> Decision {
+        Decision {
+            spill_bytes: self.shared.bytes.swap(0, Ordering::SeqCst),
+            ..Decision::default()
+        }
+    }
+
+    fn attach(&mut self, waker: Waker) {
+        *lock(&self.shared.waker) = Some(waker);
+    }
+}

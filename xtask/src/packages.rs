@@ -1,0 +1,62 @@
+//! Programs that the tests call, and the Debian packages that they come from.
+
+use std::process::Command;
+
+use anyhow::{Result, bail};
+
+use crate::workspace::on_path;
+
+/// Program and package.
+const NEEDED: &[(&str, &str)] = &[
+    ("rsync", "rsync"),        // the oracle: same trees, same lines, same exit codes
+    ("zstd", "zstd"),          // reads what the compress example writes
+    ("setfattr", "attr"),      // extended attributes that a copy must survive
+    ("setfacl", "acl"),        // access control lists, likewise
+    ("setpriv", "util-linux"), // runs a test as somebody who is not root
+    ("ps", "procps"),          // finds children that a test must not leave behind
+    ("groff", "groff-base"),   // renders the man page
+];
+
+/// Installs what is missing; asks for no password.
+///
+/// # Errors
+/// Names the packages when they cannot be installed.
+pub(crate) fn ensure() -> Result<()> {
+    let missing = missing();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    println!("==> packages: {packages}");
+    // A package source that cannot be read is no reason to give up: the install will tell.
+    let _ = apt_get("update");
+    if !apt_get(&format!("install -y --no-install-recommends {packages}")) {
+        bail!("the tests need these Debian packages, which could not be installed: {packages}");
+    }
+    let missing = self::missing();
+    if !missing.is_empty() {
+        bail!(
+            "installed, but their programs are not on the search path: {}",
+            missing.join(" ")
+        );
+    }
+    Ok(())
+}
+
+fn missing() -> Vec<&'static str> {
+    NEEDED
+        .iter()
+        .filter(|(program, _)| !on_path(program))
+        .map(|&(_, package)| package)
+        .collect()
+}
+
+/// Runs `apt-get ARGS` as it is for root, else through a `sudo` that needs no password.
+fn apt_get(args: &str) -> bool {
+    ["", "sudo -n "].iter().any(|prefix| {
+        let line = format!("{prefix}env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=120 {args}");
+        let mut words = line.split_whitespace();
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).status().is_ok_and(|status| status.success())
+    })
+}
