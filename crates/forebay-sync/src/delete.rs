@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use crate::attrs;
 use crate::dir::Dir;
+use crate::filter::Rule;
 use crate::fs::{self, Stat};
 use crate::itemize;
 use crate::order;
@@ -106,7 +107,9 @@ fn read(
     let mut protected = 0;
     let mut path = rel.to_vec();
     fs::list(dir, |name, kind| {
-        if !wanted(name) {
+        // With -vv, rsync says for each name there what a rule does to it, deleted or not.
+        let wanted = wanted(name);
+        if !wanted && shared.options.verbose < 2 {
             return;
         }
         let kind = match kind {
@@ -116,12 +119,20 @@ fn read(
         path.truncate(rel.len());
         path.extend_from_slice(name.to_bytes());
         let is_dir = kind == FileType::Directory;
-        match shared.options.filters.excluded(&path, is_dir) {
-            Some(rule) => {
-                protected += 1;
-                shared.hiding(out, "[generator] protecting", is_dir, &path, rule);
-            }
-            None => entries.push((name.to_owned(), kind)),
+        let rule = shared.options.filters.first(&path, is_dir);
+        if let Some(rule) = rule {
+            let verb = if rule.includes() {
+                "[generator] risking"
+            } else {
+                "[generator] protecting"
+            };
+            shared.say_rule(out, verb, is_dir, &path, rule);
+        }
+        if !wanted {
+        } else if rule.is_none_or(Rule::includes) {
+            entries.push((name.to_owned(), kind));
+        } else {
+            protected += 1;
         }
     })
     // A directory that could only be opened to reach what is in it cannot be listed.

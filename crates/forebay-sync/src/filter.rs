@@ -63,12 +63,9 @@ impl Filters {
         self.rules.is_empty()
     }
 
-    /// The rule that leaves out `path` (relative to the root of the transfer, without slashes at its ends), if any.
-    pub fn excluded(&self, path: &[u8], is_dir: bool) -> Option<&Rule> {
-        self.rules
-            .iter()
-            .find(|rule| rule.matches(path, is_dir))
-            .filter(|rule| !rule.include)
+    /// The first rule that matches `path` (relative to the root of the transfer, without slashes at its ends), if any.
+    pub fn first(&self, path: &[u8], is_dir: bool) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.matches(path, is_dir))
     }
 }
 
@@ -102,6 +99,11 @@ impl Rule {
             scope,
             matcher,
         }
+    }
+
+    /// Whether it lets in what it matches.
+    pub fn includes(&self) -> bool {
+        self.include
     }
 
     /// The rule as it was given.
@@ -169,7 +171,9 @@ mod tests {
     fn excluded(rules: &[&str], path: &str, is_dir: bool) -> bool {
         let mut filters = Filters::default();
         rules.iter().for_each(|rule| filters.push(false, rule.as_bytes()));
-        filters.excluded(path.as_bytes(), is_dir).is_some()
+        filters
+            .first(path.as_bytes(), is_dir)
+            .is_some_and(|rule| !rule.includes())
     }
 
     #[test]

@@ -87,7 +87,7 @@ pub fn mirror(
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     let top = roots::sources(&shared, sources, &mut note);
-    if !top.transferred && top.listing.len() == 0 {
+    if top.given == 0 {
         deliver(&shared, note, &mut totals, log)?;
         return Ok(Report {
             totals,
@@ -118,7 +118,7 @@ pub fn mirror(
         )
         .batch(1)
         .cancel(&options.cancel);
-    let walk = Walk::new(&shared, top, note);
+    let walk = Walk::new(&shared, top.dir, note);
     let mut deliver = |outcome| deliver(&shared, outcome, &mut totals, log);
     let engine = match spill {
         Some(store) => run(pipeline.spill(store), &shared, workers, walk, &mut deliver),

@@ -17,10 +17,10 @@ use crate::outcome::Outcome;
 use crate::shared::{Root, Shared};
 use crate::walk;
 
-/// The top of the walk: the contents of arguments that end in a slash, and the other arguments by name.
+/// Finds what the walk begins with: the contents of arguments that end in a slash, and the other arguments by name.
 ///
 /// Without a destination yet: `shared` knows only the options.
-pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note: &mut Outcome) -> Dir {
+pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note: &mut Outcome) -> Top {
     let mut root = Dir {
         rel: Vec::new(),
         name: CString::default(),
@@ -38,18 +38,36 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
         let argument = argument.as_ref().as_bytes();
         let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
         let (prefix, name) = argument.split_at(split);
-        let result = match name {
-            b"" if argument.is_empty() => Err(Errno::NOENT),
-            b"" | b"." | b".." => contents(shared, &mut root, argument, note),
-            _ => named(shared, &mut root, prefix, name, note),
+        let (call, result) = match name {
+            b"" if argument.is_empty() => ("link_stat", Err(Errno::NOENT)),
+            b"" | b"." | b".." => ("change_dir", contents(shared, &mut root, argument, note)),
+            _ => ("link_stat", named(shared, &mut root, prefix, name, note)),
         };
         if let Err(errno) = result {
-            shared.io_error.store(true, Ordering::Relaxed);
-            shared.fail(note, "[sender] link_stat", &absolute(argument), errno);
+            // As with rsync, a source that is not there keeps nothing from being deleted.
+            if errno != Errno::NOENT {
+                shared.io_error.store(true, Ordering::Relaxed);
+            }
+            let shown = absolute(argument);
+            shared.fail(
+                note,
+                &format!("[sender] {call}"),
+                shown.strip_suffix(b"/").unwrap_or(&shown),
+                errno,
+            );
         }
     }
+    let given = root.listing.len() + usize::from(root.transferred);
     root.listing.sort(root.sources.len() > 1);
-    root
+    Top { dir: root, given }
+}
+
+/// The top of the walk.
+#[derive(Debug)]
+pub(crate) struct Top {
+    pub(crate) dir: Dir,
+    /// How many entries there were, the root's own among them, before names that were there twice went.
+    pub(crate) given: usize,
 }
 
 /// An argument whose contents are meant.
@@ -124,26 +142,35 @@ fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: 
 }
 
 /// Finds or makes the destination for what `top` holds.
-pub(crate) fn destination(shared: &Shared<'_>, top: &Dir, argument: &OsStr, note: &mut Outcome) -> Result<Root, Error> {
+pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note: &mut Outcome) -> Result<Root, Error> {
     let argument = argument.as_bytes();
     let argument = if argument.is_empty() { b"." } else { argument };
-    let alone = !top.transferred && top.listing.len() == 1;
-    let single_file = alone && !top.listing.is_dir(0);
+    let alone = top.given == 1;
+    let top = &top.dir;
+    let single_file = alone && !top.transferred && !top.listing.is_dir(0);
+    // As with rsync, whatever is the only entry takes the name of a destination that does not exist.
+    let single = alone && (single_file || top.transferred || is_empty(shared, top));
     let mut shown = absolute(argument);
     while shown.len() > 1 && shown.ends_with(b"/") {
         shown.pop();
     }
+    let as_given = if argument.ends_with(b"/") && shown != b"/" {
+        [&shown[..], b"/"].concat()
+    } else {
+        shown.clone()
+    };
     let text = |before: &str, path: &[u8], errno: Errno| {
         let mut line = before.as_bytes().to_vec();
         shared.options.escape.push(&mut line, path);
-        line.extend_from_slice(format!("\" failed: {}", fs::describe(errno)).as_bytes());
+        let verb = if before.contains("ERROR") { ":" } else { " failed:" };
+        line.extend_from_slice(format!("\"{verb} {}", fs::describe(errno)).as_bytes());
         String::from_utf8_lossy(&line).into_owned()
     };
     let found = rustix::fs::statat(CWD, argument, AtFlags::empty()).map(Stat::from);
     let mut created = false;
     match found {
         Ok(stat) if stat.kind == FileType::Directory => {}
-        Ok(_) if !alone => {
+        Ok(_) if !single => {
             return Err(Error::Select(
                 "ERROR: destination must be a directory when copying more than 1 file".into(),
             ));
@@ -153,13 +180,17 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Dir, argument: &OsStr, note
                 "ERROR: cannot overwrite non-directory with a directory".into(),
             ));
         }
-        Err(Errno::NOENT) if !single_file || argument.ends_with(b"/") => {
+        Err(Errno::NOENT) if !single || top.transferred || argument.ends_with(b"/") => {
             created = true;
+            if single && !argument.ends_with(b"/") {
+                beside(argument, &shown, &text)?;
+            }
             if !shared.options.dry_run {
                 rustix::fs::mkdirat(CWD, argument, Mode::from_raw_mode(0o777))
                     .map_err(|errno| Error::Io(text("rsync: [Receiver] mkdir \"", &shown, errno)))?;
             }
-            if shared.options.verbose > 0 || shared.options.itemize {
+            let says = shared.options.verbose > 0 || shared.options.itemize;
+            if says && (!single || argument.ends_with(b"/")) {
                 let argument = &argument[..argument.len() - argument.iter().rev().take_while(|&&b| b == b'/').count()];
                 shared.say(note, &[b"created directory "], argument, b"\n");
             }
@@ -174,7 +205,11 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Dir, argument: &OsStr, note
             }
         }
         Err(errno) if errno != Errno::NOENT => {
-            return Err(Error::Select(text("rsync: [Receiver] stat \"", &shown, errno)));
+            return Err(Error::Select(text(
+                "rsync: [Receiver] ERROR: cannot stat destination \"",
+                &as_given,
+                errno,
+            )));
         }
         _ => return beside(argument, &shown, &text),
     }
@@ -191,7 +226,27 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Dir, argument: &OsStr, note
     })
 }
 
-/// The one source file goes to the name `argument`, which is no directory.
+/// Whether nothing in the one directory that `top` holds takes part.
+fn is_empty(shared: &Shared<'_>, top: &Dir) -> bool {
+    let name = top.listing.name(0);
+    let Some(fd) = top
+        .source(top.listing.source(0))
+        .and_then(|source| source.open_dir(name))
+        .ok()
+    else {
+        return true;
+    };
+    let mut path = [name.to_bytes(), b"/"].concat();
+    let prefix = path.len();
+    let mut empty = true;
+    let listed = fs::list(fd.as_fd(), |name, kind| {
+        let is_dir = kind == FileType::Directory;
+        empty &= !walk::takes_part(shared, &mut path, prefix, name, is_dir, &mut Outcome::default());
+    });
+    empty && listed.is_ok()
+}
+
+/// The one source entry goes to the name `argument`, which is no directory.
 fn beside(argument: &[u8], shown: &[u8], text: &dyn Fn(&str, &[u8], Errno) -> String) -> Result<Root, Error> {
     let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let (parent, name) = argument.split_at(split);

@@ -1,6 +1,6 @@
 //! What all threads of a mirror share: the options, who we are, where the destination is, and how things are said.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -8,6 +8,7 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 
 use crate::copy::Methods;
+use crate::dir::Dir;
 use crate::filter::Rule;
 use crate::fs;
 use crate::options::Options;
@@ -98,6 +99,15 @@ impl<'a> Shared<'a> {
         [&self.root.shown, rel, name].concat()
     }
 
+    /// The name that `name` of the directory `dir` gets at the destination.
+    pub(crate) fn target_name<'n>(&'n self, dir: &Dir, name: &'n CStr) -> &'n CStr {
+        self.root
+            .rename
+            .as_deref()
+            .filter(|_| dir.parent.is_none())
+            .unwrap_or(name)
+    }
+
     /// Adds a line of text, unless `-q`.
     pub(crate) fn say(&self, out: &mut Outcome, parts: &[&[u8]], name: &[u8], rest: &[u8]) {
         if !self.options.quiet {
@@ -147,8 +157,8 @@ impl<'a> Shared<'a> {
         self.say(out, &[b"skipping directory "], name, b"\n");
     }
 
-    /// Says, with `-vv`, that `rule` keeps `path` out.
-    pub(crate) fn hiding(&self, out: &mut Outcome, what: &str, is_dir: bool, path: &[u8], rule: &Rule) {
+    /// Says, with `-vv`, what `rule` does to `path`.
+    pub(crate) fn say_rule(&self, out: &mut Outcome, what: &str, is_dir: bool, path: &[u8], rule: &Rule) {
         if self.options.verbose > 1 {
             let kind = if is_dir { " directory " } else { " file " };
             let reason = [b" because of pattern ", rule.text(), b"\n"].concat();

@@ -143,23 +143,24 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             .map(<[u8]>::to_vec)
             .unwrap_or_default()
     };
+    let name = shared.target_name(parent, &dir.name);
     let old = if at.made {
         Err(Errno::NOENT)
     } else {
-        Stat::at(place, &dir.name)
+        Stat::at(place, name)
     };
     let dry_run = shared.options.dry_run;
     let made = match old {
         Ok(old) if old.kind == FileType::Directory => {
             if !dry_run && !shared.me.is_root() && old.mode & 0o700 != 0o700 {
                 // Needed to work in it; the mode it is to have is set further down. If this fails, so will entering.
-                let _ = attrs::chmod(place, &dir.name, old.mode | 0o700);
+                let _ = attrs::chmod(place, name, old.mode | 0o700);
             }
             false
         }
         Ok(old) => {
             let rel = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
-            if !delete::make_way(shared, out, place, &dir.name, &old, rel, "directory") {
+            if !delete::make_way(shared, out, place, name, &old, rel, "directory") {
                 return Target::Failed;
             }
             true
@@ -176,7 +177,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             return Target::Absent;
         }
         let mode = (attrs::wanted_mode(shared, &src, None) | 0o700) & 0o777;
-        if let Err(errno) = rustix::fs::mkdirat(place, &*dir.name, Mode::from_raw_mode(mode as _)) {
+        if let Err(errno) = rustix::fs::mkdirat(place, name, Mode::from_raw_mode(mode as _)) {
             shared.fail(out, "[generator] recv_generator: mkdir", &path(), errno);
             shared.complain(out, "*** Skipping any contents from this failed directory ***", b"", "");
             return Target::Failed;
@@ -185,7 +186,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
         parent.touched.store(true, Ordering::Relaxed);
     }
     let opened =
-        fs::open_dir(place, &dir.name, false).and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat))));
+        fs::open_dir(place, name, false).and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat))));
     let (fd, now) = match opened {
         Ok(found) => found,
         Err(errno) => {

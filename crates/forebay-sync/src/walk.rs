@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use crate::dir::{Base, Dir, SourceDir};
 use crate::error::Error;
+use crate::filter::Rule;
 use crate::fs::{self, Stat};
 use crate::item::Item;
 use crate::listing::Listing;
@@ -215,11 +216,14 @@ pub(crate) fn takes_part(
     }
     path.truncate(rel);
     path.extend_from_slice(name.to_bytes());
-    match shared.options.filters.excluded(path, is_dir) {
-        Some(rule) => {
-            shared.hiding(note, "[sender] hiding", is_dir, path, rule);
-            false
-        }
-        None => true,
+    let rule = shared.options.filters.first(path, is_dir);
+    if let Some(rule) = rule {
+        let verb = if rule.includes() {
+            "[sender] showing"
+        } else {
+            "[sender] hiding"
+        };
+        shared.say_rule(note, verb, is_dir, path, rule);
     }
+    rule.is_none_or(Rule::includes)
 }

@@ -124,12 +124,7 @@ impl Worker<'_> {
         if matches!(src.kinds(), Kinds::File | Kinds::Link) {
             out.totals.size_bytes += src.size;
         }
-        let target = shared
-            .root
-            .rename
-            .as_deref()
-            .filter(|_| dir.parent.is_none())
-            .unwrap_or(name);
+        let target = shared.target_name(dir, name);
         let (ready, old) = match target::enter(shared, dir) {
             Target::Failed => return Ok(()),
             Target::Absent => (None, None),
@@ -281,11 +276,21 @@ impl Worker<'_> {
         attrs::compare(shared, &mut change, &entry.src, old);
         let retime = shared.options.times && !entry.src.same_second(old);
         change.time = if retime { Time::Set } else { Time::Same };
-        if change.any()
+        // With -c, a file gets its exact time even where the second is right, and nothing is said of that.
+        let exact = shared.options.checksum && entry.src.kinds() == Kinds::File && entry.src.mtime != old.mtime;
+        if (change.any() || exact)
             && !shared.options.dry_run
             && let Some(ready) = entry.ready
         {
-            self.adjust(entry, ready.fd.as_fd(), entry.target, old, Some(old), retime, out);
+            self.adjust(
+                entry,
+                ready.fd.as_fd(),
+                entry.target,
+                old,
+                Some(old),
+                retime || exact,
+                out,
+            );
         }
         itemize::log(
             shared,

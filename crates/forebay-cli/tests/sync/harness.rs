@@ -26,7 +26,7 @@ pub(crate) struct Did {
     pub(crate) lines: Vec<String>,
     /// Lines about deletions, whose place among the others is free.
     pub(crate) deletions: Vec<String>,
-    /// Lines that stock rsync's generator prints at once, while the others wait for the sender.
+    /// Lines that stock rsync's processes print at once and in no order; sorted.
     pub(crate) skipped: Vec<String>,
     /// Lines on standard error, sorted, up to what names the program.
     pub(crate) errors: Vec<String>,
@@ -82,7 +82,8 @@ impl Bench {
         );
         if args.iter().any(|arg| arg == "-avv") {
             // Here stock rsync prints what only gets new attributes ahead of what is transferred.
-            [&mut got, &mut did_theirs].map(|did| did.lines.sort());
+            got.lines.sort();
+            did_theirs.lines.sort();
         }
         if got != did_theirs {
             let all = |did: &Did| [&did.lines[..], &did.deletions, &did.skipped, &did.errors].concat();
@@ -180,6 +181,7 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
         let line = line.split_once(" at ").map_or(&line[..], |(text, _)| text);
         did.errors.push(without_random_name(line));
     }
+    did.skipped.sort();
     did.errors.sort();
     did
 }
