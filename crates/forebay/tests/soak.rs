@@ -29,7 +29,7 @@ fn soak_random_pipelines_give_what_a_plain_loop_gives() {
 
 fn one_pipeline(seed: u64, budget: &Budget) {
     let mut random = Random(seed | 1);
-    let items = random.below(5000);
+    let items = random.below(5000) + 1;
     let size = 1 << random.below(15);
     let fails = (random.below(4) == 0).then(|| random.below(items));
     let result = move |n: u64| bytes_of(n ^ seed, (n.wrapping_mul(seed) % size) as usize);
