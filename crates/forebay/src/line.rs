@@ -3,9 +3,8 @@
 //! Everything that may have to wait asks the same two questions: *is this the item that the sink needs next?* and *is the
 //! run over?* The queue, the workers and the reorder buffer of one pipeline share one `Line`, so both have one answer.
 //!
-//! The head's sequence number is the number of delivered items. An item is the head exactly if everything submitted
-//! before it has been delivered; that holds in order as well as in completion order, where it means that nothing else is
-//! in flight.
+//! The head's sequence number is the number of delivered items: in order, it is the head exactly if everything submitted
+//! before it has been delivered.
 //!
 //! A run ends in one of three ways: the source is finished and everything is delivered; item `n` fails, then everything before `n` is
 //! still worked on and delivered and nothing from `n` on ([`Line::fail_at`]); or it is cancelled, then nothing more is delivered
@@ -61,8 +60,10 @@ impl Line {
         self.delivered.0.load(Ordering::Acquire)
     }
 
-    /// Whether item `seq`, which is not delivered, is the head. In completion order the number of delivered items may have passed the
-    /// numbers of items that are still in work: those are all heads, or each would wait for a number that has gone by.
+    /// Whether everything before item `seq` has been delivered; in completion order, whether as many items have.
+    ///
+    /// Of the items that wait for memory, in a queue or in a worker's hand, the lowest becomes the head as soon as nothing else moves. In
+    /// order the head is never past an item that waits; in completion order it may be.
     pub(crate) fn is_head(&self, seq: u64) -> bool {
         self.head() >= seq
     }

@@ -226,7 +226,10 @@ struct Spilling<T> {
     this: Weak<dyn Tenant>,
     /// The I/O thread has been called and has not come yet.
     called: AtomicBool,
+    /// Bytes that were refused to somebody and have not been spilled since.
     wanted: AtomicUsize,
+    /// As long as less is resident, another look at it would find nothing new.
+    call_at: AtomicUsize,
     evicting: Mutex<Evicting>,
 }
 
@@ -331,10 +334,12 @@ impl<T> ReorderBuffer<T> {
             return Err(items);
         }
         lease.transfer(&mut state.resident, bytes);
+        let resident = state.resident.bytes();
         state.slots.insert(first, Slot::Results { items, bytes });
         self.rouse(state, first);
         if let Some(spilling) = &self.spilling
-            && self.consumer.above(6)
+            && resident >= spilling.call_at.load(Ordering::Relaxed)
+            && (self.consumer.above(6) || spilling.wanted.load(Ordering::Relaxed) > 0)
         {
             spilling.call();
         }
@@ -406,6 +411,7 @@ impl<T: Spill + Send + 'static> ReorderBuffer<T> {
                 this: Weak::<Self>::clone(this),
                 called: AtomicBool::new(false),
                 wanted: AtomicUsize::new(0),
+                call_at: AtomicUsize::new(0),
                 evicting: Mutex::new(Evicting::default()),
             };
             ReorderBuffer {
@@ -879,12 +885,19 @@ impl<T: Send> Tenant for ReorderBuffer<T> {
             } else {
                 evicting.bytes.saturating_sub(bytes)
             };
+            if evicting.bytes == 0 && !leaving.is_empty() {
+                spilling.wanted.store(0, Ordering::SeqCst);
+            }
             plan.write = leaving
                 .into_iter()
                 .filter_map(|run| self.encode(spilling, run))
                 .collect();
             plan.more = evicting.bytes > 0;
         }
+        let grain = BLOCK.min(self.consumer.budget().limit() / 16);
+        spilling
+            .call_at
+            .store(lock(&self.state).resident.bytes() + grain, Ordering::Relaxed);
         plan
     }
 
@@ -911,7 +924,7 @@ impl<T: Send> Tenant for ReorderBuffer<T> {
 
 impl<T> ReorderBuffer<T> {
     fn decide(&self, spilling: &Spilling<T>) -> Decision {
-        let wanted = spilling.wanted.swap(0, Ordering::SeqCst);
+        let wanted = spilling.wanted.load(Ordering::SeqCst);
         let budget = self.consumer.budget();
         let view = lock(&self.state).view(budget.limit(), budget.charged(), wanted);
         // A policy is foreign code: if it panics, the run ends, and the I/O thread goes on for others.

@@ -251,7 +251,7 @@ fn a_cancelled_run_ends_although_everything_sleeps() {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 send.send(7).unwrap();
-                until("it is delivered", || monitor.snapshot().batches == 1);
+                until("it is delivered", || monitor.snapshot().delivered == 1);
                 token.cancel();
                 drop(send);
             });

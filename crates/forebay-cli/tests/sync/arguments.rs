@@ -1,0 +1,138 @@
+//! What sources and destinations mean: slashes, names, several sources, one file, what is missing.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use crate::harness::{Bench, FOREBAY};
+use crate::tree::touch;
+
+/// Two sources with names in common, and some places to copy to.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let src = bench.src();
+    for dir in ["x/d/deep", "y/d", "y/g", "empty", "only"] {
+        fs::create_dir_all(src.join(dir)).unwrap();
+    }
+    for file in [
+        "x/f",
+        "y/f",
+        "y/e",
+        "x/g",
+        "x/d/1",
+        "y/d/1",
+        "y/d/2",
+        "y/g/5",
+        "only/skipped",
+    ] {
+        fs::write(src.join(file), file).unwrap();
+        touch(&src.join(file), "@1000000000.25");
+    }
+    symlink("x/f", src.join("link")).unwrap();
+    symlink("x", src.join("dirlink")).unwrap();
+    bench.both(|place| {
+        fs::create_dir_all(place.join("dir/x")).unwrap();
+        fs::create_dir_all(place.join("dir/f")).unwrap();
+        fs::write(place.join("file"), "old").unwrap();
+    });
+    bench
+}
+
+#[test]
+fn sources_and_destinations_mean_what_they_mean_to_rsync() {
+    for args in [
+        "-ai x new",
+        "-ai x/ new",
+        "-ai x/. new",
+        "-ai x new/",
+        "-av x/ new/",
+        "-ai x y/ new",
+        "-ai x/ y/ new",
+        "-ai y/ x/ new",
+        "-ai y x new",
+        "-ai x/f y/f new",
+        "-ai x/f new",
+        "-ai x/f new/",
+        "-ai x/f dir",
+        "-ai x/f dir/x",
+        "-ai x/f file",
+        "-ai x/f file/",
+        "-ai x/ file",
+        "-ai x file",
+        "-ai x/f x/g file",
+        "-ai empty file",
+        "-ai empty new",
+        "-ai empty/ new",
+        "-ai empty/ new/",
+        "-ai empty new/",
+        "-ai empty dir",
+        "-ai empty no/new",
+        "-ai empty/ no/new",
+        "-ai x no/new",
+        "-ai x/f no/new",
+        "-ai none new",
+        "-ai none/ new",
+        "-ai none x new",
+        "-ai --delete none x/ dir",
+        "-i x x/f new",
+        "-i x/ new",
+        "-i x dir",
+        "-ai link new",
+        "-i link new",
+        "-ai dirlink new",
+        "-ai dirlink/ new",
+        "-ai x/f/ new",
+        "-ain x new",
+        "-ain x/ y new/",
+        "-ain x/f new",
+        "-ain x/f no/new",
+        "-ain x no/new",
+        "-aivn empty new",
+        "-aiq x new",
+        "-ai x/../y new",
+        "-ai x/.. new",
+        "-ai --exclude=skipped only new",
+        "-ai --exclude=skipped only/ new",
+        "-ai --exclude=x x y new",
+        "-ai --exclude=/x/f x x/f new",
+        "-ai x//f x//d new",
+        "-ai --delete x/ y/ dir",
+        "-ai --delete x y dir",
+        "-aivv --delete --exclude=f x/ dir",
+        "-riu x/ y/ dir",
+        "-ai --delete x/f dir",
+    ] {
+        let bench = bench();
+        let args: Vec<String> = args
+            .split(' ')
+            .map(|arg| match arg.split('/').next() {
+                Some("x" | "y" | "empty" | "only" | "link" | "dirlink" | "none") => {
+                    format!("{}/{arg}", bench.src().display())
+                }
+                _ => arg.to_owned(),
+            })
+            .collect();
+        eprintln!("{args:?}");
+        bench.same(&args);
+        bench.same(&args);
+    }
+}
+
+#[test]
+fn what_is_not_there_yet_is_refused_with_the_code_for_usage() {
+    for args in [
+        &["--foo", "a", "b"][..],
+        &["-aH", "a", "b"],
+        &["a", "host:b"],
+        &["rsync://host/a", "b"],
+        &[],
+    ] {
+        let output = Command::new(FOREBAY).arg("sync").args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{args:?}");
+        assert!(String::from_utf8_lossy(&output.stderr).contains("rsync error: syntax or usage error (code 1) at "));
+    }
+    for help in ["-h", "--help"] {
+        let output = Command::new(FOREBAY).args(["sync", help]).output().unwrap();
+        assert!(output.status.success() && output.stdout.starts_with(b"forebay sync: "));
+    }
+}
