@@ -134,7 +134,8 @@ fn leases_peak_at_the_budget_and_one_head_and_one_result_a_worker_and_one_reload
             );
             assert_eq!(report.peak_resident as usize, budget.peak());
             assert_eq!(budget.used(), 0);
-            assert!(!spilling || limit == 1 || report.reloaded_items > 0, "{report:?}");
+            // Where a few items fill the budget, the head in work leaves nothing to finish ahead of it.
+            assert!(!spilling || limit < 5 * item || report.reloaded_items > 0, "{report:?}");
         }
     });
 }
