@@ -7,6 +7,10 @@
 mod support;
 
 mod head;
+mod items;
 mod liveness;
 mod order;
+mod spill_faults;
+mod spilling;
 mod teardown;
+mod wakes;
