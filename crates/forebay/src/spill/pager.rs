@@ -328,7 +328,7 @@ impl Page {
             }
             listener.wait();
         };
-        let lease = self.consumer_lease(place.len);
+        let lease = self.consumer_lease(self.memory(&place));
         if let Some(shared) = self.inner.shared.upgrade() {
             shared.metrics.head_reads.add(1);
         }
@@ -340,6 +340,11 @@ impl Page {
             State::Disk { _index: lease, .. } | State::Memory { lease, .. } => lease.consumer().lease_head(bytes),
             State::Moving => unreachable!("a page on disk does not move"),
         }
+    }
+
+    /// What the page takes when it is read back: the record, or what it unpacks to.
+    fn memory(&self, place: &Place) -> usize {
+        place.len.max(self.inner.bytes)
     }
 
     fn read(&self, place: &Place, lease: Lease) -> Result<Paged, SpillError> {
@@ -365,7 +370,7 @@ impl Page {
                 _index: lease,
             } if matches!(load, Load::None) => {
                 let mut paid = lease.consumer().empty_lease();
-                if !paid.try_grow(place.len) {
+                if !paid.try_grow(self.memory(place)) {
                     return;
                 }
                 *load = Load::Running;
