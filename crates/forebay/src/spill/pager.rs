@@ -378,7 +378,8 @@ impl Page {
             }
             _ => return,
         };
-        let loaded = self.read(&place.0, place.1);
+        // A store is foreign code: if it panics, the reader, who may wait for this page, reads it itself and meets the panic.
+        let loaded = catch_unwind(AssertUnwindSafe(|| self.read(&place.0, place.1).ok())).unwrap_or_default();
         if let Some(shared) = self.inner.shared.upgrade() {
             shared.metrics.prefetches.add(1);
         }
