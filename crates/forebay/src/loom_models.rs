@@ -264,7 +264,7 @@ fn loom_the_reader_ends_at_a_tombstone_and_at_the_end() {
         let consumer = budget.consumer("buffer", 0).unwrap();
         for fails in [true, false] {
             let (buffer, mut delivery) = ReorderBuffer::new(&consumer);
-            let lease = consumer.try_lease(1).unwrap();
+            let (lease, nothing) = (consumer.try_lease(1).unwrap(), consumer.empty_lease());
             let worker = thread::spawn(move || {
                 buffer.insert(0, 0u64, lease).unwrap();
                 if fails {
@@ -272,7 +272,7 @@ fn loom_the_reader_ends_at_a_tombstone_and_at_the_end() {
                 } else {
                     buffer.close(1)
                 }
-                buffer.insert(0, 9, consumer_lease(&buffer)).is_err()
+                buffer.insert(0, 9, nothing).is_err()
             });
             assert_eq!(delivery.next_result().unwrap(), Some(0));
             match delivery.next_result() {
@@ -281,9 +281,6 @@ fn loom_the_reader_ends_at_a_tombstone_and_at_the_end() {
                 other => panic!("{other:?}"),
             }
             assert!(worker.join().unwrap(), "a second result 0 is an error");
-        }
-        fn consumer_lease<T>(_: &ReorderBuffer<T>) -> crate::Lease {
-            Budget::new(1).consumer("", 0).unwrap().empty_lease()
         }
     });
 }

@@ -13,9 +13,9 @@ use crate::support::{Gate, bytes_of, until, within};
 
 /// A store that the test can look at while a pipeline has it.
 #[derive(Clone, Debug)]
-pub(crate) struct Seen<S>(pub(crate) Arc<S>);
+struct Seen(Arc<SegmentStore>);
 
-impl<S: SpillStore> SpillStore for Seen<S> {
+impl SpillStore for Seen {
     fn append(&self, owner: u64, parts: &[IoSlice<'_>]) -> Result<Extent, SpillError> {
         self.0.append(owner, parts)
     }
@@ -29,42 +29,35 @@ impl<S: SpillStore> SpillStore for Seen<S> {
     }
 }
 
-/// Notes every view that the policy within is shown.
-#[derive(Clone)]
-struct Watched<P> {
-    policy: P,
-    views: Arc<Mutex<Vec<(View, Decision)>>>,
+/// What a policy was shown, and its bell.
+#[derive(Clone, Default)]
+struct Watch {
+    views: Arc<Mutex<Vec<View>>>,
     waker: Arc<Mutex<Option<Waker>>>,
 }
 
-impl<P> Watched<P> {
-    fn new(policy: P) -> Self {
-        Watched {
-            policy,
-            views: Arc::default(),
-            waker: Arc::default(),
-        }
-    }
-
+impl Watch {
     /// A view of now.
     fn look(&self) -> View {
         let before = self.views.lock().unwrap().len();
         self.waker.lock().unwrap().as_ref().unwrap().wake();
         until("the policy was called", || self.views.lock().unwrap().len() > before);
-        self.views.lock().unwrap().last().unwrap().0.clone()
+        self.views.lock().unwrap().last().unwrap().clone()
     }
 }
 
+/// Notes every view that the policy within is shown.
+struct Watched<P>(P, Watch);
+
 impl<P: SpillPolicy> SpillPolicy for Watched<P> {
     fn decide(&mut self, view: &View) -> Decision {
-        let decision = self.policy.decide(view);
-        self.views.lock().unwrap().push((view.clone(), decision.clone()));
-        decision
+        self.1.views.lock().unwrap().push(view.clone());
+        self.0.decide(view)
     }
 
     fn attach(&mut self, waker: Waker) {
-        *self.waker.lock().unwrap() = Some(waker.clone());
-        self.policy.attach(waker);
+        *self.1.waker.lock().unwrap() = Some(waker.clone());
+        self.0.attach(waker);
     }
 }
 
@@ -80,9 +73,9 @@ fn the_farthest_results_go_first_and_the_reserve_of_the_head_stays() {
         let budget = Budget::new(LIMIT);
         let consumer = budget.consumer("buffer", 0).unwrap();
         let pager = Pager::new(MemoryStore::new(u64::MAX), false).unwrap();
-        let watched = Watched::new(Threshold::default());
-        let (buffer, mut delivery) =
-            ReorderBuffer::<Vec<u8>>::spilling(&consumer, &pager, watched.clone(), OnSpillError::Stall);
+        let watched = Watch::default();
+        let policy = Watched(Threshold::default(), watched.clone());
+        let (buffer, mut delivery) = ReorderBuffer::<Vec<u8>>::spilling(&consumer, &pager, policy, OnSpillError::Stall);
         // The head, 0, is withheld.
         (1..240).for_each(|seq| insert(&buffer, &consumer, seq, 4000));
         let quiet = || budget.used() <= LIMIT / 4 * 3 && pager.monitor().snapshot().spilled_items > 0;
@@ -284,9 +277,9 @@ fn a_policy_reads_ahead_no_more_than_it_was_told() {
         let consumer = budget.consumer("buffer", 0).unwrap();
         let pager = Pager::new(MemoryStore::new(u64::MAX), false).unwrap();
         let (manual, handle) = Manual::new();
-        let watched = Watched::new(Prefetch::over(manual).ahead(100_000));
-        let (buffer, mut delivery) =
-            ReorderBuffer::<Vec<u8>>::spilling(&consumer, &pager, watched.clone(), OnSpillError::Stall);
+        let watched = Watch::default();
+        let policy = Watched(Prefetch::over(manual).ahead(100_000), watched.clone());
+        let (buffer, mut delivery) = ReorderBuffer::<Vec<u8>>::spilling(&consumer, &pager, policy, OnSpillError::Stall);
         // Pages of 40 KB each: of items that are not neighbours when they are spilled.
         (1..=20).for_each(|seq| {
             insert(&buffer, &consumer, seq, 40_000);
