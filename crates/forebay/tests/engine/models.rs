@@ -336,8 +336,8 @@ fn a_producer_that_waits_for_memory_is_woken_when_the_receivers_go() {
         let other = receiver.clone();
         drop(receiver);
         let job = other.recv().unwrap();
-        drop(job.permit);
-        let lease = job.lease;
+        let forebay::Job { lease, permit, .. } = job;
+        drop(permit);
         drop(other);
         assert_eq!(producer.join().unwrap().len(), 800);
         drop(lease);
