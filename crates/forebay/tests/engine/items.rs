@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use forebay::{
     Budget, Cause, Decision, DecodeError, DeliverError, Manual, MemoryStore, OnSpillError, Pager, Parts, Pipeline,
-    Prefetch, ReorderBuffer, RunError, Snapshot, Spill, SpillPolicy, Threshold, View, Waker, Weigh,
+    ReorderBuffer, RunError, Snapshot, Spill, SpillPolicy, Threshold, View, Waker, Weigh,
 };
 
 use crate::support::{Gate, until, within};
