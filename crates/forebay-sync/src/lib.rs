@@ -1,1 +1,56 @@
-//! Mirrors trees of files on the forebay engine.
+//! Mirrors trees of files as rsync does, in parallel and in order, on the [`forebay`] engine.
+//!
+//! ```text
+//!            one thread                      workers                          caller's thread
+//!  Walk ── Item: a directory, ────► Worker: stat, compare, copy, ────► Log: lines, errors and counts,
+//!          some of its names,       owner, mode, times, deletions      in rsync's order
+//!          its end
+//! ```
+//!
+//! The walk lists the sources in rsync's order and stats nothing that the file system's directory entries already
+//! tell. Everything expensive happens on the workers, in any order; what they report is delivered in the order of
+//! the walk. When nobody reads the log, reports spill and copying goes on.
+//!
+//! What holds whatever happens:
+//!
+//! * Content appears under its name only when it is complete: it is written to a temporary file in the same
+//!   directory, which is then renamed. Only a directory in the way of something else is removed beforehand.
+//! * Inside a tree every name is one component, looked up beneath a held directory descriptor, and symbolic links are
+//!   never followed.
+//! * What cannot be read or written is reported and counted, and the rest goes on. Only a failed write (full disk) and
+//!   a log that cannot be written end the run.
+//! * A directory's time, and a mode that would have kept us from writing, are set when everything beneath is done.
+//!
+//! Not here: hard links, extended attributes, ACLs, sparse files, deltas, and anything remote.
+
+mod attrs;
+mod copy;
+mod delete;
+mod dir;
+mod error;
+mod filter;
+mod fs;
+mod item;
+mod itemize;
+mod listing;
+mod mirror;
+mod options;
+mod order;
+mod outcome;
+mod regular;
+mod roots;
+mod shared;
+mod target;
+mod temp;
+mod text;
+mod totals;
+mod walk;
+mod wildmatch;
+mod worker;
+
+pub use error::Error;
+pub use filter::{Filters, Rule};
+pub use mirror::{Log, Report, mirror};
+pub use options::Options;
+pub use text::Escape;
+pub use totals::{Ahead, Totals};

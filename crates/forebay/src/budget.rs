@@ -557,7 +557,8 @@ impl Lease {
         }
     }
 
-    /// Moves `bytes` bytes (all, if it has fewer) into `other`, which must belong to the same consumer.
+    /// Moves `bytes` bytes (all, if it has fewer) into `other`, which must belong to the same consumer. Touches nothing shared.
+    #[inline]
     pub(crate) fn transfer(&mut self, other: &mut Lease, bytes: usize) {
         debug_assert!(Arc::ptr_eq(&self.consumer.inner, &other.consumer.inner));
         let bytes = bytes.min(self.bytes);

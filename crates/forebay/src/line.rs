@@ -18,9 +18,14 @@ use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, fence};
 /// No sequence number: nobody waits for the head, nothing has failed.
 const NONE: u64 = u64::MAX;
 
+/// On a cache line of its own: the sink writes it all the time, and the workers read what is beside it.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Apart<T>(T);
+
 #[derive(Debug)]
 pub(crate) struct Line {
-    delivered: AtomicU64,
+    delivered: Apart<AtomicU64>,
     /// The smallest head that somebody waits for on `room`.
     awaited: AtomicU64,
     /// Items from this number on are not worked on.
@@ -40,7 +45,7 @@ impl Line {
     /// `room` is the event that the budget notifies for this pipeline's consumer.
     pub(crate) fn new(room: Arc<Event>) -> Self {
         Line {
-            delivered: AtomicU64::new(0),
+            delivered: Apart(AtomicU64::new(0)),
             awaited: AtomicU64::new(NONE),
             limit: AtomicU64::new(NONE),
             cancelled: AtomicBool::new(false),
@@ -53,7 +58,7 @@ impl Line {
 
     /// The sequence number of the head: how many items have been delivered.
     pub(crate) fn head(&self) -> u64 {
-        self.delivered.load(Ordering::Acquire)
+        self.delivered.0.load(Ordering::Acquire)
     }
 
     pub(crate) fn is_head(&self, seq: u64) -> bool {
@@ -62,7 +67,7 @@ impl Line {
 
     /// Moves the head past `items` delivered items.
     pub(crate) fn advance(&self, items: u64) {
-        let head = self.delivered.fetch_add(items, Ordering::AcqRel) + items;
+        let head = self.delivered.0.fetch_add(items, Ordering::AcqRel) + items;
         fence(Ordering::SeqCst);
         if self.awaited.load(Ordering::Relaxed) <= head {
             // Whoever announced itself after this store has listened before, and is woken too: it looks again.

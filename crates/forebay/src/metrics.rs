@@ -14,7 +14,7 @@ use crate::budget::Consumer;
 const BUCKETS: usize = 40;
 
 /// How often values of each power of two occurred. Bucket `n` counts values of `n` bits: 0, 1, 2-3, 4-7, ...
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Histogram {
     counts: Vec<u64>,
@@ -105,7 +105,7 @@ macro_rules! counters {
         }
 
         /// What a pipeline has done, as plain numbers. Of a run that still goes on, the numbers are from slightly different moments.
-        #[derive(Clone, Debug)]
+        #[derive(Clone, Debug, Default)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[non_exhaustive]
         pub struct Snapshot {

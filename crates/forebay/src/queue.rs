@@ -366,9 +366,18 @@ impl<T: Weigh> Sender<T> {
     }
 
     /// Pays for one more item of `bytes` bytes; waits for memory if it must. `false` once the run is over.
+    #[inline]
     fn pay(&mut self, bytes: usize) -> bool {
+        if self.prepaid.bytes() >= bytes {
+            self.prepaid.transfer(&mut self.group.paid, bytes);
+            return true;
+        }
+        self.pay_anew(bytes)
+    }
+
+    fn pay_anew(&mut self, bytes: usize) -> bool {
         if self.try_pay(bytes, false) {
-            return !self.shared.line.over();
+            return true;
         }
         // Not a byte of what was handed to us may wait with us.
         if self.flush().is_err() {
@@ -598,13 +607,11 @@ impl<T> Drop for Permit<'_, T> {
     }
 }
 
-/// Consecutive items taken together.
+/// Consecutive items were taken together.
 #[derive(Debug)]
 pub(crate) struct Taken {
     /// The sequence number of the first.
     pub(crate) first: u64,
-    /// Pays for all of them.
-    pub(crate) lease: Lease,
     /// How long the worker slept before.
     pub(crate) waited: Duration,
 }
@@ -616,21 +623,28 @@ impl<T> Receiver<T> {
     /// [`RecvError`] once there is none and will be none.
     pub fn recv(&self) -> Result<Job<'_, T>, RecvError> {
         let mut items = VecDeque::with_capacity(1);
-        let taken = self.take(0, 1, &mut items)?;
+        let mut lease = self.shared.consumer.empty_lease();
+        let taken = self.take(0, 1, &mut items, &mut lease)?;
         match items.pop_front() {
             Some(item) => Ok(Job {
                 seq: taken.first,
                 item,
-                lease: taken.lease,
+                lease,
                 permit: Permit { shared: &self.shared },
             }),
             None => unreachable!("one item was taken"),
         }
     }
 
-    /// Gives the permits of `done` items back and moves up to `max` items into `into`: no more than this worker's share of what
-    /// is queued, so that the last items of a run do not end up with one worker.
-    pub(crate) fn take(&self, done: usize, max: usize, into: &mut VecDeque<T>) -> Result<Taken, RecvError> {
+    /// Gives the permits of `done` items back and moves up to `max` items into `into`, and what pays for them into `lease`: no
+    /// more than this worker's share of what is queued, so that the last items of a run do not end up with one worker.
+    pub(crate) fn take(
+        &self,
+        done: usize,
+        max: usize,
+        into: &mut VecDeque<T>,
+        lease: &mut Lease,
+    ) -> Result<Taken, RecvError> {
         let Shared {
             line,
             consumer,
@@ -668,7 +682,7 @@ impl<T> Receiver<T> {
                 bytes += paid;
                 into.push_back(item);
             }
-            let lease = state.paid.split(bytes);
+            state.paid.transfer(lease, bytes);
             state.working += count;
             let call = !state.items.is_empty() && Shared::call(&mut state);
             drop(state);
@@ -676,11 +690,7 @@ impl<T> Receiver<T> {
                 line.work.notify_one();
             }
             let waited = slept_since.map_or(Duration::ZERO, |since| since.elapsed());
-            return Ok(Taken {
-                first: front,
-                lease,
-                waited,
-            });
+            return Ok(Taken { first: front, waited });
         }
     }
 

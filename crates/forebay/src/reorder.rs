@@ -44,6 +44,9 @@ use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, loc
 /// Most results that the reader takes at a time, if they are small.
 const RUN: usize = 1024;
 
+/// How often the reader lets others run before it goes to sleep.
+const YIELDS: u32 = 3;
+
 /// What happens when a block cannot be spilled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnSpillError {
@@ -148,8 +151,8 @@ struct State<T> {
     slots: Ring<Slot<T>>,
     spilled: BTreeMap<u64, Run>,
     spilled_bytes: usize,
-    /// Bytes leased by `slots`.
-    resident: usize,
+    /// Pays for what is in `slots`.
+    resident: Lease,
     /// The next number to go out.
     head: u64,
     /// In completion order: the next number to give.
@@ -161,7 +164,11 @@ struct State<T> {
 }
 
 enum Slot<T> {
-    Results { items: Results<T>, lease: Lease },
+    /// `bytes` of what `State::resident` pays are for these.
+    Results {
+        items: Results<T>,
+        bytes: usize,
+    },
     Tombstone,
 }
 
@@ -172,6 +179,27 @@ pub(crate) enum Results<T> {
 }
 
 impl<T> Results<T> {
+    /// Of a batch of `items` items.
+    pub(crate) fn with_capacity(items: usize) -> Self {
+        Results::Many(VecDeque::with_capacity(if items > 1 { items } else { 0 }))
+    }
+
+    #[inline]
+    pub(crate) fn push(&mut self, item: T) {
+        match self {
+            // The only result of a batch of one needs no allocation.
+            Results::Many(items) if items.capacity() == 0 => *self = Results::One(item),
+            Results::Many(items) => items.push_back(item),
+            Results::One(_) => {
+                if let Results::One(first) = std::mem::replace(self, Results::Many(VecDeque::with_capacity(2)))
+                    && let Results::Many(items) = self
+                {
+                    items.extend([first, item]);
+                }
+            }
+        }
+    }
+
     pub(crate) fn len(&self) -> u64 {
         match self {
             Results::One(_) => 1,
@@ -239,7 +267,7 @@ impl<T> ReorderBuffer<T> {
             slots: Ring::new(),
             spilled: BTreeMap::new(),
             spilled_bytes: 0,
-            resident: 0,
+            resident: consumer.empty_lease(),
             head: 0,
             arrivals: 0,
             end: None,
@@ -260,8 +288,9 @@ impl<T> ReorderBuffer<T> {
     ///
     /// # Errors
     /// [`InsertError::Duplicate`] with the item, if there was a result of this number.
-    pub fn insert(&self, seq: u64, item: T, lease: Lease) -> Result<(), InsertError<T>> {
-        match self.store(seq, Results::One(item), lease) {
+    pub fn insert(&self, seq: u64, item: T, mut lease: Lease) -> Result<(), InsertError<T>> {
+        let bytes = lease.bytes();
+        match self.store(seq, Results::One(item), bytes, &mut lease) {
             Ok(()) => Ok(()),
             Err(Results::One(item)) => Err(InsertError::Duplicate { seq, item }),
             Err(Results::Many(_)) => unreachable!("one item was stored"),
@@ -287,15 +316,21 @@ impl<T> ReorderBuffer<T> {
         self.rouse(state, head);
     }
 
-    /// Stores the results `first..`, or gives them back if they are there already.
-    pub(crate) fn store(&self, first: u64, items: Results<T>, lease: Lease) -> Result<(), Results<T>> {
+    /// Stores the results `first..`, paid for by `bytes` bytes of `lease`, or gives them back if they are there already.
+    pub(crate) fn store(
+        &self,
+        first: u64,
+        items: Results<T>,
+        bytes: usize,
+        lease: &mut Lease,
+    ) -> Result<(), Results<T>> {
         let mut state = lock(&self.state);
         let first = state.number(first, items.len(), self.in_order);
         if state.known(first) {
             return Err(items);
         }
-        state.resident += lease.bytes();
-        state.slots.insert(first, Slot::Results { items, lease });
+        lease.transfer(&mut state.resident, bytes);
+        state.slots.insert(first, Slot::Results { items, bytes });
         self.rouse(state, first);
         if let Some(spilling) = &self.spilling
             && self.consumer.above(6)
@@ -453,6 +488,7 @@ impl<T> Delivery<T> {
         self.settle();
         let buffer = Arc::clone(&self.buffer);
         let mut state = lock(&buffer.state);
+        let mut yields = YIELDS;
         loop {
             if let Some(error) = &state.error {
                 return Err(error.clone());
@@ -477,6 +513,13 @@ impl<T> Delivery<T> {
                 drop(state);
                 return self.reload(head, count, &page);
             }
+            if yields > 0 {
+                yields -= 1;
+                drop(state);
+                std::thread::yield_now();
+                state = lock(&buffer.state);
+                continue;
+            }
             state = buffer.await_head(state);
         }
     }
@@ -494,12 +537,10 @@ impl<T> Delivery<T> {
         let most = BLOCK.min(self.buffer.consumer.budget().limit() / 16);
         while self.ready.len() < RUN && self.lease.bytes() < most {
             match state.slots.take(state.head) {
-                Some(Slot::Results { items, mut lease }) => {
+                Some(Slot::Results { items, bytes }) => {
                     state.head += items.len();
                     self.taken += items.len();
-                    state.resident -= lease.bytes();
-                    let bytes = lease.bytes();
-                    lease.transfer(&mut self.lease, bytes);
+                    state.resident.transfer(&mut self.lease, bytes);
                     match items {
                         Results::One(item) => self.ready.push_back(item),
                         Results::Many(items) if self.ready.is_empty() => self.ready = items,
@@ -548,7 +589,7 @@ impl<T> fmt::Debug for ReorderBuffer<T> {
         let state = lock(&self.state);
         f.debug_struct("ReorderBuffer")
             .field("head", &state.head)
-            .field("resident", &state.resident)
+            .field("resident", &state.resident.bytes())
             .field("spilled", &state.spilled_bytes)
             .finish_non_exhaustive()
     }
@@ -634,7 +675,7 @@ impl<T> State<T> {
             spilled: true,
         };
         for (seq, slot) in self.slots.iter() {
-            let Slot::Results { items, lease } = slot else {
+            let Slot::Results { items, bytes } = slot else {
                 continue;
             };
             while let Some(run) = spilled.next_if(|(first, _)| **first < seq) {
@@ -643,12 +684,12 @@ impl<T> State<T> {
             match stretches.last_mut() {
                 Some(last) if !last.spilled && last.bytes < grain => {
                     last.count = seq + items.len() - last.first;
-                    last.bytes += lease.bytes();
+                    last.bytes += bytes;
                 }
                 _ => stretches.push(Stretch {
                     first: seq,
                     count: items.len(),
-                    bytes: lease.bytes(),
+                    bytes: *bytes,
                     spilled: false,
                 }),
             }
@@ -659,7 +700,7 @@ impl<T> State<T> {
             limit,
             charged,
             wanted,
-            resident: self.resident,
+            resident: self.resident.bytes(),
             spilled: self.spilled_bytes,
             stretches,
         }
@@ -668,27 +709,36 @@ impl<T> State<T> {
     /// Takes up to a block of the farthest results out of the slots and leaves marks in their places.
     fn take_farthest(&mut self, from: u64) -> Vec<Leaving<T>> {
         let mut chosen = Vec::new();
-        let mut bytes = 0;
+        let mut sum = 0;
         for (seq, slot) in self.slots.iter().rev() {
-            let Slot::Results { items, lease } = slot else {
-                continue;
-            };
-            let fits = bytes == 0 || bytes + lease.bytes() <= BLOCK;
+            let Slot::Results { bytes, .. } = slot else { continue };
+            let fits = sum == 0 || sum + bytes <= BLOCK;
             if seq < from || seq == self.head || !fits {
                 break;
             }
-            bytes += lease.bytes();
-            chosen.push((seq, items.len()));
+            sum += bytes;
+            chosen.push(seq);
         }
         let mut leaving: Vec<Leaving<T>> = Vec::new();
-        for (seq, _) in chosen.into_iter().rev() {
-            let Some(Slot::Results { items, lease }) = self.slots.take(seq) else {
+        for seq in chosen.into_iter().rev() {
+            let Some(Slot::Results { items, bytes }) = self.slots.take(seq) else {
                 continue;
             };
-            self.resident -= lease.bytes();
             match leaving.last_mut().filter(|run| run.first + run.count == seq) {
-                Some(run) => run.push(items, lease),
-                None => leaving.push(Leaving::new(seq, items, lease)),
+                Some(run) => {
+                    run.count += items.len();
+                    run.items.push(items);
+                    self.resident.transfer(&mut run.lease, bytes);
+                }
+                None => {
+                    let (count, lease) = (items.len(), self.resident.split(bytes));
+                    leaving.push(Leaving {
+                        first: seq,
+                        count,
+                        items: vec![items],
+                        lease,
+                    });
+                }
             }
         }
         self.slots.forget_before(self.head);
@@ -713,24 +763,6 @@ struct Leaving<T> {
     count: u64,
     items: Vec<Results<T>>,
     lease: Lease,
-}
-
-impl<T> Leaving<T> {
-    fn new(first: u64, items: Results<T>, lease: Lease) -> Self {
-        Leaving {
-            first,
-            count: items.len(),
-            items: vec![items],
-            lease,
-        }
-    }
-
-    fn push(&mut self, items: Results<T>, mut lease: Lease) {
-        self.count += items.len();
-        self.items.push(items);
-        let bytes = lease.bytes();
-        lease.transfer(&mut self.lease, bytes);
-    }
 }
 
 /// The items one after the other, then their lengths as u32: an item is `Bytes`, and whole blocks stay whole.

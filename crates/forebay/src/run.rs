@@ -28,6 +28,7 @@ const IN_ADVANCE: usize = 64 << 10;
 /// What the threads of one run share.
 pub(crate) struct Core<T, R, E> {
     line: Arc<Line>,
+    consumer: Consumer,
     metrics: Arc<Metrics>,
     receiver: Receiver<T>,
     buffer: Arc<ReorderBuffer<R>>,
@@ -61,6 +62,7 @@ impl<T, R, E> Core<T, R, E> {
         let in_advance = IN_ADVANCE.min(consumer.budget().limit() / 256);
         Core {
             line,
+            consumer: consumer.clone(),
             metrics,
             receiver,
             buffer,
@@ -108,7 +110,13 @@ impl<T, R, E> Core<T, R, E> {
         let mut pace = Pace::new(self.batch);
         let mut items = VecDeque::new();
         let mut done = 0;
-        while let Ok(taken) = self.receiver.take(done, pace.size, &mut items) {
+        // Of this worker alone: what it has in hand is paid from here.
+        let mut lease = self.consumer.empty_lease();
+        let mut uncounted = Uncounted {
+            batches: 0,
+            metrics: &self.metrics,
+        };
+        while let Ok(taken) = self.receiver.take(done, pace.size, &mut items, &mut lease) {
             done = items.len();
             if context.is_none() {
                 self.metrics.workers_used.add(1);
@@ -117,14 +125,14 @@ impl<T, R, E> Core<T, R, E> {
                 self.metrics.worker_waits.add(1);
                 self.metrics.worker_idle_nanos.add(nanos(taken.waited));
             }
-            self.metrics.batches.add(1);
+            uncounted.one_more(!taken.waited.is_zero());
             let start = pace.start();
             let mut one = |item| {
                 let result = work(context.get_or_insert_with(init), item)?;
                 let weight = result.weight();
                 Ok((result, weight))
             };
-            self.run_batch(taken.first, taken.lease, &mut items, &mut one);
+            self.run_batch(taken.first, &mut lease, &mut items, &mut one);
             if let Some(start) = start {
                 let nanos = nanos(start.elapsed());
                 self.metrics.batch_nanos.record(nanos);
@@ -133,57 +141,65 @@ impl<T, R, E> Core<T, R, E> {
         }
     }
 
-    /// Works on the items `first..` and stores their results; `lease` pays for them.
+    /// Works on the items `first..` and stores their results. `lease` pays for the items, and for nothing afterwards.
     fn run_batch(
         &self,
-        mut first: u64,
-        mut lease: Lease,
+        first: u64,
+        lease: &mut Lease,
         items: &mut VecDeque<T>,
         one: &mut impl FnMut(T) -> Result<(R, usize), E>,
     ) {
-        let mut results = VecDeque::with_capacity(items.len());
-        let mut paid = 0;
+        let mut finished = Finished {
+            first,
+            results: Results::with_capacity(items.len()),
+            bytes: 0,
+        };
         while let Some(item) = items.pop_front() {
-            let seq = first + results.len() as u64;
+            let seq = finished.next();
             if !self.line.wants(seq) {
-                items.clear();
                 break;
             }
             match catch_unwind(AssertUnwindSafe(|| one(item))) {
                 Ok(Ok((result, weight))) => {
-                    results.push_back(result);
-                    paid += weight + SLOT;
-                    let need = paid.saturating_sub(lease.bytes());
+                    finished.results.push(result);
+                    finished.bytes += weight + SLOT;
+                    let need = finished.bytes.saturating_sub(lease.bytes());
                     if need == 0 || lease.try_grow(need + self.in_advance) || lease.try_grow(need) {
                         continue;
                     }
                     lease.grow_head(need);
                     if !items.is_empty() {
-                        // The budget is exhausted: what is finished goes where it can be delivered or spilled, and the rest of the batch
-                        // waits like any other item.
-                        self.store(first, std::mem::take(&mut results), lease.split(paid));
-                        (first, paid) = (seq + 1, 0);
-                        self.receiver.await_memory(first);
+                        // The budget is exhausted: what is finished goes where it can be delivered or spilled, and the rest of the
+                        // batch waits like any other item.
+                        self.store(&mut finished, lease);
+                        self.receiver.await_memory(seq + 1);
                     }
                 }
-                Ok(Err(error)) => return self.end_batch(first, results, lease.split(paid), Reason::Work(error)),
-                Err(panic) => return self.end_batch(first, results, lease.split(paid), Reason::Panic(panic)),
+                Ok(Err(error)) => self.end_batch(&mut finished, lease, items, Reason::Work(error)),
+                Err(panic) => self.end_batch(&mut finished, lease, items, Reason::Panic(panic)),
             }
         }
-        lease.shrink_to(paid);
-        self.store(first, results, lease);
+        items.clear();
+        lease.shrink_to(finished.bytes);
+        self.store(&mut finished, lease);
     }
 
-    /// Stores what was finished before an item failed, and the tombstone behind it. The batch's other items are dropped by the next look
-    /// at the line.
-    fn end_batch(&self, first: u64, results: VecDeque<R>, lease: Lease, reason: Reason<E>) {
-        let failed = first + results.len() as u64;
-        self.store(first, results, lease);
+    /// Stores what was finished before an item failed, and the tombstone behind it; the batch ends there.
+    fn end_batch(&self, finished: &mut Finished<R>, lease: &mut Lease, items: &mut VecDeque<T>, reason: Reason<E>) {
+        let failed = finished.next();
+        self.store(finished, lease);
         self.fail(failed, reason);
+        items.clear();
     }
 
-    fn store(&self, first: u64, results: VecDeque<R>, lease: Lease) {
-        if !results.is_empty() && self.buffer.store(first, Results::Many(results), lease).is_err() {
+    fn store(&self, finished: &mut Finished<R>, lease: &mut Lease) {
+        let next = Finished {
+            first: finished.next(),
+            results: Results::with_capacity(0),
+            bytes: 0,
+        };
+        let Finished { first, results, bytes } = std::mem::replace(finished, next);
+        if results.len() > 0 && self.buffer.store(first, results, bytes, lease).is_err() {
             unreachable!("the queue gives every number once");
         }
     }
@@ -233,6 +249,41 @@ impl<T, R, E> Core<T, R, E> {
         self.metrics.submitted.add(submitted - self.metrics.submitted.get());
         self.metrics.cancelled.add(submitted - self.metrics.delivered.get());
         self.metrics.snapshot()
+    }
+}
+
+/// Results of a batch that are not stored yet: `first` and those behind it.
+struct Finished<R> {
+    first: u64,
+    results: Results<R>,
+    /// What they cost.
+    bytes: usize,
+}
+
+impl<R> Finished<R> {
+    fn next(&self) -> u64 {
+        self.first + self.results.len()
+    }
+}
+
+/// Batches that are not in the counters yet: a counter that every worker raises for every item would cost more than the item.
+struct Uncounted<'m> {
+    batches: u64,
+    metrics: &'m Metrics,
+}
+
+impl Uncounted<'_> {
+    fn one_more(&mut self, flush: bool) {
+        self.batches += 1;
+        if flush || self.batches == 64 {
+            self.metrics.batches.add(std::mem::take(&mut self.batches));
+        }
+    }
+}
+
+impl Drop for Uncounted<'_> {
+    fn drop(&mut self) {
+        self.metrics.batches.add(self.batches);
     }
 }
 

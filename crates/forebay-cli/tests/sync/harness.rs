@@ -1,0 +1,195 @@
+//! Runs the program and stock rsync on equal trees and compares what comes of it.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+use crate::tree::look;
+
+/// The program under test.
+pub(crate) const FOREBAY: &str = env!("CARGO_BIN_EXE_forebay");
+
+/// A source, and two places for what comes of it.
+pub(crate) struct Bench {
+    dir: TempDir,
+}
+
+/// What one program did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Did {
+    pub(crate) code: Option<i32>,
+    /// Lines on standard output but those below.
+    pub(crate) lines: Vec<String>,
+    /// Lines about deletions, whose place among the others is free.
+    pub(crate) deletions: Vec<String>,
+    /// Lines that stock rsync's generator prints at once, while the others wait for the sender.
+    pub(crate) skipped: Vec<String>,
+    /// Lines on standard error, sorted, up to what names the program.
+    pub(crate) errors: Vec<String>,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        // Others must be able to enter.
+        fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        for sub in ["src", "rsync", "forebay"] {
+            fs::create_dir(dir.path().join(sub)).unwrap();
+        }
+        Bench { dir }
+    }
+
+    pub(crate) fn src(&self) -> PathBuf {
+        self.dir.path().join("src")
+    }
+
+    /// Where each program runs; its destinations are relative to that.
+    pub(crate) fn places(&self) -> [PathBuf; 2] {
+        ["rsync", "forebay"].map(|place| self.dir.path().join(place))
+    }
+
+    /// Puts the same into both places.
+    pub(crate) fn both(&self, prepare: impl FnOnce(&Path)) {
+        let [theirs, ours] = self.places();
+        prepare(&theirs);
+        fs::remove_dir(&ours).unwrap();
+        copy(&theirs, &ours);
+    }
+
+    /// Runs both with `args` and requires that they do and leave the same. Returns what they did.
+    pub(crate) fn same(&self, args: &[impl AsRef<OsStr>]) -> Did {
+        self.same_as(None, args)
+    }
+
+    /// As [`same`](Bench::same), as another user.
+    pub(crate) fn same_as(&self, user: Option<u32>, args: &[impl AsRef<OsStr>]) -> Did {
+        let args: Vec<OsString> = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
+        let [theirs, ours] = self.places();
+        let mut did_theirs = did(
+            command(user, "rsync", &[]).args(&args).current_dir(&theirs).output(),
+            &theirs,
+        );
+        let mut got = did(
+            command(user, FOREBAY, &["sync"])
+                .args(&args)
+                .current_dir(&ours)
+                .output(),
+            &ours,
+        );
+        if args.iter().any(|arg| arg == "-avv") {
+            // Here stock rsync prints what only gets new attributes ahead of what is transferred.
+            [&mut got, &mut did_theirs].map(|did| did.lines.sort());
+        }
+        if got != did_theirs {
+            let all = |did: &Did| [&did.lines[..], &did.deletions, &did.skipped, &did.errors].concat();
+            let (ours, theirs) = (all(&got), all(&did_theirs));
+            let only = |a: &[String], b: &[String]| -> Vec<String> {
+                a.iter().filter(|line| !b.contains(line)).cloned().collect()
+            };
+            panic!(
+                "{args:?} in {}\nexit code {:?}, rsync's {:?}\nonly forebay: {:#?}\nonly rsync: {:#?}\norder: {:?}",
+                self.dir.path().display(),
+                got.code,
+                did_theirs.code,
+                only(&ours, &theirs),
+                only(&theirs, &ours),
+                ours.iter().zip(&theirs).find(|(a, b)| a != b),
+            );
+        }
+        let times = args.iter().any(|arg| {
+            let arg = arg.to_string_lossy();
+            !arg.starts_with("--") && arg.starts_with('-') && arg.contains(['a', 't'])
+        }) && args.iter().all(|arg| arg != "--no-t");
+        let (expected, got) = (look(&theirs, times), look(&ours, times));
+        for (path, entry) in &expected {
+            if path != "." {
+                assert_eq!(got.get(path), Some(entry), "{args:?}: {path:?}: forebay is left");
+            }
+        }
+        assert_eq!(got.len(), expected.len(), "{args:?}: forebay left more");
+        did_theirs
+    }
+}
+
+/// Copies a tree with everything that is compared.
+pub(crate) fn copy(from: &Path, to: &Path) {
+    assert!(
+        Command::new("cp")
+            .arg("-a")
+            .arg(from)
+            .arg(to)
+            .status()
+            .unwrap()
+            .success()
+    );
+}
+
+/// A command line, as root's or another user's.
+pub(crate) fn command(user: Option<u32>, program: &str, first: &[&str]) -> Command {
+    let mut command = match user {
+        Some(user) => {
+            let mut command = Command::new("setpriv");
+            command.args([
+                &format!("--reuid={user}"),
+                &format!("--regid={user}"),
+                "--clear-groups",
+                program,
+            ]);
+            command
+        }
+        None => Command::new(program),
+    };
+    command.args(first).env("LC_ALL", "C.UTF-8");
+    command
+}
+
+fn did(output: std::io::Result<Output>, place: &Path) -> Did {
+    let output = output.expect("is rsync installed? The tests compare with it");
+    let place = place.to_str().unwrap();
+    let mut did = Did {
+        code: output.status.code(),
+        lines: Vec::new(),
+        deletions: Vec::new(),
+        skipped: Vec::new(),
+        errors: Vec::new(),
+    };
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let to = if line.starts_with("*deleting") || line.starts_with("deleting ") || line.starts_with("cannot delete")
+        {
+            &mut did.deletions
+        } else if ["skipping ", "[sender] ", "[generator] "]
+            .iter()
+            .any(|start| line.starts_with(start))
+            || [" is uptodate", " is newer"].iter().any(|end| line.ends_with(end))
+        {
+            &mut did.skipped
+        } else if line.starts_with("sent ") || line.starts_with("total size is ") {
+            continue;
+        } else {
+            &mut did.lines
+        };
+        to.push(line.to_owned());
+    }
+    for line in String::from_utf8_lossy(&output.stderr).lines() {
+        // Stock rsync's receiving side does not know the locale.
+        let line = line.replace(place, "PLACE").replace('ä', "\\#303\\#244");
+        let line = line.split_once(" at ").map_or(&line[..], |(text, _)| text);
+        did.errors.push(without_random_name(line));
+    }
+    did.errors.sort();
+    did
+}
+
+/// `mkstemp` errors name a random file.
+fn without_random_name(line: &str) -> String {
+    match line.split_once("\" failed: ") {
+        Some((path, reason)) if line.contains("mkstemp") => {
+            format!("{}XXXXXX\" failed: {reason}", &path[..path.len() - 6])
+        }
+        _ => line.to_owned(),
+    }
+}

@@ -1,0 +1,17 @@
+//! `forebay sync` beside stock rsync: the same trees, the same lines, the same exit codes.
+
+mod arguments;
+mod filters;
+mod full_disk;
+mod harness;
+mod in_the_way;
+mod interrupted;
+mod large_file;
+mod output_closed;
+mod parallel;
+mod permissions;
+mod random_trees;
+mod statistics;
+mod symlink_planted;
+mod tree;
+mod vanished;

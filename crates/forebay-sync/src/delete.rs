@@ -1,0 +1,250 @@
+//! Removes from the destination what the source does not have, and what stands in the way.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::attrs;
+use crate::dir::Dir;
+use crate::fs::{self, Stat};
+use crate::itemize;
+use crate::order;
+use crate::outcome::Outcome;
+use crate::shared::Shared;
+use crate::target::Ready;
+
+/// Deletes what is in the destination of `dir` and neither in its listing nor protected by a filter rule, last first,
+/// as rsync does.
+pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mut Outcome) {
+    if shared.deletions_off(out) || !dir.complete || ready.made {
+        return;
+    }
+    let entries = match read(shared, out, ready.fd.as_fd(), &dir.rel, |name| {
+        !dir.listing.contains(name)
+    }) {
+        Ok((entries, _)) => entries,
+        Err(errno) => {
+            let path = shared.target_path(&dir.rel, b"");
+            return shared.fail(
+                out,
+                "[generator] opendir",
+                path.strip_suffix(b"/").unwrap_or(&path),
+                errno,
+            );
+        }
+    };
+    for (name, kind) in entries {
+        if shared.options.cancel.is_cancelled() {
+            return;
+        }
+        remove(
+            shared,
+            out,
+            ready.fd.as_fd(),
+            &name,
+            kind,
+            &[&dir.rel, name.to_bytes()].concat(),
+            true,
+        );
+        dir.touched.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Clears the name `name` (at `rel` in the tree) for something of another kind. What is not a directory goes by being
+/// replaced; a directory goes if it is empty or `--delete` was given. Says why not, if not.
+pub(crate) fn make_way(
+    shared: &Shared<'_>,
+    out: &mut Outcome,
+    at: BorrowedFd<'_>,
+    name: &CStr,
+    old: &Stat,
+    rel: &[u8],
+    what: &str,
+) -> bool {
+    let done = match (old.kind, what) {
+        (FileType::Directory, _) if shared.options.delete => {
+            remove(shared, out, at, name, FileType::Directory, rel, false)
+        }
+        (FileType::Directory, _) => remove_empty(shared, out, at, name, rel),
+        // Only a directory cannot take a name by renaming.
+        (_, "directory") if !shared.options.dry_run => match rustix::fs::unlinkat(at, name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => true,
+            Err(errno) => {
+                shared.fail(
+                    out,
+                    "[generator] delete_file: unlink",
+                    &shared.target_path(b"", rel),
+                    errno,
+                );
+                false
+            }
+        },
+        _ => true,
+    };
+    if !done {
+        out.totals.failed += 1;
+        shared.complain(out, &format!("could not make way for new {what}: "), rel, "");
+    }
+    done
+}
+
+type Entries = Vec<(CString, FileType)>;
+
+/// The entries of a destination directory that `wanted` picks and no filter rule protects, last first, and how many
+/// are protected.
+fn read(
+    shared: &Shared<'_>,
+    out: &mut Outcome,
+    dir: BorrowedFd<'_>,
+    rel: &[u8],
+    wanted: impl Fn(&CStr) -> bool,
+) -> Result<(Entries, usize), Errno> {
+    let mut entries = Vec::new();
+    let mut protected = 0;
+    let mut path = rel.to_vec();
+    fs::list(dir, |name, kind| {
+        if !wanted(name) {
+            return;
+        }
+        let kind = match kind {
+            FileType::Unknown => Stat::at(dir, name).map_or(kind, |stat| stat.kind),
+            kind => kind,
+        };
+        path.truncate(rel.len());
+        path.extend_from_slice(name.to_bytes());
+        let is_dir = kind == FileType::Directory;
+        match shared.options.filters.excluded(&path, is_dir) {
+            Some(rule) => {
+                protected += 1;
+                shared.hiding(out, "[generator] protecting", is_dir, &path, rule);
+            }
+            None => entries.push((name.to_owned(), kind)),
+        }
+    })
+    // A directory that could only be opened to reach what is in it cannot be listed.
+    .map_err(|errno| if errno == Errno::BADF { Errno::ACCESS } else { errno })?;
+    let key = |e: &(CString, FileType)| (e.0.clone().into_bytes(), e.1 == FileType::Directory);
+    entries.sort_by(|a, b| {
+        let (a, b) = (key(a), key(b));
+        order::compare((&b.0, b.1), (&a.0, a.1))
+    });
+    Ok((entries, protected))
+}
+
+/// Removes an entry with everything in it, says so for each (for the entry itself only if `say`), and returns whether
+/// it is gone.
+fn remove(
+    shared: &Shared<'_>,
+    out: &mut Outcome,
+    at: BorrowedFd<'_>,
+    name: &CStr,
+    kind: FileType,
+    rel: &[u8],
+    say: bool,
+) -> bool {
+    let is_dir = kind == FileType::Directory;
+    if is_dir {
+        match empty(shared, out, at, name, rel) {
+            Ok(true) => {}
+            Ok(false) => {
+                shared.say(out, &[b"cannot delete non-empty directory: "], rel, b"\n");
+                return false;
+            }
+            Err(errno) => {
+                shared.fail(out, "[generator] opendir", &shared.target_path(b"", rel), errno);
+                return false;
+            }
+        }
+    }
+    if !shared.options.dry_run {
+        let flags = if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        match rustix::fs::unlinkat(at, name, flags) {
+            Ok(()) => {}
+            Err(Errno::NOENT) => return true,
+            Err(Errno::NOTEMPTY | Errno::EXIST) if is_dir => {
+                shared.say(out, &[b"cannot delete non-empty directory: "], rel, b"\n");
+                return false;
+            }
+            Err(errno) => {
+                let what = if is_dir { "rmdir" } else { "unlink" };
+                let path = shared.target_path(b"", rel);
+                shared.fail(out, &format!("[generator] delete_file: {what}"), &path, errno);
+                return false;
+            }
+        }
+    }
+    out.totals.count_deleted(fs::kinds(kind));
+    if say {
+        itemize::log_deleted(shared, out, rel, is_dir);
+    }
+    true
+}
+
+/// Removes everything in the directory `name`. Whether nothing remains in it.
+fn empty(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr, rel: &[u8]) -> Result<bool, Errno> {
+    if !shared.me.is_root()
+        && !shared.options.dry_run
+        && let Ok(stat) = Stat::at(at, name)
+        && stat.mode & 0o700 != 0o700
+    {
+        // It is on its way out; if this fails, so will what needs it.
+        let _ = attrs::chmod(at, name, stat.mode | 0o700);
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = rustix::fs::openat(at, name, flags, Mode::empty())?;
+    let prefix = [rel, b"/"].concat();
+    let (entries, protected) = read(shared, out, dir.as_fd(), &prefix, |_| true)?;
+    let mut gone = protected == 0;
+    for (name, kind) in entries {
+        if shared.options.cancel.is_cancelled() {
+            return Ok(false);
+        }
+        gone &= remove(
+            shared,
+            out,
+            dir.as_fd(),
+            &name,
+            kind,
+            &[&prefix, name.to_bytes()].concat(),
+            true,
+        );
+    }
+    Ok(gone)
+}
+
+/// Removes a directory if nothing is in it.
+fn remove_empty(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr, rel: &[u8]) -> bool {
+    let result = if shared.options.dry_run {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(at, name, flags, Mode::empty()).and_then(|dir| {
+            let mut result = Ok(());
+            fs::list(dir.as_fd(), |_, _| result = Err(Errno::NOTEMPTY))?;
+            result
+        })
+    } else {
+        rustix::fs::unlinkat(at, name, AtFlags::REMOVEDIR)
+    };
+    match result {
+        Ok(()) => {
+            out.totals.count_deleted(crate::totals::Kinds::Dir);
+            true
+        }
+        Err(Errno::NOENT) => true,
+        Err(Errno::NOTEMPTY | Errno::EXIST) => {
+            shared.say(out, &[b"cannot delete non-empty directory: "], rel, b"\n");
+            false
+        }
+        Err(errno) => {
+            shared.fail(
+                out,
+                "[generator] delete_file: rmdir",
+                &shared.target_path(b"", rel),
+                errno,
+            );
+            false
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! A directory on its way: where it comes from, what is in it, and, once a worker has been there, where it goes.
+//!
+//! Directories are shared by the items beneath them. Whoever gives the last reference back finishes the directory, so
+//! everything beneath is done by then, without a second pass over the tree.
+
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, OnceLock};
+
+use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::fs::Stat;
+use crate::listing::Listing;
+use crate::outcome::Outcome;
+use crate::target::Target;
+
+/// A directory of the source, or several of one name from merged sources.
+#[derive(Debug)]
+pub(crate) struct Dir {
+    /// Empty for the root, else the path below it with a slash at its end.
+    pub(crate) rel: Vec<u8>,
+    /// The last component; empty for the root.
+    pub(crate) name: CString,
+    pub(crate) parent: Option<Arc<Dir>>,
+    pub(crate) sources: Vec<SourceDir>,
+    /// Which of the parent's sources holds the first of `sources`.
+    pub(crate) in_parent: usize,
+    pub(crate) listing: Listing,
+    /// Whether it is itself transferred, with its attributes. Only the root may not be.
+    pub(crate) transferred: bool,
+    /// Whether `listing` is all there is, so that what is not in it may be deleted.
+    pub(crate) complete: bool,
+    /// The destination, once somebody was there.
+    pub(crate) target: OnceLock<Target>,
+    /// What entering the destination had to say, until the directory's own item takes it.
+    pub(crate) entered: Mutex<Outcome>,
+    /// Whether anything in the destination directory has been made, renamed or removed.
+    pub(crate) touched: AtomicBool,
+}
+
+impl Dir {
+    /// Bytes in memory, beside what the parent weighs.
+    pub(crate) fn weight(&self) -> usize {
+        size_of::<Self>() + self.rel.capacity() + self.listing.weight() + self.sources.len() * size_of::<SourceDir>()
+    }
+
+    /// Stats the directory in the source.
+    pub(crate) fn stat(&self) -> Result<Stat, Errno> {
+        match (self.sources.first(), &self.parent) {
+            (
+                Some(SourceDir {
+                    base: Base::Held(fd), ..
+                }),
+                _,
+            ) => rustix::fs::fstat(fd).map(Into::into),
+            (_, Some(parent)) => parent.source(self.in_parent).and_then(|source| source.stat(&self.name)),
+            (_, None) => Err(Errno::NOENT),
+        }
+    }
+
+    pub(crate) fn source(&self, index: usize) -> Result<&SourceDir, Errno> {
+        self.sources.get(index).ok_or(Errno::NOENT)
+    }
+}
+
+/// One directory of the source, or the place that names from the command line are relative to.
+#[derive(Debug)]
+pub(crate) struct SourceDir {
+    pub(crate) base: Base,
+    /// The absolute path, with a slash at its end, for messages.
+    pub(crate) shown: Vec<u8>,
+}
+
+/// How names in a source directory are reached.
+#[derive(Debug)]
+pub(crate) enum Base {
+    /// Beneath this descriptor.
+    Held(OwnedFd),
+    /// Relative to the working directory, behind this prefix: it was given on the command line.
+    Given(Vec<u8>),
+    /// Not at all: it could not be opened.
+    Closed,
+}
+
+impl SourceDir {
+    fn place<'a>(&'a self, name: &'a CStr) -> Result<(BorrowedFd<'a>, Cow<'a, CStr>), Errno> {
+        match &self.base {
+            Base::Held(fd) => Ok((fd.as_fd(), Cow::Borrowed(name))),
+            Base::Given(prefix) => {
+                let path = [prefix, name.to_bytes()].concat();
+                Ok((CWD, Cow::Owned(CString::new(path).map_err(|_| Errno::INVAL)?)))
+            }
+            Base::Closed => Err(Errno::NOENT),
+        }
+    }
+
+    pub(crate) fn stat(&self, name: &CStr) -> Result<Stat, Errno> {
+        let (at, path) = self.place(name)?;
+        Stat::at(at, &path)
+    }
+
+    /// Opens for reading without following and without waiting for the other end of what may have become a FIFO.
+    pub(crate) fn open(&self, name: &CStr) -> Result<OwnedFd, Errno> {
+        let (at, path) = self.place(name)?;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        rustix::fs::openat(at, &*path, flags, Mode::empty())
+    }
+
+    pub(crate) fn open_dir(&self, name: &CStr) -> Result<OwnedFd, Errno> {
+        let (at, path) = self.place(name)?;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        rustix::fs::openat(at, &*path, flags, Mode::empty())
+    }
+
+    pub(crate) fn read_link(&self, name: &CStr) -> Result<CString, Errno> {
+        let (at, path) = self.place(name)?;
+        rustix::fs::readlinkat(at, &*path, Vec::new())
+    }
+
+    /// The absolute path of `name` in it.
+    pub(crate) fn path_of(&self, name: &CStr) -> Vec<u8> {
+        [&self.shown, name.to_bytes()].concat()
+    }
+}

@@ -1,0 +1,188 @@
+//! Which names take part: include and exclude rules, the first that matches decides, and what no rule matches is in.
+
+use crate::wildmatch::Pattern;
+
+/// Rules in the order in which they were given.
+#[derive(Clone, Debug, Default)]
+pub struct Filters {
+    rules: Vec<Rule>,
+}
+
+/// One include or exclude rule.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    include: bool,
+    /// As given, for messages.
+    text: Vec<u8>,
+    only_dirs: bool,
+    /// Matches the directory itself, too: ends in `/***`.
+    with_dir: bool,
+    scope: Scope,
+    matcher: Matcher,
+}
+
+/// Which part of a path the pattern is held against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// The whole path: the pattern began with a slash.
+    Whole,
+    /// The last so many components.
+    Tail(usize),
+    /// Every tail that begins at a component: the pattern contains `**`.
+    AnyTail,
+    /// The whole path with a slash before it: the pattern begins with `**`.
+    Slashed,
+}
+
+#[derive(Clone, Debug)]
+enum Matcher {
+    Literal(Vec<u8>),
+    Wild(Pattern),
+}
+
+impl Filters {
+    /// Adds the argument of `--include` or `--exclude`. A leading `+ ` or `- ` overrides `include`; `!` alone drops the
+    /// rules before it; an empty pattern adds nothing.
+    pub fn push(&mut self, include: bool, argument: &[u8]) {
+        let (include, pattern) = match argument {
+            b"!" => {
+                self.rules.clear();
+                return;
+            }
+            [b'+', b' ', pattern @ ..] => (true, pattern),
+            [b'-', b' ', pattern @ ..] => (false, pattern),
+            pattern => (include, pattern),
+        };
+        if !pattern.is_empty() {
+            self.rules.push(Rule::new(include, pattern));
+        }
+    }
+
+    /// Whether there is no rule.
+    pub fn is_empty(&self) -> bool {
+        self.rules.is_empty()
+    }
+
+    /// The rule that leaves out `path` (relative to the root of the transfer, without slashes at its ends), if any.
+    pub fn excluded(&self, path: &[u8], is_dir: bool) -> Option<&Rule> {
+        self.rules
+            .iter()
+            .find(|rule| rule.matches(path, is_dir))
+            .filter(|rule| !rule.include)
+    }
+}
+
+impl Rule {
+    /// Reads a pattern.
+    pub fn new(include: bool, pattern: &[u8]) -> Self {
+        let text = pattern.to_vec();
+        let (only_dirs, pattern) = match pattern {
+            [head @ .., b'/'] if !head.is_empty() => (true, head),
+            _ => (false, pattern),
+        };
+        let wild = pattern.iter().any(|b| b"*?[".contains(b));
+        let crosses = pattern.windows(2).any(|pair| pair == b"**");
+        let with_dir = pattern.ends_with(b"/***");
+        let (scope, pattern) = match pattern {
+            [b'/', tail @ ..] => (Scope::Whole, tail),
+            _ if pattern.starts_with(b"**") => (Scope::Slashed, pattern),
+            _ if crosses => (Scope::AnyTail, pattern),
+            _ => (Scope::Tail(1 + pattern.iter().filter(|&&b| b == b'/').count()), pattern),
+        };
+        let matcher = if wild {
+            Matcher::Wild(Pattern::new(pattern))
+        } else {
+            Matcher::Literal(pattern.to_vec())
+        };
+        Rule {
+            include,
+            text,
+            only_dirs,
+            with_dir,
+            scope,
+            matcher,
+        }
+    }
+
+    /// The rule as it was given.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    fn matches(&self, path: &[u8], is_dir: bool) -> bool {
+        if self.only_dirs && !is_dir {
+            return false;
+        }
+        let slashed;
+        let path = match (self.scope, self.with_dir && is_dir) {
+            (Scope::Slashed, dir) => {
+                slashed = [&b"/"[..], path, if dir { b"/" } else { b"" }].concat();
+                &slashed
+            }
+            (_, true) => {
+                slashed = [path, b"/"].concat();
+                &slashed
+            }
+            (_, false) => path,
+        };
+        match self.scope {
+            Scope::Whole | Scope::Slashed => self.matcher.matches(path),
+            Scope::Tail(components) => {
+                let mut slashes = path
+                    .iter()
+                    .enumerate()
+                    .rev()
+                    .filter(|&(_, &b)| b == b'/')
+                    .map(|(at, _)| at);
+                match slashes.nth(components - 1) {
+                    Some(at) => self.matcher.matches(&path[at + 1..]),
+                    None => self.matcher.matches(path),
+                }
+            }
+            Scope::AnyTail => {
+                let tails = path
+                    .iter()
+                    .enumerate()
+                    .filter(|&(_, &b)| b == b'/')
+                    .map(|(at, _)| &path[at + 1..]);
+                std::iter::once(path)
+                    .chain(tails)
+                    .any(|tail| self.matcher.matches(tail))
+            }
+        }
+    }
+}
+
+impl Matcher {
+    fn matches(&self, text: &[u8]) -> bool {
+        match self {
+            Matcher::Literal(literal) => literal == text,
+            Matcher::Wild(pattern) => pattern.matches(text),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Filters;
+
+    fn excluded(rules: &[&str], path: &str, is_dir: bool) -> bool {
+        let mut filters = Filters::default();
+        rules.iter().for_each(|rule| filters.push(false, rule.as_bytes()));
+        filters.excluded(path.as_bytes(), is_dir).is_some()
+    }
+
+    #[test]
+    fn anchors_tails_directories_and_first_match() {
+        assert!(excluded(&["*.o"], "a/b.o", false));
+        assert!(excluded(&["/a"], "a", true) && !excluded(&["/a"], "b/a", true));
+        assert!(excluded(&["a/b"], "x/a/b", false) && !excluded(&["a/b"], "xa/b", false));
+        assert!(excluded(&["a/"], "a", true) && !excluded(&["a/"], "a", false));
+        assert!(excluded(&["+ a", "*"], "b", false) && !excluded(&["+ a", "*"], "a", false));
+        assert!(excluded(&["a/***"], "a", true) && excluded(&["a/***"], "x/a/b/c", false));
+        assert!(!excluded(&["a/***"], "a", false));
+        assert!(excluded(&["**/a"], "a", false) && excluded(&["**/a"], "b/c/a", false));
+        assert!(excluded(&["a**b"], "x/a/c/b", false));
+        assert!(!excluded(&["a", "!"], "a", false));
+    }
+}

@@ -1,0 +1,123 @@
+//! The few file system calls that need a common shape: what a name is, what a directory holds, how to enter one.
+
+use std::ffi::CStr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec};
+use rustix::io::Errno;
+
+use crate::totals::Kinds;
+
+/// What is known of an entry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Stat {
+    pub(crate) kind: FileType,
+    /// The twelve permission bits.
+    pub(crate) mode: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    /// Bytes.
+    pub(crate) size: u64,
+    pub(crate) mtime: Timespec,
+    pub(crate) dev: u64,
+    pub(crate) rdev: u64,
+}
+
+impl From<rustix::fs::Stat> for Stat {
+    #[allow(
+        clippy::unnecessary_cast,
+        reason = "the types of these fields differ between systems"
+    )]
+    fn from(stat: rustix::fs::Stat) -> Self {
+        Stat {
+            kind: FileType::from_raw_mode(stat.st_mode),
+            mode: u32::from(stat.st_mode) & 0o7777,
+            uid: stat.st_uid,
+            gid: stat.st_gid,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            mtime: Timespec {
+                tv_sec: stat.st_mtime as _,
+                tv_nsec: stat.st_mtime_nsec as _,
+            },
+            dev: stat.st_dev as u64,
+            rdev: stat.st_rdev as u64,
+        }
+    }
+}
+
+impl Stat {
+    /// Stats `name` beneath `at` without following it.
+    pub(crate) fn at(at: BorrowedFd<'_>, name: &CStr) -> Result<Self, Errno> {
+        rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW).map(Into::into)
+    }
+
+    pub(crate) fn kinds(&self) -> Kinds {
+        kinds(self.kind)
+    }
+
+    /// Whether both were modified in the same second, which is all that rsync compares.
+    pub(crate) fn same_second(&self, other: &Stat) -> bool {
+        self.mtime.tv_sec == other.mtime.tv_sec
+    }
+}
+
+pub(crate) fn kinds(kind: FileType) -> Kinds {
+    match kind {
+        FileType::Directory => Kinds::Dir,
+        FileType::Symlink => Kinds::Link,
+        FileType::CharacterDevice | FileType::BlockDevice => Kinds::Device,
+        FileType::Fifo | FileType::Socket => Kinds::Special,
+        _ => Kinds::File,
+    }
+}
+
+/// Opens the directory `name` beneath `at`, for reading if that is permitted and else only to reach what is in it.
+pub(crate) fn open_dir(at: BorrowedFd<'_>, name: &CStr, follow: bool) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+    match rustix::fs::openat(at, name, OFlags::RDONLY | flags, Mode::empty()) {
+        #[cfg(target_os = "linux")]
+        Err(Errno::ACCESS) => rustix::fs::openat(at, name, OFlags::PATH | flags, Mode::empty()),
+        result => result,
+    }
+}
+
+/// Gives every entry of `dir` but `.` and `..` to `each`, in the file system's order, with its type where the
+/// directory tells it.
+#[cfg(target_os = "linux")]
+pub(crate) fn list(dir: BorrowedFd<'_>, mut each: impl FnMut(&CStr, FileType)) -> Result<(), Errno> {
+    // One name is at most 255 bytes; a buffer of this size makes most directories a single call.
+    let mut buffer = Vec::with_capacity(32 << 10);
+    let mut entries = rustix::fs::RawDir::new(dir, buffer.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name != c"." && name != c".." {
+            each(name, entry.file_type());
+        }
+    }
+    Ok(())
+}
+
+/// Gives every entry of `dir` but `.` and `..` to `each`, in the file system's order, with its type where the
+/// directory tells it.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn list(dir: BorrowedFd<'_>, mut each: impl FnMut(&CStr, FileType)) -> Result<(), Errno> {
+    for entry in rustix::fs::Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name != c"." && name != c".." {
+            each(name, entry.file_type());
+        }
+    }
+    Ok(())
+}
+
+/// The system's words for an error and its number, as rsync prints them.
+pub(crate) fn describe(errno: Errno) -> String {
+    let number = errno.raw_os_error();
+    let text = std::io::Error::from_raw_os_error(number).to_string();
+    format!(
+        "{} ({number})",
+        text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text)
+    )
+}

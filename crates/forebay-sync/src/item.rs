@@ -1,0 +1,33 @@
+//! What the walk hands to the workers.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use forebay::Weigh;
+
+use crate::dir::Dir;
+use crate::outcome::Outcome;
+
+/// One unit of work. Work on later items may run before work on earlier ones.
+#[derive(Debug)]
+pub(crate) enum Item {
+    /// A directory itself: make or adjust it, delete what is not in the source.
+    Enter(Arc<Dir>),
+    /// Names of a directory that are not directories, as positions in its listing.
+    Names(Arc<Dir>, Range<usize>),
+    /// The walk has left this directory.
+    Leave(Arc<Dir>),
+    /// Something that the walk has to say here.
+    Note(Box<Outcome>),
+}
+
+impl Weigh for Item {
+    fn weight(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Item::Enter(dir) => dir.weight(),
+                Item::Note(note) => note.weight(),
+                Item::Names(..) | Item::Leave(_) => 0,
+            }
+    }
+}

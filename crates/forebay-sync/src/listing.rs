@@ -1,0 +1,147 @@
+//! The names of one directory, in rsync's order.
+
+use std::ffi::CStr;
+use std::ops::Range;
+
+use crate::order;
+
+/// Names in one block of memory, sorted; other entries before directories. Duplicates come from merged sources only:
+/// of several directories of one name all stay, next to each other, anything else keeps its first.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    /// Each name with its NUL.
+    names: Vec<u8>,
+    entries: Vec<Entry>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: usize,
+    /// Which of the directory's sources has it.
+    source: u32,
+    /// Without the NUL.
+    len: u16,
+    dir: bool,
+}
+
+impl Listing {
+    /// Adds a name; [`sort`](Listing::sort) comes after the last. Names over 64 KiB do not exist on any file system.
+    pub(crate) fn push(&mut self, name: &CStr, source: u32, dir: bool) {
+        let Ok(len) = u16::try_from(name.count_bytes()) else {
+            return;
+        };
+        self.entries.push(Entry {
+            start: self.names.len(),
+            source,
+            len,
+            dir,
+        });
+        self.names.extend_from_slice(name.to_bytes_with_nul());
+    }
+
+    /// Makes room for a source before all others.
+    pub(crate) fn shift_sources(&mut self) {
+        self.entries.iter_mut().for_each(|e| e.source += 1);
+    }
+
+    /// Brings the names into order and, if they come from several sources, drops what is there twice.
+    pub(crate) fn sort(&mut self, merged: bool) {
+        let Listing { names, entries } = self;
+        let key = |e: &Entry| (&names[e.start..e.start + usize::from(e.len)], e.dir);
+        entries.sort_by(|a, b| order::compare(key(a), key(b)));
+        if merged {
+            entries.dedup_by(|later, first| !first.dir && key(later) == key(first));
+            let split = entries.partition_point(|e| !e.dir);
+            let dirs = entries[split..].to_vec();
+            let mut at = 0;
+            entries.retain(|e| {
+                at += 1;
+                at > split
+                    || dirs
+                        .binary_search_by(|d| order::compare(key(d), (key(e).0, true)))
+                        .is_err()
+            });
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Where the directories begin.
+    pub(crate) fn first_dir(&self) -> usize {
+        self.entries.partition_point(|e| !e.dir)
+    }
+
+    pub(crate) fn name(&self, at: usize) -> &CStr {
+        self.entries
+            .get(at)
+            .and_then(|e| CStr::from_bytes_with_nul(&self.names[e.start..=e.start + usize::from(e.len)]).ok())
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn source(&self, at: usize) -> usize {
+        self.entries.get(at).map_or(0, |e| e.source as usize)
+    }
+
+    pub(crate) fn is_dir(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|e| e.dir)
+    }
+
+    /// The run of directories of one name that begins at `at`.
+    pub(crate) fn same_name(&self, at: usize) -> Range<usize> {
+        let name = self.name(at);
+        let mut end = at + 1;
+        while end < self.len() && self.name(end) == name {
+            end += 1;
+        }
+        at..end
+    }
+
+    /// Whether `name` is in it, as whatever.
+    pub(crate) fn contains(&self, name: &CStr) -> bool {
+        let name = name.to_bytes();
+        [false, true].into_iter().any(|dir| {
+            self.entries
+                .binary_search_by(|e| {
+                    order::compare((&self.names[e.start..e.start + usize::from(e.len)], e.dir), (name, dir))
+                })
+                .is_ok()
+        })
+    }
+
+    /// Bytes in memory.
+    pub(crate) fn weight(&self) -> usize {
+        self.names.capacity() + self.entries.capacity() * size_of::<Entry>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Listing;
+
+    #[test]
+    fn of_merged_sources_a_directory_wins_and_else_the_first() {
+        let mut listing = Listing::default();
+        for (name, source, dir) in [
+            (c"f", 1, false),
+            (c"g", 1, true),
+            (c"d", 0, true),
+            (c"f", 0, false),
+            (c"g", 0, false),
+            (c"d", 1, true),
+        ] {
+            listing.push(name, source, dir);
+        }
+        listing.sort(true);
+        let all: Vec<_> = (0..listing.len())
+            .map(|i| (listing.name(i), listing.source(i), listing.is_dir(i)))
+            .collect();
+        assert_eq!(
+            all,
+            [(c"f", 1, false), (c"d", 0, true), (c"d", 1, true), (c"g", 1, true)]
+        );
+        assert_eq!(listing.same_name(1), 1..3);
+        assert!(listing.contains(c"g") && listing.contains(c"f") && !listing.contains(c"x"));
+    }
+}

@@ -1,0 +1,186 @@
+//! The whole run: resolve the arguments, walk, work, log.
+
+use std::ffi::OsStr;
+use std::io;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use forebay::{Cause, Mode, Pipeline, Snapshot};
+
+use crate::copy::Copier;
+use crate::error::Error;
+use crate::options::Options;
+use crate::outcome::Outcome;
+use crate::roots;
+use crate::shared::{Root, Shared};
+use crate::temp::TempNames;
+use crate::totals::{Ahead, Totals};
+use crate::walk::Walk;
+use crate::worker::Worker;
+
+/// Where a mirror's lines and numbers go. Called from one thread, in the order of the file list.
+pub trait Log {
+    /// Whole lines for standard output. An error ends the mirror.
+    ///
+    /// # Errors
+    /// Whatever keeps the lines from being written.
+    fn text(&mut self, lines: &[u8]) -> io::Result<()>;
+
+    /// Whole lines for standard error.
+    fn errors(&mut self, lines: &[u8]);
+
+    /// The sums so far, after each report, and how far the walk is.
+    ///
+    /// # Errors
+    /// Whatever keeps them from being shown.
+    fn progress(&mut self, totals: &Totals, ahead: &Ahead) -> io::Result<()>;
+}
+
+/// What a mirror did.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Report {
+    /// Counts and bytes.
+    pub totals: Totals,
+    /// What the engine did.
+    pub engine: Snapshot,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+impl Report {
+    /// rsync's exit code: 0, 23 (something failed) or 24 (something vanished).
+    pub fn exit_code(&self) -> u8 {
+        match (self.totals.failed, self.totals.vanished) {
+            (0, 0) => 0,
+            (0, _) => 24,
+            _ => 23,
+        }
+    }
+}
+
+/// Items in flight at most, whatever the limit on open files.
+const WINDOW: usize = 1024;
+
+/// Mirrors `sources` into `destination`, with rsync's meaning of both.
+///
+/// What fails for one entry is logged and counted in the report.
+///
+/// # Errors
+/// What ends the run early: a destination that does not fit, a failed write, a log that cannot be written, a
+/// cancellation. What has been done until then stays done, and nothing half written stays behind.
+pub fn mirror(
+    mut options: Options,
+    sources: &[impl AsRef<OsStr>],
+    destination: &OsStr,
+    log: &mut dyn Log,
+) -> Result<Report, Error> {
+    let begun = Instant::now();
+    let spill = options.spill.take();
+    let nowhere = Root {
+        fd: None,
+        created: false,
+        rename: None,
+        shown: Vec::new(),
+    };
+    let mut shared = Shared::new(&options, nowhere);
+    let mut note = Outcome::default();
+    let mut totals = Totals::default();
+    let top = roots::sources(&shared, sources, &mut note);
+    if !top.transferred && top.listing.len() == 0 {
+        deliver(&shared, note, &mut totals, log)?;
+        return Ok(Report {
+            totals,
+            engine: Snapshot::default(),
+            elapsed: begun.elapsed(),
+        });
+    }
+    match roots::destination(&shared, &top, destination, &mut note) {
+        Ok(root) => shared.root = root,
+        Err(error) => {
+            deliver(&shared, note, &mut totals, log)?;
+            return Err(error);
+        }
+    }
+    let shared = shared;
+    let workers = options
+        .workers
+        .or_else(|| std::thread::available_parallelism().ok())
+        .map_or(1, std::num::NonZeroUsize::get);
+    let pipeline = Pipeline::new()
+        .name("sync")
+        .workers(workers)
+        .budget(&options.budget)
+        .window(
+            options
+                .window
+                .map_or_else(|| window(workers), std::num::NonZeroUsize::get),
+        )
+        .batch(1)
+        .cancel(&options.cancel);
+    let walk = Walk::new(&shared, top, note);
+    let mut deliver = |outcome| deliver(&shared, outcome, &mut totals, log);
+    let engine = match spill {
+        Some(store) => run(pipeline.spill(store), &shared, workers, walk, &mut deliver),
+        None => run(pipeline, &shared, workers, walk, &mut deliver),
+    }?;
+    Ok(Report {
+        totals,
+        engine,
+        elapsed: begun.elapsed(),
+    })
+}
+
+fn run<M: Mode<Outcome>>(
+    pipeline: Pipeline<M>,
+    shared: &Shared<'_>,
+    workers: usize,
+    walk: Walk<'_>,
+    deliver: &mut dyn FnMut(Outcome) -> Result<(), Error>,
+) -> Result<Snapshot, Error> {
+    let worker = || Worker {
+        shared,
+        copier: Copier {
+            methods: &shared.methods,
+            budget: &shared.options.budget,
+            cancel: &shared.options.cancel,
+            workers,
+            buffer: Vec::new(),
+        },
+        names: TempNames::new(),
+    };
+    pipeline
+        .worker_init(worker)
+        .run(walk, Worker::work, deliver)
+        .map_err(|error| match error.cause {
+            Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
+            Cause::Cancelled => Error::Cancelled,
+            other => Error::Engine(format!("{other:?}")),
+        })
+}
+
+fn deliver(shared: &Shared<'_>, outcome: Outcome, totals: &mut Totals, log: &mut dyn Log) -> Result<(), Error> {
+    if !outcome.text.is_empty() {
+        log.text(&outcome.text).map_err(Error::Log)?;
+    }
+    if !outcome.errors.is_empty() {
+        log.errors(&outcome.errors);
+    }
+    *totals += &outcome.totals;
+    let ahead = Ahead {
+        found: shared.found.load(Ordering::Relaxed),
+        complete: shared.found_all.load(Ordering::Relaxed),
+    };
+    log.progress(totals, &ahead).map_err(Error::Log)
+}
+
+/// How many items may be in flight: each may hold a directory of its own open, with two descriptors.
+fn window(workers: usize) -> usize {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    let limit = limit
+        .and_then(|limit| usize::try_from(limit).ok())
+        .unwrap_or(usize::MAX);
+    // Kept back: what workers copy, the standard streams, the spill store, and the way down to a deep directory.
+    let reserve = 64 + 4 * workers;
+    (limit.saturating_sub(reserve) / 4).clamp(1, WINDOW)
+}

@@ -1,0 +1,41 @@
+//! The order of names within a directory: everything else before directories, directories as if their name ended in
+//! a slash. Depth-first over directories sorted so, this is the order of rsync's file lists since protocol 29.
+
+use std::cmp::Ordering;
+
+/// Compares two names of one directory, each with whether it is a directory.
+pub(crate) fn compare(a: (&[u8], bool), b: (&[u8], bool)) -> Ordering {
+    match (a.1, b.1) {
+        (false, false) => a.0.cmp(b.0),
+        (false, true) => Ordering::Less,
+        (true, false) => Ordering::Greater,
+        (true, true) => a.0.iter().chain(b"/").cmp(b.0.iter().chain(b"/")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compare;
+
+    #[test]
+    fn files_come_first_and_directories_compare_with_their_slash() {
+        let mut names: Vec<(&[u8], bool)> = vec![
+            (b"a", true),
+            (b"a-dir", true),
+            (b"z", false),
+            (b"a.txt", false),
+            (b"a0", true),
+            (b"a", false),
+        ];
+        names.sort_by(|&a, &b| compare(a, b));
+        let expected: Vec<(&[u8], bool)> = vec![
+            (b"a", false),
+            (b"a.txt", false),
+            (b"z", false),
+            (b"a-dir", true),
+            (b"a", true),
+            (b"a0", true),
+        ];
+        assert_eq!(names, expected);
+    }
+}

@@ -1,0 +1,229 @@
+//! What the arguments of the command line mean: where the walk begins, and which directory is the destination.
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use crate::dir::{Base, Dir, SourceDir};
+use crate::error::Error;
+use crate::fs::{self, Stat};
+use crate::listing::Listing;
+use crate::outcome::Outcome;
+use crate::shared::{Root, Shared};
+use crate::walk;
+
+/// The top of the walk: the contents of arguments that end in a slash, and the other arguments by name.
+///
+/// Without a destination yet: `shared` knows only the options.
+pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note: &mut Outcome) -> Dir {
+    let mut root = Dir {
+        rel: Vec::new(),
+        name: CString::default(),
+        parent: None,
+        sources: Vec::new(),
+        in_parent: 0,
+        listing: Listing::default(),
+        transferred: false,
+        complete: true,
+        target: OnceLock::new(),
+        entered: Mutex::default(),
+        touched: AtomicBool::new(false),
+    };
+    for argument in arguments {
+        let argument = argument.as_ref().as_bytes();
+        let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+        let (prefix, name) = argument.split_at(split);
+        let result = match name {
+            b"" if argument.is_empty() => Err(Errno::NOENT),
+            b"" | b"." | b".." => contents(shared, &mut root, argument, note),
+            _ => named(shared, &mut root, prefix, name, note),
+        };
+        if let Err(errno) = result {
+            shared.io_error.store(true, Ordering::Relaxed);
+            shared.fail(note, "[sender] link_stat", &absolute(argument), errno);
+        }
+    }
+    root.listing.sort(root.sources.len() > 1);
+    root
+}
+
+/// An argument whose contents are meant.
+fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Outcome) -> Result<(), Errno> {
+    let stat = Stat::from(rustix::fs::statat(CWD, argument, AtFlags::empty())?);
+    if stat.kind != FileType::Directory {
+        return Err(Errno::NOTDIR);
+    }
+    if !shared.options.recursive {
+        shared.skip_dir(note, b".");
+        return Ok(());
+    }
+    let mut shown = absolute(argument);
+    if !shown.ends_with(b"/") {
+        shown.push(b'/');
+    }
+    let base = match rustix::fs::openat(
+        CWD,
+        argument,
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    ) {
+        Ok(fd) => Base::Held(fd),
+        Err(errno) => {
+            root.complete = false;
+            shared.io_error.store(true, Ordering::Relaxed);
+            shared.fail(
+                note,
+                "[sender] opendir",
+                shown.strip_suffix(b"/").unwrap_or(&shown),
+                errno,
+            );
+            return Ok(());
+        }
+    };
+    // The root's attributes are those of its first source.
+    let at = if root.transferred { root.sources.len() } else { 0 };
+    if at < root.sources.len() {
+        root.listing.shift_sources();
+    }
+    root.transferred = true;
+    root.sources.insert(at, SourceDir { base, shown });
+    walk::read_source(shared, root, at, note);
+    Ok(())
+}
+
+/// An argument that is meant itself.
+fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: &mut Outcome) -> Result<(), Errno> {
+    let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+    let known = root
+        .sources
+        .iter()
+        .rposition(|source| matches!(&source.base, Base::Given(given) if given == prefix));
+    let at = known.unwrap_or_else(|| {
+        root.sources.push(SourceDir {
+            base: Base::Given(prefix.to_vec()),
+            shown: absolute(prefix),
+        });
+        root.sources.len() - 1
+    });
+    let is_dir = root.source(at)?.stat(&name)?.kind == FileType::Directory;
+    if !walk::takes_part(shared, &mut Vec::new(), 0, &name, is_dir, note) {
+        return Ok(());
+    }
+    if is_dir && !shared.options.recursive {
+        shared.skip_dir(note, name.as_bytes());
+    } else {
+        root.listing
+            .push(&name, u32::try_from(at).map_err(|_| Errno::TOOBIG)?, is_dir);
+    }
+    Ok(())
+}
+
+/// Finds or makes the destination for what `top` holds.
+pub(crate) fn destination(shared: &Shared<'_>, top: &Dir, argument: &OsStr, note: &mut Outcome) -> Result<Root, Error> {
+    let argument = argument.as_bytes();
+    let argument = if argument.is_empty() { b"." } else { argument };
+    let alone = !top.transferred && top.listing.len() == 1;
+    let single_file = alone && !top.listing.is_dir(0);
+    let mut shown = absolute(argument);
+    while shown.len() > 1 && shown.ends_with(b"/") {
+        shown.pop();
+    }
+    let text = |before: &str, path: &[u8], errno: Errno| {
+        let mut line = before.as_bytes().to_vec();
+        shared.options.escape.push(&mut line, path);
+        line.extend_from_slice(format!("\" failed: {}", fs::describe(errno)).as_bytes());
+        String::from_utf8_lossy(&line).into_owned()
+    };
+    let found = rustix::fs::statat(CWD, argument, AtFlags::empty()).map(Stat::from);
+    let mut created = false;
+    match found {
+        Ok(stat) if stat.kind == FileType::Directory => {}
+        Ok(_) if !alone => {
+            return Err(Error::Select(
+                "ERROR: destination must be a directory when copying more than 1 file".into(),
+            ));
+        }
+        Ok(_) if !single_file => {
+            return Err(Error::Select(
+                "ERROR: cannot overwrite non-directory with a directory".into(),
+            ));
+        }
+        Err(Errno::NOENT) if !single_file || argument.ends_with(b"/") => {
+            created = true;
+            if !shared.options.dry_run {
+                rustix::fs::mkdirat(CWD, argument, Mode::from_raw_mode(0o777))
+                    .map_err(|errno| Error::Io(text("rsync: [Receiver] mkdir \"", &shown, errno)))?;
+            }
+            if shared.options.verbose > 0 || shared.options.itemize {
+                let argument = &argument[..argument.len() - argument.iter().rev().take_while(|&&b| b == b'/').count()];
+                shared.say(note, &[b"created directory "], argument, b"\n");
+            }
+            if shared.options.dry_run {
+                shown.push(b'/');
+                return Ok(Root {
+                    fd: None,
+                    created,
+                    rename: None,
+                    shown,
+                });
+            }
+        }
+        Err(errno) if errno != Errno::NOENT => {
+            return Err(Error::Select(text("rsync: [Receiver] stat \"", &shown, errno)));
+        }
+        _ => return beside(argument, &shown, &text),
+    }
+    let fd = fs::open_dir(CWD, &CString::new(argument).unwrap_or_default(), true)
+        .map_err(|errno| Error::Select(text("rsync: [Receiver] change_dir#1 \"", &shown, errno)))?;
+    if shown != b"/" {
+        shown.push(b'/');
+    }
+    Ok(Root {
+        fd: Some(fd),
+        created,
+        rename: None,
+        shown,
+    })
+}
+
+/// The one source file goes to the name `argument`, which is no directory.
+fn beside(argument: &[u8], shown: &[u8], text: &dyn Fn(&str, &[u8], Errno) -> String) -> Result<Root, Error> {
+    let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+    let (parent, name) = argument.split_at(split);
+    let parent = if parent.is_empty() { b"." } else { parent };
+    let split = shown.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+    let above = &shown[..split];
+    let fd = fs::open_dir(CWD.as_fd(), &CString::new(parent).unwrap_or_default(), true).map_err(|errno| {
+        let above = above
+            .strip_suffix(b"/")
+            .filter(|above| !above.is_empty())
+            .unwrap_or(above);
+        Error::Select(text("rsync: [Receiver] change_dir#3 \"", above, errno))
+    })?;
+    Ok(Root {
+        fd: Some(fd),
+        created: false,
+        rename: CString::new(name).ok(),
+        shown: above.to_vec(),
+    })
+}
+
+/// `path` as messages show it: behind the working directory, unless it is absolute.
+fn absolute(path: &[u8]) -> Vec<u8> {
+    if path.starts_with(b"/") {
+        return path.to_vec();
+    }
+    let mut full = std::env::current_dir()
+        .map(|dir| dir.as_os_str().as_bytes().to_vec())
+        .unwrap_or_default();
+    if !full.ends_with(b"/") {
+        full.push(b'/');
+    }
+    full.extend_from_slice(path);
+    full
+}

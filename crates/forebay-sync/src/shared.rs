@@ -1,0 +1,167 @@
+//! What all threads of a mirror share: the options, who we are, where the destination is, and how things are said.
+
+use std::ffi::CString;
+use std::os::fd::OwnedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use rustix::fs::Mode;
+use rustix::io::Errno;
+
+use crate::copy::Methods;
+use crate::filter::Rule;
+use crate::fs;
+use crate::options::Options;
+use crate::outcome::Outcome;
+
+/// State of one mirror.
+#[derive(Debug)]
+pub(crate) struct Shared<'a> {
+    pub(crate) options: &'a Options,
+    pub(crate) me: Identity,
+    pub(crate) root: Root,
+    /// The source could not be listed completely: nothing more is deleted.
+    pub(crate) io_error: AtomicBool,
+    /// That deletions are skipped has been said.
+    said_skipping: AtomicBool,
+    pub(crate) methods: Methods,
+    /// Entries that the walk has found.
+    pub(crate) found: AtomicU64,
+    /// The walk is over.
+    pub(crate) found_all: AtomicBool,
+}
+
+/// The destination.
+#[derive(Debug)]
+pub(crate) struct Root {
+    /// The directory, or `None` where a dry run did not make it.
+    pub(crate) fd: Option<OwnedFd>,
+    /// It did not exist before.
+    pub(crate) created: bool,
+    /// The one source entry gets this name.
+    pub(crate) rename: Option<CString>,
+    /// The absolute path, with a slash at its end, for messages.
+    pub(crate) shown: Vec<u8>,
+}
+
+/// Who the process is to the file system.
+#[derive(Debug)]
+pub(crate) struct Identity {
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    groups: Vec<u32>,
+    pub(crate) umask: u32,
+}
+
+impl Identity {
+    pub(crate) fn now() -> Self {
+        // The mask can only be read by setting it.
+        let umask = rustix::process::umask(Mode::from_raw_mode(0o077));
+        rustix::process::umask(umask);
+        Identity {
+            uid: rustix::process::geteuid().as_raw(),
+            gid: rustix::process::getegid().as_raw(),
+            groups: rustix::process::getgroups()
+                .unwrap_or_default()
+                .iter()
+                .map(|gid| gid.as_raw())
+                .collect(),
+            umask: umask.as_raw_mode().into(),
+        }
+    }
+
+    pub(crate) fn is_root(&self) -> bool {
+        self.uid == 0
+    }
+
+    /// Whether we may give our files to this group.
+    pub(crate) fn may_use_group(&self, gid: u32) -> bool {
+        self.is_root() || gid == self.gid || self.groups.contains(&gid)
+    }
+}
+
+impl<'a> Shared<'a> {
+    pub(crate) fn new(options: &'a Options, root: Root) -> Self {
+        Shared {
+            options,
+            me: Identity::now(),
+            root,
+            io_error: AtomicBool::new(false),
+            said_skipping: AtomicBool::new(false),
+            methods: Methods::default(),
+            found: AtomicU64::new(0),
+            found_all: AtomicBool::new(false),
+        }
+    }
+
+    /// The absolute path of the destination entry at `rel` and `name`, for messages.
+    pub(crate) fn target_path(&self, rel: &[u8], name: &[u8]) -> Vec<u8> {
+        [&self.root.shown, rel, name].concat()
+    }
+
+    /// Adds a line of text, unless `-q`.
+    pub(crate) fn say(&self, out: &mut Outcome, parts: &[&[u8]], name: &[u8], rest: &[u8]) {
+        if !self.options.quiet {
+            parts.iter().for_each(|part| out.text.extend_from_slice(part));
+            self.options.escape.push(&mut out.text, name);
+            out.text.extend_from_slice(rest);
+        }
+    }
+
+    /// Adds a line for standard error, without counting a failure.
+    pub(crate) fn complain(&self, out: &mut Outcome, before: &str, path: &[u8], after: &str) {
+        out.errors.extend_from_slice(before.as_bytes());
+        self.options.escape.push(&mut out.errors, path);
+        out.errors.extend_from_slice(after.as_bytes());
+        out.errors.push(b'\n');
+    }
+
+    /// Reports and counts that `what` (with the role in brackets) failed on `path`.
+    pub(crate) fn fail(&self, out: &mut Outcome, what: &str, path: &[u8], errno: Errno) {
+        out.totals.failed += 1;
+        self.complain(
+            out,
+            &format!("rsync: {what} \""),
+            path,
+            &format!("\" failed: {}", fs::describe(errno)),
+        );
+    }
+
+    /// Reports and counts that a source entry has disappeared.
+    pub(crate) fn vanished(&self, out: &mut Outcome, kind: &str, path: &[u8]) {
+        out.totals.vanished += 1;
+        self.complain(out, &format!("{kind} has vanished: \""), path, "\"");
+    }
+
+    /// Reports that a source entry could not be stat'ed: it is gone, or it counts as a failure and stops deletions.
+    pub(crate) fn unreadable(&self, out: &mut Outcome, what: &str, path: &[u8], errno: Errno) {
+        if errno == Errno::NOENT {
+            self.vanished(out, "file", path);
+        } else {
+            self.io_error.store(true, Ordering::Relaxed);
+            self.fail(out, what, path, errno);
+        }
+    }
+
+    /// Says that a directory is left out for lack of `-r`.
+    pub(crate) fn skip_dir(&self, out: &mut Outcome, name: &[u8]) {
+        self.say(out, &[b"skipping directory "], name, b"\n");
+    }
+
+    /// Says, with `-vv`, that `rule` keeps `path` out.
+    pub(crate) fn hiding(&self, out: &mut Outcome, what: &str, is_dir: bool, path: &[u8], rule: &Rule) {
+        if self.options.verbose > 1 {
+            let kind = if is_dir { " directory " } else { " file " };
+            let reason = [b" because of pattern ", rule.text(), b"\n"].concat();
+            self.say(out, &[what.as_bytes(), kind.as_bytes()], path, &reason);
+        }
+    }
+
+    /// Whether deletions are off because the source could not be listed. Says so once.
+    pub(crate) fn deletions_off(&self, out: &mut Outcome) -> bool {
+        let off = self.io_error.load(Ordering::Relaxed);
+        if off && !self.said_skipping.swap(true, Ordering::Relaxed) {
+            self.say(out, &[b"IO error encountered -- skipping file deletion\n"], b"", b"");
+        }
+        off
+    }
+}

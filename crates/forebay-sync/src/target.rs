@@ -1,0 +1,314 @@
+//! The destination side of a directory: entered by whichever worker needs it first, finished when all beneath is done.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{AtFlags, FileType, Mode, Timespec};
+use rustix::io::Errno;
+
+use crate::attrs;
+use crate::delete;
+use crate::dir::Dir;
+use crate::fs::{self, Stat};
+use crate::itemize::{self, Action, Change, Time};
+use crate::outcome::Outcome;
+use crate::shared::Shared;
+use crate::totals::Kinds;
+
+/// What became of a destination directory.
+#[derive(Debug)]
+pub(crate) enum Target {
+    Ready(Ready),
+    /// A dry run did not make it: everything in it would be new.
+    Absent,
+    /// It could not be made or entered, which has been reported. Everything in it is passed over.
+    Failed,
+}
+
+/// A destination directory that can be worked in.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) fd: OwnedFd,
+    /// We made it, so nothing is in it that we did not put there.
+    pub(crate) made: bool,
+    pub(crate) dev: u64,
+    /// What files created in it look like, learned from the first.
+    pub(crate) habits: OnceLock<Habits>,
+    /// The modification time that it gets in the end, and whether it has it as long as nothing happens in it.
+    time: Option<(Timespec, bool)>,
+    /// The mode that it gets in the end, where it had to be another until then.
+    mode: Option<u32>,
+}
+
+/// How a directory shapes the files that are created in it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Habits {
+    /// Their group: the process's, or the directory's.
+    pub(crate) gid: u32,
+    /// A default ACL decides their mode, not the mask.
+    pub(crate) acl: bool,
+}
+
+/// The destination of `dir`, which is entered if nobody has done so yet.
+pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
+    dir.target.get_or_init(|| {
+        let mut out = Outcome::default();
+        let target = match &dir.parent {
+            None => enter_root(shared, dir, &mut out),
+            Some(parent) => match enter(shared, parent) {
+                Target::Failed => Target::Failed,
+                Target::Absent => enter_absent(shared, dir, &mut out),
+                Target::Ready(ready) => enter_child(shared, dir, parent, ready, &mut out),
+            },
+        };
+        match dir.entered.lock() {
+            Ok(mut entered) => *entered = out,
+            Err(poisoned) => *poisoned.into_inner() = out,
+        }
+        target
+    })
+}
+
+/// Stats the source directory, reporting a failure.
+fn source(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Option<Stat> {
+    dir.stat()
+        .map_err(|errno| {
+            let path = dir.sources.first().map_or(&b""[..], |source| &source.shown);
+            shared.unreadable(
+                out,
+                "[sender] link_stat",
+                path.strip_suffix(b"/").unwrap_or(path),
+                errno,
+            );
+        })
+        .ok()
+}
+
+fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
+    let Some(fd) = &shared.root.fd else {
+        return if dir.transferred {
+            enter_absent(shared, dir, out)
+        } else {
+            Target::Absent
+        };
+    };
+    let opened = fd
+        .try_clone()
+        .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO));
+    let (fd, now) = match opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat)))) {
+        Ok(found) => found,
+        Err(errno) => {
+            shared.fail(out, "[generator] stat", &shared.root.shown, errno);
+            return Target::Failed;
+        }
+    };
+    let mut ready = Ready {
+        fd,
+        made: shared.root.created,
+        dev: now.dev,
+        habits: OnceLock::new(),
+        time: None,
+        mode: None,
+    };
+    if dir.transferred {
+        let Some(src) = source(shared, dir, out) else {
+            return Target::Failed;
+        };
+        adopt(shared, dir, &src, &now, &mut ready, out);
+    }
+    Target::Ready(ready)
+}
+
+/// A directory that a dry run would make.
+fn enter_absent(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
+    match source(shared, dir, out) {
+        Some(_) => {
+            say_created(shared, dir, out);
+            Target::Absent
+        }
+        None => Target::Failed,
+    }
+}
+
+fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &mut Outcome) -> Target {
+    let Some(src) = source(shared, dir, out) else {
+        return Target::Failed;
+    };
+    let place = at.fd.as_fd();
+    let path = || {
+        shared
+            .target_path(&dir.rel, b"")
+            .strip_suffix(b"/")
+            .map(<[u8]>::to_vec)
+            .unwrap_or_default()
+    };
+    let old = if at.made {
+        Err(Errno::NOENT)
+    } else {
+        Stat::at(place, &dir.name)
+    };
+    let dry_run = shared.options.dry_run;
+    let made = match old {
+        Ok(old) if old.kind == FileType::Directory => {
+            if !dry_run && !shared.me.is_root() && old.mode & 0o700 != 0o700 {
+                // Needed to work in it; the mode it is to have is set further down. If this fails, so will entering.
+                let _ = attrs::chmod(place, &dir.name, old.mode | 0o700);
+            }
+            false
+        }
+        Ok(old) => {
+            let rel = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
+            if !delete::make_way(shared, out, place, &dir.name, &old, rel, "directory") {
+                return Target::Failed;
+            }
+            true
+        }
+        Err(Errno::NOENT) => true,
+        Err(errno) => {
+            shared.fail(out, "[generator] recv_generator: failed to stat", &path(), errno);
+            return Target::Failed;
+        }
+    };
+    if made {
+        say_created(shared, dir, out);
+        if dry_run {
+            return Target::Absent;
+        }
+        let mode = (attrs::wanted_mode(shared, &src, None) | 0o700) & 0o777;
+        if let Err(errno) = rustix::fs::mkdirat(place, &*dir.name, Mode::from_raw_mode(mode as _)) {
+            shared.fail(out, "[generator] recv_generator: mkdir", &path(), errno);
+            shared.complain(out, "*** Skipping any contents from this failed directory ***", b"", "");
+            return Target::Failed;
+        }
+        out.totals.count_created(Kinds::Dir);
+        parent.touched.store(true, Ordering::Relaxed);
+    }
+    let opened =
+        fs::open_dir(place, &dir.name, false).and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat))));
+    let (fd, now) = match opened {
+        Ok(found) => found,
+        Err(errno) => {
+            shared.fail(out, "[generator] opendir", &path(), errno);
+            return Target::Failed;
+        }
+    };
+    let mut ready = Ready {
+        fd,
+        made,
+        dev: now.dev,
+        habits: OnceLock::new(),
+        time: None,
+        mode: None,
+    };
+    // What was there before we made it accessible counts for what has changed.
+    let before = old.ok().filter(|_| !made).unwrap_or(now);
+    adopt_changed(shared, dir, &src, &now, &before, &mut ready, out);
+    Target::Ready(ready)
+}
+
+fn say_created(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
+    if shared.options.dry_run || dir.parent.is_none() {
+        out.totals.count_created(Kinds::Dir);
+    }
+    log(shared, dir, &Change::new(FileType::Directory, Action::Create), out);
+}
+
+fn log(shared: &Shared<'_>, dir: &Dir, change: &Change, out: &mut Outcome) {
+    match dir.parent.as_deref() {
+        None => itemize::log(shared, out, change, b"", b".", None),
+        Some(parent) => itemize::log(shared, out, change, &parent.rel, dir.name.to_bytes(), None),
+    }
+}
+
+fn adopt(shared: &Shared<'_>, dir: &Dir, src: &Stat, now: &Stat, ready: &mut Ready, out: &mut Outcome) {
+    if ready.made {
+        say_created(shared, dir, out);
+    }
+    adopt_changed(shared, dir, src, now, now, ready, out);
+}
+
+/// Gives the open directory owner and mode, says what changes against `before`, and notes what is left for the end.
+fn adopt_changed(
+    shared: &Shared<'_>,
+    dir: &Dir,
+    src: &Stat,
+    now: &Stat,
+    before: &Stat,
+    ready: &mut Ready,
+    out: &mut Outcome,
+) {
+    let options = shared.options;
+    let mut change = Change::new(FileType::Directory, Action::Keep);
+    attrs::compare(shared, &mut change, src, before);
+    if options.times {
+        let same = src.same_second(before);
+        ready.time = Some((src.mtime, same && !ready.made));
+        change.time = if same { Time::Same } else { Time::Set };
+    }
+    if !ready.made {
+        log(shared, dir, &change, out);
+    }
+    if options.dry_run {
+        return;
+    }
+    let fd = ready.fd.as_fd();
+    let path = || {
+        let own: &[u8] = if dir.parent.is_none() { b"." } else { b"" };
+        let path = shared.target_path(&dir.rel, own);
+        path.strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or(path)
+    };
+    let owner = attrs::wanted_owner(shared, src, now.uid, now.gid);
+    let mut mode_now = now.mode;
+    if owner != (None, None) {
+        let (uid, gid) = attrs::ids(owner);
+        if let Err(errno) = rustix::fs::chownat(fd, c".", uid, gid, AtFlags::empty()) {
+            let word = attrs::chown_word(owner.0);
+            return shared.fail(out, &format!("[generator] {word}"), &path(), errno);
+        }
+        mode_now = u32::MAX; // A change of owner may have taken bits away.
+    }
+    let wanted = attrs::wanted_mode(shared, src, (!ready.made).then_some(before));
+    // Without -p, a directory that inherited its set-group-ID bit keeps it.
+    let wanted = if ready.made && !options.perms {
+        wanted | (now.mode & 0o2000)
+    } else {
+        wanted
+    };
+    let for_now = if shared.me.is_root() { wanted } else { wanted | 0o700 };
+    ready.mode = (for_now != wanted).then_some(wanted);
+    if for_now != mode_now
+        && let Err(errno) = rustix::fs::chmodat(fd, c".", Mode::from_raw_mode(for_now as _), AtFlags::empty())
+    {
+        shared.fail(out, "[generator] failed to set permissions on", &path(), errno);
+    }
+}
+
+/// Sets what had to wait until everything beneath `dir` was done.
+pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
+    let Some(Target::Ready(ready)) = dir.target.get() else {
+        return;
+    };
+    if shared.options.dry_run {
+        return;
+    }
+    let fd = ready.fd.as_fd();
+    let path = || {
+        shared
+            .target_path(&dir.rel, b"")
+            .strip_suffix(b"/")
+            .map(<[u8]>::to_vec)
+            .unwrap_or_default()
+    };
+    if let Some((time, same)) = ready.time
+        && (!same || dir.touched.load(Ordering::Relaxed))
+        && let Err(errno) = rustix::fs::utimensat(fd, c".", &attrs::times(time), AtFlags::empty())
+    {
+        shared.fail(out, "[generator] failed to set times on", &path(), errno);
+    }
+    if let Some(mode) = ready.mode
+        && let Err(errno) = rustix::fs::chmodat(fd, c".", Mode::from_raw_mode(mode as _), AtFlags::empty())
+    {
+        shared.fail(out, "[generator] failed to set permissions on", &path(), errno);
+    }
+}

@@ -1,0 +1,75 @@
+//! How names are written for people: bytes that would confuse a terminal or a reader of lines become `\#ooo`.
+
+/// Which bytes of a name are written as they are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Escape {
+    /// Valid UTF-8 passes, for locales that use it.
+    #[default]
+    Utf8,
+    /// Only ASCII passes.
+    Ascii,
+}
+
+impl Escape {
+    /// Appends `name` to `out`. Control bytes but the tab, bytes outside the character set, and a backslash that would
+    /// itself read as an escape are written as a backslash, `#` and three octal digits.
+    pub fn push(self, out: &mut Vec<u8>, name: &[u8]) {
+        if name.iter().all(|&b| b >= 0x20 && b < 0x80 && b != b'\\') {
+            out.extend_from_slice(name);
+            return;
+        }
+        match self {
+            Escape::Ascii => push_run(out, name, false),
+            Escape::Utf8 => {
+                for chunk in name.utf8_chunks() {
+                    push_run(out, chunk.valid().as_bytes(), true);
+                    push_run(out, chunk.invalid(), false);
+                }
+            }
+        }
+    }
+}
+
+fn push_run(out: &mut Vec<u8>, bytes: &[u8], valid: bool) {
+    for (i, &b) in bytes.iter().enumerate() {
+        let reads_as_escape = b == b'\\'
+            && bytes.get(i + 1) == Some(&b'#')
+            && bytes
+                .get(i + 2..i + 5)
+                .is_some_and(|d| d.iter().all(u8::is_ascii_digit));
+        if (b < 0x20 && b != b'\t') || (b >= 0x80 && !valid) || reads_as_escape {
+            out.extend_from_slice(&[b'\\', b'#', b'0' + (b >> 6), b'0' + ((b >> 3) & 7), b'0' + (b & 7)]);
+        } else {
+            out.push(b);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Escape;
+
+    fn escaped(escape: Escape, name: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        escape.push(&mut out, name);
+        out
+    }
+
+    #[test]
+    fn what_stock_rsync_prints_for_odd_names() {
+        for (name, utf8) in [
+            (&b"a b\t"[..], &b"a b\t"[..]),
+            (b"new\nline", b"new\\#012line"),
+            (b"\xff\xfe", b"\\#377\\#376"),
+            (b"\\#012x", b"\\#134#012x"),
+            (b"\\#01", b"\\#01"),
+            (b"back\\slash", b"back\\slash"),
+            ("äö".as_bytes(), "äö".as_bytes()),
+            (b"\xed\xa0\x80", b"\\#355\\#240\\#200"),
+            (b"\x7f", b"\x7f"),
+        ] {
+            assert_eq!(escaped(Escape::Utf8, name), utf8);
+        }
+        assert_eq!(escaped(Escape::Ascii, "é".as_bytes()), b"\\#303\\#251");
+    }
+}

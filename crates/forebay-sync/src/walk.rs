@@ -1,0 +1,225 @@
+//! Lists the sources, depth first, in rsync's order.
+//!
+//! Runs on one thread of its own ahead of the workers. It needs the kind of an entry, which directories tell, and so
+//! stats nothing but what some file systems do not tell.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use crate::dir::{Base, Dir, SourceDir};
+use crate::error::Error;
+use crate::fs::{self, Stat};
+use crate::item::Item;
+use crate::listing::Listing;
+use crate::outcome::Outcome;
+use crate::shared::Shared;
+
+/// Names in one item. Large enough that handing an item over costs little beside the work, small enough that a few
+/// large files among the names leave work for the other workers.
+const GROUP: usize = 32;
+
+/// Yields the items of a mirror.
+#[derive(Debug)]
+pub(crate) struct Walk<'a> {
+    shared: &'a Shared<'a>,
+    stack: Vec<Frame>,
+    /// What to say before the next item.
+    note: Outcome,
+    /// An item that waits for the note before it.
+    held: Option<Item>,
+}
+
+#[derive(Debug)]
+struct Frame {
+    dir: Arc<Dir>,
+    next: usize,
+}
+
+impl<'a> Walk<'a> {
+    /// Begins at `root`, with `note` to be said first.
+    pub(crate) fn new(shared: &'a Shared<'a>, root: Dir, note: Outcome) -> Self {
+        shared.found.fetch_add(
+            (root.listing.len() + usize::from(root.transferred)) as u64,
+            Ordering::Relaxed,
+        );
+        let root = Arc::new(root);
+        let stack = vec![Frame {
+            dir: Arc::clone(&root),
+            next: 0,
+        }];
+        Walk {
+            shared,
+            stack,
+            note,
+            held: Some(Item::Enter(root)),
+        }
+    }
+
+    fn step(&mut self) -> Option<Item> {
+        loop {
+            let Some(frame) = self.stack.last_mut() else {
+                self.shared.found_all.store(true, Ordering::Relaxed);
+                return None;
+            };
+            let (at, listing) = (frame.next, &frame.dir.listing);
+            if at >= listing.len() {
+                return self.stack.pop().map(|frame| Item::Leave(frame.dir));
+            }
+            if !listing.is_dir(at) {
+                let end = listing.first_dir().min(at + GROUP);
+                frame.next = end;
+                return Some(Item::Names(Arc::clone(&frame.dir), at..end));
+            }
+            let run = listing.same_name(at);
+            frame.next = run.end;
+            let parent = Arc::clone(&frame.dir);
+            if self.shared.options.recursive {
+                if let Some(dir) = self.descend(parent, run) {
+                    let dir = Arc::new(dir);
+                    self.stack.push(Frame {
+                        dir: Arc::clone(&dir),
+                        next: 0,
+                    });
+                    return Some(Item::Enter(dir));
+                }
+            } else {
+                self.shared.skip_dir(&mut self.note, parent.listing.name(at).to_bytes());
+            }
+        }
+    }
+
+    /// Opens and lists the directories at `run` in the listing of `parent`. `None` if they are gone.
+    fn descend(&mut self, parent: Arc<Dir>, run: std::ops::Range<usize>) -> Option<Dir> {
+        let name: CString = parent.listing.name(run.start).to_owned();
+        let rel = [&parent.rel, name.as_bytes(), b"/"].concat();
+        let in_parent = parent.listing.source(run.start);
+        let mut sources = Vec::with_capacity(run.len());
+        let mut complete = true;
+        for at in run {
+            let Ok(place) = parent.source(parent.listing.source(at)) else {
+                continue;
+            };
+            let shown = place.path_of(&name);
+            let base = match place.open_dir(&name) {
+                Ok(fd) => Base::Held(fd),
+                Err(Errno::NOENT) => {
+                    self.shared.vanished(&mut self.note, "directory", &shown);
+                    continue;
+                }
+                Err(errno) => {
+                    self.shared.io_error.store(true, Ordering::Relaxed);
+                    self.shared.fail(&mut self.note, "[sender] opendir", &shown, errno);
+                    complete = false;
+                    Base::Closed
+                }
+            };
+            sources.push(SourceDir {
+                base,
+                shown: [&shown[..], b"/"].concat(),
+            });
+        }
+        if sources.is_empty() {
+            return None;
+        }
+        let mut dir = Dir {
+            rel,
+            name,
+            parent: Some(parent),
+            sources,
+            in_parent,
+            listing: Listing::default(),
+            transferred: true,
+            complete,
+            target: OnceLock::new(),
+            entered: Mutex::default(),
+            touched: AtomicBool::new(false),
+        };
+        for number in 0..dir.sources.len() {
+            read_source(self.shared, &mut dir, number, &mut self.note);
+        }
+        dir.listing.sort(dir.sources.len() > 1);
+        self.shared.found.fetch_add(dir.listing.len() as u64, Ordering::Relaxed);
+        Some(dir)
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Result<Item, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let item = self.held.take().or_else(|| self.step());
+        if self.note.text.is_empty() && self.note.errors.is_empty() {
+            return item.map(Ok);
+        }
+        self.held = item;
+        Some(Ok(Item::Note(Box::new(std::mem::take(&mut self.note)))))
+    }
+}
+
+/// Lists the directory's source `number`, if it is open, filters the names and adds them to the listing, unsorted.
+pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, note: &mut Outcome) {
+    let Dir {
+        rel,
+        sources,
+        listing,
+        complete,
+        ..
+    } = dir;
+    let Some(SourceDir {
+        base: Base::Held(fd),
+        shown,
+    }) = sources.get(number)
+    else {
+        return;
+    };
+    let Ok(number) = u32::try_from(number) else { return };
+    let mut path = rel.clone();
+    let listed = fs::list(fd.as_fd(), |name, kind| {
+        let is_dir = match kind {
+            FileType::Unknown => Stat::at(fd.as_fd(), name).is_ok_and(|stat| stat.kind == FileType::Directory),
+            kind => kind == FileType::Directory,
+        };
+        if takes_part(shared, &mut path, rel.len(), name, is_dir, note) {
+            listing.push(name, number, is_dir);
+        }
+    });
+    if let Err(errno) = listed {
+        *complete = false;
+        shared.io_error.store(true, Ordering::Relaxed);
+        shared.fail(
+            note,
+            "[sender] readdir",
+            shown.strip_suffix(b"/").unwrap_or(shown),
+            errno,
+        );
+    }
+}
+
+/// Whether the filters let `name` through; `path` holds its directory in the first `rel` bytes.
+pub(crate) fn takes_part(
+    shared: &Shared<'_>,
+    path: &mut Vec<u8>,
+    rel: usize,
+    name: &CStr,
+    is_dir: bool,
+    note: &mut Outcome,
+) -> bool {
+    if shared.options.filters.is_empty() {
+        return true;
+    }
+    path.truncate(rel);
+    path.extend_from_slice(name.to_bytes());
+    match shared.options.filters.excluded(path, is_dir) {
+        Some(rule) => {
+            shared.hiding(note, "[sender] hiding", is_dir, path, rule);
+            false
+        }
+        None => true,
+    }
+}

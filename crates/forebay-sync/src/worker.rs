@@ -1,0 +1,348 @@
+//! What a worker does with an item: compare, copy, set attributes, report.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{AtFlags, FileType};
+use rustix::io::Errno;
+
+use crate::attrs;
+use crate::copy::Copier;
+use crate::delete;
+use crate::dir::{Dir, SourceDir};
+use crate::error::Error;
+use crate::fs::Stat;
+use crate::item::Item;
+use crate::itemize::{self, Action, Change, Time};
+use crate::outcome::Outcome;
+use crate::shared::Shared;
+use crate::target::{self, Ready, Target};
+use crate::temp::{Temp, TempNames};
+use crate::totals::Kinds;
+
+/// One worker's state.
+#[derive(Debug)]
+pub(crate) struct Worker<'a> {
+    pub(crate) shared: &'a Shared<'a>,
+    pub(crate) copier: Copier<'a>,
+    pub(crate) names: TempNames,
+}
+
+/// One entry that is not a directory, with where it comes from and where it goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'e> {
+    pub(crate) dir: &'e Dir,
+    pub(crate) source: &'e SourceDir,
+    pub(crate) name: &'e CStr,
+    pub(crate) src: Stat,
+    /// The destination directory; `None` in a dry run that did not make it.
+    pub(crate) ready: Option<&'e Ready>,
+    /// The name there.
+    pub(crate) target: &'e CStr,
+    /// What has that name now.
+    pub(crate) old: Option<Stat>,
+}
+
+impl Entry<'_> {
+    pub(crate) fn rel(&self) -> Vec<u8> {
+        [&self.dir.rel, self.name.to_bytes()].concat()
+    }
+
+    /// What is there already, if it is of the same kind.
+    pub(crate) fn old_of_kind(&self) -> Option<Stat> {
+        self.old.filter(|old| old.kinds() == self.src.kinds())
+    }
+}
+
+impl Worker<'_> {
+    /// Works on an item.
+    ///
+    /// # Errors
+    /// Only what makes it pointless to go on: writing failed, or the mirror was cancelled.
+    pub(crate) fn work(&mut self, item: Item) -> Result<Outcome, Error> {
+        let mut out = Outcome::default();
+        let dir = match item {
+            Item::Note(note) => return Ok(*note),
+            Item::Enter(dir) => {
+                self.enter(&dir, &mut out);
+                dir
+            }
+            Item::Names(dir, range) => {
+                for at in range {
+                    if self.shared.options.cancel.is_cancelled() {
+                        return Err(Error::Cancelled);
+                    }
+                    self.entry(&dir, at, &mut out)?;
+                }
+                dir
+            }
+            Item::Leave(dir) => dir,
+        };
+        // Whoever gives the last reference back finishes the directory, and maybe those above it.
+        let mut dir = Some(dir);
+        while let Some(last) = dir.and_then(Arc::into_inner) {
+            target::finish(self.shared, &last, &mut out);
+            dir = last.parent;
+        }
+        Ok(out)
+    }
+
+    fn enter(&mut self, dir: &Dir, out: &mut Outcome) {
+        let target = target::enter(self.shared, dir);
+        if dir.transferred {
+            out.totals.count_listed(Kinds::Dir);
+            out.totals.name_bytes += dir.name.count_bytes() as u64;
+            if self.shared.options.delete
+                && let Target::Ready(ready) = target
+            {
+                delete::extraneous(self.shared, dir, ready, out);
+            }
+        }
+        out.append(match dir.entered.lock() {
+            Ok(mut entered) => std::mem::take(&mut entered),
+            Err(poisoned) => std::mem::take(&mut poisoned.into_inner()),
+        });
+    }
+
+    fn entry(&mut self, dir: &Dir, at: usize, out: &mut Outcome) -> Result<(), Error> {
+        let shared = self.shared;
+        let name = dir.listing.name(at);
+        let Ok(source) = dir.source(dir.listing.source(at)) else {
+            return Ok(());
+        };
+        let src = match source.stat(name) {
+            Ok(src) => src,
+            Err(errno) => {
+                shared.unreadable(out, "[sender] link_stat", &source.path_of(name), errno);
+                return Ok(());
+            }
+        };
+        out.totals.count_listed(src.kinds());
+        out.totals.name_bytes += name.count_bytes() as u64;
+        if matches!(src.kinds(), Kinds::File | Kinds::Link) {
+            out.totals.size_bytes += src.size;
+        }
+        let target = shared
+            .root
+            .rename
+            .as_deref()
+            .filter(|_| dir.parent.is_none())
+            .unwrap_or(name);
+        let (ready, old) = match target::enter(shared, dir) {
+            Target::Failed => return Ok(()),
+            Target::Absent => (None, None),
+            Target::Ready(ready) if ready.made => (Some(ready), None),
+            Target::Ready(ready) => match Stat::at(ready.fd.as_fd(), target) {
+                Ok(old) => (Some(ready), Some(old)),
+                Err(Errno::NOENT) => (Some(ready), None),
+                Err(errno) => {
+                    let path = shared.target_path(&dir.rel, target.to_bytes());
+                    shared.fail(out, "[generator] recv_generator: failed to stat", &path, errno);
+                    return Ok(());
+                }
+            },
+        };
+        let entry = Entry {
+            dir,
+            source,
+            name,
+            src,
+            ready,
+            target,
+            old,
+        };
+        let options = shared.options;
+        match src.kinds() {
+            Kinds::File => return self.regular(&entry, out),
+            Kinds::Link if options.links => self.link(&entry, out),
+            Kinds::Special if options.specials => self.node(&entry, out),
+            Kinds::Device if options.devices && shared.me.is_root() => self.node(&entry, out),
+            Kinds::Dir => {
+                out.totals.failed += 1;
+                shared.complain(
+                    out,
+                    "rsync: [sender] has become a directory: \"",
+                    &source.path_of(name),
+                    "\"",
+                );
+            }
+            _ => shared.say(out, &[b"skipping non-regular file \""], &entry.rel(), b"\"\n"),
+        }
+        Ok(())
+    }
+
+    /// A symbolic link.
+    fn link(&mut self, entry: &Entry<'_>, out: &mut Outcome) {
+        let shared = self.shared;
+        let to = match entry.source.read_link(entry.name) {
+            Ok(to) => to,
+            Err(errno) => {
+                return shared.unreadable(out, "[sender] readlink", &entry.source.path_of(entry.name), errno);
+            }
+        };
+        let mut action = Action::Create;
+        if let (Some(_), Some(ready)) = (entry.old_of_kind(), entry.ready) {
+            let there = rustix::fs::readlinkat(&ready.fd, entry.target, Vec::new());
+            action = if there.is_ok_and(|there| there == to) {
+                Action::Keep
+            } else {
+                Action::Replace
+            };
+        }
+        self.place(entry, out, action, Some(&to), "symlink", |names, at, name| {
+            Temp::link(names, at, name, &to)
+        });
+    }
+
+    /// A device node, FIFO or socket.
+    fn node(&mut self, entry: &Entry<'_>, out: &mut Outcome) {
+        let (kind, rdev) = (entry.src.kind, entry.src.rdev);
+        let action = match entry.old_of_kind() {
+            Some(old) if old.kind == kind && (entry.src.kinds() == Kinds::Special || old.rdev == rdev) => Action::Keep,
+            Some(_) => Action::Replace,
+            None => Action::Create,
+        };
+        let what = if entry.src.kinds() == Kinds::Special {
+            "special file"
+        } else {
+            "device file"
+        };
+        self.place(entry, out, action, None, what, |names, at, name| {
+            Temp::node(names, at, name, kind, rdev)
+        });
+    }
+
+    /// Makes what has no content, or only adjusts its attributes, and says so.
+    fn place<'e>(
+        &mut self,
+        entry: &Entry<'e>,
+        out: &mut Outcome,
+        action: Action,
+        link: Option<&CStr>,
+        what: &str,
+        make: impl FnOnce(&mut TempNames, BorrowedFd<'e>, &CStr) -> Result<Temp<'e>, Errno>,
+    ) {
+        let shared = self.shared;
+        if let (Action::Keep, Some(old)) = (action, entry.old) {
+            return self.keep(entry, &old, link, out);
+        }
+        if let (Some(ready), Some(old)) = (entry.ready, &entry.old)
+            && !delete::make_way(shared, out, ready.fd.as_fd(), entry.target, old, &entry.rel(), what)
+        {
+            return;
+        }
+        let mut change = Change::new(entry.src.kind, action);
+        if let (Action::Replace, Some(old)) = (action, &entry.old) {
+            change.content = true;
+            attrs::compare(shared, &mut change, &entry.src, old);
+            change.time = replaced_time(shared, &entry.src, old);
+        } else {
+            out.totals.count_created(entry.src.kinds());
+        }
+        if let (false, Some(ready)) = (shared.options.dry_run, entry.ready) {
+            let at = ready.fd.as_fd();
+            let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
+            let temp = match make(&mut self.names, at, entry.target) {
+                Ok(temp) => temp,
+                Err(errno) => {
+                    let call = if link.is_some() { "symlink" } else { "mknod" };
+                    return shared.fail(out, &format!("[generator] {call}"), &path(), errno);
+                }
+            };
+            entry.dir.touched.store(true, Ordering::Relaxed);
+            match Stat::at(at, &temp.name) {
+                Ok(now) => {
+                    // As with rsync, without -p the mode is that of whatever it replaces.
+                    let old = entry.old.filter(|old| old.kind != FileType::Directory);
+                    self.adjust(entry, at, &temp.name, &now, old.as_ref(), true, out);
+                }
+                Err(errno) => return shared.fail(out, "[generator] stat", &path(), errno),
+            }
+            if let Err(errno) = temp.commit(entry.target) {
+                return shared.fail(out, "[generator] rename", &path(), errno);
+            }
+        }
+        itemize::log(
+            shared,
+            out,
+            &change,
+            &entry.dir.rel,
+            entry.name.to_bytes(),
+            link.map(CStr::to_bytes),
+        );
+    }
+
+    /// An entry whose content is right: adjusts its attributes.
+    pub(crate) fn keep(&mut self, entry: &Entry<'_>, old: &Stat, link: Option<&CStr>, out: &mut Outcome) {
+        let shared = self.shared;
+        let mut change = Change::new(entry.src.kind, Action::Keep);
+        attrs::compare(shared, &mut change, &entry.src, old);
+        let retime = shared.options.times && !entry.src.same_second(old);
+        change.time = if retime { Time::Set } else { Time::Same };
+        if change.any()
+            && !shared.options.dry_run
+            && let Some(ready) = entry.ready
+        {
+            self.adjust(entry, ready.fd.as_fd(), entry.target, old, Some(old), retime, out);
+        }
+        itemize::log(
+            shared,
+            out,
+            &change,
+            &entry.dir.rel,
+            entry.name.to_bytes(),
+            link.map(CStr::to_bytes),
+        );
+    }
+
+    /// Gives `name`, which is as `now` says, the owner, mode and (if `retime`) times that are wanted where `old` was.
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "where, what is there, what was there, and what is wanted"
+    )]
+    fn adjust(
+        &mut self,
+        entry: &Entry<'_>,
+        at: BorrowedFd<'_>,
+        name: &CStr,
+        now: &Stat,
+        old: Option<&Stat>,
+        retime: bool,
+        out: &mut Outcome,
+    ) {
+        let (shared, src) = (self.shared, &entry.src);
+        let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
+        let owner = attrs::wanted_owner(shared, src, now.uid, now.gid);
+        if owner != (None, None) {
+            let (uid, gid) = attrs::ids(owner);
+            if let Err(errno) = rustix::fs::chownat(at, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW) {
+                let word = attrs::chown_word(owner.0);
+                return shared.fail(out, &format!("[generator] {word}"), &path(), errno);
+            }
+        }
+        let mode = attrs::wanted_mode(shared, src, old);
+        if src.kind != FileType::Symlink
+            && (mode != now.mode || (owner != (None, None) && mode & 0o6000 != 0))
+            && let Err(errno) = attrs::chmod(at, name, mode)
+        {
+            shared.fail(out, "[generator] failed to set permissions on", &path(), errno);
+        }
+        if retime
+            && shared.options.times
+            && let Err(errno) = rustix::fs::utimensat(at, name, &attrs::times(src.mtime), AtFlags::SYMLINK_NOFOLLOW)
+        {
+            shared.fail(out, "[generator] failed to set times on", &path(), errno);
+        }
+    }
+}
+
+/// What the code of a replaced entry says of its time.
+pub(crate) fn replaced_time(shared: &Shared<'_>, src: &Stat, old: &Stat) -> Time {
+    match shared.options.times {
+        false => Time::Now,
+        true if src.same_second(old) => Time::Same,
+        true => Time::Set,
+    }
+}
