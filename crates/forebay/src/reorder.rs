@@ -171,6 +171,34 @@ struct Slot<T> {
     bytes: usize,
 }
 
+impl<T> Slot<T> {
+    /// The front and the rest, where the rest is about `bytes` bytes of results of about the same size. `None` if all of it is no more than that, or it
+    /// cannot be divided.
+    fn split_at(&mut self, bytes: usize) -> Option<(Slot<T>, Slot<T>)> {
+        let Results::Many(items) = &mut self.items else {
+            return None;
+        };
+        let keep = items.len() - items.len() * bytes.min(self.bytes) / self.bytes.max(1);
+        if keep == 0 || keep >= items.len() {
+            return None;
+        }
+        let share = self.bytes * keep / items.len();
+        let rest = items.split_off(keep);
+        let front = std::mem::take(items);
+        let front = Slot {
+            items: Results::Many(front),
+            bytes: share,
+        };
+        Some((
+            front,
+            Slot {
+                items: Results::Many(rest),
+                bytes: self.bytes - share,
+            },
+        ))
+    }
+}
+
 /// Consecutive results of one batch. One is the common case of batches of one, and costs no allocation.
 pub(crate) enum Results<T> {
     One(T),
@@ -712,41 +740,63 @@ impl<T> State<T> {
         }
     }
 
-    /// Takes up to a block of the farthest results out of the slots and leaves marks in their places.
+    fn put_back(&mut self, seq: u64, slot: Slot<T>) {
+        if self.slots.insert(seq, slot).is_err() {
+            unreachable!("the slot was emptied a moment ago");
+        }
+    }
+
+    /// Takes a block of the farthest results out of the slots, or what there is from `from` on, and leaves marks in their places.
     fn take_farthest(&mut self, from: u64) -> Vec<Leaving<T>> {
         let mut chosen = Vec::new();
-        let mut sum = 0;
+        let mut room = BLOCK;
         for (seq, slot) in self.slots.iter().rev() {
-            let bytes = slot.bytes;
-            let fits = sum == 0 || sum + bytes <= BLOCK;
-            if seq < from || seq == self.head || !fits {
+            if seq < from || seq == self.head || room == 0 {
                 break;
             }
-            sum += bytes;
             chosen.push(seq);
+            room = room.saturating_sub(slot.bytes);
         }
         let mut leaving: Vec<Leaving<T>> = Vec::new();
-        for seq in chosen.into_iter().rev() {
-            let Some(Slot { items, bytes }) = self.slots.take(seq) else {
-                continue;
-            };
-            match leaving.last_mut().filter(|run| run.first + run.count == seq) {
+        let mut room = BLOCK;
+        for seq in chosen {
+            let Some(mut slot) = self.slots.take(seq) else { continue };
+            let mut first = seq;
+            if slot.bytes > room {
+                match slot.split_at(room) {
+                    Some((front, rest)) => {
+                        first = seq + front.items.len();
+                        self.put_back(seq, front);
+                        slot = rest;
+                    }
+                    None if leaving.is_empty() => {}
+                    None => {
+                        self.put_back(seq, slot);
+                        break;
+                    }
+                }
+            }
+            room = room.saturating_sub(slot.bytes);
+            let count = slot.items.len();
+            match leaving.last_mut().filter(|run| first + count == run.first) {
                 Some(run) => {
-                    run.count += items.len();
-                    run.items.push(items);
-                    self.resident.transfer(&mut run.lease, bytes);
+                    run.first = first;
+                    run.count += count;
+                    run.items.push(slot.items);
+                    self.resident.transfer(&mut run.lease, slot.bytes);
                 }
                 None => {
-                    let (count, lease) = (items.len(), self.resident.split(bytes));
+                    let lease = self.resident.split(slot.bytes);
                     leaving.push(Leaving {
-                        first: seq,
+                        first,
                         count,
-                        items: vec![items],
+                        items: vec![slot.items],
                         lease,
                     });
                 }
             }
         }
+        leaving.iter_mut().for_each(|run| run.items.reverse());
         self.slots.forget_before(self.head);
         for run in &leaving {
             self.spilled.insert(

@@ -114,6 +114,7 @@ impl<T, R, E> Core<T, R, E> {
         let mut lease = self.consumer.empty_lease();
         let mut uncounted = Uncounted {
             batches: 0,
+            items: 0,
             metrics: &self.metrics,
         };
         while let Ok(taken) = self.receiver.take(done, pace.size, &mut items, &mut lease) {
@@ -125,7 +126,7 @@ impl<T, R, E> Core<T, R, E> {
                 self.metrics.worker_waits.add(1);
                 self.metrics.worker_idle_nanos.add(nanos(taken.waited));
             }
-            uncounted.one_more(!taken.waited.is_zero());
+            uncounted.add(done, !taken.waited.is_zero());
             let start = pace.start();
             let mut one = |item| {
                 let result = work(context.get_or_insert_with(init), item)?;
@@ -267,24 +268,31 @@ impl<R> Finished<R> {
     }
 }
 
-/// Batches that are not in the counters yet: a counter that every worker raises for every item would cost more than the item.
+/// What is not in the counters yet: a counter that every worker raises for every item would cost more than the item.
 struct Uncounted<'m> {
     batches: u64,
+    items: u64,
     metrics: &'m Metrics,
 }
 
 impl Uncounted<'_> {
-    fn one_more(&mut self, flush: bool) {
+    fn add(&mut self, items: usize, flush: bool) {
         self.batches += 1;
-        if flush || self.batches == 64 {
-            self.metrics.batches.add(std::mem::take(&mut self.batches));
+        self.items += items as u64;
+        if flush || self.items >= MAX_BATCH as u64 {
+            self.flush();
         }
+    }
+
+    fn flush(&mut self) {
+        self.metrics.batches.add(std::mem::take(&mut self.batches));
+        self.metrics.submitted.add(std::mem::take(&mut self.items));
     }
 }
 
 impl Drop for Uncounted<'_> {
     fn drop(&mut self) {
-        self.metrics.batches.add(self.batches);
+        self.flush();
     }
 }
 
