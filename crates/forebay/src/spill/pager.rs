@@ -60,15 +60,8 @@ pub struct Pager {
 
 /// Joins the thread when the last handle goes.
 struct Owner {
-    link: Link,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// The way to the I/O thread for who must not be the last to know it: the thread itself holds buffers while it works for them, and
-/// cannot wait for itself.
-#[derive(Clone)]
-pub(crate) struct Link {
     shared: Arc<Shared>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -131,8 +124,8 @@ impl Pager {
         })?;
         Ok(Pager {
             owner: Arc::new(Owner {
-                link: Link { shared },
-                thread: Some(thread),
+                shared,
+                thread: Mutex::new(Some(thread)),
             }),
         })
     }
@@ -140,26 +133,20 @@ impl Pager {
     /// The pager's counters.
     pub fn monitor(&self) -> Monitor {
         Monitor {
-            metrics: Arc::clone(&self.owner.link.shared.metrics),
+            metrics: Arc::clone(&self.owner.shared.metrics),
         }
     }
 
     /// Hands over `parts` to be written, `items` items in all. Returns at once; `lease` pays for the bytes until they are on disk.
     pub fn put(&self, parts: Parts, items: u64, lease: Lease) -> Page {
-        let page = self.owner.link.page(parts, items, lease);
-        lock(&self.owner.link.shared.queue)
+        let page = self.page(parts, items, lease);
+        lock(&self.owner.shared.queue)
             .pages
             .push_back(Arc::downgrade(&page.inner));
-        self.owner.link.shared.work.notify();
+        self.owner.shared.work.notify();
         page
     }
 
-    pub(crate) fn link(&self) -> &Link {
-        &self.owner.link
-    }
-}
-
-impl Link {
     /// A page that nobody writes yet.
     pub(crate) fn page(&self, parts: Parts, items: u64, lease: Lease) -> Page {
         let bytes = parts.len();
@@ -169,7 +156,7 @@ impl Link {
             status: Status::Waiting,
         };
         let inner = Inner {
-            shared: Arc::downgrade(&self.shared),
+            shared: Arc::downgrade(&self.owner.shared),
             bytes,
             items,
             state: Mutex::new(state),
@@ -178,32 +165,44 @@ impl Link {
         Page { inner: Arc::new(inner) }
     }
 
-    /// Has the I/O thread call `tenant`. Does nothing once the thread has ended.
+    /// Ends the I/O thread, whoever still has a handle: nothing is written or read ahead any more. Waits for the write in progress.
+    pub(crate) fn stop(&self) {
+        self.owner.stop();
+    }
+
+    /// Has the I/O thread call `tenant`.
     pub(crate) fn call(&self, tenant: Weak<dyn Tenant>) {
-        lock(&self.shared.queue).calls.push_back(tenant);
-        self.shared.work.notify();
+        lock(&self.owner.shared.queue).calls.push_back(tenant);
+        self.owner.shared.work.notify();
     }
 }
 
 impl fmt::Debug for Pager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pager")
-            .field("store", &self.owner.link.shared.store)
+            .field("store", &self.owner.shared.store)
             .finish_non_exhaustive()
+    }
+}
+
+impl Owner {
+    /// Ends the thread and waits for it.
+    fn stop(&self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        self.shared.work.notify();
+        let Some(thread) = lock(&self.thread).take() else {
+            return;
+        };
+        // A tenant that dies on the I/O thread may hold the last handle: the thread cannot wait for itself, and ends by itself.
+        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
+            tracing::error!("the spill thread panicked");
+        }
     }
 }
 
 impl Drop for Owner {
     fn drop(&mut self) {
-        self.link.shared.stop.store(true, Ordering::SeqCst);
-        self.link.shared.work.notify();
-        let Some(thread) = self.thread.take() else {
-            return;
-        };
-        // A policy of the user's own may hold a handle, and go on the I/O thread: that cannot wait for itself, and ends by itself.
-        if thread.thread().id() != thread::current().id() && thread.join().is_err() {
-            tracing::error!("the spill thread panicked");
-        }
+        self.stop();
     }
 }
 
