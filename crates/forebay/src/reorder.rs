@@ -333,7 +333,10 @@ impl<T> ReorderBuffer<T> {
         self.line.fail_at(if self.in_order { seq } else { 0 });
         let mut state = lock(&self.state);
         let seq = state.number(seq, 1, self.in_order);
-        state.failed = Some(state.failed.map_or(seq, |other| other.min(seq)));
+        // A number that went out cannot fail, and must not hide one that did.
+        if seq >= state.head {
+            state.failed = Some(state.failed.map_or(seq, |other| other.min(seq)));
+        }
         self.rouse(state, seq);
     }
 
