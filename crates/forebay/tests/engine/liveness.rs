@@ -166,6 +166,7 @@ fn a_pipeline_that_stands_still_gives_memory_back_when_it_is_asked() {
         let pipeline = Pipeline::new()
             .name("still")
             .workers(2)
+            .batch(1)
             .budget(&budget)
             .spill(SegmentStore::temp().unwrap());
         let monitor = pipeline.monitor();
