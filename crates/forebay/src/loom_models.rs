@@ -96,16 +96,17 @@ fn loom_a_refused_lease_is_granted_by_the_refund() {
 fn loom_two_hungry_threads_of_one_consumer_are_both_fed() {
     model(2, || {
         let budget = Budget::new(10);
-        let held = budget.consumer("holder", 0).unwrap().try_lease(10).unwrap();
+        let mut held = budget.consumer("holder", 0).unwrap().try_lease(10).unwrap();
         let hungry = budget.consumer("hungry", 0).unwrap();
-        let waiters: Vec<_> = [4, 10]
-            .map(|bytes| {
-                let hungry = hungry.clone();
-                thread::spawn(move || drop(hungry.lease(bytes).unwrap()))
-            })
-            .into();
+        let [small, large] = [4, 10].map(|bytes| {
+            let hungry = hungry.clone();
+            thread::spawn(move || drop(hungry.lease(bytes).unwrap()))
+        });
+        // Enough for one of them, whichever wish was noted first.
+        held.shrink_to(6);
+        small.join().unwrap();
         drop(held);
-        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+        large.join().unwrap();
     });
 }
 
@@ -114,24 +115,23 @@ fn loom_two_hungry_threads_of_one_consumer_are_both_fed() {
 fn loom_who_waits_for_the_head_is_woken() {
     model(3, || {
         let line = Arc::new(Line::new(Arc::new(Event::new())));
-        let waiters: Vec<_> = [1, 2]
-            .map(|seq| {
-                let line = Arc::clone(&line);
-                thread::spawn(move || {
-                    loop {
-                        let listener = line.room.listen();
-                        line.await_head(seq);
-                        if line.is_head(seq) {
-                            return;
-                        }
-                        listener.wait();
+        let [first, second] = [1, 2].map(|seq| {
+            let line = Arc::clone(&line);
+            thread::spawn(move || {
+                loop {
+                    let listener = line.room.listen();
+                    line.await_head(seq);
+                    if line.is_head(seq) {
+                        return;
                     }
-                })
+                    listener.wait();
+                }
             })
-            .into();
+        });
         line.advance(1);
+        first.join().unwrap();
         line.advance(1);
-        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+        second.join().unwrap();
     });
 }
 

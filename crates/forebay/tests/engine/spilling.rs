@@ -101,12 +101,22 @@ fn the_farthest_results_go_first_and_the_reserve_of_the_head_stays() {
         );
         assert!(view.resident >= LIMIT / 5 - 5000, "the reserve stays: {view:?}");
         assert!(view.resident < LIMIT / 4 * 3, "{view:?}");
+        // Somebody asks for more than there is to be had: all but the reserve goes.
+        let greedy = budget.consumer("greedy", 0).unwrap();
+        let asker = std::thread::spawn(move || drop(greedy.lease(LIMIT - 10_000).unwrap()));
+        until("more is spilled", || consumer.used() < LIMIT / 4);
+        let view = watched.look();
+        assert!(
+            view.resident >= LIMIT / 5 - 5000 && view.resident < LIMIT / 4,
+            "{view:?}"
+        );
         insert(&buffer, &consumer, 0, 4000);
         buffer.close(240);
         for seq in 0..240 {
             assert_eq!(delivery.next_result().unwrap(), Some(bytes_of(seq, 4000)), "{seq}");
         }
         assert_eq!(delivery.next_result().unwrap(), None);
+        asker.join().unwrap();
     });
 }
 
