@@ -105,10 +105,7 @@ impl Worker<'_> {
         out.totals.transferred_bytes += entry.src.size;
         match (source, entry.ready) {
             (Some(source), Some(ready)) => self.write(entry, ready, source, old.as_ref(), out),
-            _ => {
-                out.totals.literal_bytes += entry.src.size;
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 

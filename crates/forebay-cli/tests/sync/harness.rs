@@ -162,7 +162,7 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
         let to = if line.starts_with("*deleting") || line.starts_with("deleting ") || line.starts_with("cannot delete")
         {
             &mut did.deletions
-        } else if ["skipping ", "[sender] ", "[generator] "]
+        } else if ["skipping ", "IO error ", "[sender] ", "[generator] "]
             .iter()
             .any(|start| line.starts_with(start))
             || [" is uptodate", " is newer"].iter().any(|end| line.ends_with(end))
