@@ -77,10 +77,12 @@ impl Worker<'_> {
     fn transfer(&mut self, entry: &Entry<'_>, content: bool, out: &mut Outcome) -> Result<(), Error> {
         let shared = self.shared;
         let dry_run = shared.options.dry_run;
-        let source = match dry_run
-            .then_some(Ok(None))
-            .unwrap_or_else(|| entry.source.open(entry.name).map(Some))
-        {
+        let source = if dry_run {
+            Ok(None)
+        } else {
+            entry.source.open(entry.name).map(Some)
+        };
+        let source = match source {
             Ok(source) => source,
             Err(errno) => {
                 self.unopened(entry, errno, out);

@@ -66,7 +66,8 @@ impl Identity {
                 .iter()
                 .map(|gid| gid.as_raw())
                 .collect(),
-            umask: umask.as_raw_mode().into(),
+            #[allow(clippy::unnecessary_cast, reason = "the type differs between systems")]
+            umask: umask.as_raw_mode() as u32,
         }
     }
 

@@ -50,7 +50,8 @@ pub(crate) struct Habits {
     pub(crate) acl: bool,
 }
 
-/// The destination of `dir`, which is entered if nobody has done so yet.
+/// The destination of `dir`, which is entered if nobody has done so yet: made, or given its attributes and rid of what
+/// the source does not have. Others who need it meanwhile wait.
 pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
     dir.target.get_or_init(|| {
         let mut out = Outcome::default();
@@ -62,6 +63,13 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
                 Target::Ready(ready) => enter_child(shared, dir, parent, ready, &mut out),
             },
         };
+        // Before anybody can put anything in: what others are writing there under temporary names is not extraneous.
+        if shared.options.delete
+            && dir.transferred
+            && let Target::Ready(ready) = &target
+        {
+            delete::extraneous(shared, dir, ready, &mut out);
+        }
         match dir.entered.lock() {
             Ok(mut entered) => *entered = out,
             Err(poisoned) => *poisoned.into_inner() = out,
