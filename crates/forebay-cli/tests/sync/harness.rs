@@ -162,9 +162,15 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
         let to = if line.starts_with("*deleting") || line.starts_with("deleting ") || line.starts_with("cannot delete")
         {
             &mut did.deletions
-        } else if ["skipping ", "IO error ", "[sender] ", "[generator] "]
-            .iter()
-            .any(|start| line.starts_with(start))
+        } else if [
+            "skipping ",
+            "IO error ",
+            "delta-transmission ",
+            "[sender] ",
+            "[generator] ",
+        ]
+        .iter()
+        .any(|start| line.starts_with(start))
             || [" is uptodate", " is newer"].iter().any(|end| line.ends_with(end))
         {
             &mut did.skipped

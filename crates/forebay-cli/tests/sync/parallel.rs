@@ -14,8 +14,7 @@ fn number(stats: &str, word: &str) -> u64 {
     let before = &line[..line.find(word).unwrap()];
     before
         .split([' ', ',', ':'])
-        .filter(|part| !part.is_empty())
-        .next_back()
+        .rfind(|part| !part.is_empty())
         .unwrap()
         .parse()
         .unwrap()
