@@ -48,6 +48,8 @@ pub(crate) struct Habits {
     pub(crate) gid: u32,
     /// A default ACL decides their mode, not the mask.
     pub(crate) acl: bool,
+    /// That writing failed may come to light only when the file is flushed.
+    pub(crate) fails_late: bool,
 }
 
 /// The destination of `dir`, which is entered if nobody has done so yet: made, or given its attributes and rid of what

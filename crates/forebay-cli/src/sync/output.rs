@@ -89,7 +89,10 @@ impl Output {
         match &self.shows {
             Shows::Nothing => {}
             Shows::Line(line) => {
-                let line = format!("{}\n", self.line(&line.totals, &line.ahead));
+                // What was there twice or has vanished was counted as found.
+                let mut ahead = line.ahead;
+                (ahead.found, ahead.complete) = (line.totals.listed(), true);
+                let line = format!("{}\n", self.line(&line.totals, &ahead));
                 self.write(line.as_bytes());
             }
             Shows::Bar(bar) => bar.finish_and_clear(),
