@@ -272,7 +272,10 @@ impl Worker<'_> {
         let retime = shared.options.times && !entry.src.same_second(old);
         change.time = if retime { Time::Set } else { Time::Same };
         // With -c, a file gets its exact time even where the second is right, and nothing is said of that.
-        change.exact_time = shared.options.checksum && entry.src.kinds() == Kinds::File && entry.src.mtime != old.mtime;
+        change.exact_time = shared.options.checksum
+            && shared.options.times
+            && entry.src.kinds() == Kinds::File
+            && entry.src.mtime != old.mtime;
         if (change.any() || change.exact_time)
             && !shared.options.dry_run
             && let Some(ready) = entry.ready

@@ -12,6 +12,7 @@ mod output_closed;
 mod parallel;
 mod permissions;
 mod random_trees;
+mod real_tree;
 mod statistics;
 mod symlink_planted;
 mod tree;

@@ -51,3 +51,28 @@ fn four_workers_say_what_one_says() {
     fs::remove_dir_all(bench.places()[0].join("four")).unwrap();
     bench.same(&["-ai", &bench.src().display().to_string(), "dst"]);
 }
+
+#[test]
+fn deleting_does_not_take_what_others_are_writing() {
+    for _ in 0..5 {
+        let bench = Bench::new();
+        (0..2000).for_each(|i| fs::write(bench.src().join(format!("new{i}")), "text").unwrap());
+        let dst = bench.places()[1].join("dst");
+        fs::create_dir(&dst).unwrap();
+        (0..2000).for_each(|i| fs::write(dst.join(format!("old{i}")), "text").unwrap());
+        let output = Command::new(FOREBAY)
+            .args(["sync", "-ai", "--delete", "--workers=8"])
+            .arg(format!("{}/", bench.src().display()))
+            .arg(&dst)
+            .output()
+            .unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(
+            text.lines().filter(|line| line.starts_with("*deleting   old")).count(),
+            2000
+        );
+        assert_eq!(text.lines().filter(|line| line.starts_with("*deleting")).count(), 2000);
+        assert_eq!(fs::read_dir(&dst).unwrap().count(), 2000);
+    }
+}
