@@ -153,6 +153,9 @@ impl SpillPolicy for Threshold {
     }
 }
 
+/// Most bytes that [`Prefetch`] keeps ready unless it is told otherwise.
+const AHEAD: usize = 2 << 20;
+
 /// Reads back what the sink needs next before it asks, and leaves what to spill to another policy.
 #[derive(Clone, Debug, Default)]
 pub struct Prefetch<P = Threshold> {
@@ -166,7 +169,8 @@ impl<P> Prefetch<P> {
         Prefetch { spilling, ahead: None }
     }
 
-    /// Keeps `bytes` bytes ready in front of the sink. Default: an eighth of the budget.
+    /// Keeps `bytes` bytes ready in front of the sink. Default: an eighth of the budget, 2 MiB at most: eight blocks hide a disk's
+    /// latency, and more would only take memory from what waits.
     #[must_use]
     pub fn ahead(mut self, bytes: usize) -> Self {
         self.ahead = Some(bytes);
@@ -177,7 +181,7 @@ impl<P> Prefetch<P> {
 impl<P: SpillPolicy> SpillPolicy for Prefetch<P> {
     fn decide(&mut self, view: &View) -> Decision {
         let mut decision = self.spilling.decide(view);
-        let ahead = self.ahead.unwrap_or(view.limit / 8);
+        let ahead = self.ahead.unwrap_or(AHEAD.min(view.limit / 8));
         let mut bytes = 0;
         let mut end = None;
         for stretch in &view.stretches {
