@@ -85,7 +85,7 @@ fn a_cancelled_mirror_does_nothing_more() {
 fn a_mirror_on_a_tiny_budget_comes_to_its_end() {
     let (_dir, src, dst) = tree();
     let options = Options {
-        budget: forebay::Budget::new(1),
+        budget: forebay::Budget::new(100),
         itemize: true,
         ..options()
     };
