@@ -323,3 +323,43 @@ pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
         shared.fail(out, "[generator] failed to set permissions on", &path(), errno);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use crate::roots;
+    use crate::shared::Root;
+
+    #[test]
+    fn who_enters_first_deletes_before_anybody_can_write() {
+        let temp = tempfile::tempdir().unwrap();
+        let [src, dst] = ["src/", "dst"].map(|name| temp.path().join(name));
+        for (dir, name) in [(&src, "new"), (&dst, "old")] {
+            std::fs::create_dir(dir).unwrap();
+            std::fs::write(dir.join(name), name).unwrap();
+        }
+        let options = Options {
+            recursive: true,
+            delete: true,
+            ..Options::default()
+        };
+        let nowhere = Root {
+            fd: None,
+            created: false,
+            rename: None,
+            shown: Vec::new(),
+        };
+        let mut shared = Shared::new(&options, nowhere);
+        let mut note = Outcome::default();
+        let top = roots::sources(&shared, &[&src], &mut note);
+        shared.root = roots::destination(&shared, &top, dst.as_os_str(), &mut note).unwrap();
+        // As the worker of an item that comes after the directory's own would, ahead of it.
+        assert!(matches!(enter(&shared, &top.dir), Target::Ready(_)));
+        assert!(
+            !dst.join("old").exists(),
+            "what is written from here on might be taken for extraneous"
+        );
+        assert_eq!(top.dir.entered.lock().unwrap().totals.deleted_files, 1);
+    }
+}
