@@ -34,7 +34,7 @@ pub(crate) struct Core<T, R, E> {
     buffer: Arc<ReorderBuffer<R>>,
     batch: Option<usize>,
     in_advance: usize,
-    /// Why the tombstones are there, by sequence number.
+    /// Why items failed, by sequence number.
     failures: Mutex<BTreeMap<u64, Reason<E>>>,
 }
 
@@ -184,7 +184,7 @@ impl<T, R, E> Core<T, R, E> {
         self.store(&mut finished, lease);
     }
 
-    /// Stores what was finished before an item failed, and the tombstone behind it; the batch ends there.
+    /// Stores what was finished before an item failed, and marks the place behind it; the batch ends there.
     fn end_batch(&self, finished: &mut Finished<R>, lease: &mut Lease, items: &mut VecDeque<T>, reason: Reason<E>) {
         let failed = finished.next();
         self.store(finished, lease);
@@ -228,7 +228,7 @@ impl<T, R, E> Core<T, R, E> {
             DeliverError::Cancelled => return Failure::Ended(Cause::Cancelled),
             other => return Failure::Ended(Cause::Spill(other)),
         };
-        // In completion order the place of the tombstone is not the number of the item: then it is the first that failed.
+        // In completion order the place is not the number of the item: then it is the first that failed.
         let mut failures = lock(&self.failures);
         let key = if failures.contains_key(&seq) {
             Some(seq)
@@ -243,8 +243,9 @@ impl<T, R, E> Core<T, R, E> {
         }
     }
 
-    /// The counters, once every thread has ended.
+    /// Ends the last thread, once the others have ended, and gives the counters.
     pub(crate) fn finish(&self) -> Snapshot {
+        self.buffer.stop_spilling();
         let submitted = self.receiver.submitted();
         self.metrics.submitted.add(submitted - self.metrics.submitted.get());
         self.metrics.cancelled.add(submitted - self.metrics.delivered.get());
@@ -334,6 +335,7 @@ impl<T, R, E> Drop for Started<T, R, E> {
                 tracing::error!("a thread of a pipeline panicked");
             }
         }
+        self.core.finish();
     }
 }
 
