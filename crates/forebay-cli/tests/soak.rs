@@ -229,15 +229,13 @@ impl Versions {
                 };
                 let bytes = (n as u64 * 2 + version).to_le_bytes().repeat(len / 8 + 1);
                 let path = dir.join(format!("f{n}"));
-                fs::write(&path, &bytes[..len]).unwrap();
-                let time = UNIX_EPOCH + Duration::from_secs(1_000_000_000 + version);
+                fs::write(path, &bytes[..len]).unwrap();
+            }
+            // Whole seconds are what is compared: they must differ.
+            let time = UNIX_EPOCH + Duration::from_secs(1_000_000_000 + version);
+            for path in look(&root).keys() {
                 let times = FileTimes::new().set_modified(time);
-                File::options()
-                    .write(true)
-                    .open(&path)
-                    .unwrap()
-                    .set_times(times)
-                    .unwrap();
+                File::open(root.join(path)).unwrap().set_times(times).unwrap();
             }
         }
         let looks = [0, 1].map(|version| look(&place.path().join(version.to_string())));
