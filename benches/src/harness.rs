@@ -71,10 +71,7 @@ impl std::fmt::Debug for Variant<'_> {
 }
 
 /// `run` gets the number of the round and returns what its run cost.
-pub fn variant<'a>(
-    name: impl Into<String>,
-    run: impl FnMut(usize) -> Result<Cost> + 'a,
-) -> Variant<'a> {
+pub fn variant<'a>(name: impl Into<String>, run: impl FnMut(usize) -> Result<Cost> + 'a) -> Variant<'a> {
     Variant {
         name: name.into(),
         run: Box::new(run),
@@ -117,12 +114,7 @@ pub fn alternate(mut variants: Vec<Variant<'_>>) -> Result<Results> {
 /// When the command line says something else.
 pub fn rounds() -> Result<usize> {
     let args: Vec<String> = env::args().skip(1).collect();
-    match args
-        .iter()
-        .map(String::as_str)
-        .collect::<Vec<_>>()
-        .as_slice()
-    {
+    match args.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         [] => Ok(9),
         ["--rounds", rounds] => rounds.parse().context("--rounds takes a number"),
         _ => bail!("usage: [--rounds N] (default: 9)"),
@@ -137,15 +129,12 @@ impl Results {
     #[must_use]
     pub fn of(&self, name: &str) -> &[Cost] {
         let row = self.rows.iter().find(|(row, _)| row == name);
-        &row.unwrap_or_else(|| panic!("no variant is called {name}"))
-            .1
+        &row.unwrap_or_else(|| panic!("no variant is called {name}")).1
     }
 
     /// Every variant and its rounds, in the order in which they were given.
     pub fn rows(&self) -> impl Iterator<Item = (&str, &[Cost])> {
-        self.rows
-            .iter()
-            .map(|(name, costs)| (name.as_str(), costs.as_slice()))
+        self.rows.iter().map(|(name, costs)| (name.as_str(), costs.as_slice()))
     }
 
     /// Wall and CPU seconds, minimum and median, and the median of the rounds' ratios to `base`.
@@ -245,11 +234,7 @@ pub fn calibrate(time: Duration) -> u64 {
 pub fn spin(seed: u64, iterations: u64) -> u64 {
     let mut state = seed | 1;
     for _ in 0..iterations {
-        state = std::hint::black_box(
-            state
-                .wrapping_mul(6_364_136_223_846_793_005)
-                .wrapping_add(1),
-        );
+        state = std::hint::black_box(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
     }
     state
 }

@@ -77,9 +77,7 @@ pub fn run<T, R, I>(
 impl<I, R> State<I, R> {
     /// Whether the consumer sleeps although the head is there, with `enough` results stored.
     fn wakes_consumer(&mut self, enough: usize) -> bool {
-        let wake = self.consumer_waits
-            && matches!(self.slots.front(), Some(Some(_)))
-            && self.stored >= enough;
+        let wake = self.consumer_waits && matches!(self.slots.front(), Some(Some(_))) && self.stored >= enough;
         self.consumer_waits &= !wake;
         wake
     }
@@ -93,17 +91,12 @@ impl<T, R, I: Iterator<Item = T>> Ring<I, R> {
         loop {
             // One lock to hand over what is done and to take what is next.
             let mut state = self.lock();
-            let at = if results.is_empty() {
-                0
-            } else {
-                first - state.head
-            };
+            let at = if results.is_empty() { 0 } else { first - state.head };
             state.stored += results.len();
             for (slot, result) in state.slots.range_mut(at..).zip(results.drain(..)) {
                 *slot = Some(result);
             }
-            while state.next - state.head + self.batch > self.window.max(self.batch) && !state.ended
-            {
+            while state.next - state.head + self.batch > self.window.max(self.batch) && !state.ended {
                 if state.wakes_consumer(0) {
                     self.filled.notify_one();
                 }

@@ -14,7 +14,6 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use forebay::Pipeline;
 use forebay_benches::harness::{Variant, alternate, calibrate, heading, measure, spin, variant};
-use forebay_benches::items::Number;
 use forebay_benches::ring;
 
 const WINDOW: usize = 1024;
@@ -68,14 +67,14 @@ fn table(items: u64, workers: usize, work: impl Fn(u64) -> u64 + Sync + Copy) ->
     variants.push(variant("forebay", move |_| {
         let (cost, got) = measure(|| {
             let mut sum = 0;
-            let source = (0..items).map(|seq| Ok::<_, io::Error>(Number(seq)));
-            let sink = |result: Number| {
-                sum = digest(sum, result.0);
+            let source = (0..items).map(Ok::<_, io::Error>);
+            let sink = |result| {
+                sum = digest(sum, result);
                 Ok(())
             };
             Pipeline::new()
                 .workers(workers)
-                .run(source, |item| Ok(Number(work(item.0))), sink)?;
+                .run(source, |seq| Ok(work(seq)), sink)?;
             Ok(sum)
         })?;
         ensure!(got == expected, "other results than a plain loop's");
@@ -113,8 +112,7 @@ fn vectors(items: u64, workers: usize, batch: u64, work: impl Fn(u64) -> u64 + S
             .collect()
     });
     all.sort_unstable_by_key(|&(seq, _)| seq);
-    all.into_iter()
-        .fold(0, |sum, (_, result)| digest(sum, result))
+    all.into_iter().fold(0, |sum, (_, result)| digest(sum, result))
 }
 
 fn channel(items: u64, workers: usize, batch: u64, work: impl Fn(u64) -> u64 + Sync) -> u64 {
@@ -127,9 +125,7 @@ fn channel(items: u64, workers: usize, batch: u64, work: impl Fn(u64) -> u64 + S
             scope.spawn(move || {
                 for seqs in batches(next, items, batch) {
                     let done: Vec<(u64, u64)> = seqs.map(|seq| (seq, work(seq))).collect();
-                    sender
-                        .send(done)
-                        .expect("the receiver outlives the workers");
+                    sender.send(done).expect("the receiver outlives the workers");
                 }
             });
         }

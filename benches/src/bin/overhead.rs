@@ -10,10 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use forebay::Pipeline;
-use forebay_benches::harness::{
-    Cost, Spread, Variant, alternate, calibrate, heading, measure, spin, variant,
-};
-use forebay_benches::items::Number;
+use forebay_benches::harness::{Cost, Spread, Variant, alternate, calibrate, heading, measure, spin, variant};
 use forebay_benches::ring;
 use futures::StreamExt;
 use orx_parallel::{IntoParIter, Par};
@@ -35,9 +32,7 @@ fn main() -> Result<()> {
     let work = move |seq: u64| spin(seq, spins);
     let expected = (0..ITEMS).map(work).fold(0, digest);
 
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(WORKERS)
-        .build()?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(WORKERS)
         .build()?;
@@ -45,10 +40,7 @@ fn main() -> Result<()> {
     // Every variant hands its results, in order, to `digest`: whoever loses or swaps one is found out.
     let checked = |name: &str, run: &dyn Fn() -> Result<u64>| -> Result<Cost> {
         let (cost, got) = measure(run)?;
-        ensure!(
-            got == expected,
-            "{name} delivered other results than the plain loop"
-        );
+        ensure!(got == expected, "{name} delivered other results than the plain loop");
         Ok(cost)
     };
     let on_ring = |batch| {
@@ -65,10 +57,10 @@ fn main() -> Result<()> {
         }
         let mut sum = 0;
         pipeline.run(
-            (0..ITEMS).map(|seq| Ok::<_, io::Error>(Number(seq))),
-            |item| Ok(Number(work(item.0))),
+            (0..ITEMS).map(Ok::<_, io::Error>),
+            |seq| Ok(work(seq)),
             |result| {
-                sum = digest(sum, result.0);
+                sum = digest(sum, result);
                 Ok(())
             },
         )?;
@@ -82,11 +74,7 @@ fn main() -> Result<()> {
             "",
             Box::new(|| Ok((0..ITEMS).map(|seq| black_box(work(seq))).fold(0, digest))),
         ),
-        (
-            "two plain loops",
-            "",
-            Box::new(|| Ok(two_loops(expected, work))),
-        ),
+        ("two plain loops", "", Box::new(|| Ok(two_loops(expected, work)))),
         (RING, "items", Box::new(|| on_ring(1))),
         (RING_64, "items", Box::new(|| on_ring(64))),
         (
@@ -94,11 +82,7 @@ fn main() -> Result<()> {
             "items and bytes",
             Box::new(|| on_forebay(Some(1))),
         ),
-        (
-            "forebay, as it comes",
-            "items and bytes",
-            Box::new(|| on_forebay(None)),
-        ),
+        ("forebay, as it comes", "items and bytes", Box::new(|| on_forebay(None))),
         (
             "forebay, batches of 64",
             "items and bytes",
@@ -128,10 +112,8 @@ fn main() -> Result<()> {
             "pariter",
             "items",
             Box::new(|| {
-                let results = (0..ITEMS).parallel_map_custom(
-                    |options| options.threads(WORKERS).buffer_size(WINDOW),
-                    work,
-                );
+                let results =
+                    (0..ITEMS).parallel_map_custom(|options| options.threads(WORKERS).buffer_size(WINDOW), work);
                 Ok(results.fold(0, digest))
             }),
         ),
@@ -139,8 +121,7 @@ fn main() -> Result<()> {
             "tokio, buffered",
             "items",
             Box::new(|| {
-                let tasks = futures::stream::iter(0..ITEMS)
-                    .map(|seq| tokio::spawn(async move { work(seq) }));
+                let tasks = futures::stream::iter(0..ITEMS).map(|seq| tokio::spawn(async move { work(seq) }));
                 Ok(runtime.block_on(
                     tasks
                         .buffered(WINDOW)
@@ -157,8 +138,7 @@ fn main() -> Result<()> {
                     buf_size: WINDOW.into(),
                 };
                 let _entered = runtime.enter();
-                let results =
-                    futures::stream::iter(0..ITEMS).par_map(params, move |seq| move || work(seq));
+                let results = futures::stream::iter(0..ITEMS).par_map(params, move |seq| move || work(seq));
                 Ok(runtime.block_on(results.fold(0, async |sum, result| digest(sum, result))))
             }),
         ),
@@ -169,9 +149,7 @@ fn main() -> Result<()> {
         .collect();
     let results = alternate(variants)?;
 
-    println!(
-        "| | CPU ns per item over the plain loop, min | median | of the ring's | bounds what waits |"
-    );
+    println!("| | CPU ns per item over the plain loop, min | median | of the ring's | bounds what waits |");
     println!("|---|---:|---:|---:|---|");
     for ((name, costs), (_, bounds, _)) in results.rows().zip(&ways) {
         let over = |costs: &[Cost]| {

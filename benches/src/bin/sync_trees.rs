@@ -15,7 +15,7 @@ use std::process::{self, Command};
 
 use anyhow::{Context, Result, ensure};
 use forebay_benches::harness::{Cost, alternate, heading, measure_command, variant};
-use forebay_benches::items::Block;
+use forebay_benches::items;
 
 const MEMORY: &str = "/dev/shm";
 const FILES: u64 = 20_000;
@@ -23,8 +23,7 @@ const FILES_PER_DIRECTORY: u64 = 100;
 const LARGE: u64 = 1 << 30;
 
 fn main() -> Result<()> {
-    let forebay = env::var("FOREBAY")
-        .context("FOREBAY names the program: use `cargo xtask bench sync_trees`")?;
+    let forebay = env::var("FOREBAY").context("FOREBAY names the program: use `cargo xtask bench sync_trees`")?;
     let disk = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     for (place, parent) in [("in memory", Path::new(MEMORY)), ("on disk", &disk)] {
         let room = Room::new(parent)?;
@@ -74,10 +73,7 @@ fn trees(forebay: &str, place: &str, room: &Path) -> Result<()> {
         command.arg("-a").arg(&from).arg(to(tool, round));
         command
     };
-    heading(&format!(
-        "First copy of {FILES} files, {} MiB, {place}",
-        bytes >> 20
-    ));
+    heading(&format!("First copy of {FILES} files, {} MiB, {place}", bytes >> 20));
     let sync = format!("{forebay} sync");
     let first = alternate(vec![
         variant("rsync -a", |round| {
@@ -100,14 +96,10 @@ fn trees(forebay: &str, place: &str, room: &Path) -> Result<()> {
     println!("{}", first.table("rsync -a"));
 
     // What the first round has copied is up to date.
-    heading(&format!(
-        "The same {FILES} files again, nothing to do, {place}"
-    ));
+    heading(&format!("The same {FILES} files again, nothing to do, {place}"));
     let again = alternate(vec![
         variant("rsync -a", |_| quietly(&mut mirror("rsync", "rsync", 0))),
-        variant("forebay sync -a", |_| {
-            quietly(&mut mirror(&sync, "forebay", 0))
-        }),
+        variant("forebay sync -a", |_| quietly(&mut mirror(&sync, "forebay", 0))),
     ])?;
     println!("{}", again.table("rsync -a"));
     Ok(())
@@ -117,7 +109,7 @@ fn large_file(forebay: &str, place: &str, room: &Path) -> Result<()> {
     let source = room.join("large");
     let mut file = File::create(&source)?;
     for seq in 0..LARGE >> 20 {
-        file.write_all(&Block::generate(seq, 1 << 20).0)?;
+        file.write_all(&items::generate(seq, 1 << 20))?;
     }
     drop(file);
     let copy = |program: &str, round: usize| {
@@ -132,12 +124,8 @@ fn large_file(forebay: &str, place: &str, room: &Path) -> Result<()> {
     heading(&format!("One file of {} MiB, whole, {place}", LARGE >> 20));
     let results = alternate(vec![
         variant("rsync -a", |round| copy("rsync -a", round)),
-        variant("forebay sync -a", |round| {
-            copy(&format!("{forebay} sync -a"), round)
-        }),
-        variant("cp --reflink=never", |round| {
-            copy("cp --reflink=never", round)
-        }),
+        variant("forebay sync -a", |round| copy(&format!("{forebay} sync -a"), round)),
+        variant("cp --reflink=never", |round| copy("cp --reflink=never", round)),
     ])?;
     println!("{}", results.table("rsync -a"));
     Ok(())
@@ -165,7 +153,7 @@ fn make_tree(root: &Path) -> Result<u64> {
             fs::create_dir_all(&directory)?;
         }
         let len = 1024 + seq.wrapping_mul(2_654_435_761) % (6 * 1024 + 1);
-        let mut contents = Block::generate(seq, 8 * 1024).0;
+        let mut contents = items::generate(seq, 8 * 1024);
         contents.truncate(len as usize);
         fs::write(directory.join(format!("{seq:05}.dat")), &contents)?;
         bytes += len;

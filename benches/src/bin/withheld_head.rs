@@ -10,9 +10,10 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
 use forebay::{Budget, Pipeline, SegmentStore};
 use forebay_benches::harness::{Cost, Spread, alternate, heading, measure, memory, variant};
-use forebay_benches::items::{Block, Number};
+use forebay_benches::items;
 use forebay_benches::ring;
 
 const ITEMS: u64 = 200_000;
@@ -26,37 +27,25 @@ const WAY: &str = "FOREBAY_BENCH_WAY";
 
 fn main() -> Result<()> {
     if let Ok(way) = env::var(WAY) {
-        println!(
-            "{}",
-            run(way.parse().context("a budget in MiB, or 0 for the ring")?)?
-        );
+        println!("{}", run(way.parse().context("a budget in MiB, or 0 for the ring")?)?);
         return Ok(());
     }
     heading("Head withheld for 2 s, 200,000 results of 4 KiB");
-    let ways = [
-        (0, "unbounded ring"),
-        (8, "forebay, 8 MiB"),
-        (64, "forebay, 64 MiB"),
-    ];
+    let ways = [(0, "unbounded ring"), (8, "forebay, 8 MiB"), (64, "forebay, 64 MiB")];
     let mut outcomes = vec![Vec::new(); ways.len()];
-    let variants = ways
-        .iter()
-        .zip(&mut outcomes)
-        .map(|(&(budget, name), outcomes)| {
-            variant(name, move |_| {
-                let outcome = in_child(budget)?;
-                outcomes.push(outcome);
-                Ok(outcome.cost)
-            })
-        });
+    let variants = ways.iter().zip(&mut outcomes).map(|(&(budget, name), outcomes)| {
+        variant(name, move |_| {
+            let outcome = in_child(budget)?;
+            outcomes.push(outcome);
+            Ok(outcome.cost)
+        })
+    });
     let results = alternate(variants.collect())?;
 
     println!("| | peak resident above the base, MiB, min | median | spilled MiB, median |");
     println!("|---|---:|---:|---:|");
     for ((_, name), outcomes) in ways.iter().zip(&outcomes) {
-        let mib = |bytes: fn(&Outcome) -> u64| {
-            Spread::of(outcomes.iter().map(|one| bytes(one) as f64 / MIB as f64))
-        };
+        let mib = |bytes: fn(&Outcome) -> u64| Spread::of(outcomes.iter().map(|one| bytes(one) as f64 / MIB as f64));
         let (peak, spilled) = (mib(|one| one.peak), mib(|one| one.spilled));
         println!(
             "| {name} | {:.1} | {:.1} | {:.0} |",
@@ -77,11 +66,7 @@ struct Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} {} {} {}",
-            self.cost.wall, self.cost.cpu, self.peak, self.spilled
-        )
+        write!(f, "{} {} {} {}", self.cost.wall, self.cost.cpu, self.peak, self.spilled)
     }
 }
 
@@ -117,16 +102,14 @@ fn run(budget: u64) -> Result<Outcome> {
         if seq == 0 {
             std::thread::sleep(WITHHELD.saturating_sub(start.elapsed()));
         }
-        Block::generate(seq, ITEM_BYTES)
+        items::generate(seq, ITEM_BYTES)
     };
     let mut delivered = 0;
     let mut digest = 0_u64;
-    let mut sink = |block: Block| {
-        let (seq, sum) = block.digest();
+    let mut sink = |block: Bytes| {
+        let (seq, sum) = items::digest(&block);
         if seq != delivered {
-            return Err(io::Error::other(format!(
-                "item {seq} came where {delivered} was due"
-            )));
+            return Err(io::Error::other(format!("item {seq} came where {delivered} was due")));
         }
         delivered += 1;
         digest = digest.wrapping_add(sum);
@@ -144,15 +127,11 @@ fn run(budget: u64) -> Result<Outcome> {
             .workers(WORKERS)
             .budget(&Budget::new((mib * MIB) as usize))
             .spill(SegmentStore::temp()?)
-            .run(
-                (0..ITEMS).map(|seq| Ok(Number(seq))),
-                |item| Ok(work(item.0)),
-                sink,
-            )?
+            .run((0..ITEMS).map(|seq| Ok(seq)), |seq| Ok(work(seq)), sink)?
             .spilled_bytes),
     })?;
     let expected = (0..ITEMS)
-        .map(|seq| Block::generate(seq, ITEM_BYTES).digest().1)
+        .map(|seq| items::digest(&items::generate(seq, ITEM_BYTES)).1)
         .fold(0, u64::wrapping_add);
     ensure!(
         (delivered, digest) == (ITEMS, expected),

@@ -131,9 +131,7 @@ fn class(text: &[u8]) -> Option<(Box<[bool; 256]>, &[u8])> {
                 let close = tail.iter().position(|&b| b == b']')?;
                 if close >= 2 && tail[close - 1] == b':' {
                     let member = named_class(&tail[1..close - 1])?;
-                    (0..=255u8)
-                        .filter(|b| member(b))
-                        .for_each(|b| set[usize::from(b)] = true);
+                    (0..=255u8).filter(member).for_each(|b| set[usize::from(b)] = true);
                     rest = &tail[close + 1..];
                     before = None;
                 } else {

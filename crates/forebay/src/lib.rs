@@ -46,6 +46,11 @@
 #[doc = include_str!("../../../README.md")]
 struct Readme;
 
+/// The example of the crate's README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct CrateReadme;
+
 mod budget;
 mod cancel;
 mod event;

@@ -145,7 +145,7 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Items taken from the source.
+    /// Items taken from the source; while the run goes on, those of them that have got to a worker.
     submitted,
     /// Results that the sink has taken.
     delivered,

@@ -431,27 +431,34 @@ impl<T: Weigh> Sender<T> {
 
     /// Moves the whole group into the queue; waits for places. The number of the group's last item; `Err` once the run is over.
     fn flush(&mut self) -> Result<u64, ()> {
+        let Sender { shared, group, .. } = self;
+        let line = &shared.line;
         let mut last = 0;
-        let line = Arc::clone(&self.shared.line);
-        while !self.group.items.is_empty() {
+        while !group.items.is_empty() {
             if line.over() {
                 return Err(());
             }
-            let before = self.group.items.len();
-            if let Ok(first) = self.shared.push(&mut self.group) {
-                last = first + (before - self.group.items.len()) as u64 - 1;
-                continue;
-            }
-            let space = line.space.listen();
-            let room = line.room.listen();
-            if line.over() {
-                return Err(());
-            }
-            match self.shared.push(&mut self.group) {
-                Ok(first) => last = first + (before - self.group.items.len()) as u64 - 1,
-                Err(Full::Window) => space.wait(),
-                Err(Full::Outstanding) => room.wait(),
-            }
+            let before = group.items.len();
+            let first = match shared.push(group) {
+                Ok(first) => first,
+                Err(_) => {
+                    let (space, room) = (line.space.listen(), line.room.listen());
+                    if line.over() {
+                        return Err(());
+                    }
+                    match shared.push(group) {
+                        Ok(first) => first,
+                        Err(full) => {
+                            match full {
+                                Full::Window => space.wait(),
+                                Full::Outstanding => room.wait(),
+                            }
+                            continue;
+                        }
+                    }
+                }
+            };
+            last = first + (before - group.items.len()) as u64 - 1;
         }
         Ok(last)
     }

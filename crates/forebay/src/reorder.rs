@@ -11,7 +11,7 @@
 //! * Each number goes out once, in order. A number that is stored twice, or again after it went out, is an error and not a loss.
 //! * Storing never waits and is never refused: what is stored has its lease, and whoever overdraws the budget to pay for it waits
 //!   before the next item, not with the result in its hand. So there is no hole that only memory could fill.
-//! * A failed item is a tombstone in its place: everything before it goes out, then the failure.
+//! * A failed item keeps its place: everything before it goes out, then the failure.
 //! * What is spilled is the farthest, in blocks; the head is never spilled. No user code runs under the lock: what is encoded is out of the
 //!   slots, marked as leaving, and the reader that comes for it waits for that encoding only.
 //! * If a block cannot be written it stays in memory in its encoded form, readable, and nothing more is spilled until the head has moved
@@ -159,17 +159,44 @@ struct State<T> {
     arrivals: u64,
     /// No number from here on will come.
     end: Option<u64>,
+    /// The lowest number that failed: nothing from there on goes out.
+    failed: Option<u64>,
     reader_waits: bool,
     error: Option<DeliverError>,
 }
 
-enum Slot<T> {
-    /// `bytes` of what `State::resident` pays are for these.
-    Results {
-        items: Results<T>,
-        bytes: usize,
-    },
-    Tombstone,
+struct Slot<T> {
+    items: Results<T>,
+    /// How much of what `State::resident` pays is for them.
+    bytes: usize,
+}
+
+impl<T> Slot<T> {
+    /// The front and the rest, where the rest is about `bytes` bytes of results of about the same size. `None` if all of it is no more than that, or it
+    /// cannot be divided.
+    fn split_at(&mut self, bytes: usize) -> Option<(Slot<T>, Slot<T>)> {
+        let Results::Many(items) = &mut self.items else {
+            return None;
+        };
+        let keep = items.len() - items.len() * bytes.min(self.bytes) / self.bytes.max(1);
+        if keep == 0 || keep >= items.len() {
+            return None;
+        }
+        let share = self.bytes * keep / items.len();
+        let rest = items.split_off(keep);
+        let front = std::mem::take(items);
+        let front = Slot {
+            items: Results::Many(front),
+            bytes: share,
+        };
+        Some((
+            front,
+            Slot {
+                items: Results::Many(rest),
+                bytes: self.bytes - share,
+            },
+        ))
+    }
 }
 
 /// Consecutive results of one batch. One is the common case of batches of one, and costs no allocation.
@@ -274,6 +301,7 @@ impl<T> ReorderBuffer<T> {
             head: 0,
             arrivals: 0,
             end: None,
+            failed: None,
             reader_waits: false,
             error: None,
         };
@@ -305,9 +333,7 @@ impl<T> ReorderBuffer<T> {
         self.line.fail_at(if self.in_order { seq } else { 0 });
         let mut state = lock(&self.state);
         let seq = state.number(seq, 1, self.in_order);
-        if !state.known(seq) {
-            state.slots.insert(seq, Slot::Tombstone);
-        }
+        state.failed = Some(state.failed.map_or(seq, |other| other.min(seq)));
         self.rouse(state, seq);
     }
 
@@ -329,12 +355,15 @@ impl<T> ReorderBuffer<T> {
     ) -> Result<(), Results<T>> {
         let mut state = lock(&self.state);
         let first = state.number(first, items.len(), self.in_order);
-        if state.known(first) {
+        if state.gone(first) {
             return Err(items);
         }
+        state
+            .slots
+            .insert(first, Slot { items, bytes })
+            .map_err(|slot| slot.items)?;
         lease.transfer(&mut state.resident, bytes);
         let resident = state.resident.bytes();
-        state.slots.insert(first, Slot::Results { items, bytes });
         self.rouse(state, first);
         if let Some(spilling) = &self.spilling
             && resident >= spilling.call_at.load(Ordering::Relaxed)
@@ -369,6 +398,13 @@ impl<T> ReorderBuffer<T> {
             metrics.head_stall_nanos.add(nanos(start.elapsed()));
         }
         lock(&self.state)
+    }
+
+    /// Ends the I/O thread: it may be the last to hold the buffer, and whoever waits for the run waits for that too.
+    pub(crate) fn stop_spilling(&self) {
+        if let Some(spilling) = &self.spilling {
+            spilling.pager.stop();
+        }
     }
 
     /// Ends the run with `error`.
@@ -440,13 +476,13 @@ impl<T> State<T> {
         self.arrivals - count
     }
 
-    /// Whether there is or was a result `seq`.
-    fn known(&self, seq: u64) -> bool {
+    /// Whether there was a result `seq` that is not in the slots any more, or cannot be one because it failed.
+    fn gone(&self, seq: u64) -> bool {
         let spilled = || {
             let before = self.spilled.range(..=seq).next_back();
             before.is_some_and(|(first, run)| seq < first + run.count)
         };
-        seq < self.head || self.slots.contains(seq) || (!self.spilled.is_empty() && spilled())
+        seq < self.head || self.failed == Some(seq) || (!self.spilled.is_empty() && spilled())
     }
 }
 
@@ -509,7 +545,7 @@ impl<T> Delivery<T> {
                 buffer.metrics.delivered_runs.record(self.taken);
                 return Ok(Some(item));
             }
-            if matches!(state.slots.iter().next(), Some((seq, Slot::Tombstone)) if seq == head) {
+            if state.failed == Some(head) {
                 return Err(DeliverError::Failed { seq: head });
             }
             if state.end == Some(head) {
@@ -540,24 +576,19 @@ impl<T> Delivery<T> {
     }
 
     fn take_run(&mut self, state: &mut State<T>) {
-        let most = BLOCK.min(self.buffer.consumer.budget().limit() / 16);
-        while self.ready.len() < RUN && self.lease.bytes() < most {
-            match state.slots.take(state.head) {
-                Some(Slot::Results { items, bytes }) => {
-                    state.head += items.len();
-                    self.taken += items.len();
-                    state.resident.transfer(&mut self.lease, bytes);
-                    match items {
-                        Results::One(item) => self.ready.push_back(item),
-                        Results::Many(items) if self.ready.is_empty() => self.ready = items,
-                        Results::Many(items) => self.ready.extend(items),
-                    }
-                }
-                Some(Slot::Tombstone) => {
-                    state.slots.insert(state.head, Slot::Tombstone);
-                    break;
-                }
-                None => break,
+        // At least one result, however small the budget.
+        let most = BLOCK.min(self.buffer.consumer.budget().limit() / 16).max(1);
+        while self.ready.len() < RUN && self.lease.bytes() < most && state.failed != Some(state.head) {
+            let Some(Slot { items, bytes }) = state.slots.take(state.head) else {
+                break;
+            };
+            state.head += items.len();
+            self.taken += items.len();
+            state.resident.transfer(&mut self.lease, bytes);
+            match items {
+                Results::One(item) => self.ready.push_back(item),
+                Results::Many(items) if self.ready.is_empty() => self.ready = items,
+                Results::Many(items) => self.ready.extend(items),
             }
         }
         state.slots.forget_before(state.head);
@@ -681,9 +712,7 @@ impl<T> State<T> {
             spilled: true,
         };
         for (seq, slot) in self.slots.iter() {
-            let Slot::Results { items, bytes } = slot else {
-                continue;
-            };
+            let Slot { items, bytes } = slot;
             while let Some(run) = spilled.next_if(|(first, _)| **first < seq) {
                 stretches.push(page(run));
             }
@@ -712,41 +741,63 @@ impl<T> State<T> {
         }
     }
 
-    /// Takes up to a block of the farthest results out of the slots and leaves marks in their places.
+    fn put_back(&mut self, seq: u64, slot: Slot<T>) {
+        if self.slots.insert(seq, slot).is_err() {
+            unreachable!("the slot was emptied a moment ago");
+        }
+    }
+
+    /// Takes a block of the farthest results out of the slots, or what there is from `from` on, and leaves marks in their places.
     fn take_farthest(&mut self, from: u64) -> Vec<Leaving<T>> {
         let mut chosen = Vec::new();
-        let mut sum = 0;
+        let mut room = BLOCK;
         for (seq, slot) in self.slots.iter().rev() {
-            let Slot::Results { bytes, .. } = slot else { continue };
-            let fits = sum == 0 || sum + bytes <= BLOCK;
-            if seq < from || seq == self.head || !fits {
+            if seq < from || seq == self.head || room == 0 {
                 break;
             }
-            sum += bytes;
             chosen.push(seq);
+            room = room.saturating_sub(slot.bytes);
         }
         let mut leaving: Vec<Leaving<T>> = Vec::new();
-        for seq in chosen.into_iter().rev() {
-            let Some(Slot::Results { items, bytes }) = self.slots.take(seq) else {
-                continue;
-            };
-            match leaving.last_mut().filter(|run| run.first + run.count == seq) {
+        let mut room = BLOCK;
+        for seq in chosen {
+            let Some(mut slot) = self.slots.take(seq) else { continue };
+            let mut first = seq;
+            if slot.bytes > room {
+                match slot.split_at(room) {
+                    Some((front, rest)) => {
+                        first = seq + front.items.len();
+                        self.put_back(seq, front);
+                        slot = rest;
+                    }
+                    None if leaving.is_empty() => {}
+                    None => {
+                        self.put_back(seq, slot);
+                        break;
+                    }
+                }
+            }
+            room = room.saturating_sub(slot.bytes);
+            let count = slot.items.len();
+            match leaving.last_mut().filter(|run| first + count == run.first) {
                 Some(run) => {
-                    run.count += items.len();
-                    run.items.push(items);
-                    self.resident.transfer(&mut run.lease, bytes);
+                    run.first = first;
+                    run.count += count;
+                    run.items.push(slot.items);
+                    self.resident.transfer(&mut run.lease, slot.bytes);
                 }
                 None => {
-                    let (count, lease) = (items.len(), self.resident.split(bytes));
+                    let lease = self.resident.split(slot.bytes);
                     leaving.push(Leaving {
-                        first: seq,
+                        first,
                         count,
-                        items: vec![items],
+                        items: vec![slot.items],
                         lease,
                     });
                 }
             }
         }
+        leaving.iter_mut().for_each(|run| run.items.reverse());
         self.slots.forget_before(self.head);
         for run in &leaving {
             self.spilled.insert(

@@ -38,17 +38,9 @@ impl<T> Ring<T> {
         Some((usize::try_from(chunk).ok()?, (seq % CHUNK) as usize))
     }
 
-    pub(crate) fn contains(&self, seq: u64) -> bool {
-        self.place(seq).is_some_and(|(chunk, slot)| {
-            self.chunks
-                .get(chunk)
-                .and_then(Option::as_ref)
-                .is_some_and(|chunk| chunk.slots[slot].is_some())
-        })
-    }
-
-    /// Fills the slot `seq`, which must be empty and not below `seq` of the last [`forget_before`](Ring::forget_before).
-    pub(crate) fn insert(&mut self, seq: u64, value: T) {
+    /// Fills the slot `seq`, which must not be below the `seq` of the last [`forget_before`](Ring::forget_before). Gives the value back
+    /// if the slot is full.
+    pub(crate) fn insert(&mut self, seq: u64, value: T) -> Result<(), T> {
         if self.chunks.is_empty() {
             self.base = seq / CHUNK;
         }
@@ -57,7 +49,7 @@ impl<T> Ring<T> {
             self.base -= 1;
         }
         let Some((chunk, slot)) = self.place(seq) else {
-            return;
+            return Err(value);
         };
         while self.chunks.len() <= chunk {
             self.chunks.push_back(None);
@@ -70,9 +62,13 @@ impl<T> Ring<T> {
                 })
             })
         });
-        debug_assert!(chunk.slots[slot].is_none());
-        chunk.slots[slot] = Some(value);
+        let slot = &mut chunk.slots[slot];
+        if slot.is_some() {
+            return Err(value);
+        }
+        *slot = Some(value);
         chunk.used += 1;
+        Ok(())
     }
 
     pub(crate) fn take(&mut self, seq: u64) -> Option<T> {
@@ -132,13 +128,9 @@ mod tests {
                 let seq = head + offset;
                 match what {
                     0 | 1 => {
-                        prop_assert_eq!(ring.contains(seq), model.contains_key(&seq));
-                        if model.insert(seq, offset).is_none() {
-                            ring.insert(seq, offset);
-                        } else {
-                            ring.take(seq);
-                            ring.insert(seq, offset);
-                        }
+                        let occupied = model.contains_key(&seq);
+                        prop_assert_eq!(ring.insert(seq, offset).is_err(), occupied);
+                        model.entry(seq).or_insert(offset);
                     }
                     2 => prop_assert_eq!(ring.take(seq), model.remove(&seq)),
                     _ => {

@@ -34,7 +34,7 @@ pub(crate) struct Core<T, R, E> {
     buffer: Arc<ReorderBuffer<R>>,
     batch: Option<usize>,
     in_advance: usize,
-    /// Why the tombstones are there, by sequence number.
+    /// Why items failed, by sequence number.
     failures: Mutex<BTreeMap<u64, Reason<E>>>,
 }
 
@@ -114,6 +114,7 @@ impl<T, R, E> Core<T, R, E> {
         let mut lease = self.consumer.empty_lease();
         let mut uncounted = Uncounted {
             batches: 0,
+            items: 0,
             metrics: &self.metrics,
         };
         while let Ok(taken) = self.receiver.take(done, pace.size, &mut items, &mut lease) {
@@ -125,7 +126,7 @@ impl<T, R, E> Core<T, R, E> {
                 self.metrics.worker_waits.add(1);
                 self.metrics.worker_idle_nanos.add(nanos(taken.waited));
             }
-            uncounted.one_more(!taken.waited.is_zero());
+            uncounted.add(done, !taken.waited.is_zero());
             let start = pace.start();
             let mut one = |item| {
                 let result = work(context.get_or_insert_with(init), item)?;
@@ -184,7 +185,7 @@ impl<T, R, E> Core<T, R, E> {
         self.store(&mut finished, lease);
     }
 
-    /// Stores what was finished before an item failed, and the tombstone behind it; the batch ends there.
+    /// Stores what was finished before an item failed, and marks the place behind it; the batch ends there.
     fn end_batch(&self, finished: &mut Finished<R>, lease: &mut Lease, items: &mut VecDeque<T>, reason: Reason<E>) {
         let failed = finished.next();
         self.store(finished, lease);
@@ -228,7 +229,7 @@ impl<T, R, E> Core<T, R, E> {
             DeliverError::Cancelled => return Failure::Ended(Cause::Cancelled),
             other => return Failure::Ended(Cause::Spill(other)),
         };
-        // In completion order the place of the tombstone is not the number of the item: then it is the first that failed.
+        // In completion order the place is not the number of the item: then it is the first that failed.
         let mut failures = lock(&self.failures);
         let key = if failures.contains_key(&seq) {
             Some(seq)
@@ -243,8 +244,9 @@ impl<T, R, E> Core<T, R, E> {
         }
     }
 
-    /// The counters, once every thread has ended.
+    /// Ends the last thread, once the others have ended, and gives the counters.
     pub(crate) fn finish(&self) -> Snapshot {
+        self.buffer.stop_spilling();
         let submitted = self.receiver.submitted();
         self.metrics.submitted.add(submitted - self.metrics.submitted.get());
         self.metrics.cancelled.add(submitted - self.metrics.delivered.get());
@@ -266,24 +268,31 @@ impl<R> Finished<R> {
     }
 }
 
-/// Batches that are not in the counters yet: a counter that every worker raises for every item would cost more than the item.
+/// What is not in the counters yet: a counter that every worker raises for every item would cost more than the item.
 struct Uncounted<'m> {
     batches: u64,
+    items: u64,
     metrics: &'m Metrics,
 }
 
 impl Uncounted<'_> {
-    fn one_more(&mut self, flush: bool) {
+    fn add(&mut self, items: usize, flush: bool) {
         self.batches += 1;
-        if flush || self.batches == 64 {
-            self.metrics.batches.add(std::mem::take(&mut self.batches));
+        self.items += items as u64;
+        if flush || self.items >= MAX_BATCH as u64 {
+            self.flush();
         }
+    }
+
+    fn flush(&mut self) {
+        self.metrics.batches.add(std::mem::take(&mut self.batches));
+        self.metrics.submitted.add(std::mem::take(&mut self.items));
     }
 }
 
 impl Drop for Uncounted<'_> {
     fn drop(&mut self) {
-        self.metrics.batches.add(self.batches);
+        self.flush();
     }
 }
 
@@ -334,6 +343,7 @@ impl<T, R, E> Drop for Started<T, R, E> {
                 tracing::error!("a thread of a pipeline panicked");
             }
         }
+        self.core.finish();
     }
 }
 

@@ -1,4 +1,5 @@
 //! What takes minutes: `cargo xtask soak`.
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 mod support;
 

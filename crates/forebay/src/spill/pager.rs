@@ -61,7 +61,7 @@ pub struct Pager {
 /// Joins the thread when the last handle goes.
 struct Owner {
     shared: Arc<Shared>,
-    thread: Option<JoinHandle<()>>,
+    thread: Mutex<Option<JoinHandle<()>>>,
 }
 
 struct Shared {
@@ -125,7 +125,7 @@ impl Pager {
         Ok(Pager {
             owner: Arc::new(Owner {
                 shared,
-                thread: Some(thread),
+                thread: Mutex::new(Some(thread)),
             }),
         })
     }
@@ -165,6 +165,11 @@ impl Pager {
         Page { inner: Arc::new(inner) }
     }
 
+    /// Ends the I/O thread, whoever still has a handle: nothing is written or read ahead any more. Waits for the write in progress.
+    pub(crate) fn stop(&self) {
+        self.owner.stop();
+    }
+
     /// Has the I/O thread call `tenant`.
     pub(crate) fn call(&self, tenant: Weak<dyn Tenant>) {
         lock(&self.owner.shared.queue).calls.push_back(tenant);
@@ -180,17 +185,24 @@ impl fmt::Debug for Pager {
     }
 }
 
-impl Drop for Owner {
-    fn drop(&mut self) {
+impl Owner {
+    /// Ends the thread and waits for it.
+    fn stop(&self) {
         self.shared.stop.store(true, Ordering::SeqCst);
         self.shared.work.notify();
-        let Some(thread) = self.thread.take() else {
+        let Some(thread) = lock(&self.thread).take() else {
             return;
         };
         // A tenant that dies on the I/O thread may hold the last handle: the thread cannot wait for itself, and ends by itself.
         if thread.thread().id() != thread::current().id() && thread.join().is_err() {
             tracing::error!("the spill thread panicked");
         }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.stop();
     }
 }
 

@@ -15,11 +15,12 @@
 //! A payload has at most 4 GiB - 1 bytes. Without compression neither sealing nor opening copies it.
 
 use std::fmt;
+use std::hash::Hasher;
 use std::io::IoSlice;
 
 use bytes::Bytes;
 use lz4_flex::block;
-use xxhash_rust::xxh3::Xxh3Default;
+use twox_hash::XxHash3_64;
 
 use super::SpillError;
 
@@ -218,12 +219,12 @@ fn number(header: &[u8; HEADER], at: usize) -> u32 {
 }
 
 fn checksum<'a>(header: &[u8; HEADER], parts: impl IntoIterator<Item = &'a [u8]>) -> u64 {
-    let mut hasher = Xxh3Default::new();
-    hasher.update(&header[..COVERED]);
+    let mut hasher = XxHash3_64::new();
+    hasher.write(&header[..COVERED]);
     for part in parts {
-        hasher.update(part);
+        hasher.write(part);
     }
-    hasher.digest()
+    hasher.finish()
 }
 
 #[cfg(test)]
@@ -375,7 +376,7 @@ mod tests {
     fn packing_pauses_for_64_records_when_it_does_not_pay() {
         let zeros: &[u8] = &[0; 1000];
         let noise: Vec<u8> = (0..1000_u64)
-            .map(|n| xxhash_rust::xxh3::xxh3_64(&n.to_le_bytes()) as u8)
+            .map(|n| XxHash3_64::oneshot(&n.to_le_bytes()) as u8)
             .collect();
         let mut compressor = Compressor::lz4();
         assert!(record(&[zeros], &mut compressor).len() < 100, "packs");
