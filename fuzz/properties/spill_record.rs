@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use forebay::SpillError;
 use forebay::spill::record::{Compressor, HEADER, open, seal};
-use xxhash_rust::xxh3::xxh3_64;
+use twox_hash::XxHash3_64;
 
 /// The reader's maximum.
 const MAX: usize = 1 << 16;
@@ -27,7 +27,7 @@ pub(crate) fn check(data: &[u8]) {
 
 /// The checksum covers what is before it and what is behind it.
 fn sign(record: &mut [u8]) {
-    let sum = xxh3_64(&[&record[..HEADER - 8], &record[HEADER..]].concat());
+    let sum = XxHash3_64::oneshot(&[&record[..HEADER - 8], &record[HEADER..]].concat());
     record[HEADER - 8..HEADER].copy_from_slice(&sum.to_le_bytes());
 }
 
