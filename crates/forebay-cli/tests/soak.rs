@@ -167,6 +167,8 @@ fn soak_copying_goes_on_while_nobody_reads_the_log() {
     let (src, dst) = (place.path().join("src"), place.path().join("dst"));
     empty_files(&src, DIRS, FILES);
     fs::create_dir(&dst).unwrap();
+    // Another time than the source's, so that the root has a line of its own.
+    File::open(&dst).unwrap().set_modified(UNIX_EPOCH).unwrap();
     let options = ["-av", "--stats", "--memory=512K"];
     let mut child = forebay(&options, &src, &dst).spawn().unwrap();
     let mut copied = 0;
