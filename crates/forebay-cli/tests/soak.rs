@@ -1,4 +1,5 @@
 //! What takes minutes or gigabytes: `cargo xtask soak`.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 #![cfg(target_os = "linux")]
 
 use std::collections::{BTreeMap, BTreeSet};

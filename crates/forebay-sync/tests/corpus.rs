@@ -1,4 +1,5 @@
 //! What fuzzing has collected, replayed: the same property without the fuzzer.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 #[path = "../../../fuzz/properties/corpus.rs"]
 mod corpus;
