@@ -78,8 +78,11 @@ pub(crate) struct Copier<'a> {
 }
 
 impl Copier<'_> {
-    /// Copies all of `src`, of which `size` bytes are expected, into the empty `dst`. `devices` are the devices of
-    /// both. Returns how many bytes there were, and how they were copied.
+    /// Copies the first `size` bytes of `src`, or as many as there are, into the empty `dst`. `devices` are the devices
+    /// of both. Returns how many bytes were copied, and how.
+    ///
+    /// What is appended meanwhile is left to the next run, which sees another size: a file that grows as fast as it is
+    /// read would never end.
     pub(crate) fn copy(
         &mut self,
         src: BorrowedFd<'_>,
@@ -92,11 +95,14 @@ impl Copier<'_> {
         }
         #[cfg(target_os = "linux")]
         if self.methods.best(devices) == Method::Reflink {
-            if rustix::fs::ioctl_ficlone(dst, src).is_ok() {
-                return Ok((length(dst)?, Method::Reflink));
+            match rustix::fs::ioctl_ficlone(dst, src) {
+                Ok(()) => return Ok((length(dst)?, Method::Reflink)),
+                Err(Errno::XDEV | Errno::OPNOTSUPP | Errno::NOTTY | Errno::NOSYS) => {
+                    self.methods.at_best(devices, Method::Range);
+                }
+                // Something about these two files; the next may share.
+                Err(_) => {}
             }
-            // Whatever the reason, the next way does not share it.
-            self.methods.at_best(devices, Method::Range);
         }
         let pair = Pair {
             src,
@@ -107,26 +113,25 @@ impl Copier<'_> {
         };
         let copied = if size >= LARGE && self.workers > 1 {
             pair.in_parts(size, self.workers, self.budget)?;
-            // What has been appended meanwhile, or cut off.
-            match pair.part(size..u64::MAX, &mut self.buffer)? {
-                0 => length(src)?.min(size),
-                more => size + more,
-            }
+            length(dst)?
         } else {
-            pair.part(0..u64::MAX, &mut self.buffer)?
+            pair.part(0..size, &mut self.buffer)?
         };
-        Ok((copied, self.methods.best(devices)))
+        // A file that could not be shared although others can was copied in the next best way.
+        Ok((copied, self.methods.best(devices).max(Method::Range)))
     }
 
     /// Reads and writes with the files' own positions. A file of the expected size needs one call of each.
     fn small(&mut self, src: BorrowedFd<'_>, dst: BorrowedFd<'_>, size: u64) -> Result<u64, Failure> {
         self.buffer.resize(BUFFER, 0);
         let mut copied = 0;
-        while copied != size {
+        while copied < size {
+            let left = usize::try_from(size - copied).map_or(BUFFER, |left| left.min(BUFFER));
             if self.cancel.is_cancelled() {
                 return Err(Failure::Cancelled);
             }
-            let n = rustix::io::retry_on_intr(|| rustix::io::read(src, &mut self.buffer[..])).map_err(Failure::Read)?;
+            let n =
+                rustix::io::retry_on_intr(|| rustix::io::read(src, &mut self.buffer[..left])).map_err(Failure::Read)?;
             if n == 0 {
                 break;
             }
@@ -185,7 +190,8 @@ struct Pair<'a> {
 }
 
 impl Pair<'_> {
-    /// Copies the first `size` bytes in parts, on several threads.
+    /// Copies the first `size` bytes in parts, on several threads. Where the file has become shorter, the copy is as
+    /// long as its last part that there was.
     fn in_parts(self, size: u64, workers: usize, budget: &Budget) -> Result<(), Failure> {
         let parts = (0..size.div_ceil(PART)).map(|i| Ok(Part(i * PART, ((i + 1) * PART).min(size))));
         Pipeline::new()
@@ -231,7 +237,7 @@ impl Pair<'_> {
     /// end, or failed in a way that may concern either file.
     #[cfg(target_os = "linux")]
     fn within_kernel(self, at: u64, len: usize) -> Result<usize, Failure> {
-        if self.methods.best(self.devices) != Method::Range {
+        if self.methods.best(self.devices) == Method::Stream {
             return Ok(0);
         }
         let (mut from, mut to) = (at, at);
@@ -288,4 +294,84 @@ fn length(file: BorrowedFd<'_>) -> Result<u64, Failure> {
     rustix::fs::fstat(file)
         .map(|stat| u64::try_from(stat.st_size).unwrap_or(0))
         .map_err(Failure::Read)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::Write;
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    /// Copies a file of `len` bytes of which `expected` were announced, and compares.
+    fn check(len: usize, expected: u64, workers: usize, method: Option<Method>) {
+        let dir = tempfile::tempdir().unwrap();
+        let content: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+        File::create(dir.path().join("src"))
+            .unwrap()
+            .write_all(&content)
+            .unwrap();
+        let src = File::open(dir.path().join("src")).unwrap();
+        let dst = File::create(dir.path().join("dst")).unwrap();
+        let (methods, budget, cancel) = (Methods::default(), Budget::new(1 << 20), CancelToken::new());
+        if let Some(method) = method {
+            methods.at_best((1, 1), method);
+        }
+        let mut copier = Copier {
+            methods: &methods,
+            budget: &budget,
+            cancel: &cancel,
+            workers,
+            buffer: Vec::new(),
+        };
+        let (copied, used) = copier.copy(src.as_fd(), dst.as_fd(), expected, (1, 1)).unwrap();
+        let whole = &content[..len.min(expected as usize)];
+        if used != Method::Reflink {
+            assert_eq!(copied, whole.len() as u64);
+            assert!(
+                std::fs::read(dir.path().join("dst")).unwrap() == whole,
+                "{len} of {expected}"
+            );
+        }
+        assert!(method.is_none_or(|method| used >= method));
+    }
+
+    #[test]
+    fn every_method_copies_what_was_announced_or_what_there_is() {
+        for method in [None, Some(Method::Range), Some(Method::Stream)] {
+            for (len, expected) in [(0, 0), (1, 1), (70_000, 70_000), (300_000, 300_000), (9, 5), (5, 9)] {
+                check(len, expected, 2, method);
+            }
+            // Grown, and cut off, meanwhile.
+            check(400_000, 300_000, 2, method);
+            check(300_000, 400_000, 2, method);
+            let large = LARGE as usize;
+            check(large + 5, LARGE + 5, 2, method);
+            check(large + 99, LARGE + 5, 3, method);
+        }
+    }
+
+    #[test]
+    fn a_cancelled_copy_stops() {
+        let dir = tempfile::tempdir().unwrap();
+        let src = File::create_new(dir.path().join("src")).unwrap();
+        src.set_len(LARGE).unwrap();
+        let src = File::open(dir.path().join("src")).unwrap();
+        let dst = File::create(dir.path().join("dst")).unwrap();
+        let (methods, budget, cancel) = (Methods::default(), Budget::new(1 << 20), CancelToken::new());
+        cancel.cancel();
+        methods.at_best((1, 1), Method::Range);
+        for workers in [1, 2] {
+            let mut copier = Copier {
+                methods: &methods,
+                budget: &budget,
+                cancel: &cancel,
+                workers,
+                buffer: Vec::new(),
+            };
+            let result = copier.copy(src.as_fd(), dst.as_fd(), LARGE, (1, 1));
+            assert!(matches!(result, Err(Failure::Cancelled)));
+        }
+    }
 }

@@ -128,11 +128,10 @@ fn read(
             };
             shared.say_rule(out, verb, is_dir, &path, rule);
         }
-        if !wanted {
-        } else if rule.is_none_or(Rule::includes) {
-            entries.push((name.to_owned(), kind));
-        } else {
-            protected += 1;
+        match rule.is_none_or(Rule::includes) {
+            _ if !wanted => {}
+            true => entries.push((name.to_owned(), kind)),
+            false => protected += 1,
         }
     })
     // A directory that could only be opened to reach what is in it cannot be listed.

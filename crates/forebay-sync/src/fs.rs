@@ -31,7 +31,7 @@ impl From<rustix::fs::Stat> for Stat {
     fn from(stat: rustix::fs::Stat) -> Self {
         Stat {
             kind: FileType::from_raw_mode(stat.st_mode),
-            mode: u32::from(stat.st_mode) & 0o7777,
+            mode: stat.st_mode as u32 & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
             size: u64::try_from(stat.st_size).unwrap_or(0),

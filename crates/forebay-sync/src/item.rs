@@ -11,7 +11,7 @@ use crate::outcome::Outcome;
 /// One unit of work. Work on later items may run before work on earlier ones.
 #[derive(Debug)]
 pub(crate) enum Item {
-    /// A directory itself: make or adjust it, delete what is not in the source.
+    /// A directory itself: enter its destination, and say what that changed.
     Enter(Arc<Dir>),
     /// Names of a directory that are not directories, as positions in its listing.
     Names(Arc<Dir>, Range<usize>),

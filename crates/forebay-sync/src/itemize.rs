@@ -17,6 +17,8 @@ pub(crate) struct Change {
     pub(crate) perms: bool,
     pub(crate) owner: bool,
     pub(crate) group: bool,
+    /// The fraction of its time's second is corrected, for which there is no code.
+    pub(crate) exact_time: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +52,7 @@ impl Change {
             perms: false,
             owner: false,
             group: false,
+            exact_time: false,
         }
     }
 
@@ -124,7 +127,8 @@ pub(crate) fn log(
     } else if !change.any() {
         if options.verbose > 1 && !is_dir {
             options.escape.push(&mut out.text, rel);
-            shared.say(out, &[], name, b" is uptodate\n");
+            let end: &[u8] = if change.exact_time { b"\n" } else { b" is uptodate\n" };
+            shared.say(out, &[], name, end);
         }
         return;
     } else if change.action == Action::Keep && !is_dir && options.verbose < 2 {
@@ -135,7 +139,8 @@ pub(crate) fn log(
     if is_dir {
         out.text.push(b'/');
     }
-    if let Some(link) = link {
+    // As with rsync, plain names of links tell the target only where it is new.
+    if let Some(link) = link.filter(|_| options.itemize || change.action != Action::Keep) {
         out.text.extend_from_slice(b" -> ");
         options.escape.push(&mut out.text, link);
     }

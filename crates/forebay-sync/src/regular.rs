@@ -77,10 +77,12 @@ impl Worker<'_> {
     fn transfer(&mut self, entry: &Entry<'_>, content: bool, out: &mut Outcome) -> Result<(), Error> {
         let shared = self.shared;
         let dry_run = shared.options.dry_run;
-        let source = match dry_run
-            .then_some(Ok(None))
-            .unwrap_or_else(|| entry.source.open(entry.name).map(Some))
-        {
+        let source = if dry_run {
+            Ok(None)
+        } else {
+            entry.source.open(entry.name).map(Some)
+        };
+        let source = match source {
             Ok(source) => source,
             Err(errno) => {
                 self.unopened(entry, errno, out);
@@ -105,10 +107,7 @@ impl Worker<'_> {
         out.totals.transferred_bytes += entry.src.size;
         match (source, entry.ready) {
             (Some(source), Some(ready)) => self.write(entry, ready, source, old.as_ref(), out),
-            _ => {
-                out.totals.literal_bytes += entry.src.size;
-                Ok(())
-            }
+            _ => Ok(()),
         }
     }
 
@@ -156,10 +155,12 @@ impl Worker<'_> {
                 return Ok(());
             }
         };
-        match self
-            .copier
-            .copy(source.as_fd(), file.as_fd(), src.size, (src.dev, ready.dev))
-        {
+        let devices = (src.dev, ready.dev);
+        let result = self.copier.copy(source.as_fd(), file.as_fd(), src.size, devices);
+        match result.and_then(|done| match habits.fails_late {
+            true => rustix::fs::fsync(&file).map(|()| done).map_err(Failure::Write),
+            false => Ok(done),
+        }) {
             Ok((copied, method)) => {
                 out.totals.literal_bytes += copied;
                 *match method {
@@ -240,6 +241,7 @@ impl Worker<'_> {
         let habits = Habits {
             gid,
             acl: has_default_acl(ready.fd.as_fd()),
+            fails_late: fails_late(file),
         };
         Ok(*ready.habits.get_or_init(|| habits))
     }
@@ -260,6 +262,33 @@ impl Worker<'_> {
         };
         self.copier.same(source.as_fd(), there.as_fd())
     }
+}
+
+/// Whether the file is on another machine, or in another process, which may refuse what it has not been sent yet. There
+/// a file is flushed before it takes its name; closing it would do that too, but its failure cannot be seen.
+#[cfg(target_os = "linux")]
+fn fails_late(file: BorrowedFd<'_>) -> bool {
+    // NFS, SMB (two generations), FUSE, Ceph, AFS, 9P.
+    const REMOTE: [u32; 7] = [
+        0x6969,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x6573_5546,
+        0x00c3_6400,
+        0x5346_414f,
+        0x0102_1997,
+    ];
+    #[allow(
+        clippy::cast_sign_loss,
+        clippy::unnecessary_cast,
+        reason = "the type differs between systems"
+    )]
+    rustix::fs::fstatfs(file).is_ok_and(|stat| REMOTE.contains(&(stat.f_type as u32)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fails_late(_: BorrowedFd<'_>) -> bool {
+    true
 }
 
 /// Whether a default ACL of the directory shapes what is created in it. What cannot be told counts as one.

@@ -66,7 +66,8 @@ impl Identity {
                 .iter()
                 .map(|gid| gid.as_raw())
                 .collect(),
-            umask: umask.as_raw_mode().into(),
+            #[allow(clippy::unnecessary_cast, reason = "the type differs between systems")]
+            umask: umask.as_raw_mode() as u32,
         }
     }
 
@@ -128,11 +129,12 @@ impl<'a> Shared<'a> {
     /// Reports and counts that `what` (with the role in brackets) failed on `path`.
     pub(crate) fn fail(&self, out: &mut Outcome, what: &str, path: &[u8], errno: Errno) {
         out.totals.failed += 1;
+        let verb = if what.contains("failed") { "" } else { " failed" };
         self.complain(
             out,
             &format!("rsync: {what} \""),
             path,
-            &format!("\" failed: {}", fs::describe(errno)),
+            &format!("\"{verb}: {}", fs::describe(errno)),
         );
     }
 

@@ -48,9 +48,12 @@ pub(crate) struct Habits {
     pub(crate) gid: u32,
     /// A default ACL decides their mode, not the mask.
     pub(crate) acl: bool,
+    /// That writing failed may come to light only when the file is flushed.
+    pub(crate) fails_late: bool,
 }
 
-/// The destination of `dir`, which is entered if nobody has done so yet.
+/// The destination of `dir`, which is entered if nobody has done so yet: made, or given its attributes and rid of what
+/// the source does not have. Others who need it meanwhile wait.
 pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
     dir.target.get_or_init(|| {
         let mut out = Outcome::default();
@@ -62,6 +65,13 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
                 Target::Ready(ready) => enter_child(shared, dir, parent, ready, &mut out),
             },
         };
+        // Before anybody can put anything in: what others are writing there under temporary names is not extraneous.
+        if shared.options.delete
+            && dir.transferred
+            && let Target::Ready(ready) = &target
+        {
+            delete::extraneous(shared, dir, ready, &mut out);
+        }
         match dir.entered.lock() {
             Ok(mut entered) => *entered = out,
             Err(poisoned) => *poisoned.into_inner() = out,
@@ -311,5 +321,45 @@ pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
         && let Err(errno) = rustix::fs::chmodat(fd, c".", Mode::from_raw_mode(mode as _), AtFlags::empty())
     {
         shared.fail(out, "[generator] failed to set permissions on", &path(), errno);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Options;
+    use crate::roots;
+    use crate::shared::Root;
+
+    #[test]
+    fn who_enters_first_deletes_before_anybody_can_write() {
+        let temp = tempfile::tempdir().unwrap();
+        let [src, dst] = ["src/", "dst"].map(|name| temp.path().join(name));
+        for (dir, name) in [(&src, "new"), (&dst, "old")] {
+            std::fs::create_dir(dir).unwrap();
+            std::fs::write(dir.join(name), name).unwrap();
+        }
+        let options = Options {
+            recursive: true,
+            delete: true,
+            ..Options::default()
+        };
+        let nowhere = Root {
+            fd: None,
+            created: false,
+            rename: None,
+            shown: Vec::new(),
+        };
+        let mut shared = Shared::new(&options, nowhere);
+        let mut note = Outcome::default();
+        let top = roots::sources(&shared, &[&src], &mut note);
+        shared.root = roots::destination(&shared, &top, dst.as_os_str(), &mut note).unwrap();
+        // As the worker of an item that comes after the directory's own would, ahead of it.
+        assert!(matches!(enter(&shared, &top.dir), Target::Ready(_)));
+        assert!(
+            !dst.join("old").exists(),
+            "what is written from here on might be taken for extraneous"
+        );
+        assert_eq!(top.dir.entered.lock().unwrap().totals.deleted_files, 1);
     }
 }

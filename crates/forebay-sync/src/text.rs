@@ -14,7 +14,7 @@ impl Escape {
     /// Appends `name` to `out`. Control bytes but the tab, bytes outside the character set, and a backslash that would
     /// itself read as an escape are written as a backslash, `#` and three octal digits.
     pub fn push(self, out: &mut Vec<u8>, name: &[u8]) {
-        if name.iter().all(|&b| b >= 0x20 && b < 0x80 && b != b'\\') {
+        if name.iter().all(|&b| matches!(b, 0x20..0x80) && b != b'\\') {
             out.extend_from_slice(name);
             return;
         }

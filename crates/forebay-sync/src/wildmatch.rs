@@ -60,6 +60,15 @@ impl Pattern {
 
     /// Whether the whole of `text` matches.
     pub(crate) fn matches(&self, text: &[u8]) -> bool {
+        self.run(text, false)
+    }
+
+    /// Whether the whole of `path`, or all that is behind one of its slashes, matches: in one pass over it.
+    pub(crate) fn matches_a_tail(&self, path: &[u8]) -> bool {
+        self.run(path, true)
+    }
+
+    fn run(&self, text: &[u8], any_tail: bool) -> bool {
         let end = self.0.len();
         let mut alive = vec![false; end + 1];
         let mut next = vec![false; end + 1];
@@ -81,7 +90,9 @@ impl Pattern {
                 next[at + 1] |= moves;
                 any |= stays || moves;
             }
-            if !any {
+            if any_tail && byte == b'/' {
+                next[0] = true;
+            } else if !any && !any_tail {
                 return false;
             }
             self.pass_empty_runs(&mut next);
@@ -120,9 +131,7 @@ fn class(text: &[u8]) -> Option<(Box<[bool; 256]>, &[u8])> {
                 let close = tail.iter().position(|&b| b == b']')?;
                 if close >= 2 && tail[close - 1] == b':' {
                     let member = named_class(&tail[1..close - 1])?;
-                    (0..=255u8)
-                        .filter(|b| member(b))
-                        .for_each(|b| set[usize::from(b)] = true);
+                    (0..=255u8).filter(member).for_each(|b| set[usize::from(b)] = true);
                     rest = &tail[close + 1..];
                     before = None;
                 } else {

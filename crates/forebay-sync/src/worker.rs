@@ -90,15 +90,10 @@ impl Worker<'_> {
     }
 
     fn enter(&mut self, dir: &Dir, out: &mut Outcome) {
-        let target = target::enter(self.shared, dir);
+        target::enter(self.shared, dir);
         if dir.transferred {
             out.totals.count_listed(Kinds::Dir);
             out.totals.name_bytes += dir.name.count_bytes() as u64;
-            if self.shared.options.delete
-                && let Target::Ready(ready) = target
-            {
-                delete::extraneous(self.shared, dir, ready, out);
-            }
         }
         out.append(match dir.entered.lock() {
             Ok(mut entered) => std::mem::take(&mut entered),
@@ -277,8 +272,11 @@ impl Worker<'_> {
         let retime = shared.options.times && !entry.src.same_second(old);
         change.time = if retime { Time::Set } else { Time::Same };
         // With -c, a file gets its exact time even where the second is right, and nothing is said of that.
-        let exact = shared.options.checksum && entry.src.kinds() == Kinds::File && entry.src.mtime != old.mtime;
-        if (change.any() || exact)
+        change.exact_time = shared.options.checksum
+            && shared.options.times
+            && entry.src.kinds() == Kinds::File
+            && entry.src.mtime != old.mtime;
+        if (change.any() || change.exact_time)
             && !shared.options.dry_run
             && let Some(ready) = entry.ready
         {
@@ -288,7 +286,7 @@ impl Worker<'_> {
                 entry.target,
                 old,
                 Some(old),
-                retime || exact,
+                retime || change.exact_time,
                 out,
             );
         }

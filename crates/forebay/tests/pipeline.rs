@@ -333,3 +333,15 @@ fn an_ordered_map_is_a_map() {
         assert_eq!((0..0u64).ordered_map(|n| n).next(), None);
     });
 }
+
+#[test]
+fn every_budget_is_enough_to_go_on() {
+    within(60, || {
+        for limit in (0..100).chain([1000, 10_000]) {
+            let budget = Budget::new(limit);
+            let pipeline = Pipeline::new().workers(2).batch(1).budget(&budget);
+            let report = pipeline.run((0..50u64).map(Ok::<_, Nothing>), Ok, |_| Ok(())).unwrap();
+            assert_eq!(report.delivered, 50, "budget of {limit} bytes");
+        }
+    });
+}

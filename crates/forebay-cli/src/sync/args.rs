@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 
-use forebay::{Budget, SegmentStore};
+use forebay::{Budget, SegmentOptions, SegmentStore};
 use forebay_sync::{Escape, Options};
 use lexopt::{Arg, Parser};
 
@@ -63,6 +63,8 @@ struct State {
     paths: Vec<OsString>,
     stats: bool,
     progress: bool,
+    spill_dir: Option<OsString>,
+    spill_limit: Option<u64>,
 }
 
 impl State {
@@ -108,15 +110,11 @@ impl State {
                 }
             }
             "memory" => {
-                let text = value(name, parser)?;
-                let bytes = text
-                    .to_str()
-                    .and_then(size::parse)
-                    .and_then(|bytes| usize::try_from(bytes).ok());
-                let bytes =
-                    bytes.ok_or_else(|| format!("rsync: --memory value is invalid: {}", text.to_string_lossy()))?;
-                options.budget = Budget::new(bytes);
+                let bytes = size(name, parser)?;
+                options.budget = Budget::new(usize::try_from(bytes).unwrap_or(usize::MAX));
             }
+            "spill-dir" => self.spill_dir = Some(value(name, parser)?),
+            "spill-limit" => self.spill_limit = Some(size(name, parser)?),
             _ if known::LONG.contains(&name.strip_prefix("no-").unwrap_or(name)) || known::LONG.contains(&name) => {
                 return Err(not_yet(&format!("--{name}")));
             }
@@ -131,6 +129,8 @@ impl State {
             mut paths,
             stats,
             progress,
+            spill_dir,
+            spill_limit,
         } = self;
         if options.delete && !options.recursive {
             return Err("rsync: --delete does not work without --recursive (-r) or --dirs (-d).".into());
@@ -147,8 +147,7 @@ impl State {
             return Err(not_yet("listing a source without a destination"));
         }
         options.escape = escape();
-        options.spill =
-            Some(SegmentStore::temp().map_err(|error| format!("forebay: cannot open a spill directory: {error}"))?);
+        options.spill = spill(spill_dir, spill_limit)?;
         Ok(Parsed::Run(Box::new(Command {
             options,
             sources: paths,
@@ -186,6 +185,29 @@ fn long_name(letter: char) -> Result<&'static str, String> {
 
 fn value(name: &str, parser: &mut Parser) -> Result<OsString, String> {
     parser.value().map_err(|_| format!("rsync: --{name}: missing argument"))
+}
+
+fn size(name: &str, parser: &mut Parser) -> Result<u64, String> {
+    let text = value(name, parser)?;
+    text.to_str()
+        .and_then(size::parse)
+        .ok_or_else(|| format!("rsync: --{name} value is invalid: {}", text.to_string_lossy()))
+}
+
+/// Where what waits goes when memory is short. Without a directory that can be used, and none asked for, it waits in
+/// memory, and a reader of the output that is slow makes the copy slow.
+fn spill(dir: Option<OsString>, limit: Option<u64>) -> Result<Option<SegmentStore>, String> {
+    let mut options = SegmentOptions::new();
+    if let Some(limit) = limit {
+        options = options.quota(limit);
+    }
+    match dir {
+        Some(dir) => options
+            .open(dir)
+            .map(Some)
+            .map_err(|error| format!("rsync: --spill-dir: {error}")),
+        None => Ok(options.open(std::env::temp_dir()).ok()),
+    }
 }
 
 fn not_yet(what: &str) -> String {

@@ -1,6 +1,6 @@
 //! The text of `forebay sync --help`.
 
-/// One screen; the options are rsync's, but for the last four.
+/// One screen; the options are rsync's, but for the last few.
 pub(crate) const TEXT: &str = "\
 forebay sync: copies and mirrors trees of files, in parallel, with rsync's options
 
@@ -37,6 +37,8 @@ Options
 
 --workers=N              threads that compare and copy (default: one per core)
 --memory=SIZE            memory for what waits (default: 64M)
+--spill-dir=DIR          where what does not fit there waits (default: TMPDIR or /tmp)
+--spill-limit=SIZE       most that waits there (default: a quarter of the free space)
 
 --help, -h (*)           show this help (* -h is help only on its own)
 ";

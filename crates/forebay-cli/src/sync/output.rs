@@ -25,9 +25,19 @@ pub(crate) struct Output {
 #[derive(Debug)]
 enum Shows {
     Nothing,
-    /// `--info=progress2`: when the line was last written, and what it is to say next.
-    Line(Instant, Totals, Ahead),
+    /// `--info=progress2`.
+    Line(Box<Line>),
     Bar(ProgressBar),
+}
+
+/// The line that is written again and again.
+#[derive(Debug)]
+struct Line {
+    /// When it was last written.
+    last: Instant,
+    /// What it is to say.
+    totals: Totals,
+    ahead: Ahead,
 }
 
 impl Output {
@@ -35,7 +45,11 @@ impl Output {
     pub(crate) fn new(options: &Options, progress: bool) -> Self {
         let now = Instant::now();
         let shows = if progress && !options.quiet {
-            Shows::Line(now, Totals::default(), Ahead::default())
+            Shows::Line(Box::new(Line {
+                last: now,
+                totals: Totals::default(),
+                ahead: Ahead::default(),
+            }))
         } else if !progress && !options.quiet && !options.itemize && options.verbose == 0 && io::stderr().is_terminal()
         {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -74,8 +88,11 @@ impl Output {
     pub(crate) fn finish(&mut self) {
         match &self.shows {
             Shows::Nothing => {}
-            Shows::Line(_, totals, ahead) => {
-                let line = format!("{}\n", self.line(totals, ahead));
+            Shows::Line(line) => {
+                // What was there twice or has vanished was counted as found.
+                let mut ahead = line.ahead;
+                (ahead.found, ahead.complete) = (line.totals.listed(), true);
+                let line = format!("{}\n", self.line(&line.totals, &ahead));
                 self.write(line.as_bytes());
             }
             Shows::Bar(bar) => bar.finish_and_clear(),
@@ -138,10 +155,10 @@ impl Log for Output {
     fn progress(&mut self, totals: &Totals, ahead: &Ahead) -> io::Result<()> {
         match &mut self.shows {
             Shows::Nothing => {}
-            Shows::Line(last, said, known) => {
-                (*said, *known) = (*totals, *ahead);
-                if last.elapsed() >= RENEW {
-                    *last = Instant::now();
+            Shows::Line(line) => {
+                (line.totals, line.ahead) = (*totals, *ahead);
+                if line.last.elapsed() >= RENEW {
+                    line.last = Instant::now();
                     let line = self.line(totals, ahead);
                     self.write(line.as_bytes());
                 }

@@ -25,12 +25,14 @@ pub(crate) fn summary(report: &Report, said: Said, own_lines: bool) -> String {
 fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std::fmt::Result {
     let totals = &report.totals;
     if said.verbose > 1 {
-        let data = if said.dry_run { 0 } else { totals.literal_bytes };
-        writeln!(out, "total: matches=0  hash_hits=0  false_alarms=0 data={data}")?;
+        writeln!(
+            out,
+            "total: matches=0  hash_hits=0  false_alarms=0 data={}",
+            totals.literal_bytes
+        )?;
     }
     let seconds = report.elapsed.as_secs_f64();
-    let data = if said.dry_run { 0 } else { totals.literal_bytes };
-    let sent = data + totals.name_bytes;
+    let sent = totals.literal_bytes + totals.name_bytes;
     if said.stats {
         write_block(out, totals, sent)?;
         if own_lines {

@@ -162,9 +162,15 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
         let to = if line.starts_with("*deleting") || line.starts_with("deleting ") || line.starts_with("cannot delete")
         {
             &mut did.deletions
-        } else if ["skipping ", "[sender] ", "[generator] "]
-            .iter()
-            .any(|start| line.starts_with(start))
+        } else if [
+            "skipping ",
+            "IO error ",
+            "delta-transmission ",
+            "[sender] ",
+            "[generator] ",
+        ]
+        .iter()
+        .any(|start| line.starts_with(start))
             || [" is uptodate", " is newer"].iter().any(|end| line.ends_with(end))
         {
             &mut did.skipped
@@ -181,6 +187,8 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
         let line = line.split_once(" at ").map_or(&line[..], |(text, _)| text);
         did.errors.push(without_random_name(line));
     }
+    // Of a directory inside another that is to go, stock rsync says twice that it cannot.
+    did.deletions.dedup();
     did.skipped.sort();
     did.errors.sort();
     did

@@ -1,1 +1,46 @@
-//! x
+//! Something of another kind has the name at the destination.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use crate::harness::{Bench, command};
+
+/// Makes `kind` at `path`.
+fn make(path: &Path, kind: &str) {
+    match kind {
+        "file" => fs::write(path, "text").unwrap(),
+        "link" => symlink("nowhere", path).unwrap(),
+        "fifo" => assert!(command(None, "mkfifo", &[]).arg(path).status().unwrap().success()),
+        "empty" => fs::create_dir(path).unwrap(),
+        "full" => {
+            fs::create_dir_all(path.join("sub/deep")).unwrap();
+            fs::write(path.join("sub/kept"), "precious").unwrap();
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn every_kind_over_every_kind() {
+    let kinds = ["file", "link", "fifo", "empty", "full", "nothing"];
+    for options in ["-ai", "-aiv --delete", "-ain", "-ain --delete", "-rlDi", "-aiu"] {
+        let bench = Bench::new();
+        for new in kinds {
+            for old in kinds {
+                make(&bench.src().join(format!("{new}-over-{old}")), new);
+            }
+        }
+        bench.both(|place| {
+            fs::create_dir(place.join("dst")).unwrap();
+            for new in kinds {
+                for old in kinds {
+                    make(&place.join(format!("dst/{new}-over-{old}")), old);
+                }
+            }
+        });
+        let mut args: Vec<String> = options.split(' ').map(str::to_owned).collect();
+        args.extend([format!("{}/", bench.src().display()), "dst".to_owned()]);
+        bench.same(&args);
+    }
+}

@@ -1,4 +1,5 @@
 //! `forebay sync` beside stock rsync: the same trees, the same lines, the same exit codes.
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod arguments;
 mod filters;
@@ -11,6 +12,7 @@ mod output_closed;
 mod parallel;
 mod permissions;
 mod random_trees;
+mod real_tree;
 mod statistics;
 mod symlink_planted;
 mod tree;
