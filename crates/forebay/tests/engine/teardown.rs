@@ -117,6 +117,13 @@ fn a_sinks_error_reaches_a_source_that_waits_for_room() {
     });
 }
 
+/// Whether this is a worker's thread of the pipeline of this name.
+#[cfg(target_os = "linux")]
+fn own_thread(pipeline: &str) -> bool {
+    let name = thread::current().name().map(str::to_owned);
+    name.is_some_and(|name| name.starts_with(&format!("{pipeline}-work-")))
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn every_thread_has_a_name_and_is_joined_however_the_run_ends() {
@@ -141,6 +148,7 @@ fn every_thread_has_a_name_and_is_joined_however_the_run_ends() {
                                 _ => Ok(n),
                             }),
                             |n| match ending {
+                                _ if !own_thread(&name(ending)) => panic!("a worker without the pipeline's name"),
                                 "work" if n == 15_000 => Err(io::Error::other("work")),
                                 "panic" if n == 15_000 => panic!("work"),
                                 _ => Ok(bytes_of(n, 50)),
