@@ -169,7 +169,7 @@ impl<P> Prefetch<P> {
         Prefetch { spilling, ahead: None }
     }
 
-    /// Keeps `bytes` bytes ready in front of the sink. Default: an eighth of the budget, 2 MiB at most: eight blocks hide a disk's
+    /// Keeps at most `bytes` bytes ready in front of the sink, in whole pages of up to 256 KiB. Default: an eighth of the budget, 2 MiB at most: eight blocks hide a disk's
     /// latency, and more would only take memory from what waits.
     #[must_use]
     pub fn ahead(mut self, bytes: usize) -> Self {
@@ -185,7 +185,8 @@ impl<P: SpillPolicy> SpillPolicy for Prefetch<P> {
         let mut bytes = 0;
         let mut end = None;
         for stretch in &view.stretches {
-            if bytes >= ahead {
+            // What was read ahead cannot be given back: a page that is too large for its share stays where it is.
+            if bytes >= ahead || (stretch.spilled && bytes + stretch.bytes > ahead) {
                 break;
             }
             bytes += stretch.bytes;
