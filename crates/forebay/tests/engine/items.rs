@@ -2,6 +2,7 @@
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use forebay::{
@@ -10,6 +11,9 @@ use forebay::{
 };
 
 use crate::support::{Gate, until, within};
+
+/// An item's `encode` has panicked.
+static PANICKED: AtomicBool = AtomicBool::new(false);
 
 /// An item that misbehaves on the way to disk or back.
 #[derive(Debug)]
@@ -30,7 +34,10 @@ impl Spill for Item {
     fn encode(self, out: &mut Parts) {
         match self {
             Item::Good(n) => out.write(&n.to_le_bytes()),
-            Item::EncodePanics => panic!("cannot write this"),
+            Item::EncodePanics => {
+                PANICKED.store(true, Ordering::SeqCst);
+                panic!("cannot write this")
+            }
             Item::DecodeFails => out.write(b"f"),
             Item::DecodePanics => out.write(b"pp"),
         }
@@ -97,7 +104,7 @@ fn an_item_whose_encode_panics_ends_the_run_with_an_error_that_names_it() {
         let (outcome, _) = run(
             |_| Item::EncodePanics,
             Threshold::default(),
-            |now| now.spilled_items > 800,
+            |_| PANICKED.load(Ordering::SeqCst),
         );
         let error = outcome.unwrap_err();
         match &error.cause {

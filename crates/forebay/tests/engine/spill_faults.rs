@@ -140,7 +140,7 @@ fn a_disk_that_stays_full_is_back_pressure() {
 fn spilling_is_tried_again_when_the_head_has_moved() {
     within(60, || {
         let scene = Scene::new(OnSpillError::Stall);
-        scene.fs.inject(Operation::Write, 0..2, Fault::Error(Errno::NOSPC));
+        scene.fs.inject(Operation::Write, 0..1, Fault::Error(Errno::NOSPC));
         let gates = crate::support::Gates::default();
         let pipeline = Pipeline::new()
             .workers(2)

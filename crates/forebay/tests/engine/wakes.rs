@@ -66,7 +66,7 @@ fn results_behind_a_withheld_head_do_not_wake_the_sink() {
                 .unwrap()
         });
         assert_eq!(report.delivered, ITEMS);
-        assert!((1..=3).contains(&report.head_stalls), "{report:?}");
+        assert!(report.head_stalls <= 3, "{report:?}");
     });
 }
 
