@@ -169,8 +169,8 @@ impl<P> Prefetch<P> {
         Prefetch { spilling, ahead: None }
     }
 
-    /// Keeps at most `bytes` bytes ready in front of the sink, in whole pages of up to 256 KiB. Default: an eighth of the budget, 2 MiB at most: eight blocks hide a disk's
-    /// latency, and more would only take memory from what waits.
+    /// Keeps at most `bytes` bytes ready in front of the sink, in whole pages of up to 256 KiB. Default: an eighth of the budget, 2 MiB at
+    /// most: eight blocks hide a disk's latency, and more would only take memory from what waits.
     #[must_use]
     pub fn ahead(mut self, bytes: usize) -> Self {
         self.ahead = Some(bytes);

@@ -197,7 +197,6 @@ fn a_write_in_progress_is_waited_for() {
         let budget = Budget::new(256 << 10);
         let returned = Arc::new(AtomicU64::new(0));
         let pipeline = Pipeline::new().workers(2).budget(&budget).spill(store);
-        let monitor = pipeline.monitor();
         let run = {
             let (fs, returned) = (fs.clone(), Arc::clone(&returned));
             thread::spawn(move || {
