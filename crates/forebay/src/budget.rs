@@ -265,7 +265,9 @@ impl State {
                 continue;
             };
             let slack = account.minimum.saturating_sub(account.used);
-            if wanted <= slack || self.charged.saturating_add(wanted - slack) <= limit {
+            // A wish for nothing is one for the pool to be within its limit.
+            let within_minimum = wanted > 0 && wanted <= slack;
+            if within_minimum || self.charged.saturating_add(wanted.saturating_sub(slack)) <= limit {
                 account.hungry = None;
                 self.hungry -= 1;
                 woken.push(Arc::clone(&account.room));
@@ -318,15 +320,14 @@ impl Pool {
     /// Asks the largest consumer that can spill to make room for `bytes`.
     fn ask(&self, bytes: usize) {
         let state = lock(&self.state);
-        let victim = state
-            .accounts
-            .iter()
-            .flatten()
-            .filter(|a| a.used > a.minimum)
-            .filter_map(|a| Some((a.used, a.reclaim.as_ref()?.upgrade()?)))
-            .max_by_key(|(used, _)| *used);
+        let above = state.accounts.iter().flatten().filter(|a| a.used > a.minimum);
+        let mut able: Vec<(usize, Weak<dyn Reclaim>)> = above
+            .filter_map(|a| Some((a.used, Weak::clone(a.reclaim.as_ref()?))))
+            .collect();
         drop(state);
-        if let Some((_, victim)) = victim {
+        able.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
+        // Upgraded without the lock: the handle may turn out to be the last, and what it then drops gives leases back.
+        if let Some(victim) = able.iter().find_map(|(_, consumer)| consumer.upgrade()) {
             victim.reclaim(bytes);
         }
     }

@@ -51,8 +51,11 @@ impl Event {
     pub(crate) fn notify_one(&self) {
         fence(Ordering::SeqCst);
         if self.listeners.load(Ordering::Relaxed) != 0 {
-            *lock(&self.epoch) += 1;
+            // Under the lock: who listens from now on must not take the wake-up of one who listened before.
+            let mut epoch = lock(&self.epoch);
+            *epoch += 1;
             self.changed.notify_one();
+            drop(epoch);
         }
     }
 }

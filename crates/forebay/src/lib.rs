@@ -57,6 +57,8 @@ mod event;
 mod item;
 mod iter;
 mod line;
+#[cfg(all(test, loom))]
+mod loom_models;
 mod metrics;
 mod pipeline;
 mod queue;

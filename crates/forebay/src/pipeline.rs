@@ -415,8 +415,14 @@ impl Settings {
         // A pipeline that is run a second time cannot be: `run` takes it. So this is the first and only consumer.
         let _ = metrics.consumer.set(consumer.clone());
         let line = Arc::new(Line::new(room));
-        let (mut sender, receiver) = WorkQueue::on_line(&consumer, self.window, self.workers, Arc::clone(&line), false);
-        sender.limit_outstanding(self.outstanding);
+        let (sender, receiver) = WorkQueue::on_line(
+            &consumer,
+            self.window,
+            self.outstanding,
+            self.workers,
+            Arc::clone(&line),
+            false,
+        );
         let site = sealed::Site {
             line: Arc::clone(&line),
             consumer: consumer.clone(),

@@ -13,6 +13,9 @@
 //!   result is stored, so what is in flight is bounded, not only what is queued.
 //! * *Bytes*: every item is paid for by the consumer before it is stored, unless nothing at all is in flight: a pipeline
 //!   may always have one item, the head ([`Consumer::lease_head`]).
+//! * *Share*: in a pipeline, what is queued takes at most a quarter of the budget, and so does what is in work (one item is always
+//!   allowed). Queued items cannot be spilled: if they filled the budget, finished results would find no room and a slow head would
+//!   stop the pipeline instead of costing disk.
 //! * While the budget is overdrawn, workers take nothing but the head: the overdraft is at most one result a worker.
 //!
 //! # Disconnection
@@ -52,12 +55,13 @@ impl WorkQueue {
     #[allow(clippy::new_ret_no_self, reason = "a queue exists only as its two ends")]
     pub fn new<T: Weigh>(consumer: &Consumer, window: usize) -> (Sender<T>, Receiver<T>) {
         let line = Arc::new(Line::new(consumer.room()));
-        Self::on_line(consumer, window, 1, line, true)
+        Self::on_line(consumer, window, u64::MAX, 1, line, true)
     }
 
     pub(crate) fn on_line<T: Weigh>(
         consumer: &Consumer,
         window: usize,
+        outstanding: u64,
         workers: usize,
         line: Arc<Line>,
         alone: bool,
@@ -77,7 +81,13 @@ impl WorkQueue {
         let shared = Arc::new(Shared {
             window: window.max(1),
             workers: workers.max(1),
-            outstanding: u64::MAX,
+            // On its own a queue may use all of the budget.
+            share: if alone {
+                usize::MAX
+            } else {
+                consumer.budget().limit() / 4
+            },
+            outstanding: outstanding.max(1),
             alone,
             line,
             consumer: consumer.clone(),
@@ -98,6 +108,8 @@ impl WorkQueue {
 struct Shared<T> {
     window: usize,
     workers: usize,
+    /// Most bytes queued, unless a single item has more; and most bytes in work by taking several items at a time.
+    share: usize,
     /// Most items submitted and not delivered.
     outstanding: u64,
     /// No reorder buffer moves the head: permits do.
@@ -146,9 +158,19 @@ impl<T> Group<T> {
     }
 }
 
+/// How many of the first `most` items have at most `room` bytes together.
+fn fitting<T>(items: &VecDeque<(T, usize)>, most: usize, room: usize) -> usize {
+    let mut sum = 0usize;
+    let sums = items.iter().take(most).map(|(_, bytes)| {
+        sum = sum.saturating_add(*bytes);
+        sum
+    });
+    sums.take_while(|sum| *sum <= room).count()
+}
+
 /// Why a producer has to wait.
 enum Full {
-    /// The window: wait on `space`.
+    /// The window, or the queue's share of the budget: wait on `space`.
     Window,
     /// Too many items are not delivered: wait on `room`.
     Outstanding,
@@ -161,7 +183,14 @@ impl<T> Shared<T> {
         if self.alone {
             self.line.advance(items as u64);
         }
-        let wake = state.sender_waits && state.working + state.items.len() <= self.window / 2;
+        self.wake(state)
+    }
+
+    /// Whether sleeping producers are to be woken (on `space`): half of the window is free, and half of the queue's share of the budget.
+    fn wake(&self, state: &mut State<T>) -> bool {
+        let wake = state.sender_waits
+            && state.working + state.items.len() <= self.window / 2
+            && state.paid.bytes() <= self.share / 2;
         state.sender_waits &= !wake;
         wake
     }
@@ -177,18 +206,26 @@ impl<T> Shared<T> {
     fn push(&self, group: &mut Group<T>) -> Result<u64, Full> {
         let mut state = lock(&self.state);
         let in_flight = state.items.len() + state.working;
-        if in_flight >= self.window {
+        let mut fit = group.items.len().min(self.window.saturating_sub(in_flight));
+        let room = self.share.saturating_sub(state.paid.bytes());
+        if group.paid.bytes() > room {
+            let least = usize::from(state.items.is_empty()).min(fit);
+            fit = fitting(&group.items, fit, room).max(least);
+        }
+        if fit == 0 {
             state.sender_waits = true;
             return Err(Full::Window);
         }
-        if state.next - self.line.head() >= self.outstanding {
+        let mut left = self.outstanding.saturating_sub(state.next - self.line.head());
+        if left == 0 {
             self.line.await_head(state.next - self.outstanding / 2);
-            if state.next - self.line.head() >= self.outstanding {
+            left = self.outstanding.saturating_sub(state.next - self.line.head());
+            if left == 0 {
                 return Err(Full::Outstanding);
             }
         }
         let first = state.next;
-        let count = group.items.len().min(self.window - in_flight);
+        let count = usize::try_from(left).map_or(fit, |left| fit.min(left));
         let bytes = match count == group.items.len() {
             true => group.paid.bytes(),
             false => group.items.iter().take(count).map(|(_, bytes)| bytes).sum(),
@@ -464,15 +501,6 @@ impl<T: Weigh> Sender<T> {
     }
 }
 
-impl<T> Sender<T> {
-    /// Most items submitted and not delivered, from now on.
-    pub(crate) fn limit_outstanding(&mut self, items: u64) {
-        if let Some(shared) = Arc::get_mut(&mut self.shared) {
-            shared.outstanding = items.max(1);
-        }
-    }
-}
-
 impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
         self.shared.close(!self.finished);
@@ -656,6 +684,7 @@ impl<T> Receiver<T> {
             line,
             consumer,
             workers,
+            share,
             ..
         } = &*self.shared;
         let mut slept_since = None;
@@ -683,7 +712,10 @@ impl<T> Receiver<T> {
                 state = lock(&self.shared.state);
                 continue;
             }
-            let count = (state.items.len() / (2 * workers)).clamp(1, max);
+            let mut count = (state.items.len() / (2 * workers)).clamp(1, max);
+            if count > 1 && state.paid.bytes() > share / workers {
+                count = fitting(&state.items, count, share / workers).max(1);
+            }
             let mut bytes = 0;
             for (item, paid) in state.items.drain(..count) {
                 bytes += paid;
@@ -692,9 +724,13 @@ impl<T> Receiver<T> {
             state.paid.transfer(lease, bytes);
             state.working += count;
             let call = !state.items.is_empty() && Shared::call(&mut state);
+            let wake = self.shared.wake(&mut state);
             drop(state);
             if call {
                 line.work.notify_one();
+            }
+            if wake {
+                line.space.notify();
             }
             let waited = slept_since.map_or(Duration::ZERO, |since| since.elapsed());
             return Ok(Taken { first: front, waited });
@@ -715,13 +751,13 @@ impl<T> Receiver<T> {
         state
     }
 
-    /// Waits until the budget is within its limit again or item `front` is the head, or the run is over.
+    /// Waits until the budget is within its limit again, or item `front` is the head or not wanted any more.
     pub(crate) fn await_memory(&self, front: u64) {
         let Shared { line, consumer, .. } = &*self.shared;
         loop {
             let listener = line.room.listen();
             line.await_head(front);
-            if line.over() || line.is_head(front) || consumer.solvent_or_hunger() {
+            if !line.wants(front) || line.is_head(front) || consumer.solvent_or_hunger() {
                 return;
             }
             consumer.ask(1);

@@ -333,7 +333,10 @@ impl<T> ReorderBuffer<T> {
         self.line.fail_at(if self.in_order { seq } else { 0 });
         let mut state = lock(&self.state);
         let seq = state.number(seq, 1, self.in_order);
-        state.failed = Some(state.failed.map_or(seq, |other| other.min(seq)));
+        // A number that went out cannot fail, and must not hide one that did.
+        if seq >= state.head {
+            state.failed = Some(state.failed.map_or(seq, |other| other.min(seq)));
+        }
         self.rouse(state, seq);
     }
 
@@ -515,10 +518,13 @@ impl<T> Delivery<T> {
     /// # Errors
     /// [`DeliverError`]; every further call gives the same.
     pub fn next_result(&mut self) -> Result<Option<T>, DeliverError> {
-        match self.ready.pop_front() {
-            Some(item) => Ok(Some(item)),
-            None => self.refill(),
+        // Once the run is cancelled, the rest of what was taken out in one run is not delivered either.
+        if !self.buffer.line.cancelled()
+            && let Some(item) = self.ready.pop_front()
+        {
+            return Ok(Some(item));
         }
+        self.refill()
     }
 
     /// How many results were handed over.
@@ -566,8 +572,10 @@ impl<T> Delivery<T> {
         }
     }
 
-    /// What was handed over is delivered.
+    /// What was handed over is delivered; what was not, if the run was cancelled, is dropped.
     fn settle(&mut self) {
+        self.taken -= self.ready.len() as u64;
+        self.ready.clear();
         self.lease.shrink_to(0);
         if self.taken > 0 {
             self.buffer.metrics.delivered.add(self.taken);
@@ -901,7 +909,7 @@ impl<T: Send> Tenant for ReorderBuffer<T> {
         let mut evicting = lock(&spilling.evicting);
         let mut plan = Plan::default();
         if let Some(head) = evicting.stalled_at {
-            if self.line.is_head(head) {
+            if self.line.head() == head {
                 return plan;
             }
             evicting.stalled_at = None;

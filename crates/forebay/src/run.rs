@@ -244,13 +244,19 @@ impl<T, R, E> Core<T, R, E> {
         }
     }
 
-    /// Ends the last thread, once the others have ended, and gives the counters.
+    /// The counters, once every thread has ended.
     pub(crate) fn finish(&self) -> Snapshot {
-        self.buffer.stop_spilling();
         let submitted = self.receiver.submitted();
         self.metrics.submitted.add(submitted - self.metrics.submitted.get());
         self.metrics.cancelled.add(submitted - self.metrics.delivered.get());
         self.metrics.snapshot()
+    }
+}
+
+impl<T, R, E> Drop for Core<T, R, E> {
+    /// Ends the last thread, once the others have ended, also while a sink's panic passes.
+    fn drop(&mut self) {
+        self.buffer.stop_spilling();
     }
 }
 
@@ -343,7 +349,6 @@ impl<T, R, E> Drop for Started<T, R, E> {
                 tracing::error!("a thread of a pipeline panicked");
             }
         }
-        self.core.finish();
     }
 }
 

@@ -327,7 +327,7 @@ impl Page {
             }
             listener.wait();
         };
-        let lease = self.consumer_lease(place.len);
+        let lease = self.consumer_lease(self.memory(&place));
         if let Some(shared) = self.inner.shared.upgrade() {
             shared.metrics.head_reads.add(1);
         }
@@ -339,6 +339,11 @@ impl Page {
             State::Disk { _index: lease, .. } | State::Memory { lease, .. } => lease.consumer().lease_head(bytes),
             State::Moving => unreachable!("a page on disk does not move"),
         }
+    }
+
+    /// What the page takes when it is read back: the record, or what it unpacks to.
+    fn memory(&self, place: &Place) -> usize {
+        place.len.max(self.inner.bytes)
     }
 
     fn read(&self, place: &Place, lease: Lease) -> Result<Paged, SpillError> {
@@ -364,7 +369,7 @@ impl Page {
                 _index: lease,
             } if matches!(load, Load::None) => {
                 let mut paid = lease.consumer().empty_lease();
-                if !paid.try_grow(place.len) {
+                if !paid.try_grow(self.memory(place)) {
                     return;
                 }
                 *load = Load::Running;
@@ -372,7 +377,8 @@ impl Page {
             }
             _ => return,
         };
-        let loaded = self.read(&place.0, place.1);
+        // A store is foreign code: if it panics, the reader, who may wait for this page, reads it itself and meets the panic.
+        let loaded = catch_unwind(AssertUnwindSafe(|| self.read(&place.0, place.1).ok())).unwrap_or_default();
         if let Some(shared) = self.inner.shared.upgrade() {
             shared.metrics.prefetches.add(1);
         }

@@ -1,10 +1,13 @@
-//! What the engine's tests share: a time limit, a gate to withhold things with, and a random number generator.
+//! What the engine's tests share: a time limit, a process of one's own, gates to withhold things with, what the system says of
+//! this process, and a random number generator.
 #![allow(
     dead_code,
     unreachable_pub,
-    reason = "each test is a crate of its own and uses a part"
+    clippy::unwrap_used,
+    reason = "each test is a crate of its own and uses a part; helpers of tests are tests"
 )]
 
+use std::collections::BTreeSet;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
@@ -27,22 +30,131 @@ pub fn within<T: Send + 'static>(seconds: u64, test: impl FnOnce() -> T + Send +
     }
 }
 
-/// A gate that is closed until it is opened.
+/// Runs `test` in a process of its own, for tests that look at what belongs to the whole process: its memory, its processor
+/// time, its threads. `name` is the path of the test in its binary.
+pub fn alone(name: &str, seconds: u64, test: impl FnOnce() + Send + 'static) {
+    const CHILD: &str = "FOREBAY_TEST_ALONE";
+    if std::env::var_os(CHILD).is_some_and(|child| child == name) {
+        return within(seconds, test);
+    }
+    let output = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .env(CHILD, name)
+        .output()
+        .unwrap();
+    let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("1 passed") && output.status.success(), "{name}:\n{text}");
+}
+
+/// A gate that is closed until it is opened. Who waits at it can be counted.
 #[derive(Clone, Default)]
-pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+pub struct Gate(Arc<(Mutex<(bool, usize)>, Condvar)>);
 
 impl Gate {
     pub fn open(&self) {
-        *self.0.0.lock().unwrap() = true;
+        self.0.0.lock().unwrap().0 = true;
         self.0.1.notify_all();
     }
 
     pub fn pass(&self) {
-        let mut open = self.0.0.lock().unwrap();
-        while !*open {
-            open = self.0.1.wait(open).unwrap();
+        let mut state = self.0.0.lock().unwrap();
+        state.1 += 1;
+        self.0.1.notify_all();
+        while !state.0 {
+            state = self.0.1.wait(state).unwrap();
         }
+        state.1 -= 1;
     }
+
+    /// Waits until `waiters` threads stand at the gate.
+    pub fn await_waiters(&self, waiters: usize) {
+        let state = self.0.0.lock().unwrap();
+        let waited = self
+            .0
+            .1
+            .wait_timeout_while(state, Duration::from_secs(20), |state| state.1 < waiters)
+            .unwrap();
+        assert!(!waited.1.timed_out(), "{} of {waiters} wait at the gate", waited.0.1);
+    }
+}
+
+/// A gate for each number: closed until it is opened or `below` it.
+#[derive(Clone, Default)]
+pub struct Gates(Arc<(Mutex<Numbers>, Condvar)>);
+
+#[derive(Default)]
+struct Numbers {
+    waiting: BTreeSet<u64>,
+    open: BTreeSet<u64>,
+    below: u64,
+}
+
+impl Gates {
+    /// Waits until gate `n` is open.
+    pub fn pass(&self, n: u64) {
+        let mut state = self.0.0.lock().unwrap();
+        state.waiting.insert(n);
+        self.0.1.notify_all();
+        while n >= state.below && !state.open.contains(&n) {
+            state = self.0.1.wait(state).unwrap();
+        }
+        state.waiting.remove(&n);
+    }
+
+    pub fn open(&self, n: u64) {
+        self.0.0.lock().unwrap().open.insert(n);
+        self.0.1.notify_all();
+    }
+
+    pub fn open_below(&self, n: u64) {
+        self.0.0.lock().unwrap().below = n;
+        self.0.1.notify_all();
+    }
+
+    /// The numbers at whose gates somebody waits, as soon as there are `count` of them.
+    pub fn await_waiters(&self, count: usize) -> Vec<u64> {
+        let state = self.0.0.lock().unwrap();
+        let waited = self
+            .0
+            .1
+            .wait_timeout_while(state, Duration::from_secs(20), |state| state.waiting.len() < count)
+            .unwrap();
+        assert!(!waited.1.timed_out(), "{:?} wait, not {count}", waited.0.waiting);
+        waited.0.waiting.iter().copied().collect()
+    }
+}
+
+/// This process' threads whose name begins with `prefix` (the system keeps 15 bytes of a name).
+#[cfg(target_os = "linux")]
+pub fn threads(prefix: &str) -> Vec<String> {
+    let prefix = &prefix[..prefix.len().min(15)];
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names
+        .map(|name| name.trim_end().to_owned())
+        .filter(|name| name.starts_with(prefix))
+        .collect()
+}
+
+/// A size of this process in bytes: `VmRSS`, or `VmHWM` for the largest since [`reset_peak`].
+#[cfg(target_os = "linux")]
+pub fn memory(field: &str) -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(field)).unwrap();
+    let kib = line.trim_start_matches(':').trim().trim_end_matches(" kB");
+    kib.parse::<usize>().unwrap() << 10
+}
+
+/// Has the system forget the largest size that this process had.
+#[cfg(target_os = "linux")]
+pub fn reset_peak() {
+    std::fs::write("/proc/self/clear_refs", "5").unwrap();
+}
+
+/// Processor time that this process has used.
+pub fn processor_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// Waits for `condition`, which other threads bring about; fails after 20 s.

@@ -1,0 +1,307 @@
+//! Small models of the engine's nouns, run through every interleaving of their threads (up to a bound of preemptions) by loom:
+//! `RUSTFLAGS="--cfg loom" cargo test -p forebay --lib --release loom_ --target-dir target/loom`.
+//!
+//! A lost wake-up is a deadlock here, and loom finds it.
+
+use loom::thread;
+
+use crate::budget::Budget;
+use crate::event::Event;
+use crate::line::Line;
+use crate::queue::{RecvError, WorkQueue};
+use crate::reorder::{DeliverError, InsertError, ReorderBuffer};
+use crate::sync::{Arc, AtomicBool, Ordering};
+
+fn model(preemptions: usize, threads: impl Fn() + Sync + Send + 'static) {
+    let mut builder = loom::model::Builder::new();
+    builder.preemption_bound = Some(preemptions);
+    builder.check(threads);
+}
+
+fn await_flag(event: &Event, flag: &AtomicBool) {
+    loop {
+        let listener = event.listen();
+        if flag.load(Ordering::Relaxed) {
+            return;
+        }
+        listener.wait();
+    }
+}
+
+#[test]
+fn loom_a_change_before_notify_is_never_missed() {
+    model(3, || {
+        let shared = Arc::new((Event::new(), AtomicBool::new(false)));
+        let waiters: Vec<_> = (0..2)
+            .map(|_| {
+                let shared = Arc::clone(&shared);
+                thread::spawn(move || await_flag(&shared.0, &shared.1))
+            })
+            .collect();
+        shared.1.store(true, Ordering::Relaxed);
+        shared.0.notify();
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+    });
+}
+
+/// The one who is woken is one who had listened before, not one who comes later and goes back to sleep.
+#[test]
+fn loom_notify_one_is_not_taken_by_who_listens_afterwards() {
+    model(3, || {
+        let shared = Arc::new((Event::new(), AtomicBool::new(false), AtomicBool::new(false)));
+        let first = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                await_flag(&shared.0, &shared.1);
+                // Only now is there something for the other.
+                shared.2.store(true, Ordering::Relaxed);
+                shared.0.notify();
+            })
+        };
+        let later = {
+            let shared = Arc::clone(&shared);
+            thread::spawn(move || {
+                let listener = shared.0.listen();
+                if shared.1.load(Ordering::Relaxed) {
+                    drop(listener);
+                    await_flag(&shared.0, &shared.2);
+                }
+            })
+        };
+        shared.1.store(true, Ordering::Relaxed);
+        shared.0.notify_one();
+        // Whoever did not get the first call gets this one; the one who did must not need it.
+        first.join().unwrap();
+        shared.0.notify();
+        later.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_a_refused_lease_is_granted_by_the_refund() {
+    model(3, || {
+        let budget = Budget::new(10);
+        let held = budget.consumer("holder", 0).unwrap().try_lease(8).unwrap();
+        let hungry = budget.consumer("hungry", 0).unwrap();
+        let waiter = thread::spawn(move || drop(hungry.lease(5).unwrap()));
+        let mut held = held;
+        held.shrink_to(7);
+        drop(held);
+        waiter.join().unwrap();
+        assert_eq!(budget.used(), 0);
+    });
+}
+
+#[test]
+fn loom_two_hungry_threads_of_one_consumer_are_both_fed() {
+    model(2, || {
+        let budget = Budget::new(10);
+        let held = budget.consumer("holder", 0).unwrap().try_lease(10).unwrap();
+        let hungry = budget.consumer("hungry", 0).unwrap();
+        let waiters: Vec<_> = [4, 10]
+            .map(|bytes| {
+                let hungry = hungry.clone();
+                thread::spawn(move || drop(hungry.lease(bytes).unwrap()))
+            })
+            .into();
+        drop(held);
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+    });
+}
+
+/// Whoever waits to become the head is woken by the delivery that makes it the head, also when another waits for another number.
+#[test]
+fn loom_who_waits_for_the_head_is_woken() {
+    model(3, || {
+        let line = Arc::new(Line::new(Arc::new(Event::new())));
+        let waiters: Vec<_> = [1, 2]
+            .map(|seq| {
+                let line = Arc::clone(&line);
+                thread::spawn(move || {
+                    loop {
+                        let listener = line.room.listen();
+                        line.await_head(seq);
+                        if line.is_head(seq) {
+                            return;
+                        }
+                        listener.wait();
+                    }
+                })
+            })
+            .into();
+        line.advance(1);
+        line.advance(1);
+        waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+    });
+}
+
+#[test]
+fn loom_a_queue_hands_over_everything_and_ends() {
+    model(2, || {
+        let budget = Budget::new(1 << 20);
+        let (mut sender, receiver) = WorkQueue::new::<u64>(&budget.consumer("queue", 0).unwrap(), 1);
+        let worker = thread::spawn(move || {
+            let mut seen = Vec::new();
+            loop {
+                match receiver.recv() {
+                    Ok(job) => seen.push((job.seq, job.item)),
+                    Err(end) => return (seen, end),
+                }
+            }
+        });
+        sender.send(7).unwrap();
+        sender.send(8).unwrap();
+        assert_eq!(sender.finish(), Some(2));
+        assert_eq!(worker.join().unwrap(), (vec![(0, 7), (1, 8)], RecvError::Finished));
+    });
+}
+
+#[test]
+fn loom_idle_workers_are_called_while_there_is_work() {
+    model(2, || {
+        let budget = Budget::new(1 << 20);
+        let (mut sender, receiver) = WorkQueue::new::<u64>(&budget.consumer("queue", 0).unwrap(), 8);
+        let other = receiver.clone();
+        let workers = [receiver, other].map(|receiver| {
+            thread::spawn(move || {
+                let mut taken = 0;
+                while receiver.recv().is_ok() {
+                    taken += 1;
+                }
+                taken
+            })
+        });
+        sender.send(1).unwrap();
+        sender.send(2).unwrap();
+        sender.finish();
+        let taken: u64 = workers.into_iter().map(|worker| worker.join().unwrap()).sum();
+        assert_eq!(taken, 2);
+    });
+}
+
+#[test]
+fn loom_a_dropped_sender_ends_the_queue() {
+    model(3, || {
+        let budget = Budget::new(1 << 20);
+        let (mut sender, receiver) = WorkQueue::new::<u64>(&budget.consumer("queue", 0).unwrap(), 2);
+        let worker = thread::spawn(move || {
+            loop {
+                if let Err(end) = receiver.recv() {
+                    return end;
+                }
+            }
+        });
+        let _ = sender.send(1);
+        drop(sender);
+        assert_eq!(worker.join().unwrap(), RecvError::ProducerGone);
+    });
+}
+
+#[test]
+fn loom_shared_senders_number_without_a_gap_and_the_last_one_ends_the_queue() {
+    model(2, || {
+        let budget = Budget::new(1 << 20);
+        let (sender, receiver) = WorkQueue::new::<u64>(&budget.consumer("queue", 0).unwrap(), 1);
+        let mut one = sender.share();
+        let mut two = one.clone();
+        let producer = thread::spawn(move || {
+            two.send(1).unwrap();
+            two.finish();
+        });
+        let worker = thread::spawn(move || {
+            let mut seqs = Vec::new();
+            while let Ok(job) = receiver.recv() {
+                seqs.push(job.seq);
+            }
+            seqs
+        });
+        one.send(2).unwrap();
+        one.finish();
+        producer.join().unwrap();
+        assert_eq!(worker.join().unwrap(), [0, 1]);
+    });
+}
+
+#[test]
+fn loom_receivers_that_go_end_a_sender_that_waits_for_room() {
+    model(3, || {
+        let budget = Budget::new(1 << 20);
+        let (mut sender, receiver) = WorkQueue::new::<u64>(&budget.consumer("queue", 0).unwrap(), 1);
+        let worker = thread::spawn(move || drop(receiver));
+        let mut item = 0;
+        while sender.send(item).is_ok() {
+            item += 1;
+        }
+        assert!(item <= 1, "there was room for one");
+        worker.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_results_come_in_order_from_two_workers() {
+    model(2, || {
+        let budget = Budget::new(1 << 20);
+        let consumer = budget.consumer("buffer", 0).unwrap();
+        let (buffer, mut delivery) = ReorderBuffer::new(&consumer);
+        let workers = [1u64, 0].map(|seq| {
+            let (buffer, lease) = (Arc::clone(&buffer), consumer.try_lease(1).unwrap());
+            thread::spawn(move || buffer.insert(seq, seq, lease).unwrap())
+        });
+        let closer = Arc::clone(&buffer);
+        closer.close(2);
+        assert_eq!(delivery.next_result().unwrap(), Some(0));
+        assert_eq!(delivery.next_result().unwrap(), Some(1));
+        assert_eq!(delivery.next_result().unwrap(), None);
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        assert_eq!(budget.used(), 0);
+    });
+}
+
+#[test]
+fn loom_the_reader_ends_at_a_tombstone_and_at_the_end() {
+    model(3, || {
+        let budget = Budget::new(1 << 20);
+        let consumer = budget.consumer("buffer", 0).unwrap();
+        for fails in [true, false] {
+            let (buffer, mut delivery) = ReorderBuffer::new(&consumer);
+            let (lease, nothing) = (consumer.try_lease(1).unwrap(), consumer.empty_lease());
+            let worker = thread::spawn(move || {
+                buffer.insert(0, 0u64, lease).unwrap();
+                if fails {
+                    buffer.fail(1)
+                } else {
+                    buffer.close(1)
+                }
+                buffer.insert(0, 9, nothing).is_err()
+            });
+            assert_eq!(delivery.next_result().unwrap(), Some(0));
+            match delivery.next_result() {
+                Err(DeliverError::Failed { seq }) => assert!(fails && seq == 1),
+                Ok(None) => assert!(!fails),
+                other => panic!("{other:?}"),
+            }
+            assert!(worker.join().unwrap(), "a second result 0 is an error");
+        }
+    });
+}
+
+/// A number that is stored twice is stored once, whoever comes first.
+#[test]
+fn loom_of_two_results_of_one_number_one_is_given_back() {
+    model(3, || {
+        let budget = Budget::new(1 << 20);
+        let consumer = budget.consumer("buffer", 0).unwrap();
+        let (buffer, mut delivery) = ReorderBuffer::new(&consumer);
+        let (other, lease) = (Arc::clone(&buffer), consumer.try_lease(1).unwrap());
+        let worker = thread::spawn(move || other.insert(0, 1u64, lease).is_err());
+        let mine = buffer.insert(0, 2, consumer.try_lease(1).unwrap());
+        let theirs_failed = worker.join().unwrap();
+        match mine {
+            Ok(()) => assert!(theirs_failed),
+            Err(InsertError::Duplicate { seq, item }) => assert!(!theirs_failed && (seq, item) == (0, 2)),
+        }
+        buffer.close(1);
+        assert_eq!(delivery.next_result().unwrap(), Some(if theirs_failed { 2 } else { 1 }));
+        assert_eq!(delivery.next_result().unwrap(), None);
+    });
+}

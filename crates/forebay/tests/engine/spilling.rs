@@ -1,0 +1,317 @@
+//! Invariant 4: over the budget the farthest results go to disk, in blocks, until enough is free; the head's reserve stays, the reader
+//! gets back what it needs in time, and disk space comes back.
+
+use std::io::{self, IoSlice};
+use std::sync::{Arc, Mutex};
+
+use forebay::{
+    Budget, Consumer, Decision, Extent, Location, Manual, MemoryStore, OnSpillError, Pager, Pipeline, Prefetch,
+    ReorderBuffer, SegmentStore, SpillError, SpillPolicy, SpillStore, Threshold, Usage, View, Waker,
+};
+
+use crate::support::{Gate, bytes_of, until, within};
+
+/// A store that the test can look at while a pipeline has it.
+#[derive(Clone, Debug)]
+struct Seen(Arc<SegmentStore>);
+
+impl SpillStore for Seen {
+    fn append(&self, owner: u64, parts: &[IoSlice<'_>]) -> Result<Extent, SpillError> {
+        self.0.append(owner, parts)
+    }
+
+    fn usage(&self) -> Usage {
+        self.0.usage()
+    }
+
+    fn location(&self) -> Location {
+        self.0.location()
+    }
+}
+
+/// What a policy was shown, and its bell.
+#[derive(Clone, Default)]
+struct Watch {
+    views: Arc<Mutex<Vec<View>>>,
+    waker: Arc<Mutex<Option<Waker>>>,
+    /// Decisions wait here.
+    gate: Gate,
+}
+
+impl Watch {
+    /// A view of now.
+    fn look(&self) -> View {
+        let before = self.views.lock().unwrap().len();
+        self.waker.lock().unwrap().as_ref().unwrap().wake();
+        until("the policy was called", || self.views.lock().unwrap().len() > before);
+        self.views.lock().unwrap().last().unwrap().clone()
+    }
+}
+
+/// Notes every view that the policy within is shown.
+struct Watched<P>(P, Watch);
+
+impl<P: SpillPolicy> SpillPolicy for Watched<P> {
+    fn decide(&mut self, view: &View) -> Decision {
+        let decision = self.0.decide(view);
+        self.1.gate.pass();
+        self.1.views.lock().unwrap().push(view.clone());
+        decision
+    }
+
+    fn attach(&mut self, waker: Waker) {
+        *self.1.waker.lock().unwrap() = Some(waker.clone());
+        self.0.attach(waker);
+    }
+}
+
+fn insert(buffer: &ReorderBuffer<Vec<u8>>, consumer: &Consumer, seq: u64, size: usize) {
+    let lease = consumer.lease_head(size + 72);
+    buffer.insert(seq, bytes_of(seq, size), lease).unwrap();
+}
+
+#[test]
+fn the_farthest_results_go_first_and_the_reserve_of_the_head_stays() {
+    within(60, || {
+        const LIMIT: usize = 1 << 20;
+        let budget = Budget::new(LIMIT);
+        let consumer = budget.consumer("buffer", 0).unwrap();
+        let pager = Pager::new(MemoryStore::new(u64::MAX), false).unwrap();
+        let watched = Watch::default();
+        let policy = Watched(Threshold::default(), watched.clone());
+        let (buffer, mut delivery) = ReorderBuffer::<Vec<u8>>::spilling(&consumer, &pager, policy, OnSpillError::Stall);
+        // The head, 0, is withheld.
+        (1..240).for_each(|seq| insert(&buffer, &consumer, seq, 4000));
+        // The first look at the buffer came too early to see them all; the next ones see what is left.
+        watched.gate.open();
+        watched.look();
+        let quiet = || budget.used() <= LIMIT / 4 * 3 && pager.monitor().snapshot().spilled_items > 0;
+        until("resident bytes have fallen", quiet);
+        let view = watched.look();
+        let last_resident = view
+            .stretches()
+            .filter(|s| !s.spilled)
+            .map(|s| s.first + s.count - 1)
+            .max()
+            .unwrap();
+        let first_spilled = view.stretches().filter(|s| s.spilled).map(|s| s.first).min().unwrap();
+        assert!(
+            last_resident < first_spilled,
+            "{last_resident} stayed, {first_spilled} went: {view:?}"
+        );
+        assert!(view.resident >= LIMIT / 5 - 5000, "the reserve stays: {view:?}");
+        assert!(view.resident < LIMIT / 4 * 3, "{view:?}");
+        insert(&buffer, &consumer, 0, 4000);
+        buffer.close(240);
+        for seq in 0..240 {
+            assert_eq!(delivery.next_result().unwrap(), Some(bytes_of(seq, 4000)), "{seq}");
+        }
+        assert_eq!(delivery.next_result().unwrap(), None);
+    });
+}
+
+/// One victim is not enough: a wish is followed block by block until it is met. And what is spilled is the payload: what stays in memory
+/// for it is a small part.
+#[test]
+fn spilling_goes_on_until_the_wish_is_met_and_what_stays_is_far_less_than_what_went() {
+    within(60, || {
+        let budget = Budget::new(64 << 20);
+        let consumer = budget.consumer("buffer", 0).unwrap();
+        let pager = Pager::new(MemoryStore::new(u64::MAX), false).unwrap();
+        let (policy, handle) = Manual::new();
+        let (buffer, mut delivery) = ReorderBuffer::<Vec<u8>>::spilling(&consumer, &pager, policy, OnSpillError::Stall);
+        (1..2001).for_each(|seq| insert(&buffer, &consumer, seq, 4000));
+        let before = budget.used();
+        assert_eq!(
+            pager.monitor().snapshot().spilled_items,
+            0,
+            "nothing without a word from the owner"
+        );
+        handle.spill(3 << 20);
+        until("as much as was wished is spilled", || {
+            budget.used() <= before - (3 << 20) + (64 << 10)
+        });
+        let report = pager.monitor().snapshot();
+        assert!(
+            (10..16).contains(&report.spilled_blocks),
+            "blocks of 256 KiB: {report:?}"
+        );
+        assert!(report.spilled_items < 1000, "no more than that: {report:?}");
+        handle.spill(usize::MAX);
+        until("everything is spilled", || {
+            pager.monitor().snapshot().spilled_items == 2000
+        });
+        until("its bytes are given back", || budget.used() < before / 200);
+        insert(&buffer, &consumer, 0, 4000);
+        buffer.close(2001);
+        for seq in 0..2001 {
+            assert_eq!(delivery.next_result().unwrap(), Some(bytes_of(seq, 4000)), "{seq}");
+        }
+        assert_eq!(delivery.next_result().unwrap(), None);
+        drop(delivery);
+        assert_eq!(pager.monitor().snapshot().reloaded_items, 2000);
+    });
+}
+
+/// A replay that waits until memory is empty starves: the source goes on here only when spilled results have come out.
+#[test]
+fn what_was_spilled_comes_back_while_new_results_arrive_and_ahead_of_the_reader() {
+    within(60, || {
+        const ITEMS: u64 = 6000;
+        let (head, tail) = (Gate::default(), Gate::default());
+        let store = Seen(Arc::new(SegmentStore::temp().unwrap()));
+        let budget = Budget::new(2 << 20);
+        let pipeline = Pipeline::new().workers(2).budget(&budget).spill(store.clone());
+        let monitor = pipeline.monitor();
+        let mut next = 0;
+        let report = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                until("a lot is spilled", || monitor.snapshot().spilled_items > 2000);
+                head.open();
+                until("it comes back", || monitor.snapshot().reloaded_items > 1000);
+                tail.open();
+            });
+            let wait = tail.clone();
+            let source = (0..ITEMS).map(move |n| {
+                if n == 4000 {
+                    wait.pass();
+                }
+                Ok::<_, io::Error>(n)
+            });
+            let work = |n| {
+                if n == 0 {
+                    head.pass();
+                }
+                Ok(bytes_of(n, 2000))
+            };
+            pipeline
+                .run(source, work, |bytes| {
+                    assert_eq!(bytes, bytes_of(next, 2000), "{next}");
+                    next += 1;
+                    Ok(())
+                })
+                .unwrap()
+        });
+        assert_eq!(report.delivered, ITEMS);
+        assert!(report.prefetches > 0, "the reader was read ahead for: {report:?}");
+        let usage = store.usage();
+        assert_eq!((usage.live, usage.allocated), (0, 0), "the files did not only grow");
+    });
+}
+
+/// A spill file that only grows fills the disk, however little of it is alive.
+#[test]
+fn a_long_run_with_a_short_backlog_keeps_little_disk() {
+    within(90, || {
+        const ITEMS: u64 = 12_000;
+        const STEP: u64 = 3000;
+        let store = Seen(Arc::new(SegmentStore::temp().unwrap()));
+        let gates = crate::support::Gates::default();
+        let pipeline = Pipeline::new()
+            .workers(2)
+            .budget(&Budget::new(1 << 20))
+            .outstanding(STEP)
+            .spill(store.clone());
+        let monitor = pipeline.monitor();
+        let most = std::thread::scope(|scope| {
+            let watcher = scope.spawn(|| {
+                let mut most = 0;
+                for n in (0..ITEMS).step_by(STEP as usize) {
+                    let spilled = monitor.snapshot().spilled_items;
+                    gates.await_waiters(1);
+                    until("much is spilled again", || {
+                        monitor.snapshot().spilled_items > spilled + STEP / 2
+                    });
+                    most = most.max(store.usage().allocated);
+                    gates.open_below(n + 1);
+                }
+                most
+            });
+            let work = |n| {
+                if n % STEP == 0 {
+                    gates.pass(n);
+                }
+                Ok(bytes_of(n, 4000))
+            };
+            let mut next = 0;
+            let source = (0..ITEMS).map(Ok::<_, io::Error>);
+            let report = pipeline
+                .run(source, work, |bytes| {
+                    assert_eq!(bytes, bytes_of(next, 4000));
+                    next += 1;
+                    Ok(())
+                })
+                .unwrap();
+            assert!(report.spilled_bytes > ITEMS * 4000 / 2, "{report:?}");
+            watcher.join().unwrap()
+        });
+        // A backlog, the dead parts of a MiB at its ends, and what was not given back yet.
+        assert!(
+            most < STEP * 4100 + (6 << 20),
+            "{most} bytes for a backlog of {}",
+            STEP * 4000
+        );
+        assert_eq!(store.usage().allocated, 0);
+    });
+}
+
+#[test]
+fn compressed_pages_are_paid_for_at_the_size_that_they_have_in_memory() {
+    within(60, || {
+        let budget = Budget::new(8 << 20);
+        let consumer = budget.consumer("buffer", 0).unwrap();
+        let pager = Pager::new(MemoryStore::new(u64::MAX), true).unwrap();
+        let mut parts = forebay::Parts::default();
+        parts.put(vec![7; 200 << 10].into());
+        let page = pager.put(parts, 1, consumer.try_lease(200 << 10).unwrap());
+        until("it is written", || matches!(page.state(), forebay::PageState::OnDisk));
+        assert!(pager.monitor().snapshot().spilled_bytes < 10_000, "it was compressed");
+        let paged = page.get().unwrap();
+        assert_eq!(paged.bytes.len(), 200 << 10);
+        assert!(
+            paged.lease.bytes() >= paged.bytes.len(),
+            "{} pay for {}",
+            paged.lease.bytes(),
+            paged.bytes.len()
+        );
+    });
+}
+
+#[test]
+fn a_policy_reads_ahead_no_more_than_it_was_told() {
+    within(60, || {
+        let budget = Budget::new(1 << 20);
+        let consumer = budget.consumer("buffer", 0).unwrap();
+        let pager = Pager::new(MemoryStore::new(u64::MAX), false).unwrap();
+        let (manual, handle) = Manual::new();
+        let watched = Watch::default();
+        watched.gate.open();
+        let policy = Watched(Prefetch::over(manual).ahead(100_000), watched.clone());
+        let (buffer, mut delivery) = ReorderBuffer::<Vec<u8>>::spilling(&consumer, &pager, policy, OnSpillError::Stall);
+        // Pages of 40 KB each: of items that are not neighbours when they are spilled.
+        (1..=20).for_each(|seq| {
+            insert(&buffer, &consumer, seq, 40_000);
+            handle.spill(40_000);
+            until("it is spilled", || pager.monitor().snapshot().spilled_items == seq);
+        });
+        watched.look();
+        until("the first are read ahead", || {
+            pager.monitor().snapshot().prefetches == 3
+        });
+        watched.look();
+        assert_eq!(pager.monitor().snapshot().prefetches, 3, "and the others not");
+        insert(&buffer, &consumer, 0, 10);
+        buffer.close(21);
+        let mut count = 0;
+        while let Some(bytes) = delivery.next_result().unwrap() {
+            assert_eq!(bytes, bytes_of(count, if count == 0 { 10 } else { 40_000 }));
+            count += 1;
+        }
+        assert_eq!(count, 21);
+        let report = pager.monitor().snapshot();
+        assert!(
+            report.head_reads + report.prefetches >= 20 && report.prefetches >= 3,
+            "{report:?}"
+        );
+    });
+}
