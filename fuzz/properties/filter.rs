@@ -49,16 +49,9 @@ fn rule_matches(pattern: &[u8], path: &[u8], is_dir: bool) -> bool {
     if dirs_only && !is_dir {
         return false;
     }
-    // "a trailing "dir_name/***" will match both the directory and everything in the directory"
-    let path = [
-        path,
-        if is_dir && pattern.ends_with(b"/***") {
-            b"/"
-        } else {
-            b""
-        },
-    ]
-    .concat();
+    // "a trailing "dir_name/***" will match both the directory and everything in the directory"; stock rsync looks
+    // for the three stars only
+    let path = [path, if is_dir && pattern.ends_with(b"***") { b"/" } else { b"" }].concat();
     // "a backslash can be used to escape a wildcard character, but it is matched literally when no wildcards are present"
     let matches = |pattern: &[u8], text: &[u8]| {
         if pattern.iter().any(|b| b"*?[".contains(b)) {

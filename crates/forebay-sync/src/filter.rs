@@ -15,7 +15,7 @@ pub struct Rule {
     /// As given, for messages.
     text: Vec<u8>,
     only_dirs: bool,
-    /// Matches the directory itself, too: ends in `/***`.
+    /// Matches the directory itself, too, as if its path ended in a slash: ends in three stars, as `dir/***` does.
     with_dir: bool,
     scope: Scope,
     matcher: Matcher,
@@ -79,7 +79,7 @@ impl Rule {
         };
         let wild = pattern.iter().any(|b| b"*?[".contains(b));
         let crosses = pattern.windows(2).any(|pair| pair == b"**");
-        let with_dir = pattern.ends_with(b"/***");
+        let with_dir = pattern.ends_with(b"***");
         let floats = crosses && !pattern.starts_with(b"/") && !pattern.starts_with(b"**");
         let (scope, pattern) = match pattern {
             [b'/', tail @ ..] => (Scope::Whole, tail),
@@ -173,6 +173,7 @@ mod tests {
         assert!(excluded(&["+ a", "*"], "b", false) && !excluded(&["+ a", "*"], "a", false));
         assert!(excluded(&["a/***"], "a", true) && excluded(&["a/***"], "x/a/b/c", false));
         assert!(!excluded(&["a/***"], "a", false));
+        assert!(excluded(&["a/*****"], "a", true) && excluded(&["a/*****/"], "x/a", true));
         assert!(excluded(&["**/a"], "a", false) && excluded(&["**/a"], "b/c/a", false));
         assert!(excluded(&["a**b"], "x/a/c/b", false) && !excluded(&["a**b"], "xa/c/b", false));
         assert!(!excluded(&["a", "!"], "a", false));
