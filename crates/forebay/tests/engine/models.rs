@@ -1,9 +1,12 @@
 //! The nouns one by one against models of a few lines, in random scenarios.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::thread;
 
-use forebay::{Budget, DeliverError, InsertError, Lease, Pager, RecvError, ReorderBuffer, TrySendError, WorkQueue};
+use forebay::{
+    Budget, DeliverError, InsertError, Lease, Pager, Reclaim, RecvError, ReorderBuffer, TrySendError, WorkQueue,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -199,14 +202,29 @@ proptest! {
     }
 }
 
+/// Notes that it was asked, and looks at the budget while it is: nobody holds the pool's lock then.
+struct Asked(Budget, Gate);
+
+impl Reclaim for Asked {
+    fn reclaim(&self, bytes: usize) {
+        assert!(bytes > 0 && self.0.used() > 0);
+        self.1.open();
+    }
+}
+
 #[test]
 fn a_refund_wakes_who_waits_and_only_if_it_is_enough() {
     within(60, || {
         let budget = Budget::new(100);
         let holder = budget.consumer("holder", 0).unwrap();
+        let asked = Arc::new(Asked(budget.clone(), Gate::default()));
+        let reclaim: Arc<dyn Reclaim> = asked.clone();
+        holder.can_spill(Arc::downgrade(&reclaim));
         let hungry = budget.consumer("hungry", 10).unwrap();
         let mut held = holder.try_lease(90).unwrap();
         let waiter = thread::spawn(move || hungry.lease(60).map(|lease| lease.bytes()));
+        // Whoever asks has been refused and is about to sleep.
+        asked.1.pass();
         held.shrink_to(60);
         assert!(!waiter.is_finished());
         held.shrink_to(40);
