@@ -15,7 +15,10 @@ pub(crate) fn check(data: &[u8]) {
     let (path, is_dir) = name.strip_suffix(b"/").map_or((name, false), |path| (path, true));
 
     let mut filters = Filters::default();
-    lines.iter().for_each(|line| filters.push(false, line));
+    for &line in &lines {
+        // What is refused adds nothing, as for the reference.
+        assert_eq!(filters.push(false, line).is_err(), matches!(line, b"+ " | b"- "));
+    }
     let begun = Instant::now();
     let decision = filters.first(path, is_dir).map(|rule| rule.includes());
     let took = begun.elapsed();
@@ -49,16 +52,9 @@ fn rule_matches(pattern: &[u8], path: &[u8], is_dir: bool) -> bool {
     if dirs_only && !is_dir {
         return false;
     }
-    // "a trailing "dir_name/***" will match both the directory and everything in the directory"
-    let path = [
-        path,
-        if is_dir && pattern.ends_with(b"/***") {
-            b"/"
-        } else {
-            b""
-        },
-    ]
-    .concat();
+    // "a trailing "dir_name/***" will match both the directory and everything in the directory"; stock rsync looks
+    // for the three stars only
+    let path = [path, if is_dir && pattern.ends_with(b"***") { b"/" } else { b"" }].concat();
     // "a backslash can be used to escape a wildcard character, but it is matched literally when no wildcards are present"
     let matches = |pattern: &[u8], text: &[u8]| {
         if pattern.iter().any(|b| b"*?[".contains(b)) {

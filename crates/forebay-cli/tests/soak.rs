@@ -28,7 +28,7 @@ fn soak_a_million_empty_files_are_mirrored_in_60_megabytes() {
     fs::create_dir(&dst).unwrap();
     for (run, transferred) in [("first", "1,000,000"), ("second", "0")] {
         let begun = Instant::now();
-        let mut child = forebay(&["-a", "--stats"], &src, &dst).spawn().unwrap();
+        let mut child = forebay(&["-a", "--stats"], &src, &dst);
         let (status, peak) = finish(&mut child, Duration::from_secs(600));
         println!("{run} run: {:.2} s, peak {peak} KiB", begun.elapsed().as_secs_f64());
         let said = everything(&mut child);
@@ -68,7 +68,7 @@ fn soak_three_gibibytes_in_large_files_arrive_whole() {
         }
     }
     let begun = Instant::now();
-    let mut child = forebay(&["-a", "--stats"], &src, &dst).spawn().unwrap();
+    let mut child = forebay(&["-a", "--stats"], &src, &dst);
     let (status, peak) = finish(&mut child, Duration::from_secs(600));
     println!("{:.2} s, peak {peak} KiB", begun.elapsed().as_secs_f64());
     let said = everything(&mut child);
@@ -98,10 +98,10 @@ fn soak_kill_9_at_random_moments_never_damages_and_the_next_run_completes() {
             fs::remove_dir_all(&versions.dst).unwrap();
         }
         let workers = format!("--workers={WORKERS}");
-        let mut child = versions.mirror(new, &["-a", &workers]).spawn().unwrap();
+        let mut child = versions.mirror(new, &["-a", &workers]);
         std::thread::sleep(versions.moment(&mut random));
-        child.kill().unwrap();
-        killed += u32::from(!child.wait().unwrap().success());
+        child.0.kill().unwrap();
+        killed += u32::from(!child.0.wait().unwrap().success());
         rounds += 1;
 
         let leftovers = versions.check_interrupted(old, new);
@@ -132,10 +132,10 @@ fn soak_sigint_at_random_moments_leaves_no_temporary_file() {
     while begun.elapsed() < Duration::from_secs(30) {
         let (old, new) = versions.of_round(rounds);
         let before = look(&versions.dst);
-        let mut child = versions.mirror(new, &["-a", "--workers=3"]).spawn().unwrap();
+        let mut child = versions.mirror(new, &["-a", "--workers=3"]);
         std::thread::sleep(versions.moment(&mut random));
         // It may have ended, but nobody has waited for it yet: its id is not another's.
-        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        kill_process(Pid::from_child(&child.0), Signal::INT).unwrap();
         let asked = Instant::now();
         let (status, _) = finish(&mut child, Duration::from_secs(30));
         longest = longest.max(asked.elapsed());
@@ -171,7 +171,7 @@ fn soak_copying_goes_on_while_nobody_reads_the_log() {
     // Another time than the source's, so that the root has a line of its own.
     File::open(&dst).unwrap().set_modified(UNIX_EPOCH).unwrap();
     let options = ["-av", "--stats", "--memory=512K"];
-    let mut child = forebay(&options, &src, &dst).spawn().unwrap();
+    let mut child = forebay(&options, &src, &dst);
     let mut copied = 0;
     for second in [5, 10, 15, 20] {
         std::thread::sleep(Duration::from_secs(5));
@@ -184,9 +184,11 @@ fn soak_copying_goes_on_while_nobody_reads_the_log() {
     // The pipe takes 64 KiB, some 5,000 names.
     assert!(copied > DIRS * FILES / 2, "{copied} files");
     assert!(peak(&child) <= RESIDENT);
-    assert!(child.try_wait().unwrap().is_none(), "it did not wait for its reader");
+    assert!(child.0.try_wait().unwrap().is_none(), "it did not wait for its reader");
 
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
     let names = (0..DIRS).flat_map(|dir| {
         let files = (0..FILES).map(move |file| format!("d{dir:04}/f{file:04}"));
         std::iter::once(format!("d{dir:04}/")).chain(files)
@@ -266,13 +268,13 @@ impl Versions {
         Duration::from_nanos(random.below(self.full.as_nanos() as u64))
     }
 
-    fn mirror(&self, version: usize, options: &[&str]) -> Command {
+    fn mirror(&self, version: usize, options: &[&str]) -> Running {
         forebay(options, &self.place.path().join(version.to_string()), &self.dst)
     }
 
     /// Runs to the end.
     fn complete(&self, version: usize, options: &[&str]) {
-        let mut child = self.mirror(version, options).spawn().unwrap();
+        let mut child = self.mirror(version, options);
         let (status, _) = finish(&mut child, Duration::from_secs(60));
         assert!(status.success(), "{status}: {}", everything(&mut child));
     }
@@ -376,8 +378,18 @@ fn count_files(root: &Path) -> usize {
     dirs.map(|dir| fs::read_dir(dir.unwrap().path()).unwrap().count()).sum()
 }
 
-/// `forebay sync OPTIONS SRC/ DST/`.
-fn forebay(options: &[&str], src: &Path, dst: &Path) -> Command {
+/// A run of the program, which a failing test ends before it removes the trees.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Starts `forebay sync OPTIONS SRC/ DST/`.
+fn forebay(options: &[&str], src: &Path, dst: &Path) -> Running {
     let mut command = Command::new(env!("CARGO_BIN_EXE_forebay"));
     command.arg("sync").args(options);
     // An empty last component: a slash at the end.
@@ -386,39 +398,36 @@ fn forebay(options: &[&str], src: &Path, dst: &Path) -> Command {
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    command
+    Running(command.spawn().unwrap())
 }
 
 /// Waits for the end of a program that says little. Returns its status and what it had resident at most, in KiB.
-fn finish(child: &mut Child, limit: Duration) -> (ExitStatus, u64) {
+fn finish(child: &mut Running, limit: Duration) -> (ExitStatus, u64) {
     let begun = Instant::now();
     let mut most = 0;
     loop {
         // A peak only rises: what is missed is what the program's last milliseconds add.
         most = most.max(peak(child));
-        if let Some(status) = child.try_wait().unwrap() {
+        if let Some(status) = child.0.try_wait().unwrap() {
             return (status, most);
         }
-        if begun.elapsed() > limit {
-            child.kill().unwrap();
-            panic!("still running after {} s", limit.as_secs());
-        }
+        assert!(begun.elapsed() <= limit, "still running after {} s", limit.as_secs());
         std::thread::sleep(Duration::from_millis(2));
     }
 }
 
 /// What the program has had resident at most, in KiB; nothing once it has ended.
-fn peak(child: &Child) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+fn peak(child: &Running) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.0.id())).unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     line.map_or(0, |line| line.trim().trim_end_matches(" kB").parse().unwrap())
 }
 
 /// What a program that has ended has written.
-fn everything(child: &mut Child) -> String {
+fn everything(child: &mut Running) -> String {
     let mut text = String::new();
-    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
-    child.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+    child.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    child.0.stderr.take().unwrap().read_to_string(&mut text).unwrap();
     text
 }
 

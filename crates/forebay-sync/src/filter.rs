@@ -15,7 +15,7 @@ pub struct Rule {
     /// As given, for messages.
     text: Vec<u8>,
     only_dirs: bool,
-    /// Matches the directory itself, too: ends in `/***`.
+    /// Matches the directory itself, too, as if its path ended in a slash: ends in three stars, as `dir/***` does.
     with_dir: bool,
     scope: Scope,
     matcher: Matcher,
@@ -40,15 +40,31 @@ enum Matcher {
     Tail(Pattern),
 }
 
+/// A rule has a sign and no pattern.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EmptyRule;
+
+impl std::fmt::Display for EmptyRule {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("unexpected end of filter rule")
+    }
+}
+
+impl std::error::Error for EmptyRule {}
+
 impl Filters {
     /// Adds the argument of `--include` or `--exclude`. A leading `+ ` or `- ` overrides `include`; `!` alone drops the
     /// rules before it; an empty pattern adds nothing.
-    pub fn push(&mut self, include: bool, argument: &[u8]) {
+    ///
+    /// # Errors
+    /// [`EmptyRule`] for a sign without a pattern behind it.
+    pub fn push(&mut self, include: bool, argument: &[u8]) -> Result<(), EmptyRule> {
         let (include, pattern) = match argument {
             b"!" => {
                 self.rules.clear();
-                return;
+                return Ok(());
             }
+            b"+ " | b"- " => return Err(EmptyRule),
             [b'+', b' ', pattern @ ..] => (true, pattern),
             [b'-', b' ', pattern @ ..] => (false, pattern),
             pattern => (include, pattern),
@@ -56,6 +72,7 @@ impl Filters {
         if !pattern.is_empty() {
             self.rules.push(Rule::new(include, pattern));
         }
+        Ok(())
     }
 
     /// Whether there is no rule.
@@ -79,7 +96,7 @@ impl Rule {
         };
         let wild = pattern.iter().any(|b| b"*?[".contains(b));
         let crosses = pattern.windows(2).any(|pair| pair == b"**");
-        let with_dir = pattern.ends_with(b"/***");
+        let with_dir = pattern.ends_with(b"***");
         let floats = crosses && !pattern.starts_with(b"/") && !pattern.starts_with(b"**");
         let (scope, pattern) = match pattern {
             [b'/', tail @ ..] => (Scope::Whole, tail),
@@ -158,7 +175,9 @@ mod tests {
 
     fn excluded(rules: &[&str], path: &str, is_dir: bool) -> bool {
         let mut filters = Filters::default();
-        rules.iter().for_each(|rule| filters.push(false, rule.as_bytes()));
+        rules
+            .iter()
+            .for_each(|rule| filters.push(false, rule.as_bytes()).unwrap());
         filters
             .first(path.as_bytes(), is_dir)
             .is_some_and(|rule| !rule.includes())
@@ -173,6 +192,7 @@ mod tests {
         assert!(excluded(&["+ a", "*"], "b", false) && !excluded(&["+ a", "*"], "a", false));
         assert!(excluded(&["a/***"], "a", true) && excluded(&["a/***"], "x/a/b/c", false));
         assert!(!excluded(&["a/***"], "a", false));
+        assert!(excluded(&["a/*****"], "a", true) && excluded(&["a/*****/"], "x/a", true));
         assert!(excluded(&["**/a"], "a", false) && excluded(&["**/a"], "b/c/a", false));
         assert!(excluded(&["a**b"], "x/a/c/b", false) && !excluded(&["a**b"], "xa/c/b", false));
         assert!(!excluded(&["a", "!"], "a", false));

@@ -82,7 +82,7 @@ mod wildmatch;
 mod worker;
 
 pub use error::Error;
-pub use filter::{Filters, Rule};
+pub use filter::{EmptyRule, Filters, Rule};
 pub use mirror::{Log, Report, mirror};
 pub use options::Options;
 pub use text::Escape;

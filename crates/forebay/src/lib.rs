@@ -77,7 +77,7 @@ pub use iter::{OrderedMap, OrderedMapExt};
 pub use metrics::{Histogram, Monitor, Snapshot};
 pub use pipeline::{Cause, InMemory, Init, Mode, NoInit, Pipeline, RunError, Spilling};
 pub use queue::{Job, Permit, Receiver, RecvError, SendError, Sender, SharedSender, TrySendError, WorkQueue};
-pub use reorder::{DeliverError, Delivery, InsertError, OnSpillError, ReorderBuffer};
+pub use reorder::{DeliverError, InsertError, OnSpillError, Outlet, ReorderBuffer};
 pub use spill::pager::{Page, PageState, Paged, Pager};
 pub use spill::policy::{Decision, Manual, ManualHandle, Prefetch, SpillPolicy, Stretch, Threshold, View, Waker};
 pub use spill::{Backing, Extent, Location, MemoryStore, SegmentOptions, SegmentStore, SpillError, SpillStore, Usage};

@@ -38,7 +38,7 @@ use crate::item::{Spill, Weigh};
 use crate::line::Line;
 use crate::metrics::{Metrics, Monitor, Snapshot};
 use crate::queue::{Sender, WorkQueue};
-use crate::reorder::{DeliverError, Delivery, OnSpillError, ReorderBuffer};
+use crate::reorder::{DeliverError, OnSpillError, Outlet, ReorderBuffer};
 use crate::run::{self, Core, Failure};
 use crate::spill::SpillStore;
 use crate::spill::pager::Pager;
@@ -131,11 +131,11 @@ pub(crate) mod sealed {
 
     pub trait Buffer<R> {
         #[doc(hidden)]
-        fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Delivery<R>)>;
+        fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Outlet<R>)>;
     }
 
     impl<R> Buffer<R> for InMemory {
-        fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Delivery<R>)> {
+        fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Outlet<R>)> {
             Ok(ReorderBuffer::plain(
                 site.line,
                 &site.consumer,
@@ -146,7 +146,7 @@ pub(crate) mod sealed {
     }
 
     impl<R: Spill + Send + 'static> Buffer<R> for Spilling {
-        fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Delivery<R>)> {
+        fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Outlet<R>)> {
             let pager = Pager::start(self.store, self.compress, Arc::clone(&site.metrics))?;
             let Site {
                 line,
@@ -392,7 +392,7 @@ impl<E: std::error::Error + 'static> std::error::Error for RunError<E> {
 /// The parts of a pipeline that is about to run.
 pub(crate) struct Parts<T, R, E> {
     pub(crate) sender: Sender<T>,
-    pub(crate) delivery: Delivery<R>,
+    pub(crate) delivery: Outlet<R>,
     pub(crate) core: Core<T, R, E>,
 }
 

@@ -270,13 +270,13 @@ struct Evicting {
 
 impl<T> ReorderBuffer<T> {
     /// A buffer in memory, paid for by `consumer`, and its reader.
-    pub fn new(consumer: &Consumer) -> (Arc<Self>, Delivery<T>) {
+    pub fn new(consumer: &Consumer) -> (Arc<Self>, Outlet<T>) {
         let line = Arc::new(Line::new(consumer.room()));
         Self::plain(line, consumer, Arc::new(Metrics::new()), true)
     }
 
     /// As [`new`](ReorderBuffer::new), but results go out in the order in which they come in.
-    pub fn bypass(consumer: &Consumer) -> (Arc<Self>, Delivery<T>) {
+    pub fn bypass(consumer: &Consumer) -> (Arc<Self>, Outlet<T>) {
         let line = Arc::new(Line::new(consumer.room()));
         Self::plain(line, consumer, Arc::new(Metrics::new()), false)
     }
@@ -286,9 +286,9 @@ impl<T> ReorderBuffer<T> {
         consumer: &Consumer,
         metrics: Arc<Metrics>,
         in_order: bool,
-    ) -> (Arc<Self>, Delivery<T>) {
+    ) -> (Arc<Self>, Outlet<T>) {
         let buffer = Arc::new(Self::bare(line, consumer, metrics, in_order));
-        let reader = Delivery::new(Arc::clone(&buffer));
+        let reader = Outlet::new(Arc::clone(&buffer));
         (buffer, reader)
     }
 
@@ -424,7 +424,7 @@ impl<T: Spill + Send + 'static> ReorderBuffer<T> {
         pager: &Pager,
         policy: impl SpillPolicy + 'static,
         on_error: OnSpillError,
-    ) -> (Arc<Self>, Delivery<T>) {
+    ) -> (Arc<Self>, Outlet<T>) {
         let line = Arc::new(Line::new(consumer.room()));
         let metrics = pager.monitor().metrics;
         Self::with_pager(line, consumer, metrics, true, pager, Box::new(policy), on_error)
@@ -438,7 +438,7 @@ impl<T: Spill + Send + 'static> ReorderBuffer<T> {
         pager: &Pager,
         policy: Box<dyn SpillPolicy>,
         on_error: OnSpillError,
-    ) -> (Arc<Self>, Delivery<T>) {
+    ) -> (Arc<Self>, Outlet<T>) {
         let buffer = Arc::new_cyclic(|this| {
             let spilling = Spilling {
                 pager: pager.clone(),
@@ -465,7 +465,7 @@ impl<T: Spill + Send + 'static> ReorderBuffer<T> {
         }
         let reclaim: Arc<dyn Reclaim> = Arc::clone(&buffer) as _;
         consumer.can_spill(Arc::downgrade(&reclaim));
-        let reader = Delivery::new(Arc::clone(&buffer));
+        let reader = Outlet::new(Arc::clone(&buffer));
         (buffer, reader)
     }
 }
@@ -492,7 +492,7 @@ impl<T> State<T> {
 /// The delivering side of a [`ReorderBuffer`]; there is one.
 ///
 /// A result counts as delivered, and the head moves, when the run of ready results that it was taken with is used up.
-pub struct Delivery<T> {
+pub struct Outlet<T> {
     buffer: Arc<ReorderBuffer<T>>,
     /// Taken out and not handed over yet.
     ready: VecDeque<T>,
@@ -502,10 +502,10 @@ pub struct Delivery<T> {
     taken: u64,
 }
 
-impl<T> Delivery<T> {
+impl<T> Outlet<T> {
     fn new(buffer: Arc<ReorderBuffer<T>>) -> Self {
         let lease = buffer.consumer.empty_lease();
-        Delivery {
+        Outlet {
             buffer,
             ready: VecDeque::new(),
             lease,
@@ -640,15 +640,15 @@ impl<T> fmt::Debug for ReorderBuffer<T> {
     }
 }
 
-impl<T> fmt::Debug for Delivery<T> {
+impl<T> fmt::Debug for Outlet<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Delivery")
+        f.debug_struct("Outlet")
             .field("ready", &self.ready.len())
             .finish_non_exhaustive()
     }
 }
 
-impl<T> Drop for Delivery<T> {
+impl<T> Drop for Outlet<T> {
     /// Without a reader nothing can be delivered: the run is cancelled unless it is complete.
     fn drop(&mut self) {
         let handed = self.taken - self.ready.len() as u64;

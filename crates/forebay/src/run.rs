@@ -13,7 +13,7 @@ use crate::line::Line;
 use crate::metrics::{Metrics, Snapshot, nanos};
 use crate::pipeline::Cause;
 use crate::queue::{Receiver, SLOT, Sender};
-use crate::reorder::{DeliverError, Delivery, ReorderBuffer, Results};
+use crate::reorder::{DeliverError, Outlet, ReorderBuffer, Results};
 use crate::sync::{Arc, Mutex, lock};
 
 /// The largest batch.
@@ -208,7 +208,7 @@ impl<T, R, E> Core<T, R, E> {
     /// The sink's thread.
     pub(crate) fn deliver(
         &self,
-        delivery: &mut Delivery<R>,
+        delivery: &mut Outlet<R>,
         sink: &mut impl FnMut(R) -> Result<(), E>,
     ) -> Result<(), Failure<E>> {
         while let Some(result) = delivery.next_result().map_err(|error| self.explain(error))? {
@@ -335,7 +335,7 @@ impl Pace {
 /// Threads that own what they work with: a pipeline behind an iterator.
 pub(crate) struct Started<T, R, E> {
     /// `None` once it is dropped, which ends the threads.
-    pub(crate) delivery: Option<Delivery<R>>,
+    pub(crate) delivery: Option<Outlet<R>>,
     pub(crate) threads: Vec<JoinHandle<()>>,
     pub(crate) core: Arc<Core<T, R, E>>,
 }

@@ -97,7 +97,11 @@ impl State {
             "whole-file" => {}
             "delete" => options.delete = true,
             "stats" => self.stats = true,
-            "exclude" | "include" => options.filters.push(name == "include", value(name, parser)?.as_bytes()),
+            "exclude" | "include" => {
+                let rule = value(name, parser)?;
+                let pushed = options.filters.push(name == "include", rule.as_bytes());
+                pushed.map_err(|error| format!("{error}: {}", rule.to_string_lossy()))?;
+            }
             "info" => match value(name, parser)?.to_string_lossy().as_ref() {
                 "progress2" => self.progress = true,
                 other => return Err(not_yet(&format!("--info={other}"))),
@@ -307,6 +311,7 @@ mod tests {
                 "rsync: the remote path rsync://h/b: not supported by forebay sync yet",
             ),
             (&["-a", "--exclude"], "rsync: --exclude: missing argument"),
+            (&["-a", "--exclude=- ", "a", "b"], "unexpected end of filter rule: - "),
             (
                 &["--verbose=3", "a", "b"],
                 "rsync: --verbose=3: option does not take an argument",

@@ -52,14 +52,14 @@ impl View {
         self.stretches.iter()
     }
 
-    /// The sequence number behind the `bytes` resident bytes that are nearest to the head.
+    /// The first sequence number behind which at least `bytes` resident bytes lie towards the head; `u64::MAX` if there are not so many.
     pub fn behind(&self, bytes: usize) -> u64 {
         let mut sum = 0;
         for stretch in self.stretches.iter().filter(|stretch| !stretch.spilled) {
-            sum += stretch.bytes;
-            if sum > bytes {
+            if sum >= bytes {
                 return stretch.first;
             }
+            sum += stretch.bytes;
         }
         u64::MAX
     }

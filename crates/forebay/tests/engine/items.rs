@@ -12,9 +12,6 @@ use forebay::{
 
 use crate::support::{Gate, until, within};
 
-/// An item's `encode` has panicked.
-static PANICKED: AtomicBool = AtomicBool::new(false);
-
 /// An item that misbehaves on the way to disk or back.
 #[derive(Debug)]
 enum Item {
@@ -23,6 +20,9 @@ enum Item {
     DecodeFails,
     DecodePanics,
 }
+
+/// The item that cannot be written was to be written. (One test has such an item.)
+static ENCODING: AtomicBool = AtomicBool::new(false);
 
 impl Weigh for Item {
     fn weight(&self) -> usize {
@@ -35,7 +35,7 @@ impl Spill for Item {
         match self {
             Item::Good(n) => out.write(&n.to_le_bytes()),
             Item::EncodePanics => {
-                PANICKED.store(true, Ordering::SeqCst);
+                ENCODING.store(true, Ordering::SeqCst);
                 panic!("cannot write this")
             }
             Item::DecodeFails => out.write(b"f"),
@@ -109,7 +109,7 @@ fn an_item_whose_encode_panics_ends_the_run_with_an_error_that_names_it() {
         let (outcome, _) = run(
             |_| Item::EncodePanics,
             Threshold::default(),
-            |_| PANICKED.load(Ordering::SeqCst),
+            |_| ENCODING.load(Ordering::SeqCst),
         );
         let error = outcome.unwrap_err();
         match &error.cause {
@@ -171,7 +171,20 @@ impl SpillPolicy for Panics {
 #[test]
 fn a_policy_that_panics_ends_the_run_with_an_error() {
     within(60, || {
-        let (outcome, _) = run(Item::Good, Panics, |_| true);
+        // Without an end, so that nothing else ends the run; the sink is slower than the source, so that memory runs short.
+        let outcome = Pipeline::new()
+            .workers(2)
+            .budget(&Budget::new(64 << 10))
+            .spill(MemoryStore::new(u64::MAX))
+            .policy(Panics)
+            .run(
+                (0u64..).map(Ok::<_, std::io::Error>),
+                |n| Ok(vec![n as u8; 4096]),
+                |_| {
+                    std::thread::yield_now();
+                    Ok(())
+                },
+            );
         let cause = outcome.unwrap_err().cause;
         match cause {
             Cause::Spill(DeliverError::Panicked { message, .. }) => assert_eq!(message, "undecided"),

@@ -348,9 +348,10 @@ fn a_producer_that_waits_for_memory_is_woken_when_the_receivers_go() {
         let producer = thread::spawn(move || sender.send(vec![7; 800]).unwrap_err().0);
         let other = receiver.clone();
         drop(receiver);
-        // The permit goes, what the item cost stays: the producer still waits.
+        // The permit is never given back, and so the producer's item never becomes the head.
         let lease = {
             let job = other.recv().unwrap();
+            std::mem::forget(job.permit);
             job.lease
         };
         drop(other);

