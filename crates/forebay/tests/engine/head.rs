@@ -226,7 +226,7 @@ fn what_was_spilled_is_read_back_while_another_consumer_holds_the_whole_budget()
                 let hog = other.lease_head(1 << 20);
                 gate.open();
                 until("half is delivered", || monitor.snapshot().delivered > ITEMS / 2);
-                assert!(budget.used() > 1 << 20);
+                assert!(budget.used() >= 1 << 20);
                 drop(hog);
             });
             pipeline

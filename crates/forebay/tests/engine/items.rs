@@ -132,7 +132,7 @@ fn an_item_that_does_not_decode_ends_the_run_after_everything_before_its_block()
         let (outcome, delivered) = run(
             |_| Item::DecodeFails,
             Threshold::default(),
-            |now| now.spilled_items > 1500,
+            |now| now.spilled_items > 1000,
         );
         let error = outcome.unwrap_err();
         match &error.cause {
@@ -152,7 +152,7 @@ fn an_item_whose_decode_panics_is_a_panic_of_the_run() {
             run(
                 |_| Item::DecodePanics,
                 Threshold::default(),
-                |now| now.spilled_items > 1500,
+                |now| now.spilled_items > 1000,
             )
         }));
         let panic = panic.err().unwrap();
