@@ -10,8 +10,8 @@
 //!
 //! # Invariants
 //! * The sink sees the results in the order in which the source gave the items, each once; with
-//!   [`unordered`](Pipeline::unordered), in the order in which they are finished. At the end, `submitted == delivered
-//!   + cancelled`.
+//!   [`unordered`](Pipeline::unordered), in the order in which they are finished. At the end,
+//!   `submitted == delivered + cancelled`.
 //! * *Memory*: what is leased is at most the budget, plus one item (the head), one result per worker, and one block
 //!   read back. Beside it there are the blocks on their way to the store, two at most.
 //! * A worker takes a new item only while the budget is within its limit, or if the item is the head: so pipelines
