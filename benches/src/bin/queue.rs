@@ -1,8 +1,9 @@
 //! What it costs to hand an item to a worker, with one producer and with four.
 //!
-//! One `Sender` that cannot be cloned is the default: its items are numbered in the order in which it sends them, which is the order in which
-//! a pipeline delivers, and the end of the stream is one call of one owner, so that no clone that is forgotten or dropped early can end it or keep it
-//! open. `Sender::share` is for producers that have no common order. Workers take an item and drop it with its permit.
+//! One `Sender` that cannot be cloned is the default: its items are numbered in the order in which it sends them,
+//! which is the order in which a pipeline delivers, and the end of the stream is one call of one owner, so that no
+//! clone that is forgotten or dropped early can end it or keep it open. `Sender::share` is for producers that have no
+//! common order. Workers take an item and drop it with its permit.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;

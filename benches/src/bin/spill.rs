@@ -1,9 +1,10 @@
-//! Items of 4 KiB on their way out of memory and back, beside plain calls of 256 KiB on a file. Everything happens in the page cache: what is
-//! compared is what the spill layer adds to the system's own work, not the disk.
+//! Items of 4 KiB on their way out of memory and back, beside plain calls of 256 KiB on a file. Everything happens in
+//! the page cache: what is compared is what the spill layer adds to the system's own work, not the disk.
 //!
-//! The pager takes 64 items at a time, as a reorder buffer gives them to it: a page, whose lease is refunded once it is on disk. Whoever puts
-//! pages in waits for that refund, so that a few pages are under way at a time. *Append* ends when the last page is on disk. *Read* gets every
-//! page, cuts the items out of it again and drops them. *Give back* drops the pages, for plain files the file: the space is free then.
+//! The pager takes 64 items at a time, as a reorder buffer gives them to it: a page, whose lease is refunded once it
+//! is on disk. Whoever puts pages in waits for that refund, so that a few pages are under way at a time. *Append*
+//! ends when the last page is on disk. *Read* gets every page, cuts the items out of it again and drops them. *Give
+//! back* drops the pages, for plain files the file: the space is free then.
 
 use std::env;
 use std::fs::File;

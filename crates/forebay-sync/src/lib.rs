@@ -50,9 +50,9 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! A new small file takes nine system calls, an unchanged one two, a directory with nothing to do eight. Two descriptors
-//! stay open for each directory on the way, so a tree that is deeper than half the limit on open files is reported as
-//! failing where that limit is reached, and what is above is mirrored.
+//! A new small file takes nine system calls, an unchanged one two, a directory with nothing to do eight. Two
+//! descriptors stay open for each directory on the way, so a tree that is deeper than half the limit on open files is
+//! reported as failing where that limit is reached, and what is above is mirrored.
 //!
 //! Not here: hard links, extended attributes, ACLs, sparse files, deltas, and anything remote.
 

@@ -1,12 +1,13 @@
 //! A file through zstd in parallel. What it writes is a plain zstd file: one frame for each MiB, in order.
 //!
-//! Each worker has a compression context of its own (`worker_init`). With `--slow-head`, whoever gets the first MiB waits until others have
-//! been spilled (for two seconds at most): everything behind it is compressed meanwhile, most of it goes to disk, and the output is the same.
-//! An input that cannot be read, or becomes shorter meanwhile, is an error, and what was at the output's name stays there.
-//! Without a file, its own executable, repeated, is compressed, and the output read back and compared.
+//! Each worker has a compression context of its own (`worker_init`). With `--slow-head`, whoever gets the first MiB
+//! waits until others have been spilled (for two seconds at most): everything behind it is compressed meanwhile, most
+//! of it goes to disk, and the output is the same. An input that cannot be read, or becomes shorter meanwhile, is an
+//! error, and what was at the output's name stays there. Without a file, its own executable, repeated, is compressed,
+//! and the output read back and compared.
 //!
-//! How to read the figures: *stalls at the head* are the times the writer waited for the next frame in line; *spilled* is more than nothing only
-//! if frames waited that did not fit into the budget of 16 MiB.
+//! How to read the figures: *stalls at the head* are the times the writer waited for the next frame in line;
+//! *spilled* is more than nothing only if frames waited that did not fit into the budget of 16 MiB.
 //!
 //! ```sh
 //! cargo run --release --example compress -- [--slow-head] [--quick] [INPUT OUTPUT]

@@ -1,11 +1,12 @@
 //! `ordered_map`: an ordinary `map` over an iterator, made parallel.
 //!
-//! Counts lines, words and bytes of the files under `/usr/share` (or under the directory given), as `wc` does, first with `Iterator::map`, then
-//! with `ordered_map`, and compares the two outputs: same lines, same order.
+//! Counts lines, words and bytes of the files under `/usr/share` (or under the directory given), as `wc` does, first
+//! with `Iterator::map`, then with `ordered_map`, and compares the two outputs: same lines, same order.
 //!
-//! How to read the figures: the work is one pass over files that are in the page cache (both passes come after one that warmed it), so the best
-//! to expect is the number of cores. *Stalls* are the times when the reader had to wait for the next file in line although others were
-//! finished; a large file does that. *Peak* is what waited in memory at most, queue and results together.
+//! How to read the figures: the work is one pass over files that are in the page cache (both passes come after one
+//! that warmed it), so the best to expect is the number of cores. *Stalls* are the times when the reader had to wait
+//! for the next file in line although others were finished; a large file does that. *Peak* is what waited in memory
+//! at most, queue and results together.
 //!
 //! ```sh
 //! cargo run --release --example ordered_map [DIRECTORY] [--quick]

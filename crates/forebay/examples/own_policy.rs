@@ -1,13 +1,16 @@
 //! A spill policy of one's own, and what it gets to see.
 //!
-//! The default policy thinks in bytes: it keeps a fifth of the budget in memory in front of the sink, and uses as much disk as the store allows.
-//! `Near` thinks in results and shares the disk: the `near` results that the sink needs next stay in memory, whatever their size, and the others
-//! never have more than `disk` bytes there. When that is used up, the source waits, as it would without a store.
+//! The default policy thinks in bytes: it keeps a fifth of the budget in memory in front of the sink, and uses as
+//! much disk as the store allows. `Near` thinks in results and shares the disk: the `near` results that the sink
+//! needs next stay in memory, whatever their size, and the others never have more than `disk` bytes there. When that
+//! is used up, the source waits, as it would without a store.
 //!
-//! The head of the line is withheld for half a second, 20,000 results of 4 KiB are to be had behind it, and the budget is 8 MiB.
+//! The head of the line is withheld for half a second, 20,000 results of 4 KiB are to be had behind it, and the
+//! budget is 8 MiB.
 //!
-//! How to read the figures: *taken* is how far the source came in that half second. *Spilled* is what was written in all, *on disk* the most at a
-//! time. *Reads waited for* are those that the policy did not order early enough. The view is the one at the policy's first decision to spill.
+//! How to read the figures: *taken* is how far the source came in that half second. *Spilled* is what was written in
+//! all, *on disk* the most at a time. *Reads waited for* are those that the policy did not order early enough. The
+//! view is the one at the policy's first decision to spill.
 //!
 //! ```sh
 //! cargo run --release --example own_policy [--quick]
@@ -28,12 +31,13 @@ struct Near {
 }
 
 impl SpillPolicy for Near {
-    /// Called when memory was refused to somebody, when results came in while three quarters of the budget were in use, and when the sink begins to
-    /// read what was spilled; on the I/O thread, with no lock held.
+    /// Called when memory was refused to somebody, when results came in while three quarters of the budget were in
+    /// use, and when the sink begins to read what was spilled; on the I/O thread, with no lock held.
     fn decide(&mut self, view: &View) -> Decision {
         let from = view.head + self.near;
         let prefetch = Some(view.head..from);
-        // `charged` counts everybody on this budget, `resident` only the results here. `wanted` was refused to somebody.
+        // `charged` counts everybody on this budget, `resident` only the results here. `wanted` was refused to
+        // somebody.
         if view.wanted == 0 && view.charged <= view.limit / 4 * 3 {
             return Decision {
                 prefetch,

@@ -1,12 +1,14 @@
 //! A sink that stops for two seconds while the source cannot.
 //!
-//! An instrument gives a frame of 64 KiB each millisecond, workers process the frames, and the sink takes them in order: until, after the first
-//! second, it hangs for two. With a budget of 16 MiB the frames fill memory after a quarter of a second; what comes then goes to disk, and is read
-//! back when the sink goes on. Another thread prints the counters meanwhile.
+//! An instrument gives a frame of 64 KiB each millisecond, workers process the frames, and the sink takes them in
+//! order: until, after the first second, it hangs for two. With a budget of 16 MiB the frames fill memory after a
+//! quarter of a second; what comes then goes to disk, and is read back when the sink goes on. Another thread prints
+//! the counters meanwhile.
 //!
-//! How to read the figures: *frames* must go on rising during the stall, and *late*, the longest time that the instrument had to wait to get
-//! rid of a frame, stays far below the stall. *Leased* is what the budget counted at most, the resident size what the system counted, above what
-//! the process had before; the difference is the frames that are being worked on, the blocks on their way to the disk, and stacks.
+//! How to read the figures: *frames* must go on rising during the stall, and *late*, the longest time that the
+//! instrument had to wait to get rid of a frame, stays far below the stall. *Leased* is what the budget counted at
+//! most, the resident size what the system counted, above what the process had before; the difference is the frames
+//! that are being worked on, the blocks on their way to the disk, and stacks.
 //!
 //! ```sh
 //! cargo run --release --example stalled_sink [--quick]

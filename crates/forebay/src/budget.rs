@@ -6,19 +6,21 @@
 //!     +- Consumer "inner"   no minimum               --- Lease 4 KiB
 //! ```
 //!
-//! A pipeline registers as a [`Consumer`]. A [`Lease`] is charged *before* what it pays for is stored, travels with it, and
-//! is refunded when it is dropped: delivered, spilled or thrown away.
+//! A pipeline registers as a [`Consumer`]. A [`Lease`] is charged *before* what it pays for is stored, travels with
+//! it, and is refunded when it is dropped: delivered, spilled or thrown away.
 //!
 //! # Invariants
-//! * The sum over all consumers of `max(leased, minimum)` exceeds the limit only by what [`Consumer::lease_head`] granted.
-//!   That overdraft is what keeps every pipeline going whoever holds the memory; it is counted and its peak is shown.
+//! * The sum over all consumers of `max(leased, minimum)` exceeds the limit only by what [`Consumer::lease_head`]
+//!   granted. That overdraft is what keeps every pipeline going whoever holds the memory; it is counted and its peak
+//!   is shown.
 //! * A refused consumer that announced itself is woken by the refund that would let it in, not by every refund.
 //! * No user code and no callback runs under the pool's lock. A request to give memory back
 //!   ([`Reclaim::reclaim`]) goes, without the lock, to the largest consumer that can spill and is above its minimum.
 //!
 //! # Waiting
-//! [`Consumer::lease`] blocks. Call it only on a thread that holds no lease of the same budget, and never in a sink or on a thread
-//! that frees memory for others: that is a deadlock by design. Pipelines never call it; they wait for several things at once.
+//! [`Consumer::lease`] blocks. Call it only on a thread that holds no lease of the same budget, and never in a sink
+//! or on a thread that frees memory for others: that is a deadlock by design. Pipelines never call it; they wait for
+//! several things at once.
 //!
 //! # Cost
 //! One short lock per operation. Pipelines lease for groups of items, so it is not on the path of every item.
@@ -333,8 +335,8 @@ impl Pool {
     }
 }
 
-/// Somebody who leases from a [`Budget`]. Cloning gives another handle to the same account; the account closes with the last
-/// handle and the last lease.
+/// Somebody who leases from a [`Budget`]. Cloning gives another handle to the same account; the account closes with
+/// the last handle and the last lease.
 #[derive(Clone)]
 pub struct Consumer {
     inner: Arc<Membership>,
@@ -412,16 +414,17 @@ impl Consumer {
         }
     }
 
-    /// A lease of `bytes` bytes for the head of the line. Never refused and never waits: what does not fit overdraws the pool,
-    /// and the overdraft is counted. Liveness rests on it, so it is for the one item that everybody waits for.
+    /// A lease of `bytes` bytes for the head of the line. Never refused and never waits: what does not fit overdraws
+    /// the pool, and the overdraft is counted. Liveness rests on it, so it is for the one item that everybody waits
+    /// for.
     pub fn lease_head(&self, bytes: usize) -> Lease {
         let mut lease = self.empty_lease();
         lease.grow_head(bytes);
         lease
     }
 
-    /// A lease of `bytes` bytes; waits until they fit, and asks the largest consumer that can spill to make room. See the module about
-    /// where not to call it.
+    /// A lease of `bytes` bytes; waits until they fit, and asks the largest consumer that can spill to make room. See
+    /// the module about where not to call it.
     ///
     /// # Errors
     /// [`OverBudget`] if they can never fit: more than the limit less the other consumers' minimums.
@@ -558,7 +561,8 @@ impl Lease {
         }
     }
 
-    /// Moves `bytes` bytes (all, if it has fewer) into `other`, which must belong to the same consumer. Touches nothing shared.
+    /// Moves `bytes` bytes (all, if it has fewer) into `other`, which must belong to the same consumer. Touches
+    /// nothing shared.
     #[inline]
     pub(crate) fn transfer(&mut self, other: &mut Lease, bytes: usize) {
         debug_assert!(Arc::ptr_eq(&self.consumer.inner, &other.consumer.inner));

@@ -7,9 +7,9 @@ use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 
 /// Asks pipelines to end early. Cloning gives another handle to the same token.
 ///
-/// A cancelled run delivers nothing more, waits for the items that are in work and for the sink's current call, and returns
-/// [`Cause::Cancelled`](crate::Cause::Cancelled). A source that is blocked in its own `next` is waited for. Cancelling is not
-/// safe inside a signal handler; do it from the thread that reads signals.
+/// A cancelled run delivers nothing more, waits for the items that are in work and for the sink's current call, and
+/// returns [`Cause::Cancelled`](crate::Cause::Cancelled). A source that is blocked in its own `next` is waited for.
+/// Cancelling is not safe inside a signal handler; do it from the thread that reads signals.
 #[derive(Clone)]
 pub struct CancelToken {
     inner: Arc<Inner>,

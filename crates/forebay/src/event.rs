@@ -1,15 +1,15 @@
 //! `Event`: sleep until something changes, whatever it is and whoever guards it.
 //!
-//! A thread of a pipeline often waits for one of several things at once: memory in the budget, a place in the queue, its
-//! item becoming the head of the line, the end of the run. They live under different locks, so a condition variable of
-//! any one of them does not do. An `Event` is the eventcount known from the literature: announce yourself
+//! A thread of a pipeline often waits for one of several things at once: memory in the budget, a place in the queue,
+//! its item becoming the head of the line, the end of the run. They live under different locks, so a condition
+//! variable of any one of them does not do. An `Event` is the eventcount known from the literature: announce yourself
 //! ([`Event::listen`]), look at every condition again, and only then sleep ([`Listener::wait`]).
 //!
 //! *Invariant*: a change made before `notify` is either seen by the look between `listen` and `wait`, or ends the
 //! `wait`. Both sides have a sequentially consistent fence between their own write and their read of the other's.
 //!
-//! `notify` costs a fence and a load while nobody listens. The inner lock is a leaf: nothing else is locked under it, so
-//! `notify` may be called under any other lock.
+//! `notify` costs a fence and a load while nobody listens. The inner lock is a leaf: nothing else is locked under it,
+//! so `notify` may be called under any other lock.
 
 use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence, lock, wait};
 

@@ -22,13 +22,14 @@ pub trait Weigh {
 
 /// How an item goes to a spill store and comes back.
 ///
-/// Both run on the engine's own threads and without its locks. A panic in either ends the run as a panic of a worker does.
+/// Both run on the engine's own threads and without its locks. A panic in either ends the run as a panic of a worker
+/// does.
 pub trait Spill: Weigh + Sized {
     /// Hands the item's bytes to `out`. Large parts go by [`Parts::put`], which does not copy.
     fn encode(self, out: &mut Parts);
 
-    /// Makes the item again from the bytes of one [`encode`](Spill::encode). `bytes` is a slice of a larger block (up to 256 KiB) that stays in
-    /// memory as long as any slice of it does.
+    /// Makes the item again from the bytes of one [`encode`](Spill::encode). `bytes` is a slice of a larger block (up
+    /// to 256 KiB) that stays in memory as long as any slice of it does.
     ///
     /// # Errors
     /// [`DecodeError`] if the bytes are not what `encode` wrote.

@@ -9,8 +9,8 @@ use crate::run::{Failure, Started};
 
 /// Adds [`ordered_map`](OrderedMapExt::ordered_map) to iterators.
 pub trait OrderedMapExt: Iterator + Sized {
-    /// As [`Iterator::map`], with `f` running on a worker per core. Items come out in order. The iterator itself runs on a thread of its own, as far
-    /// ahead as 64 MiB allow.
+    /// As [`Iterator::map`], with `f` running on a worker per core. Items come out in order. The iterator itself runs
+    /// on a thread of its own, as far ahead as 64 MiB allow.
     ///
     /// Dropping the result ends the threads. A panic of `f` or of the iterator comes out of `next`, in its place.
     ///
@@ -26,7 +26,8 @@ pub trait OrderedMapExt: Iterator + Sized {
         self.ordered_map_with(Pipeline::new(), f)
     }
 
-    /// As [`ordered_map`](OrderedMapExt::ordered_map), with the settings of `pipeline`: workers, budget, spill store, ...
+    /// As [`ordered_map`](OrderedMapExt::ordered_map), with the settings of `pipeline`: workers, budget, spill store,
+    /// ...
     ///
     /// # Panics
     /// If the threads cannot be started, or if the minimum that `pipeline` asks of its budget is not to be had.

@@ -1,5 +1,5 @@
-//! forebay moves data in parallel, delivers it in order, and stays inside a memory budget. When the slow part is slow, it
-//! spills to disk and catches up; it neither stalls the fast part nor grows.
+//! forebay moves data in parallel, delivers it in order, and stays inside a memory budget. When the slow part is
+//! slow, it spills to disk and catches up; it neither stalls the fast part nor grows.
 //!
 //! ```
 //! use forebay::{Budget, Pipeline, SegmentStore};
@@ -38,8 +38,9 @@
 //! It has no async runtime, no thread pool shared with others and no unsafe code: plain named threads that are joined.
 //!
 //! # What it is not
-//! Not a way to make a loop over millions of cheap items faster: an item costs some ten to a hundred nanoseconds here. Not durable: what is
-//! spilled is scratch. Not a bound on what items allocate while they are worked on, only on what waits.
+//! Not a way to make a loop over millions of cheap items faster: an item costs some ten to a hundred nanoseconds
+//! here. Not durable: what is spilled is scratch. Not a bound on what items allocate while they are worked on, only
+//! on what waits.
 
 /// The example of the repository's README.
 #[cfg(doctest)]

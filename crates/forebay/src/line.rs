@@ -1,14 +1,15 @@
 //! `Line`: where the head of the line is, and whether the run still goes on.
 //!
-//! Everything that may have to wait asks the same two questions: *is this the item that the sink needs next?* and *is the
-//! run over?* The queue, the workers and the reorder buffer of one pipeline share one `Line`, so both have one answer.
+//! Everything that may have to wait asks the same two questions: *is this the item that the sink needs next?* and *is
+//! the run over?* The queue, the workers and the reorder buffer of one pipeline share one `Line`, so both have one
+//! answer.
 //!
-//! The head's sequence number is the number of delivered items: in order, it is the head exactly if everything submitted
-//! before it has been delivered.
+//! The head's sequence number is the number of delivered items: in order, it is the head exactly if everything
+//! submitted before it has been delivered.
 //!
-//! A run ends in one of three ways: the source is finished and everything is delivered; item `n` fails, then everything before `n` is
-//! still worked on and delivered and nothing from `n` on ([`Line::fail_at`]); or it is cancelled, then nothing more is delivered
-//! ([`Line::cancel`]).
+//! A run ends in one of three ways: the source is finished and everything is delivered; item `n` fails, then
+//! everything before `n` is still worked on and delivered and nothing from `n` on ([`Line::fail_at`]); or it is
+//! cancelled, then nothing more is delivered ([`Line::cancel`]).
 
 use crate::cancel::Stop;
 use crate::event::Event;
@@ -62,8 +63,8 @@ impl Line {
 
     /// Whether everything before item `seq` has been delivered; in completion order, whether as many items have.
     ///
-    /// Of the items that wait for memory, in a queue or in a worker's hand, the lowest becomes the head as soon as nothing else moves. In
-    /// order the head is never past an item that waits; in completion order it may be.
+    /// Of the items that wait for memory, in a queue or in a worker's hand, the lowest becomes the head as soon as
+    /// nothing else moves. In order the head is never past an item that waits; in completion order it may be.
     pub(crate) fn is_head(&self, seq: u64) -> bool {
         self.head() >= seq
     }

@@ -1,5 +1,5 @@
-//! Small models of the engine's nouns, run through every interleaving of their threads (up to a bound of preemptions) by loom:
-//! `RUSTFLAGS="--cfg loom" cargo test -p forebay --lib --release loom_ --target-dir target/loom`.
+//! Small models of the engine's nouns, run through every interleaving of their threads (up to a bound of preemptions)
+//! by loom: `RUSTFLAGS="--cfg loom" cargo test -p forebay --lib --release loom_ --target-dir target/loom`.
 //!
 //! A lost wake-up is a deadlock here, and loom finds it.
 
@@ -110,7 +110,8 @@ fn loom_two_hungry_threads_of_one_consumer_are_both_fed() {
     });
 }
 
-/// Whoever waits to become the head is woken by the delivery that makes it the head, also when another waits for another number.
+/// Whoever waits to become the head is woken by the delivery that makes it the head, also when another waits for
+/// another number.
 #[test]
 fn loom_who_waits_for_the_head_is_woken() {
     model(3, || {

@@ -1,7 +1,8 @@
 //! What a pipeline has done: [`Metrics`] while it runs, [`Snapshot`] as plain numbers.
 //!
-//! The counters are always on. They are raised once per batch or per block, never per item, and clocks are read per batch
-//! (or for one batch in 64 when batches are single items), so that counting costs a few nanoseconds an item at most.
+//! The counters are always on. They are raised once per batch or per block, never per item, and clocks are read per
+//! batch (or for one batch in 64 when batches are single items), so that counting costs a few nanoseconds an item at
+//! most.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,7 +37,8 @@ impl Histogram {
         self.counts.iter().sum()
     }
 
-    /// An upper bound of the smallest value that at least `share` (0.0 to 1.0) of all values do not exceed; 0 without values.
+    /// An upper bound of the smallest value that at least `share` (0.0 to 1.0) of all values do not exceed; 0 without
+    /// values.
     pub fn quantile(&self, share: f64) -> u64 {
         let wanted = (self.count() as f64 * share).ceil() as u64;
         let mut seen = 0;
@@ -104,7 +106,8 @@ macro_rules! counters {
             pub(crate) consumer: OnceLock<Consumer>,
         }
 
-        /// What a pipeline has done, as plain numbers. Of a run that still goes on, the numbers are from slightly different moments.
+        /// What a pipeline has done, as plain numbers. Of a run that still goes on, the numbers are from slightly
+        /// different moments.
         #[derive(Clone, Debug, Default)]
         #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
         #[non_exhaustive]
@@ -171,7 +174,8 @@ counters! {
     spilled_bytes,
     /// Appends to the spill store.
     spilled_blocks,
-    /// Results that were read back from the spill store or, if they were needed before they were written, from the block on its way there.
+    /// Results that were read back from the spill store or, if they were needed before they were written, from the
+    /// block on its way there.
     reloaded_items,
     /// Bytes read back from the spill store.
     reloaded_bytes,

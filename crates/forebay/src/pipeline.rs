@@ -10,22 +10,23 @@
 //!
 //! # Invariants
 //! * The sink sees the results in the order in which the source gave the items, each once; with
-//!   [`unordered`](Pipeline::unordered), in the order in which they are finished. At the end, `submitted == delivered + cancelled`.
-//! * *Memory*: what is leased is at most the budget, plus one item (the head), one result per worker, and one block read back.
-//!   Beside it there are the blocks on their way to the store, two at most.
-//! * A worker takes a new item only while the budget is within its limit, or if the item is the head: so pipelines that share a budget,
-//!   or run inside each other's workers, all go on, if slowly, whoever holds the memory.
+//!   [`unordered`](Pipeline::unordered), in the order in which they are finished. At the end,
+//!   `submitted == delivered + cancelled`.
+//! * *Memory*: what is leased is at most the budget, plus one item (the head), one result per worker, and one block
+//!   read back. Beside it there are the blocks on their way to the store, two at most.
+//! * A worker takes a new item only while the budget is within its limit, or if the item is the head: so pipelines
+//!   that share a budget, or run inside each other's workers, all go on, if slowly, whoever holds the memory.
 //! * Every thread has a name, is joined before `run` returns, and sleeps when there is nothing to do.
 //!
 //! # Failure
-//! An error or a panic of the source or of a worker takes its item's place in the order: everything before it is delivered, then `run`
-//! returns the error or continues the panic. An error of the sink ends the run at once. In every case running work is waited for, what is
-//! not delivered is dropped and counted as cancelled.
+//! An error or a panic of the source or of a worker takes its item's place in the order: everything before it is
+//! delivered, then `run` returns the error or continues the panic. An error of the sink ends the run at once. In
+//! every case running work is waited for, what is not delivered is dropped and counted as cancelled.
 //!
 //! # Batches
-//! Workers take up to 64 small items at a time, as many as take about a tenth of a millisecond, but never more than their share of what is
-//! queued. An item is in the queue as soon as the source has given it: a source that pauses holds nothing back. ([`batch`](Pipeline::batch)
-//! with a fixed size does hold back.)
+//! Workers take up to 64 small items at a time, as many as take about a tenth of a millisecond, but never more than
+//! their share of what is queued. An item is in the queue as soon as the source has given it: a source that pauses
+//! holds nothing back. ([`batch`](Pipeline::batch) with a fixed size does hold back.)
 
 use std::fmt;
 use std::io;
@@ -52,7 +53,8 @@ const WINDOW: usize = 4096;
 /// Default of [`Pipeline::outstanding`].
 const OUTSTANDING: u64 = 16 << 20;
 
-/// A pipeline to be run. `M` says where results wait ([`InMemory`] or [`Spilling`]), `W` whether workers have state ([`NoInit`] or [`Init`]).
+/// A pipeline to be run. `M` says where results wait ([`InMemory`] or [`Spilling`]), `W` whether workers have state
+/// ([`NoInit`] or [`Init`]).
 #[must_use = "a pipeline does nothing until it is run"]
 pub struct Pipeline<M = InMemory, W = NoInit> {
     pub(crate) settings: Settings,
@@ -109,7 +111,8 @@ impl<F> fmt::Debug for Init<F> {
     }
 }
 
-/// Where results of type `R` wait: implemented by [`InMemory`] for all, by [`Spilling`] for those that implement [`Spill`].
+/// Where results of type `R` wait: implemented by [`InMemory`] for all, by [`Spilling`] for those that implement
+/// [`Spill`].
 #[diagnostic::on_unimplemented(
     message = "results of type `{R}` cannot be spilled",
     note = "a pipeline with `.spill(..)` needs results that implement `forebay::Spill` and are `Send + 'static`"
@@ -197,8 +200,8 @@ impl Pipeline {
 }
 
 impl<W> Pipeline<InMemory, W> {
-    /// Results that the budget has no room for go to `store`: a head of the line that is slow then costs disk, and neither memory nor time of
-    /// the others. The results must implement [`Spill`].
+    /// Results that the budget has no room for go to `store`: a head of the line that is slow then costs disk, and
+    /// neither memory nor time of the others. The results must implement [`Spill`].
     pub fn spill(self, store: impl SpillStore + 'static) -> Pipeline<Spilling, W> {
         let policy = Policy(Box::new(Prefetch::<Threshold>::default()));
         let mode = Spilling {
@@ -271,8 +274,8 @@ impl<M, W> Pipeline<M, W> {
         self
     }
 
-    /// Most items queued or in work at a time. Finished results do not count. Default: 4,096, which is enough to bridge the time slices of
-    /// some ten milliseconds that a thread may lose.
+    /// Most items queued or in work at a time. Finished results do not count. Default: 4,096, which is enough to
+    /// bridge the time slices of some ten milliseconds that a thread may lose.
     pub fn window(mut self, items: usize) -> Self {
         self.settings.window = items;
         self
@@ -284,8 +287,9 @@ impl<M, W> Pipeline<M, W> {
         self
     }
 
-    /// Items are handed over in batches of this size (1 to 64), also from the source: a source that pauses in the middle of a batch holds
-    /// the begun batch back. Default: adaptive batches that hold nothing back. 1 suits items that take very different times.
+    /// Items are handed over in batches of this size (1 to 64), also from the source: a source that pauses in the
+    /// middle of a batch holds the begun batch back. Default: adaptive batches that hold nothing back. 1 suits items
+    /// that take very different times.
     pub fn batch(mut self, items: usize) -> Self {
         self.settings.batch = Some(items.clamp(1, run::MAX_BATCH));
         self
@@ -438,11 +442,13 @@ impl Settings {
 }
 
 impl<M> Pipeline<M, NoInit> {
-    /// Runs `work` on every item of `source`, on the workers, and `sink` on every result, in order, on this thread. Returns when everything is
-    /// delivered and every thread is joined. The source runs on a thread of its own. All three may borrow from the caller.
+    /// Runs `work` on every item of `source`, on the workers, and `sink` on every result, in order, on this thread.
+    /// Returns when everything is delivered and every thread is joined. The source runs on a thread of its own. All
+    /// three may borrow from the caller.
     ///
     /// # Errors
-    /// [`RunError`] with the first error, in the order of the items, of the source, a worker or the sink; see [`Cause`] for the others.
+    /// [`RunError`] with the first error, in the order of the items, of the source, a worker or the sink; see
+    /// [`Cause`] for the others.
     ///
     /// # Panics
     /// If the source, a worker or the sink panics, with the same payload.

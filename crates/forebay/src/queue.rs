@@ -11,17 +11,18 @@
 //! * Items are taken in order. The lowest item that is not delivered is therefore never behind a later one.
 //! * *Window*: items queued and items whose permit is held never exceed the window. A permit is held until the item's
 //!   result is stored, so what is in flight is bounded, not only what is queued.
-//! * *Bytes*: every item is paid for by the consumer before it is stored, unless nothing at all is in flight: a pipeline
-//!   may always have one item, the head ([`Consumer::lease_head`]).
-//! * *Share*: in a pipeline, what is queued takes at most a quarter of the budget, and so does what is in work (one item is always
-//!   allowed). Queued items cannot be spilled: if they filled the budget, finished results would find no room and a slow head would
-//!   stop the pipeline instead of costing disk.
+//! * *Bytes*: every item is paid for by the consumer before it is stored, unless nothing at all is in flight: a
+//!   pipeline may always have one item, the head ([`Consumer::lease_head`]).
+//! * *Share*: in a pipeline, what is queued takes at most a quarter of the budget, and so does what is in work (one
+//!   item is always allowed). Queued items cannot be spilled: if they filled the budget, finished results would find
+//!   no room and a slow head would stop the pipeline instead of costing disk.
 //! * While the budget is overdrawn, workers take nothing but the head: the overdraft is at most one result a worker.
 //!
 //! # Disconnection
-//! A `Sender` cannot be cloned. [`Sender::finish`] is the only orderly end: receivers drain what is queued and then see [`RecvError::Finished`].
-//! A sender that is dropped without it (an early `?`, a panic) ends the queue at once with [`RecvError::ProducerGone`], and what is
-//! queued is dropped. [`Sender::share`] gives a form for several producers, each of which has to finish.
+//! A `Sender` cannot be cloned. [`Sender::finish`] is the only orderly end: receivers drain what is queued and then
+//! see [`RecvError::Finished`]. A sender that is dropped without it (an early `?`, a panic) ends the queue at once
+//! with [`RecvError::ProducerGone`], and what is queued is dropped. [`Sender::share`] gives a form for several
+//! producers, each of which has to finish.
 //!
 //! # Waiting
 //! Sleeping producers are woken when half of the window is free, not for every place. One idle worker is woken per item
@@ -186,7 +187,8 @@ impl<T> Shared<T> {
         self.wake(state)
     }
 
-    /// Whether sleeping producers are to be woken (on `space`): half of the window is free, and half of the queue's share of the budget.
+    /// Whether sleeping producers are to be woken (on `space`): half of the window is free, and half of the queue's
+    /// share of the budget.
     fn wake(&self, state: &mut State<T>) -> bool {
         let wake = state.sender_waits
             && state.working + state.items.len() <= self.window / 2
@@ -334,8 +336,8 @@ impl<T: Weigh> Sender<T> {
 
     /// Submits `item` if that is possible without waiting.
     ///
-    /// A worker that produces work for its own queue uses this and, when the queue is full, does the work itself: it must never wait
-    /// for a queue that it serves.
+    /// A worker that produces work for its own queue uses this and, when the queue is full, does the work itself: it
+    /// must never wait for a queue that it serves.
     ///
     /// # Errors
     /// [`TrySendError`] with the item.
@@ -368,8 +370,8 @@ impl<T: Weigh> Sender<T> {
         }
     }
 
-    /// Everything that was submitted is to be worked on, and nothing more comes. The sequence number that would have been next, or `None`
-    /// if the run was over before the last group was queued.
+    /// Everything that was submitted is to be worked on, and nothing more comes. The sequence number that would have
+    /// been next, or `None` if the run was over before the last group was queued.
     pub fn finish(mut self) -> Option<u64> {
         let complete = self.flush().is_ok();
         self.finished = true;
@@ -466,7 +468,8 @@ impl<T: Weigh> Sender<T> {
         head
     }
 
-    /// Moves the whole group into the queue; waits for places. The number of the group's last item; `Err` once the run is over.
+    /// Moves the whole group into the queue; waits for places. The number of the group's last item; `Err` once the
+    /// run is over.
     fn flush(&mut self) -> Result<u64, ()> {
         let Sender { shared, group, .. } = self;
         let line = &shared.line;
@@ -671,8 +674,9 @@ impl<T> Receiver<T> {
         }
     }
 
-    /// Gives the permits of `done` items back and moves up to `max` items into `into`, and what pays for them into `lease`: no
-    /// more than this worker's share of what is queued, so that the last items of a run do not end up with one worker.
+    /// Gives the permits of `done` items back and moves up to `max` items into `into`, and what pays for them into
+    /// `lease`: no more than this worker's share of what is queued, so that the last items of a run do not end up
+    /// with one worker.
     pub(crate) fn take(
         &self,
         done: usize,

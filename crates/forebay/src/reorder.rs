@@ -1,4 +1,5 @@
-//! `ReorderBuffer`: results come in as they are finished and go out in order; what does not fit into memory waits on disk.
+//! `ReorderBuffer`: results come in as they are finished and go out in order; what does not fit into memory waits on
+//! disk.
 //!
 //! ```text
 //!             head                                                       newest
@@ -8,19 +9,21 @@
 //! ```
 //!
 //! # Invariants
-//! * Each number goes out once, in order. A number that is stored twice, or again after it went out, is an error and not a loss.
-//! * Storing never waits and is never refused: what is stored has its lease, and whoever overdraws the budget to pay for it waits
-//!   before the next item, not with the result in its hand. So there is no hole that only memory could fill.
+//! * Each number goes out once, in order. A number that is stored twice, or again after it went out, is an error and
+//!   not a loss.
+//! * Storing never waits and is never refused: what is stored has its lease, and whoever overdraws the budget to pay
+//!   for it waits before the next item, not with the result in its hand. So there is no hole that only memory could
+//!   fill.
 //! * A failed item keeps its place: everything before it goes out, then the failure.
-//! * What is spilled is the farthest, in blocks; the head is never spilled. No user code runs under the lock: what is encoded is out of the
-//!   slots, marked as leaving, and the reader that comes for it waits for that encoding only.
-//! * If a block cannot be written it stays in memory in its encoded form, readable, and nothing more is spilled until the head has moved
-//!   ([`OnSpillError::Stall`]), or the run ends with the error ([`OnSpillError::Fail`]).
+//! * What is spilled is the farthest, in blocks; the head is never spilled. No user code runs under the lock: what is
+//!   encoded is out of the slots, marked as leaving, and the reader that comes for it waits for that encoding only.
+//! * If a block cannot be written it stays in memory in its encoded form, readable, and nothing more is spilled until
+//!   the head has moved ([`OnSpillError::Stall`]), or the run ends with the error ([`OnSpillError::Fail`]).
 //!
 //! In *completion order* (bypass) numbers are given on arrival; everything else is the same.
 //!
-//! The reader takes what is ready in runs (up to 256 KiB and a sixteenth of the budget) and is woken once when the head has
-//! come, not for every item.
+//! The reader takes what is ready in runs (up to 256 KiB and a sixteenth of the budget) and is woken once when the
+//! head has come, not for every item.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -50,7 +53,8 @@ const YIELDS: u32 = 3;
 /// What happens when a block cannot be spilled.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnSpillError {
-    /// It stays in memory and the pipeline waits for its sink, as if it could not spill. It tries again when the head has moved.
+    /// It stays in memory and the pipeline waits for its sink, as if it could not spill. It tries again when the head
+    /// has moved.
     #[default]
     Stall,
     /// The run ends with the error.
@@ -172,8 +176,8 @@ struct Slot<T> {
 }
 
 impl<T> Slot<T> {
-    /// The front and the rest, where the rest is about `bytes` bytes of results of about the same size. `None` if all of it is no more than that, or it
-    /// cannot be divided.
+    /// The front and the rest, where the rest is about `bytes` bytes of results of about the same size. `None` if all
+    /// of it is no more than that, or it cannot be divided.
     fn split_at(&mut self, bytes: usize) -> Option<(Slot<T>, Slot<T>)> {
         let Results::Many(items) = &mut self.items else {
             return None;
@@ -348,7 +352,8 @@ impl<T> ReorderBuffer<T> {
         self.rouse(state, head);
     }
 
-    /// Stores the results `first..`, paid for by `bytes` bytes of `lease`, or gives them back if they are there already.
+    /// Stores the results `first..`, paid for by `bytes` bytes of `lease`, or gives them back if they are there
+    /// already.
     pub(crate) fn store(
         &self,
         first: u64,
@@ -755,7 +760,8 @@ impl<T> State<T> {
         }
     }
 
-    /// Takes a block of the farthest results out of the slots, or what there is from `from` on, and leaves marks in their places.
+    /// Takes a block of the farthest results out of the slots, or what there is from `from` on, and leaves marks in
+    /// their places.
     fn take_farthest(&mut self, from: u64) -> Vec<Leaving<T>> {
         let mut chosen = Vec::new();
         let mut room = BLOCK;
@@ -988,7 +994,8 @@ impl<T> ReorderBuffer<T> {
         })
     }
 
-    /// Makes a page of what left the slots, and puts it in the place of the mark. `None` if an item's `encode` panicked: then the run ends.
+    /// Makes a page of what left the slots, and puts it in the place of the mark. `None` if an item's `encode`
+    /// panicked: then the run ends.
     fn encode(&self, spilling: &Spilling<T>, run: Leaving<T>) -> Option<Page> {
         let Leaving {
             first,

@@ -1,8 +1,8 @@
 //! `Ring`: slots by sequence number over a window that may be long and mostly empty.
 //!
-//! Results arrive out of order but not far from each other, until the head is withheld: then the window grows to millions,
-//! nearly all of it spilled. Slots therefore come in chunks of 64, and a chunk without occupied slots is a null pointer: an empty
-//! stretch costs an eighth of a byte a number.
+//! Results arrive out of order but not far from each other, until the head is withheld: then the window grows to
+//! millions, nearly all of it spilled. Slots therefore come in chunks of 64, and a chunk without occupied slots is a
+//! null pointer: an empty stretch costs an eighth of a byte a number.
 
 use std::collections::VecDeque;
 
@@ -38,8 +38,8 @@ impl<T> Ring<T> {
         Some((usize::try_from(chunk).ok()?, (seq % CHUNK) as usize))
     }
 
-    /// Fills the slot `seq`, which must not be below the `seq` of the last [`forget_before`](Ring::forget_before). Gives the value back
-    /// if the slot is full.
+    /// Fills the slot `seq`, which must not be below the `seq` of the last [`forget_before`](Ring::forget_before).
+    /// Gives the value back if the slot is full.
     pub(crate) fn insert(&mut self, seq: u64, value: T) -> Result<(), T> {
         if self.chunks.is_empty() {
             self.base = seq / CHUNK;

@@ -170,8 +170,8 @@ impl<T, R, E> Core<T, R, E> {
                     }
                     lease.grow_head(need);
                     if !items.is_empty() {
-                        // The budget is exhausted: what is finished goes where it can be delivered or spilled, and the rest of the
-                        // batch waits like any other item.
+                        // The budget is exhausted: what is finished goes where it can be delivered or spilled, and
+                        // the rest of the batch waits like any other item.
                         self.store(&mut finished, lease);
                         self.receiver.await_memory(seq + 1);
                     }

@@ -1,7 +1,8 @@
 //! The locks and atomics of the engine: `std`'s, or loom's when the models run (`--cfg loom`).
 //!
 //! Nothing in this crate panics while it holds one of its own locks (user code never runs under one), so a poisoned
-//! lock carries no broken invariant and [`lock`] takes it as it is. `Arc` is always `std`'s: the models are about locks.
+//! lock carries no broken invariant and [`lock`] takes it as it is. `Arc` is always `std`'s: the models are about
+//! locks.
 
 pub(crate) use std::sync::Arc;
 

@@ -58,8 +58,8 @@ fn round(seed: u64) {
         change(&mut rng, &place.join("dst"), 3);
     });
     let mut args = vec![rng.pick(&["-ai", "-ain", "-aivv"]).to_owned()];
-    // In a dry run, stock rsync says of a directory with something protected in it both that it is and that it cannot be
-    // deleted.
+    // In a dry run, stock rsync says of a directory with something protected in it both that it is and that it cannot
+    // be deleted.
     if args[0] != "-ain" && rng.one_in(2) {
         args.push("--delete".to_owned());
     }

@@ -8,23 +8,25 @@
 //!                            +--> Failed (stays in memory)
 //! ```
 //!
-//! A [`Page`] is what was put in at once: the encoded bytes of up to a block of items. Pages of one consumer are written together, in blocks of
-//! 256 KiB; each is a record of its own with a header and a checksum.
+//! A [`Page`] is what was put in at once: the encoded bytes of up to a block of items. Pages of one consumer are
+//! written together, in blocks of 256 KiB; each is a record of its own with a header and a checksum.
 //!
 //! # Invariants
-//! * Until a page is on disk its bytes are in memory and can be read; its lease is held exactly that long. What stays leased afterwards is
-//!   what the page itself costs.
+//! * Until a page is on disk its bytes are in memory and can be read; its lease is held exactly that long. What stays
+//!   leased afterwards is what the page itself costs.
 //! * A write that fails loses nothing: the page is `Failed`, keeps its bytes and its lease, and can be written again.
 //! * Dropping a page that is not written yet cancels the write; dropping one that is frees its place in the store.
-//! * The I/O thread never waits for a lease. A prefetch that gets none is skipped. The reader's own reads ([`Page::get`]) overdraw the budget
-//!   by at most one block, and run on the reader's thread: they are never behind a write.
+//! * The I/O thread never waits for a lease. A prefetch that gets none is skipped. The reader's own reads
+//!   ([`Page::get`]) overdraw the budget by at most one block, and run on the reader's thread: they are never behind
+//!   a write.
 //! * No lock is held during a read or a write of the store.
 //!
 //! # Memory
 //! Beside the pages' leases: the headers of one block, and one compressed record if compression is on.
 //!
 //! # Shutdown
-//! When the last handle is dropped, the write in progress is waited for, what still waits is cancelled, and the thread is joined.
+//! When the last handle is dropped, the write in progress is waited for, what still waits is cancelled, and the
+//! thread is joined.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -97,7 +99,8 @@ pub(crate) struct Plan {
 }
 
 impl Pager {
-    /// Starts the I/O thread of `store`. Records are compressed if `compress`, as long as that pays (lz4; off when records save less than an eighth).
+    /// Starts the I/O thread of `store`. Records are compressed if `compress`, as long as that pays (lz4; off when
+    /// records save less than an eighth).
     ///
     /// # Errors
     /// If the thread cannot be started.
@@ -137,7 +140,8 @@ impl Pager {
         }
     }
 
-    /// Hands over `parts` to be written, `items` items in all. Returns at once; `lease` pays for the bytes until they are on disk.
+    /// Hands over `parts` to be written, `items` items in all. Returns at once; `lease` pays for the bytes until they
+    /// are on disk.
     pub fn put(&self, parts: Parts, items: u64, lease: Lease) -> Page {
         let page = self.page(parts, items, lease);
         lock(&self.owner.shared.queue)
@@ -165,7 +169,8 @@ impl Pager {
         Page { inner: Arc::new(inner) }
     }
 
-    /// Ends the I/O thread, whoever still has a handle: nothing is written or read ahead any more. Waits for the write in progress.
+    /// Ends the I/O thread, whoever still has a handle: nothing is written or read ahead any more. Waits for the
+    /// write in progress.
     pub(crate) fn stop(&self) {
         self.owner.stop();
     }
@@ -193,7 +198,8 @@ impl Owner {
         let Some(thread) = lock(&self.thread).take() else {
             return;
         };
-        // A tenant that dies on the I/O thread may hold the last handle: the thread cannot wait for itself, and ends by itself.
+        // A tenant that dies on the I/O thread may hold the last handle: the thread cannot wait for itself, and ends
+        // by itself.
         if thread.thread().id() != thread::current().id() && thread.join().is_err() {
             tracing::error!("the spill thread panicked");
         }
@@ -304,8 +310,8 @@ impl Page {
         self.inner.bytes == 0
     }
 
-    /// The bytes: from memory, from a finished prefetch, or by a read on this thread. Overdraws the budget rather than wait for memory; waits for
-    /// the disk, or for a prefetch in progress.
+    /// The bytes: from memory, from a finished prefetch, or by a read on this thread. Overdraws the budget rather
+    /// than wait for memory; waits for the disk, or for a prefetch in progress.
     ///
     /// # Errors
     /// [`SpillError`] if they cannot be read or are not what was written.
@@ -377,7 +383,8 @@ impl Page {
             }
             _ => return,
         };
-        // A store is foreign code: if it panics, the reader, who may wait for this page, reads it itself and meets the panic.
+        // A store is foreign code: if it panics, the reader, who may wait for this page, reads it itself and meets
+        // the panic.
         let loaded = catch_unwind(AssertUnwindSafe(|| self.read(&place.0, place.1).ok())).unwrap_or_default();
         if let Some(shared) = self.inner.shared.upgrade() {
             shared.metrics.prefetches.add(1);

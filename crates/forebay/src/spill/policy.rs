@@ -1,12 +1,12 @@
-//! `SpillPolicy`: *whether and what* to spill. Where it goes is the business of the [`SpillStore`](crate::SpillStore), how an
-//! item is written that of [`Spill`](crate::Spill).
+//! `SpillPolicy`: *whether and what* to spill. Where it goes is the business of the
+//! [`SpillStore`](crate::SpillStore), how an item is written that of [`Spill`](crate::Spill).
 //!
-//! A policy looks at a [`View`] of one reorder buffer and returns a [`Decision`]. It is called on the I/O thread, without
-//! any lock, when memory was refused to somebody, when three quarters of the budget are in use, and when the sink begins to
-//! read what was spilled. It never runs per item and never because of a timer.
+//! A policy looks at a [`View`] of one reorder buffer and returns a [`Decision`]. It is called on the I/O thread,
+//! without any lock, when memory was refused to somebody, when three quarters of the budget are in use, and when the
+//! sink begins to read what was spilled. It never runs per item and never because of a timer.
 //!
-//! Two rules are the engine's and not a policy's: what is spilled is spilled from the far end, in blocks of 256 KiB; and the
-//! head is read back whatever the policy says.
+//! Two rules are the engine's and not a policy's: what is spilled is spilled from the far end, in blocks of 256 KiB;
+//! and the head is read back whatever the policy says.
 
 use std::ops::Range;
 use std::sync::Weak;
@@ -52,7 +52,8 @@ impl View {
         self.stretches.iter()
     }
 
-    /// The first sequence number behind which at least `bytes` resident bytes lie towards the head; `u64::MAX` if there are not so many.
+    /// The first sequence number behind which at least `bytes` resident bytes lie towards the head; `u64::MAX` if
+    /// there are not so many.
     pub fn behind(&self, bytes: usize) -> u64 {
         let mut sum = 0;
         for stretch in self.stretches.iter().filter(|stretch| !stretch.spilled) {
@@ -114,8 +115,8 @@ impl std::fmt::Debug for Waker {
 
 /// Spills what lies past the head reserve when memory runs short: the default, within [`Prefetch`].
 ///
-/// It acts when bytes were refused to somebody or when three quarters of the budget are in use, and then frees what was asked for
-/// and at least as much as brings the budget down to a half.
+/// It acts when bytes were refused to somebody or when three quarters of the budget are in use, and then frees what
+/// was asked for and at least as much as brings the budget down to a half.
 #[derive(Clone, Debug)]
 pub struct Threshold {
     reserve: f64,
@@ -169,8 +170,9 @@ impl<P> Prefetch<P> {
         Prefetch { spilling, ahead: None }
     }
 
-    /// Keeps at most `bytes` bytes ready in front of the sink, in whole pages of up to 256 KiB. Default: an eighth of the budget, 2 MiB at
-    /// most: eight blocks hide a disk's latency, and more would only take memory from what waits.
+    /// Keeps at most `bytes` bytes ready in front of the sink, in whole pages of up to 256 KiB. Default: an eighth of
+    /// the budget, 2 MiB at most: eight blocks hide a disk's latency, and more would only take memory from what
+    /// waits.
     #[must_use]
     pub fn ahead(mut self, bytes: usize) -> Self {
         self.ahead = Some(bytes);
@@ -238,8 +240,8 @@ impl Manual {
 }
 
 impl ManualHandle {
-    /// Spills about `bytes` bytes of finished results, from the far end. What is not there yet when the wish is looked at is not spilled
-    /// later.
+    /// Spills about `bytes` bytes of finished results, from the far end. What is not there yet when the wish is
+    /// looked at is not spilled later.
     pub fn spill(&self, bytes: usize) {
         self.shared.bytes.fetch_add(bytes, Ordering::SeqCst);
         let waker = lock(&self.shared.waker).clone();

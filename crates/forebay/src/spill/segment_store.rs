@@ -22,8 +22,8 @@
 //! # Failure
 //!
 //! Interrupted and short calls are continued. An append that fails gives its space back and is not visible. Dropping an
-//! extent cannot fail for its caller: what could not be given back stays charged until its segment is closed, is counted
-//! in [`Usage::failures`], and logged once.
+//! extent cannot fail for its caller: what could not be given back stays charged until its segment is closed, is
+//! counted in [`Usage::failures`], and logged once.
 //!
 //! # Numbers
 //!
