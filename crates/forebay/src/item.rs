@@ -22,8 +22,9 @@ pub trait Weigh {
 
 /// How an item goes to a spill store and comes back.
 ///
-/// Both run on the engine's own threads and without its locks. A panic in either ends the run as a panic of a worker
-/// does.
+/// Both run without the engine's locks: `encode` on its I/O thread, where a panic ends the run with
+/// [`DeliverError::Panicked`](crate::DeliverError::Panicked), `decode` on the sink's thread, where a panic is one of
+/// the sink.
 pub trait Spill: Weigh + Sized {
     /// Hands the item's bytes to `out`. Large parts go by [`Parts::put`], which does not copy.
     fn encode(self, out: &mut Parts);

@@ -295,7 +295,8 @@ impl<M, W> Pipeline<M, W> {
         self
     }
 
-    /// The sink sees results as they are finished, not in the order of the items.
+    /// The sink sees results as they are finished, not in the order of the items. Whatever fails then ends the run with
+    /// what was finished before; items that were only queued are dropped.
     pub fn unordered(mut self) -> Self {
         self.settings.in_order = false;
         self

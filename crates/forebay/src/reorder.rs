@@ -319,7 +319,7 @@ impl<T> ReorderBuffer<T> {
         }
     }
 
-    /// Stores result `seq`; `lease` pays for it.
+    /// Stores result `seq`; `lease`, of the buffer's consumer, pays for it.
     ///
     /// # Errors
     /// [`InsertError::Duplicate`] with the item, if there was a result of this number.

@@ -103,6 +103,7 @@ impl<T, R, E> Core<T, R, E> {
     /// A worker's thread.
     pub(crate) fn work<C>(&self, init: &impl Fn() -> C, work: &impl Fn(&mut C, T) -> Result<R, E>)
     where
+        T: Weigh,
         R: Weigh,
     {
         self.metrics.workers.add(1);
@@ -149,22 +150,32 @@ impl<T, R, E> Core<T, R, E> {
         lease: &mut Lease,
         items: &mut VecDeque<T>,
         one: &mut impl FnMut(T) -> Result<(R, usize), E>,
-    ) {
+    ) where
+        T: Weigh,
+    {
         let mut finished = Finished {
             first,
             results: Results::with_capacity(items.len()),
             bytes: 0,
         };
+        // What the items that are not worked on yet have paid.
+        let mut rest = lease.bytes();
         while let Some(item) = items.pop_front() {
             let seq = finished.next();
             if !self.line.wants(seq) {
                 break;
             }
-            match catch_unwind(AssertUnwindSafe(|| one(item))) {
+            let mut paid = 0;
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                paid = item.weight() + SLOT;
+                one(item)
+            }));
+            rest = rest.saturating_sub(paid);
+            match outcome {
                 Ok(Ok((result, weight))) => {
                     finished.results.push(result);
                     finished.bytes += weight + SLOT;
-                    let need = finished.bytes.saturating_sub(lease.bytes());
+                    let need = (finished.bytes + rest).saturating_sub(lease.bytes());
                     if need == 0 || lease.try_grow(need + self.in_advance) || lease.try_grow(need) {
                         continue;
                     }

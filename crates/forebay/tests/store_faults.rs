@@ -33,9 +33,9 @@ fn append(store: &SegmentStore, owner: u64, data: &[u8]) -> Result<Extent, Spill
     store.append(owner, &[IoSlice::new(data)])
 }
 
-fn read(store: &SegmentStore, extent: &Extent) -> Vec<u8> {
+fn read(extent: &Extent) -> Vec<u8> {
     let mut buf = vec![0; extent.len() as usize];
-    store.read(extent, 0, &mut buf).unwrap();
+    extent.read(0, &mut buf).unwrap();
     buf
 }
 
@@ -87,8 +87,8 @@ fn a_disk_that_is_full_at_any_write_of_an_append_undoes_the_append() {
         assert_eq!(store.usage(), before);
 
         let later = store.append(1, &parts).unwrap();
-        assert!(read(&store, &later) == data);
-        assert_eq!(read(&store, &earlier), b"earlier");
+        assert!(read(&later) == data);
+        assert_eq!(read(&earlier), b"earlier");
         drop((earlier, later));
         assert_eq!((store.usage().allocated, fs.open_files()), (0, 0));
     }
@@ -103,7 +103,7 @@ fn short_writes_and_reads_are_continued() {
     fs.inject(Operation::Write, .., Fault::Short(7));
     fs.inject(Operation::Read, .., Fault::Short(9));
     let extent = store.append(1, &parts).unwrap();
-    assert!(read(&store, &extent) == data);
+    assert!(read(&extent) == data);
     assert!(fs.calls(Operation::Write) >= 5000 / 7 && fs.calls(Operation::Read) >= 5000 / 9);
 }
 
@@ -132,7 +132,7 @@ fn interrupted_calls_are_repeated() {
     }
     let extent = append(&store, 1, &[5; MIB]).unwrap();
     let _holds_the_segment = append(&store, 1, b"x").unwrap();
-    assert!(read(&store, &extent) == [5; MIB]);
+    assert!(read(&extent) == [5; MIB]);
     drop(extent);
     assert_eq!(fs.fired(), 9);
     assert_eq!((store.usage().allocated, store.usage().failures), (1, 0));
@@ -144,7 +144,7 @@ fn a_read_error_is_reported_and_the_extent_stays() {
     let (store, dir) = store_on(&fs);
     let extent = append(&store, 1, b"still there").unwrap();
     fs.inject(Operation::Read, 0..1, Fault::Error(Errno::IO));
-    let error = store.read(&extent, 0, &mut [0; 11]).unwrap_err();
+    let error = extent.read(0, &mut [0; 11]).unwrap_err();
     let SpillError::Io {
         operation,
         path,
@@ -155,7 +155,7 @@ fn a_read_error_is_reported_and_the_extent_stays() {
     };
     assert_eq!((*operation, &**path), ("read a segment in", dir.path()));
     assert_eq!(source.raw_os_error(), Some(Errno::IO.raw_os_error()));
-    assert_eq!(read(&store, &extent), b"still there");
+    assert_eq!(read(&extent), b"still there");
 }
 
 #[test]
@@ -165,11 +165,11 @@ fn a_byte_flipped_on_the_disk_is_found_by_the_record() {
     let sealed = record::seal(vec![Bytes::from(vec![9; 4096])], &mut Compressor::off()).unwrap();
     let extent = store.append(1, &sealed.slices().collect::<Vec<_>>()).unwrap();
     fs.inject(Operation::Read, 0..1, Fault::Flip(1000));
-    let error = record::open(&read(&store, &extent).into(), 4096, &extent).unwrap_err();
+    let error = record::open(&read(&extent).into(), 4096, &extent).unwrap_err();
     assert!(matches!(error, SpillError::ChecksumMismatch { .. }), "{error}");
     assert!(error.to_string().contains("bytes 0..4120 of segment 0 in /"), "{error}");
     assert_eq!(
-        record::open(&read(&store, &extent).into(), 4096, &extent).unwrap(),
+        record::open(&read(&extent).into(), 4096, &extent).unwrap(),
         vec![9; 4096]
     );
 }
@@ -253,12 +253,12 @@ fn a_write_that_hangs_stops_nobody_else() {
             fs.wait_until_hanging(1);
             // The same owner, in the same segment: append, read, give back.
             let late = append(&store, 1, &[4; MIB]).unwrap();
-            assert!(read(&store, &early) == [1; MIB] && read(&store, &late) == [4; MIB]);
+            assert!(read(&early) == [1; MIB] && read(&late) == [4; MIB]);
             drop(other);
             assert_eq!(store.usage().allocated, 3 * MIB as u64);
             assert!(!hanging.is_finished());
             fs.release();
-            assert!(read(&store, &hanging.join().unwrap().unwrap()) == [3; MIB]);
+            assert!(read(&hanging.join().unwrap().unwrap()) == [3; MIB]);
         });
         assert_eq!(fs.fired(), 1);
     });
@@ -275,9 +275,9 @@ fn a_give_back_that_hangs_stops_nobody_else() {
         thread::scope(|scope| {
             scope.spawn(|| drop(first));
             fs.wait_until_hanging(1);
-            assert!(read(&store, &second) == [2; MIB]);
+            assert!(read(&second) == [2; MIB]);
             let third = append(&store, 1, &[3; MIB]).unwrap();
-            assert!(read(&store, &third) == [3; MIB]);
+            assert!(read(&third) == [3; MIB]);
             assert_eq!(
                 store.usage().allocated,
                 3 * MIB as u64,
@@ -304,7 +304,7 @@ fn fill_the_disk(store: &SegmentStore, dir: &Path) {
     let all_there = |kept: &[Extent]| {
         kept.iter()
             .enumerate()
-            .all(|(n, extent)| read(store, extent) == [n as u8; 256 * KIB])
+            .all(|(n, extent)| read(extent) == [n as u8; 256 * KIB])
     };
     assert!(all_there(&kept));
     // The last whole MiB of what is stored makes room for as much.

@@ -18,9 +18,9 @@ fn append(store: &SegmentStore, owner: u64, data: &[u8]) -> Result<Extent, Spill
     store.append(owner, &[IoSlice::new(data)])
 }
 
-fn read(store: &SegmentStore, extent: &Extent) -> Vec<u8> {
+fn read(extent: &Extent) -> Vec<u8> {
     let mut buf = vec![0; extent.len() as usize];
-    store.read(extent, 0, &mut buf).unwrap();
+    extent.read(0, &mut buf).unwrap();
     buf
 }
 
@@ -54,7 +54,7 @@ fn a_store_in_use_leaves_no_name_in_its_directory() {
     let segments = segments_in(dir.path());
     assert_eq!(segments.len(), 1);
     assert_eq!((segments[0].nlink(), segments[0].mode() & 0o777), (0, 0o600));
-    assert_eq!(read(&store, &extent), b"spilled");
+    assert_eq!(read(&extent), b"spilled");
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn owners_never_share_a_file_and_a_file_goes_with_its_last_extent() {
     drop(again);
     assert_eq!(segments_in(dir.path()).len(), 1);
     assert_eq!(store.usage().allocated, 1000);
-    assert_eq!(read(&store, &two), [2; 1000]);
+    assert_eq!(read(&two), [2; 1000]);
 }
 
 #[test]
@@ -90,7 +90,7 @@ fn space_on_disk_falls_as_extents_are_dropped() {
             on_disk(dir.path())
         );
         assert_eq!(segments_in(dir.path()).len(), 1);
-        assert!(extents.iter().all(|extent| read(&store, extent) == [7; MIB / 4]));
+        assert!(extents.iter().all(|extent| read(extent) == [7; MIB / 4]));
     }
 }
 
@@ -108,7 +108,7 @@ fn ten_times_the_quota_passes_through() {
         live.push_back((round as u8, append(&store, 1, &[round as u8; MIB / 4]).unwrap()));
         if live.len() > quota / 2 / (MIB / 4) {
             let (value, oldest) = live.pop_front().unwrap();
-            assert_eq!(read(&store, &oldest), [value; MIB / 4]);
+            assert_eq!(read(&oldest), [value; MIB / 4]);
         }
         if round % 40 == 0 {
             assert!(on_disk(dir.path()) <= quota as u64);
@@ -126,9 +126,9 @@ fn an_append_larger_than_a_segment_gets_one_of_its_own_size() {
     let large = append(&store, 1, &[2; 3 * MIB + 5]).unwrap();
     let after = append(&store, 1, &[3; 100]).unwrap();
     assert_eq!(segments_in(dir.path()).len(), 3);
-    assert_eq!(read(&store, &small), [1; 100]);
-    assert_eq!(read(&store, &large), [2; 3 * MIB + 5]);
-    assert_eq!(read(&store, &after), [3; 100]);
+    assert_eq!(read(&small), [1; 100]);
+    assert_eq!(read(&large), [2; 3 * MIB + 5]);
+    assert_eq!(read(&after), [3; 100]);
 }
 
 #[test]
@@ -159,9 +159,9 @@ fn a_vanished_directory_fails_new_segments_and_loses_nothing() {
     // Made again by somebody: new segments go there, earlier extents are still what they were.
     std::fs::create_dir(&dir).unwrap();
     let third = append(&store, 2, b"third").unwrap();
-    assert_eq!(read(&store, &first), b"first");
-    assert_eq!(read(&store, &second), b"second");
-    assert_eq!(read(&store, &third), b"third");
+    assert_eq!(read(&first), b"first");
+    assert_eq!(read(&second), b"second");
+    assert_eq!(read(&third), b"third");
 }
 
 #[test]

@@ -46,7 +46,7 @@ pub fn round_trip_of_many_parts(make: Make<'_>) {
         let extent = append(&*store, 1, &parts).unwrap();
         assert_eq!(extent.len() as usize, sizes.iter().sum::<usize>());
         assert_eq!(extent.is_empty(), parts.concat().is_empty());
-        assert!(read(&*store, &extent) == parts.concat(), "{} parts", parts.len());
+        assert!(read(&extent) == parts.concat(), "{} parts", parts.len());
     }
 }
 
@@ -59,7 +59,7 @@ pub fn reads_at_offsets(make: Make<'_>) {
     let _after = append(&*store, 1, &[Random(4).bytes(1001)]).unwrap();
     for (offset, len) in [(0, 1), (1, 4096), (4095, 2), (299_999, 1), (300_000, 0), (0, 300_000)] {
         let mut buf = vec![0; len];
-        store.read(&extent, offset as u64, &mut buf).unwrap();
+        extent.read(offset as u64, &mut buf).unwrap();
         assert!(buf == data[offset..offset + len], "{len} bytes at {offset}");
     }
 }
@@ -70,7 +70,7 @@ pub fn reads_out_of_range_are_refused(make: Make<'_>) {
     let extent = append(&*store, 1, &[[1; 100]]).unwrap();
     let _after = append(&*store, 1, &[[2; 100]]).unwrap();
     for (offset, requested) in [(0, 101), (100, 1), (101, 0), (u64::MAX, 1), (u64::MAX, 0)] {
-        let error = store.read(&extent, offset, &mut vec![0; requested]).unwrap_err();
+        let error = extent.read(offset, &mut vec![0; requested]).unwrap_err();
         assert!(matches!(error, SpillError::OutOfRange { len: 100, .. }), "{error}");
     }
 }
@@ -89,7 +89,7 @@ pub fn owners_interleave(make: Make<'_>) {
     extents.retain(|(owner, ..)| *owner != 2);
     assert_eq!(store.usage().live, 2 * 50 * 10_000);
     for (owner, data, extent) in &extents {
-        assert!(read(&*store, extent) == *data, "owner {owner}");
+        assert!(read(extent) == *data, "owner {owner}");
     }
 }
 
@@ -136,7 +136,7 @@ pub fn quota_refuses_and_changes_nothing(make: Make<'_>) {
             }
             assert_eq!(store.usage(), before);
         }
-        assert!(extents.iter().all(|extent| read(&*store, extent) == data));
+        assert!(extents.iter().all(|extent| read(extent) == data));
     }
     // Larger than the quota: never, also when the store is empty.
     let too_large = append(&*store, 1, &[vec![0; 4 * MIB as usize + 1]]);
@@ -176,12 +176,12 @@ pub fn threads_append_read_and_drop(make: Make<'_>) {
                     kept.push((data, extent));
                     let at = random.below(kept.len());
                     let (data, extent) = &kept[at];
-                    assert!(read(store, extent) == *data);
+                    assert!(read(extent) == *data);
                     if random.below(2) == 0 {
                         kept.swap_remove(at);
                     }
                 }
-                assert!(kept.iter().all(|(data, extent)| read(store, extent) == *data));
+                assert!(kept.iter().all(|(data, extent)| read(extent) == *data));
             });
         }
     });
@@ -231,7 +231,7 @@ pub fn random_operations_match_a_model(make: Make<'_>, seed: u64) {
                 let (extent, data) = &model[&victim];
                 let offset = random.below(data.len() + 1);
                 let mut buf = vec![0; random.below(data.len() - offset + 1)];
-                store.read(extent, offset as u64, &mut buf).unwrap();
+                extent.read(offset as u64, &mut buf).unwrap();
                 assert!(buf == data[offset..offset + buf.len()]);
             }
         }
@@ -255,9 +255,9 @@ fn append(store: &dyn SpillStore, owner: u64, parts: &[impl AsRef<[u8]>]) -> Res
     store.append(owner, &parts)
 }
 
-fn read(store: &dyn SpillStore, extent: &Extent) -> Vec<u8> {
+fn read(extent: &Extent) -> Vec<u8> {
     let mut buf = vec![0; extent.len() as usize];
-    store.read(extent, 0, &mut buf).unwrap();
+    extent.read(0, &mut buf).unwrap();
     buf
 }
 

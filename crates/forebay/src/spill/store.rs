@@ -1,7 +1,7 @@
 //! [`SpillStore`]: *where* spilled bytes go.
 //!
-//! A store is unbuffered and keeps nothing for its callers: `append` returns when the bytes are in the store, `read`
-//! fills the caller's buffer. Gathering items into blocks, deciding what to spill and doing it on a thread of its own
+//! A store is unbuffered and keeps nothing for its callers: `append` returns when the bytes are in the store,
+//! [`Extent::read`] fills the caller's buffer. Gathering items into blocks, deciding what to spill and doing it on a thread of its own
 //! is the business of the layers above.
 //!
 //! # Invariants
@@ -32,16 +32,6 @@ pub trait SpillStore: fmt::Debug + Send + Sync {
     ///
     /// [`SpillError::QuotaExceeded`] if the quota does not allow it, [`SpillError::Io`] if the system does not.
     fn append(&self, owner: u64, parts: &[IoSlice<'_>]) -> Result<Extent, SpillError>;
-
-    /// Fills `buf` from the extent, starting at byte `offset` of it.
-    ///
-    /// # Errors
-    ///
-    /// [`SpillError::OutOfRange`] if the extent does not have these bytes, [`SpillError::Io`] if they cannot be read.
-    /// What `buf` holds then is unspecified.
-    fn read(&self, extent: &Extent, offset: u64, buf: &mut [u8]) -> Result<(), SpillError> {
-        extent.read(offset, buf)
-    }
 
     /// What the store holds now.
     fn usage(&self) -> Usage;
@@ -94,11 +84,11 @@ impl Extent {
         self.len == 0
     }
 
-    /// What [`SpillStore::read`] does for a store that adds nothing to it.
+    /// Fills `buf` from the extent, starting at byte `offset` of it. What `buf` holds after an error is unspecified.
     ///
     /// # Errors
     ///
-    /// As [`SpillStore::read`].
+    /// [`SpillError::OutOfRange`] if the extent does not have these bytes, [`SpillError::Io`] if they cannot be read.
     pub fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), SpillError> {
         let requested = buf.len() as u64;
         if offset.checked_add(requested).is_none_or(|end| end > self.len) {
