@@ -30,12 +30,12 @@ impl<T: fmt::Debug> std::error::Error for InsertError<T> {}
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum DeliverError {
-    /// Item `seq` failed ([`ReorderBuffer::fail`]); everything before it went out.
+    /// Item `seq` failed ([`ReorderBuffer::fail`](crate::ReorderBuffer::fail)); everything before it went out.
     Failed {
         /// The number of the failed item.
         seq: u64,
     },
-    /// Result `seq` could not be spilled ([`OnSpillError::Fail`]) or read back.
+    /// Result `seq` could not be spilled ([`OnSpillError::Fail`](crate::OnSpillError::Fail)) or read back.
     Spill {
         /// The number of the first result concerned.
         seq: u64,
