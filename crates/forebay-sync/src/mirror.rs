@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use forebay::{Cause, Mode, Pipeline, Snapshot};
+use forebay::{Cause, Location, Mode, Pipeline, Snapshot, SpillStore};
 
 use crate::copy::Copier;
 use crate::error::Error;
@@ -44,6 +44,8 @@ pub struct Report {
     pub totals: Totals,
     /// What the engine did.
     pub engine: Snapshot,
+    /// Where it could spill to.
+    pub spill: Option<Location>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -77,6 +79,7 @@ pub fn mirror(
 ) -> Result<Report, Error> {
     let begun = Instant::now();
     let spill = options.spill.take();
+    let location = spill.as_ref().map(SpillStore::location);
     let nowhere = Root {
         fd: None,
         created: false,
@@ -92,6 +95,7 @@ pub fn mirror(
         return Ok(Report {
             totals,
             engine: Snapshot::default(),
+            spill: location,
             elapsed: begun.elapsed(),
         });
     }
@@ -127,6 +131,7 @@ pub fn mirror(
     Ok(Report {
         totals,
         engine,
+        spill: location,
         elapsed: begun.elapsed(),
     })
 }

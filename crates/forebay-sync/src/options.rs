@@ -79,7 +79,7 @@ impl Default for Options {
             escape: Escape::default(),
             workers: None,
             window: None,
-            budget: Budget::new(64 << 20),
+            budget: Budget::modest(64 << 20),
             spill: None,
             cancel: CancelToken::new(),
         }

@@ -129,6 +129,13 @@ impl Budget {
         }
     }
 
+    /// A pool of `most` bytes, or of a quarter of what the process's control groups allow it, if that is less: a default
+    /// that leaves a small container room for everything else.
+    pub fn modest(most: usize) -> Self {
+        let allowed = crate::cgroup::memory_limit().and_then(|bytes| usize::try_from(bytes / 4).ok());
+        Self::new(allowed.map_or(most, |allowed| allowed.min(most)))
+    }
+
     /// Size of the pool, in bytes.
     pub fn limit(&self) -> usize {
         self.pool.limit

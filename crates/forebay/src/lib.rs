@@ -54,6 +54,7 @@ struct CrateReadme;
 
 mod budget;
 mod cancel;
+mod cgroup;
 mod event;
 mod item;
 mod iter;

@@ -262,7 +262,7 @@ impl<M, W> Pipeline<M, W> {
         self
     }
 
-    /// The byte pool that pays for what waits. Default: 64 MiB for this pipeline alone.
+    /// The byte pool that pays for what waits. Default: 64 MiB for this pipeline alone ([`Budget::modest`]).
     pub fn budget(mut self, budget: &Budget) -> Self {
         self.settings.budget = Some(budget.clone());
         self
@@ -412,7 +412,7 @@ impl Settings {
             cause,
             snapshot: Box::new(metrics.snapshot()),
         };
-        let budget = self.budget.clone().unwrap_or_else(|| Budget::new(OWN_BUDGET));
+        let budget = self.budget.clone().unwrap_or_else(|| Budget::modest(OWN_BUDGET));
         let room = Arc::new(Event::new());
         let consumer = budget
             .register(&self.name, self.minimum, Arc::clone(&room))

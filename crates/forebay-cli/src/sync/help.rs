@@ -36,7 +36,7 @@ Options
 --include=PATTERN        don't exclude files matching PATTERN
 
 --workers=N              threads that compare and copy (default: one per core)
---memory=SIZE            memory for what waits (default: 64M)
+--memory=SIZE            memory for what waits (default: 64M, less in a small cgroup)
 --spill-dir=DIR          where what does not fit there waits (default: TMPDIR or /tmp)
 --spill-limit=SIZE       most that waits there (default: a quarter of the free space)
 

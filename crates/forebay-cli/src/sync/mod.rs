@@ -67,6 +67,14 @@ fn run(command: Command) -> ExitCode {
     match forebay_sync::mirror(options, &sources, &destination, &mut output) {
         Ok(report) => {
             output.finish();
+            if let Some(place) = report.spill.as_ref().filter(|place| place.in_memory)
+                && report.engine.spilled_items > 0
+                && !called_as_rsync()
+            {
+                complain(&format!(
+                    "forebay: warning: {place} is memory (tmpfs), so what was spilled freed none; --spill-dir names another directory"
+                ));
+            }
             if !quiet {
                 output.write(stats::summary(&report, said, !called_as_rsync()).as_bytes());
             }

@@ -138,6 +138,14 @@ fn write_engine(out: &mut String, report: &Report) -> std::fmt::Result {
         engine.reloaded_items,
         with_commas(engine.reloaded_bytes)
     )?;
+    if let Some(place) = &report.spill {
+        let note = if place.in_memory {
+            ", which is memory: spilling frees none"
+        } else {
+            ""
+        };
+        writeln!(out, "forebay: spill directory {place}{note}")?;
+    }
     writeln!(
         out,
         "forebay: {} stalls at the head, {:.3} seconds; workers idle {:.3} seconds",

@@ -54,7 +54,7 @@ fn the_numbers_are_rsyncs() {
             assert_eq!(comparable(&got), comparable(&expected), "seed {seed}, {options:?}");
             assert_eq!(
                 got.lines().filter(|line| line.starts_with("forebay: ")).count(),
-                5,
+                6,
                 "{got}"
             );
         }
