@@ -31,9 +31,8 @@ pub fn measure<T>(work: impl FnOnce() -> Result<T>) -> Result<(Cost, T)> {
 /// # Errors
 /// When it cannot be started or fails.
 pub fn measure_command(command: &mut Command) -> Result<Cost> {
-    let (cost, status) = charge(UsageWho::RUSAGE_CHILDREN, || {
-        command.status().with_context(|| format!("run {command:?}"))
-    })?;
+    let (cost, status) =
+        charge(UsageWho::RUSAGE_CHILDREN, || command.status().with_context(|| format!("run {command:?}")))?;
     ensure!(status.success(), "{command:?}: {status}");
     Ok(cost)
 }
@@ -47,13 +46,7 @@ fn charge<T>(who: UsageWho, work: impl FnOnce() -> Result<T>) -> Result<(Cost, T
     let start = Instant::now();
     let value = work()?;
     let wall = start.elapsed().as_secs_f64();
-    Ok((
-        Cost {
-            wall,
-            cpu: cpu(getrusage(who)?) - before,
-        },
-        value,
-    ))
+    Ok((Cost { wall, cpu: cpu(getrusage(who)?) - before }, value))
 }
 
 /// One way of doing the thing that a table is about.
@@ -64,18 +57,13 @@ pub struct Variant<'a> {
 
 impl std::fmt::Debug for Variant<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Variant")
-            .field("name", &self.name)
-            .finish_non_exhaustive()
+        f.debug_struct("Variant").field("name", &self.name).finish_non_exhaustive()
     }
 }
 
 /// `run` gets the number of the round and returns what its run cost.
 pub fn variant<'a>(name: impl Into<String>, run: impl FnMut(usize) -> Result<Cost> + 'a) -> Variant<'a> {
-    Variant {
-        name: name.into(),
-        run: Box::new(run),
-    }
+    Variant { name: name.into(), run: Box::new(run) }
 }
 
 /// The costs of each variant, round by round.
@@ -90,10 +78,7 @@ pub struct Results {
 /// # Errors
 /// The first error of a variant, with its name.
 pub fn alternate(mut variants: Vec<Variant<'_>>) -> Result<Results> {
-    let mut rows: Vec<_> = variants
-        .iter()
-        .map(|variant| (variant.name.clone(), Vec::new()))
-        .collect();
+    let mut rows: Vec<_> = variants.iter().map(|variant| (variant.name.clone(), Vec::new())).collect();
     let count = variants.len();
     for round in 0..=rounds()? {
         for turn in 0..count {
@@ -175,10 +160,7 @@ impl Spread {
     pub fn of(figures: impl Iterator<Item = f64>) -> Self {
         let mut sorted: Vec<f64> = figures.collect();
         sorted.sort_by(f64::total_cmp);
-        Spread {
-            min: sorted[0],
-            median: sorted[sorted.len() / 2],
-        }
+        Spread { min: sorted[0], median: sorted[sorted.len() / 2] }
     }
 }
 
@@ -186,9 +168,7 @@ impl Spread {
 pub fn heading(title: &str) {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let cpuinfo = read("/proc/cpuinfo");
-    let model = cpuinfo
-        .lines()
-        .find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+    let model = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     println!("\n### {title}\n");
     println!(
@@ -205,9 +185,7 @@ pub fn heading(title: &str) {
 /// Where there is no such line in `/proc/self/status`.
 pub fn memory(field: &str) -> Result<u64> {
     let status = fs::read_to_string("/proc/self/status").context("read /proc/self/status")?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'));
     let kib = line.and_then(|line| line.trim().strip_suffix(" kB")?.trim().parse::<u64>().ok());
     Ok(1024 * kib.with_context(|| format!("no {field} in /proc/self/status"))?)
 }

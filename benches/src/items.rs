@@ -20,9 +20,7 @@ pub fn generate(seq: u64, len: usize) -> Bytes {
 /// The number that `item` began with and the sum of all its words: every byte is looked at.
 #[must_use]
 pub fn digest(item: &[u8]) -> (u64, u64) {
-    let mut words = item
-        .chunks_exact(8)
-        .map(|word| word.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)));
+    let mut words = item.chunks_exact(8).map(|word| word.iter().rev().fold(0, |sum, &byte| sum << 8 | u64::from(byte)));
     let first = words.next().unwrap_or_default();
     (first, words.fold(first, u64::wrapping_add))
 }

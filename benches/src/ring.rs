@@ -157,14 +157,10 @@ impl<T, R, I: Iterator<Item = T>> Ring<I, R> {
     }
 
     fn lock(&self) -> MutexGuard<'_, State<I, R>> {
-        self.state
-            .lock()
-            .expect("nothing panics here but the work that is measured")
+        self.state.lock().expect("nothing panics here but the work that is measured")
     }
 }
 
 fn wait<'a, S>(condvar: &Condvar, guard: MutexGuard<'a, S>) -> MutexGuard<'a, S> {
-    condvar
-        .wait(guard)
-        .expect("nothing panics here but the work that is measured")
+    condvar.wait(guard).expect("nothing panics here but the work that is measured")
 }

@@ -8,9 +8,7 @@ use std::path::Path;
 /// # Panics
 /// If there is none, or as `check` does.
 pub(crate) fn replay(target: &str, check: fn(&[u8])) {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fuzz/corpus")
-        .join(target);
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let entries = fs::read_dir(&dir).unwrap_or_else(|error| panic!("list {}: {error}", dir.display()));
     let mut replayed = 0;
     for entry in entries {

@@ -38,10 +38,7 @@ fn opened(record: &[u8]) {
         return;
     };
     assert!(payload.len() <= MAX);
-    assert_eq!(
-        payload.len() as u32,
-        u32::from_le_bytes(record[12..16].try_into().unwrap())
-    );
+    assert_eq!(payload.len() as u32, u32::from_le_bytes(record[12..16].try_into().unwrap()));
     if let Some(less) = payload.len().checked_sub(1) {
         let refused = open(&record, less, &"the fuzzer");
         assert!(matches!(refused, Err(SpillError::RecordTooLarge { .. })), "{refused:?}");
@@ -54,11 +51,7 @@ fn sealed(payload: &[u8]) {
     for mut compressor in [Compressor::off(), Compressor::lz4()] {
         let parts = [head, tail].map(Bytes::copy_from_slice).to_vec();
         let sealed = seal(parts, &mut compressor).unwrap();
-        let record: Bytes = sealed
-            .slices()
-            .flat_map(|slice| slice.to_vec())
-            .collect::<Vec<u8>>()
-            .into();
+        let record: Bytes = sealed.slices().flat_map(|slice| slice.to_vec()).collect::<Vec<u8>>().into();
         assert_eq!(record.len(), sealed.stored_len());
         assert_eq!(open(&record, payload.len(), &"the fuzzer").unwrap(), payload);
     }

@@ -36,11 +36,7 @@ fn man_page(workspace: &Workspace) -> Result<()> {
     groff.args(["-man", "-Tutf8", "-P-cbu"]).arg(&file);
     let rendered = groff.output().context("run groff")?;
     let complaints = String::from_utf8_lossy(&rendered.stderr);
-    ensure!(
-        rendered.status.success() && complaints.is_empty(),
-        "groff: {}: {complaints}",
-        rendered.status
-    );
+    ensure!(rendered.status.success() && complaints.is_empty(), "groff: {}: {complaints}", rendered.status);
     ensure!(
         String::from_utf8_lossy(&rendered.stdout).contains("SUBCOMMANDS"),
         "the rendered page lists no subcommands"
@@ -65,10 +61,7 @@ fn compressed_file(workspace: &Workspace) -> Result<()> {
 
 /// What `command` writes to its standard output.
 fn output(mut command: Command) -> Result<Vec<u8>> {
-    let output = command
-        .stderr(Stdio::inherit())
-        .output()
-        .with_context(|| format!("run {command:?}"))?;
+    let output = command.stderr(Stdio::inherit()).output().with_context(|| format!("run {command:?}"))?;
     ensure!(output.status.success(), "{command:?}: {}", output.status);
     Ok(output.stdout)
 }

@@ -35,20 +35,13 @@ pub(crate) fn ensure() -> Result<()> {
     }
     let missing = self::missing();
     if !missing.is_empty() {
-        bail!(
-            "installed, but their programs are not on the search path: {}",
-            missing.join(" ")
-        );
+        bail!("installed, but their programs are not on the search path: {}", missing.join(" "));
     }
     Ok(())
 }
 
 fn missing() -> Vec<&'static str> {
-    NEEDED
-        .iter()
-        .filter(|(program, _)| !on_path(program))
-        .map(|&(_, package)| package)
-        .collect()
+    NEEDED.iter().filter(|(program, _)| !on_path(program)).map(|&(_, package)| package).collect()
 }
 
 /// Runs `apt-get ARGS` as it is for root, else through a `sudo` that needs no password.

@@ -45,9 +45,7 @@ impl Report {
             self.failures.push(name.to_owned());
         }
         let seconds = start.elapsed().as_secs_f64();
-        self.lines.push(format!(
-            "{name:<24} {seconds:>7.1} s {passed:>6} passed {failed:>4} failed"
-        ));
+        self.lines.push(format!("{name:<24} {seconds:>7.1} s {passed:>6} passed {failed:>4} failed"));
     }
 
     /// Prints the time of each step and, if nothing failed, the closing line.
@@ -60,12 +58,7 @@ impl Report {
             println!("{line}");
         }
         if self.failed > 0 {
-            bail!(
-                "failed: {} ({} of {})",
-                self.failures.join(", "),
-                self.failed,
-                self.passed + self.failed
-            );
+            bail!("failed: {} ({} of {})", self.failures.join(", "), self.failed, self.passed + self.failed);
         }
         println!("{} passed, 0 failed", self.passed);
         Ok(())
@@ -87,10 +80,7 @@ pub(crate) fn check(mut command: Command) -> Result<()> {
 /// As [`check`], but ends a command that has run for `limit`.
 pub(crate) fn check_within(limit: Duration, mut command: Command) -> Result<()> {
     let start = Instant::now();
-    let mut child = command
-        .stdin(Stdio::null())
-        .spawn()
-        .with_context(|| format!("run {command:?}"))?;
+    let mut child = command.stdin(Stdio::null()).spawn().with_context(|| format!("run {command:?}"))?;
     while start.elapsed() < limit {
         if let Some(status) = child.try_wait()? {
             ensure!(status.success(), "{command:?}: {status}");
@@ -106,10 +96,7 @@ pub(crate) fn check_within(limit: Duration, mut command: Command) -> Result<()> 
 /// Passes the command's output on line by line and adds up its summaries.
 fn run_tests(mut command: Command) -> Result<(usize, usize)> {
     let (reader, writer) = pipe()?;
-    command
-        .env("CARGO_TERM_COLOR", "never")
-        .stdout(writer.try_clone()?)
-        .stderr(writer);
+    command.env("CARGO_TERM_COLOR", "never").stdout(writer.try_clone()?).stderr(writer);
     let mut child = command.spawn().with_context(|| format!("run {command:?}"))?;
     drop(command); // and with it our ends of the pipe, so that reading ends with the child
     let (mut passed, mut failed) = (0, 0);
@@ -154,20 +141,14 @@ mod tests {
 
     #[test]
     fn counts_the_summary_of_nextest() {
-        assert_eq!(
-            summary("     Summary [   0.069s] 2 tests run: 1 passed, 1 failed, 1 skipped"),
-            (1, 1)
-        );
+        assert_eq!(summary("     Summary [   0.069s] 2 tests run: 1 passed, 1 failed, 1 skipped"), (1, 1));
         assert_eq!(
             summary(
                 "     Summary [  61.000s] 9 tests run: 6 passed (2 slow, 1 flaky), 1 failed, 2 timed out, 0 skipped"
             ),
             (6, 3)
         );
-        assert_eq!(
-            summary("     Summary [   0.1s] 3 tests run: 2 passed, 1 exec failed, 0 skipped"),
-            (2, 1)
-        );
+        assert_eq!(summary("     Summary [   0.1s] 3 tests run: 2 passed, 1 exec failed, 0 skipped"), (2, 1));
     }
 
     #[test]
@@ -176,10 +157,7 @@ mod tests {
             summary("test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 1 filtered out; finished in 0.05s"),
             (12, 0)
         );
-        assert_eq!(
-            summary("test result: FAILED. 1 passed; 4 failed; 1 ignored; 0 measured; 0 filtered out"),
-            (1, 4)
-        );
+        assert_eq!(summary("test result: FAILED. 1 passed; 4 failed; 1 ignored; 0 measured; 0 filtered out"), (1, 4));
     }
 
     #[test]

@@ -24,60 +24,15 @@ struct Step {
 /// In the order in which they run. The build is a step of its own so that a failing build is told
 /// apart from failing tests; the steps after it find everything fresh.
 const STEPS: &[Step] = &[
-    Step {
-        name: "fmt",
-        built: false,
-        packages: false,
-        run: fmt,
-    },
-    Step {
-        name: "clippy",
-        built: false,
-        packages: false,
-        run: clippy,
-    },
-    Step {
-        name: "build",
-        built: false,
-        packages: false,
-        run: build,
-    },
-    Step {
-        name: "test",
-        built: true,
-        packages: true,
-        run: tests,
-    },
-    Step {
-        name: "doctest",
-        built: true,
-        packages: false,
-        run: doctests,
-    },
-    Step {
-        name: "doc",
-        built: false,
-        packages: false,
-        run: doc,
-    },
-    Step {
-        name: "examples",
-        built: true,
-        packages: false,
-        run: examples,
-    },
-    Step {
-        name: "loom",
-        built: false,
-        packages: false,
-        run: loom,
-    },
-    Step {
-        name: "interop",
-        built: true,
-        packages: true,
-        run: interop::run,
-    },
+    Step { name: "fmt", built: false, packages: false, run: fmt },
+    Step { name: "clippy", built: false, packages: false, run: clippy },
+    Step { name: "build", built: false, packages: false, run: build },
+    Step { name: "test", built: true, packages: true, run: tests },
+    Step { name: "doctest", built: true, packages: false, run: doctests },
+    Step { name: "doc", built: false, packages: false, run: doc },
+    Step { name: "examples", built: true, packages: false, run: examples },
+    Step { name: "loom", built: false, packages: false, run: loom },
+    Step { name: "interop", built: true, packages: true, run: interop::run },
 ];
 
 /// The names of all steps.
@@ -124,9 +79,7 @@ fn clippy(workspace: &Workspace, report: &mut Report) {
 }
 
 fn build(workspace: &Workspace, report: &mut Report) {
-    report.step("build", || {
-        check(workspace.cargo("build --workspace --all-targets --all-features"))
-    });
+    report.step("build", || check(workspace.cargo("build --workspace --all-targets --all-features")));
 }
 
 /// All tests, through nextest where it is installed.
@@ -142,10 +95,7 @@ fn tests(workspace: &Workspace, report: &mut Report) {
 }
 
 fn doctests(workspace: &Workspace, report: &mut Report) {
-    report.tests(
-        "doctest",
-        workspace.cargo("test --workspace --all-features --no-fail-fast --doc"),
-    );
+    report.tests("doctest", workspace.cargo("test --workspace --all-features --no-fail-fast --doc"));
 }
 
 fn doc(workspace: &Workspace, report: &mut Report) {
@@ -160,9 +110,7 @@ fn examples(workspace: &Workspace, report: &mut Report) {
         Ok(names) => {
             for name in names {
                 let example = workspace.command(workspace.built(&format!("examples/{name}")), "--quick");
-                report.step(&format!("example {name}"), || {
-                    check_within(Duration::from_secs(120), example)
-                });
+                report.step(&format!("example {name}"), || check_within(Duration::from_secs(120), example));
             }
         }
         Err(error) => report.step("examples", || Err(error)),
@@ -178,19 +126,13 @@ fn loom(workspace: &Workspace, report: &mut Report) {
     }
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
     let mut command = workspace.cargo("test -p forebay --lib --release loom_ --target-dir");
-    command
-        .arg(workspace.target().join("loom"))
-        .env("RUSTFLAGS", format!("{flags} --cfg loom"));
+    command.arg(workspace.target().join("loom")).env("RUSTFLAGS", format!("{flags} --cfg loom"));
     report.tests("loom", command);
 }
 
 /// Whether a Rust file beneath `dir` contains `text`.
 fn contains(dir: &Path, text: &str) -> bool {
-    Command::new("grep")
-        .args(["-rqF", "--include=*.rs", text])
-        .arg(dir)
-        .status()
-        .is_ok_and(|status| status.success())
+    Command::new("grep").args(["-rqF", "--include=*.rs", text]).arg(dir).status().is_ok_and(|status| status.success())
 }
 
 /// The names of the Rust files in `dir`, sorted, without their ending.

@@ -16,17 +16,12 @@ impl Workspace {
     /// # Errors
     /// When this program does not know where its own executable is.
     pub(crate) fn find() -> Result<Self> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .context("xtask has no parent directory")?;
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask has no parent directory")?;
         // This program was built by the same profile into the same directory as everything that it
         // runs: so `--target-dir`, `CARGO_TARGET_DIR` and cargo's configuration are all honoured.
         let exe = env::current_exe().context("find this program's own executable")?;
         let built = exe.parent().context("this program's executable lies in no directory")?;
-        Ok(Self {
-            root: root.to_owned(),
-            built: built.to_owned(),
-        })
+        Ok(Self { root: root.to_owned(), built: built.to_owned() })
     }
 
     /// `path` beneath the root of the repository.

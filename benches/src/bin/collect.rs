@@ -23,9 +23,7 @@ fn main() -> Result<()> {
     let spins = calibrate(Duration::from_micros(1));
     for items in [10_000, 100_000] {
         for workers in [4, 8, 16] {
-            heading(&format!(
-                "Collecting {items} results of 1 us of work from {workers} workers"
-            ));
+            heading(&format!("Collecting {items} results of 1 us of work from {workers} workers"));
             println!("{}", table(items, workers, move |seq| spin(seq, spins))?);
         }
     }
@@ -42,24 +40,14 @@ fn table(items: u64, workers: usize, work: impl Fn(u64) -> u64 + Sync + Copy) ->
     let mut variants: Vec<Variant<'_>> = Vec::new();
     for batch in [1, 64] {
         let named = |way| {
-            if batch == 1 {
-                format!("{way}, one by one")
-            } else {
-                format!("{way}, batches of {batch}")
-            }
+            if batch == 1 { format!("{way}, one by one") } else { format!("{way}, batches of {batch}") }
         };
-        variants.push(variant(named("vectors"), move |_| {
-            checked(&|| vectors(items, workers, batch, work))
-        }));
-        variants.push(variant(named("channel"), move |_| {
-            checked(&|| channel(items, workers, batch, work))
-        }));
+        variants.push(variant(named("vectors"), move |_| checked(&|| vectors(items, workers, batch, work))));
+        variants.push(variant(named("channel"), move |_| checked(&|| channel(items, workers, batch, work))));
         variants.push(variant(named("ring"), move |_| {
             checked(&|| {
                 let mut sum = 0;
-                ring::run(0..items, workers, WINDOW, batch as usize, work, |result| {
-                    sum = digest(sum, result)
-                });
+                ring::run(0..items, workers, WINDOW, batch as usize, work, |result| sum = digest(sum, result));
                 sum
             })
         }));
@@ -72,9 +60,7 @@ fn table(items: u64, workers: usize, work: impl Fn(u64) -> u64 + Sync + Copy) ->
                 sum = digest(sum, result);
                 Ok(())
             };
-            Pipeline::new()
-                .workers(workers)
-                .run(source, |seq| Ok(work(seq)), sink)?;
+            Pipeline::new().workers(workers).run(source, |seq| Ok(work(seq)), sink)?;
             Ok(sum)
         })?;
         ensure!(got == expected, "other results than a plain loop's");
@@ -99,17 +85,9 @@ fn batches(next: &AtomicU64, items: u64, batch: u64) -> impl Iterator<Item = std
 fn vectors(items: u64, workers: usize, batch: u64, work: impl Fn(u64) -> u64 + Sync) -> u64 {
     let (next, work) = (&AtomicU64::new(0), &work);
     let mut all: Vec<(u64, u64)> = thread::scope(|scope| {
-        let worker = || {
-            batches(next, items, batch)
-                .flatten()
-                .map(|seq| (seq, work(seq)))
-                .collect::<Vec<_>>()
-        };
+        let worker = || batches(next, items, batch).flatten().map(|seq| (seq, work(seq))).collect::<Vec<_>>();
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(worker)).collect();
-        workers
-            .into_iter()
-            .flat_map(|worker| worker.join().expect("the work does not panic"))
-            .collect()
+        workers.into_iter().flat_map(|worker| worker.join().expect("the work does not panic")).collect()
     });
     all.sort_unstable_by_key(|&(seq, _)| seq);
     all.into_iter().fold(0, |sum, (_, result)| digest(sum, result))

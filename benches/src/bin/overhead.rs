@@ -33,9 +33,7 @@ fn main() -> Result<()> {
     let expected = (0..ITEMS).map(work).fold(0, digest);
 
     let pool = rayon::ThreadPoolBuilder::new().num_threads(WORKERS).build()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(WORKERS)
-        .build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).build()?;
 
     // Every variant hands its results, in order, to `digest`: whoever loses or swaps one is found out.
     let checked = |name: &str, run: &dyn Fn() -> Result<u64>| -> Result<Cost> {
@@ -45,9 +43,7 @@ fn main() -> Result<()> {
     };
     let on_ring = |batch| {
         let mut sum = 0;
-        ring::run(0..ITEMS, WORKERS, WINDOW, batch, work, |result| {
-            sum = digest(sum, result)
-        });
+        ring::run(0..ITEMS, WORKERS, WINDOW, batch, work, |result| sum = digest(sum, result));
         Ok(sum)
     };
     let on_forebay = |batch: Option<usize>| {
@@ -69,25 +65,13 @@ fn main() -> Result<()> {
     // (name, whether what waits is bounded, how it runs)
     type Run<'a> = Box<dyn Fn() -> Result<u64> + 'a>;
     let ways: Vec<(&str, &str, Run<'_>)> = vec![
-        (
-            PLAIN,
-            "",
-            Box::new(|| Ok((0..ITEMS).map(|seq| black_box(work(seq))).fold(0, digest))),
-        ),
+        (PLAIN, "", Box::new(|| Ok((0..ITEMS).map(|seq| black_box(work(seq))).fold(0, digest)))),
         ("two plain loops", "", Box::new(|| Ok(two_loops(expected, work)))),
         (RING, "items", Box::new(|| on_ring(1))),
         (RING_64, "items", Box::new(|| on_ring(64))),
-        (
-            "forebay, batches of 1",
-            "items and bytes",
-            Box::new(|| on_forebay(Some(1))),
-        ),
+        ("forebay, batches of 1", "items and bytes", Box::new(|| on_forebay(Some(1)))),
         ("forebay, as it comes", "items and bytes", Box::new(|| on_forebay(None))),
-        (
-            "forebay, batches of 64",
-            "items and bytes",
-            Box::new(|| on_forebay(Some(64))),
-        ),
+        ("forebay, batches of 64", "items and bytes", Box::new(|| on_forebay(Some(64)))),
         (
             "rayon, collect",
             "no",
@@ -100,11 +84,8 @@ fn main() -> Result<()> {
             "orx-parallel, collect",
             "no",
             Box::new(|| {
-                let all: Vec<u64> = (0..ITEMS as usize)
-                    .into_par()
-                    .num_threads(WORKERS)
-                    .map(|seq| work(seq as u64))
-                    .collect();
+                let all: Vec<u64> =
+                    (0..ITEMS as usize).into_par().num_threads(WORKERS).map(|seq| work(seq as u64)).collect();
                 Ok(all.into_iter().fold(0, digest))
             }),
         ),
@@ -122,31 +103,23 @@ fn main() -> Result<()> {
             "items",
             Box::new(|| {
                 let tasks = futures::stream::iter(0..ITEMS).map(|seq| tokio::spawn(async move { work(seq) }));
-                Ok(runtime.block_on(
-                    tasks
-                        .buffered(WINDOW)
-                        .fold(0, async |sum, result| digest(sum, result.unwrap_or(0))),
-                ))
+                Ok(runtime
+                    .block_on(tasks.buffered(WINDOW).fold(0, async |sum, result| digest(sum, result.unwrap_or(0)))))
             }),
         ),
         (
             "par-stream",
             "no",
             Box::new(|| {
-                let params = ParParamsConfig::Manual {
-                    num_workers: NumWorkers::Fixed(WORKERS),
-                    buf_size: WINDOW.into(),
-                };
+                let params =
+                    ParParamsConfig::Manual { num_workers: NumWorkers::Fixed(WORKERS), buf_size: WINDOW.into() };
                 let _entered = runtime.enter();
                 let results = futures::stream::iter(0..ITEMS).par_map(params, move |seq| move || work(seq));
                 Ok(runtime.block_on(results.fold(0, async |sum, result| digest(sum, result))))
             }),
         ),
     ];
-    let variants: Vec<Variant<'_>> = ways
-        .iter()
-        .map(|(name, _, run)| variant(*name, |_| checked(name, run)))
-        .collect();
+    let variants: Vec<Variant<'_>> = ways.iter().map(|(name, _, run)| variant(*name, |_| checked(name, run))).collect();
     let results = alternate(variants)?;
 
     println!("| | CPU ns per item over the plain loop, min | median | of the ring's | bounds what waits |");
@@ -157,12 +130,7 @@ fn main() -> Result<()> {
             Spread::of(rounds.map(|(cost, plain)| (cost.cpu - plain.cpu) / ITEMS as f64 * 1e9))
         };
         let (own, ring) = (over(costs), over(results.of(RING)));
-        println!(
-            "| {name} | {:.0} | {:.0} | {:.2} | {bounds} |",
-            own.min,
-            own.median,
-            own.median / ring.median
-        );
+        println!("| {name} | {:.0} | {:.0} | {:.2} | {bounds} |", own.min, own.median, own.median / ring.median);
     }
     println!("\n{}", results.table(PLAIN));
     Ok(())

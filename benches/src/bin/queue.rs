@@ -29,10 +29,7 @@ fn main() -> Result<()> {
     for (name, costs) in results.rows() {
         let each = |of: fn(&Cost) -> f64| Spread::of(costs.iter().map(|cost| of(cost) / ITEMS as f64 * 1e9));
         let (cpu, wall) = (each(|cost| cost.cpu), each(|cost| cost.wall));
-        println!(
-            "| {name} | {:.0} | {:.0} | {:.0} | {:.0} |",
-            cpu.min, cpu.median, wall.min, wall.median
-        );
+        println!("| {name} | {:.0} | {:.0} | {:.0} | {:.0} |", cpu.min, cpu.median, wall.min, wall.median);
     }
     println!("\n{}", results.table(OWNER));
     Ok(())

@@ -32,20 +32,12 @@ const BUDGET: usize = 2 << 20;
 
 fn main() -> Result<()> {
     let blocks: Vec<Vec<Bytes>> = (0..DISTINCT as u64)
-        .map(|block| {
-            (0..GROUP as u64)
-                .map(|item| items::generate(block << 8 | item, ITEM))
-                .collect()
-        })
+        .map(|block| (0..GROUP as u64).map(|item| items::generate(block << 8 | item, ITEM)).collect())
         .collect();
     let mut dirs = vec![env::temp_dir()];
     dirs.extend(Some(PathBuf::from("/dev/shm")).filter(|dir| dir.is_dir()));
     for dir in dirs {
-        heading(&format!(
-            "Spilling {} MiB in items of 4 KiB, in {}",
-            (BLOCKS * BLOCK) >> 20,
-            dir.display()
-        ));
+        heading(&format!("Spilling {} MiB in items of 4 KiB, in {}", (BLOCKS * BLOCK) >> 20, dir.display()));
         println!("{}", table(&dir, &blocks)?);
     }
     Ok(())
@@ -69,10 +61,7 @@ fn table(dir: &Path, blocks: &[Vec<Bytes>]) -> Result<String> {
                 phases.push(costs);
             }
             let sum = |of: fn(&Cost) -> f64| costs.iter().map(of).sum();
-            Ok(Cost {
-                wall: sum(|cost| cost.wall),
-                cpu: sum(|cost| cost.cpu),
-            })
+            Ok(Cost { wall: sum(|cost| cost.wall), cpu: sum(|cost| cost.cpu) })
         })
     });
     alternate(variants.collect())?;
@@ -112,10 +101,7 @@ fn plain(dir: &Path, blocks: &[Vec<Bytes>]) -> Result<Phases> {
     let (read, ()) = measure(|| {
         for block in 0..BLOCKS {
             file.read_exact_at(&mut buffer, (block * BLOCK) as u64)?;
-            ensure!(
-                buffer[..8] == blocks[block % DISTINCT][0][..8],
-                "block {block} is another one"
-            );
+            ensure!(buffer[..8] == blocks[block % DISTINCT][0][..8], "block {block} is another one");
         }
         Ok(())
     })?;
@@ -139,10 +125,7 @@ fn store(dir: &Path, blocks: &[Vec<Bytes>]) -> Result<Phases> {
     let (read, ()) = measure(|| {
         for (block, extent) in extents.iter().enumerate() {
             extent.read(0, &mut buffer)?;
-            ensure!(
-                buffer[..8] == blocks[block % DISTINCT][0][..8],
-                "block {block} is another one"
-            );
+            ensure!(buffer[..8] == blocks[block % DISTINCT][0][..8], "block {block} is another one");
         }
         Ok(())
     })?;

@@ -76,20 +76,13 @@ fn trees(forebay: &str, place: &str, room: &Path) -> Result<()> {
     heading(&format!("First copy of {FILES} files, {} MiB, {place}", bytes >> 20));
     let sync = format!("{forebay} sync");
     let first = alternate(vec![
-        variant("rsync -a", |round| {
-            copy("rsync", round, &mut mirror("rsync", "rsync", round))
-        }),
-        variant("forebay sync -a", |round| {
-            copy("forebay", round, &mut mirror(&sync, "forebay", round))
-        }),
+        variant("rsync -a", |round| copy("rsync", round, &mut mirror("rsync", "rsync", round))),
+        variant("forebay sync -a", |round| copy("forebay", round, &mut mirror(&sync, "forebay", round))),
         variant("tar pipe", |round| {
             let target = to("tar", round);
             fs::create_dir(&target)?;
             let mut command = Command::new("sh");
-            command
-                .args(["-c", "tar -C \"$1\" -cf - . | tar -C \"$2\" -xf -", "sh"])
-                .arg(&source)
-                .arg(&target);
+            command.args(["-c", "tar -C \"$1\" -cf - . | tar -C \"$2\" -xf -", "sh"]).arg(&source).arg(&target);
             copy("tar", round, &mut command)
         }),
     ])?;
@@ -163,16 +156,7 @@ fn make_tree(root: &Path) -> Result<u64> {
 
 /// Whether a copy is one; a benchmark of a tool that copies nothing would be the fastest.
 fn same(source: &Path, copy: &Path) -> Result<()> {
-    let status = Command::new("diff")
-        .arg("-rq")
-        .args([source, copy])
-        .status()
-        .context("run diff")?;
-    ensure!(
-        status.success(),
-        "{} is not a copy of {}",
-        copy.display(),
-        source.display()
-    );
+    let status = Command::new("diff").arg("-rq").args([source, copy]).status().context("run diff")?;
+    ensure!(status.success(), "{} is not a copy of {}", copy.display(), source.display());
     Ok(())
 }

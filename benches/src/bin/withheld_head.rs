@@ -47,10 +47,7 @@ fn main() -> Result<()> {
     for ((_, name), outcomes) in ways.iter().zip(&outcomes) {
         let mib = |bytes: fn(&Outcome) -> u64| Spread::of(outcomes.iter().map(|one| bytes(one) as f64 / MIB as f64));
         let (peak, spilled) = (mib(|one| one.peak), mib(|one| one.spilled));
-        println!(
-            "| {name} | {:.1} | {:.1} | {:.0} |",
-            peak.min, peak.median, spilled.median
-        );
+        println!("| {name} | {:.1} | {:.1} | {:.0} |", peak.min, peak.median, spilled.median);
     }
     println!("\n{}", results.table(ways[0].1));
     Ok(())
@@ -71,22 +68,12 @@ impl fmt::Display for Outcome {
 }
 
 fn in_child(budget: u64) -> Result<Outcome> {
-    let output = Command::new(env::current_exe()?)
-        .env(WAY, budget.to_string())
-        .output()?;
+    let output = Command::new(env::current_exe()?).env(WAY, budget.to_string()).output()?;
     let text = String::from_utf8_lossy(&output.stdout);
-    ensure!(
-        output.status.success(),
-        "{}: {}",
-        output.status,
-        String::from_utf8_lossy(&output.stderr)
-    );
+    ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     match text.split_whitespace().collect::<Vec<_>>().as_slice() {
         [wall, cpu, peak, spilled] => Ok(Outcome {
-            cost: Cost {
-                wall: wall.parse()?,
-                cpu: cpu.parse()?,
-            },
+            cost: Cost { wall: wall.parse()?, cpu: cpu.parse()? },
             peak: peak.parse()?,
             spilled: spilled.parse()?,
         }),
@@ -118,9 +105,7 @@ fn run(budget: u64) -> Result<Outcome> {
     let (cost, spilled) = measure(|| match budget {
         0 => {
             let mut failed = None;
-            ring::run(0..ITEMS, WORKERS, usize::MAX, 64, work, |block| {
-                failed = failed.take().or(sink(block).err())
-            });
+            ring::run(0..ITEMS, WORKERS, usize::MAX, 64, work, |block| failed = failed.take().or(sink(block).err()));
             Ok(failed.map_or(Ok(0), Err)?)
         }
         mib => Ok(Pipeline::new()
@@ -130,16 +115,7 @@ fn run(budget: u64) -> Result<Outcome> {
             .run((0..ITEMS).map(|seq| Ok(seq)), |seq| Ok(work(seq)), sink)?
             .spilled_bytes),
     })?;
-    let expected = (0..ITEMS)
-        .map(|seq| items::digest(&items::generate(seq, ITEM_BYTES)).1)
-        .fold(0, u64::wrapping_add);
-    ensure!(
-        (delivered, digest) == (ITEMS, expected),
-        "{delivered} items were delivered, or their bytes are others"
-    );
-    Ok(Outcome {
-        cost,
-        peak: memory("VmHWM")?.saturating_sub(base),
-        spilled,
-    })
+    let expected = (0..ITEMS).map(|seq| items::digest(&items::generate(seq, ITEM_BYTES)).1).fold(0, u64::wrapping_add);
+    ensure!((delivered, digest) == (ITEMS, expected), "{delivered} items were delivered, or their bytes are others");
+    Ok(Outcome { cost, peak: memory("VmHWM")?.saturating_sub(base), spilled })
 }

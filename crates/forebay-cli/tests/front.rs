@@ -5,10 +5,7 @@ use std::os::unix::fs::symlink;
 use std::process::{Command, Output};
 
 fn run(program: &str, args: &[&str]) -> (Output, String, String) {
-    let output = Command::new(program)
-        .args(args)
-        .output()
-        .unwrap_or_else(|error| panic!("{program}: {error}"));
+    let output = Command::new(program).args(args).output().unwrap_or_else(|error| panic!("{program}: {error}"));
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (out, err) = (text(&output.stdout), text(&output.stderr));
     (output, out, err)
@@ -61,10 +58,7 @@ fn sync_is_not_parsed_by_clap() {
     for args in [["sync", "--version", "/"], ["sync", "--", "--no-such-file"]] {
         let (_, out, err) = run(FOREBAY, &args);
         let answer = out + &err;
-        assert!(
-            !answer.contains("[ARG]") && !answer.contains("subcommand"),
-            "{args:?}: {answer}"
-        );
+        assert!(!answer.contains("[ARG]") && !answer.contains("subcommand"), "{args:?}: {answer}");
     }
 }
 

@@ -73,9 +73,7 @@ fn soak_three_gibibytes_in_large_files_arrive_whole() {
     println!("{:.2} s, peak {peak} KiB", begun.elapsed().as_secs_f64());
     let said = everything(&mut child);
     assert!(status.success(), "{status}: {said}");
-    said.lines()
-        .filter(|line| line.starts_with("forebay: copied"))
-        .for_each(|line| println!("{line}"));
+    said.lines().filter(|line| line.starts_with("forebay: copied")).for_each(|line| println!("{line}"));
     for (name, len) in files {
         assert_eq!(fs::metadata(dst.join(name)).unwrap().len(), len, "{name}");
         assert!(same_content(&src.join(name), &dst.join(name)), "{name} differs");
@@ -117,10 +115,7 @@ fn soak_kill_9_at_random_moments_never_damages_and_the_next_run_completes() {
         assert_same(&look(&versions.dst), &versions.looks[new]);
     }
     println!("{rounds} rounds, {killed} killed in time, {left} temporary files left by them");
-    assert!(
-        killed >= 10 && left > 0,
-        "{killed} of {rounds} killed in time, {left} files"
-    );
+    assert!(killed >= 10 && left > 0, "{killed} of {rounds} killed in time, {left} files");
 }
 
 #[test]
@@ -152,10 +147,7 @@ fn soak_sigint_at_random_moments_leaves_no_temporary_file() {
         versions.complete(new, &["-a"]);
         assert_same(&look(&versions.dst), &versions.looks[new]);
     }
-    println!(
-        "{rounds} rounds, {in_time} interrupted, at most {:.3} s until the end",
-        longest.as_secs_f64()
-    );
+    println!("{rounds} rounds, {in_time} interrupted, at most {:.3} s until the end", longest.as_secs_f64());
     assert!(in_time >= 10, "{in_time} of {rounds} interrupted");
 }
 
@@ -176,19 +168,14 @@ fn soak_copying_goes_on_while_nobody_reads_the_log() {
     for second in [5, 10, 15, 20] {
         std::thread::sleep(Duration::from_secs(5));
         copied = count_files(&dst);
-        println!(
-            "after {second} s without a reader: {copied} files, {} KiB",
-            peak(&child)
-        );
+        println!("after {second} s without a reader: {copied} files, {} KiB", peak(&child));
     }
     // The pipe takes 64 KiB, some 5,000 names.
     assert!(copied > DIRS * FILES / 2, "{copied} files");
     assert!(peak(&child) <= RESIDENT);
     assert!(child.0.try_wait().unwrap().is_none(), "it did not wait for its reader");
 
-    let mut lines = BufReader::new(child.0.stdout.take().unwrap())
-        .lines()
-        .map(Result::unwrap);
+    let mut lines = BufReader::new(child.0.stdout.take().unwrap()).lines().map(Result::unwrap);
     let names = (0..DIRS).flat_map(|dir| {
         let files = (0..FILES).map(move |file| format!("d{dir:04}/f{file:04}"));
         std::iter::once(format!("d{dir:04}/")).chain(files)
@@ -227,11 +214,7 @@ impl Versions {
                 let dir = root.join(format!("d{}", n % 20));
                 fs::create_dir_all(&dir).unwrap();
                 // Most are small; some take long enough to be killed half written.
-                let len = if n % 40 == 0 {
-                    4 << 20
-                } else {
-                    random.below(32 << 10) as usize
-                };
+                let len = if n % 40 == 0 { 4 << 20 } else { random.below(32 << 10) as usize };
                 let bytes = (n as u64 * 2 + version).to_le_bytes().repeat(len / 8 + 1);
                 let path = dir.join(format!("f{n}"));
                 fs::write(path, &bytes[..len]).unwrap();
@@ -244,12 +227,7 @@ impl Versions {
             }
         }
         let looks = [0, 1].map(|version| look(&place.path().join(version.to_string())));
-        let mut versions = Versions {
-            place,
-            dst,
-            looks,
-            full: Duration::ZERO,
-        };
+        let mut versions = Versions { place, dst, looks, full: Duration::ZERO };
         versions.complete(1, &["-a"]);
         let begun = Instant::now();
         versions.complete(0, &["-a"]);
@@ -323,11 +301,7 @@ fn look(root: &Path) -> Tree {
             hasher.write(&fs::read(&path).unwrap());
             Some((meta.len(), hasher.finish()))
         };
-        let entry = Entry {
-            mode: meta.mode(),
-            modified: (meta.mtime(), meta.mtime_nsec()),
-            content,
-        };
+        let entry = Entry { mode: meta.mode(), modified: (meta.mtime(), meta.mtime_nsec()), content };
         tree.insert(path.strip_prefix(root).unwrap().to_owned(), entry);
     }
     tree
@@ -394,10 +368,7 @@ fn forebay(options: &[&str], src: &Path, dst: &Path) -> Running {
     command.arg("sync").args(options);
     // An empty last component: a slash at the end.
     command.args([src.join(""), dst.join("")]);
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Running(command.spawn().unwrap())
 }
 

@@ -47,25 +47,14 @@ pub(crate) fn ids((uid, gid): (Option<u32>, Option<u32>)) -> (Option<Uid>, Optio
 
 /// The modification time `mtime`, leaving the access time alone.
 pub(crate) fn times(mtime: Timespec) -> Timestamps {
-    Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: UTIME_OMIT,
-        },
-        last_modification: mtime,
-    }
+    Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification: mtime }
 }
 
 /// Changes the mode of `name`, which is not a symbolic link: if it has become one, this fails.
 #[cfg(target_os = "linux")]
 pub(crate) fn chmod(at: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<(), Errno> {
     use std::os::fd::AsRawFd;
-    let fd = rustix::fs::openat(
-        at,
-        name,
-        OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
+    let fd = rustix::fs::openat(at, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
     if rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) == rustix::fs::FileType::Symlink {
         return Err(Errno::LOOP);
     }

@@ -104,13 +104,7 @@ impl Copier<'_> {
                 Err(_) => {}
             }
         }
-        let pair = Pair {
-            src,
-            dst,
-            devices,
-            methods: self.methods,
-            cancel: self.cancel,
-        };
+        let pair = Pair { src, dst, devices, methods: self.methods, cancel: self.cancel };
         let copied = if size >= LARGE && self.workers > 1 {
             pair.in_parts(size, self.workers, self.budget)?;
             length(dst)?
@@ -200,11 +194,7 @@ impl Pair<'_> {
             .budget(budget)
             .cancel(self.cancel)
             .worker_init(Vec::new)
-            .run(
-                parts,
-                |buffer, Part(from, to)| self.part(from..to, buffer).map(|_| Done),
-                |Done| Ok(()),
-            )
+            .run(parts, |buffer, Part(from, to)| self.part(from..to, buffer).map(|_| Done), |Done| Ok(()))
             .map(|_| ())
             .map_err(|error| match error.cause {
                 Cause::Source(failure) => failure,
@@ -291,9 +281,7 @@ impl Weigh for Done {
 }
 
 fn length(file: BorrowedFd<'_>) -> Result<u64, Failure> {
-    rustix::fs::fstat(file)
-        .map(|stat| u64::try_from(stat.st_size).unwrap_or(0))
-        .map_err(Failure::Read)
+    rustix::fs::fstat(file).map(|stat| u64::try_from(stat.st_size).unwrap_or(0)).map_err(Failure::Read)
 }
 
 #[cfg(test)]
@@ -308,31 +296,19 @@ mod tests {
     fn check(len: usize, expected: u64, workers: usize, method: Option<Method>) {
         let dir = tempfile::tempdir().unwrap();
         let content: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
-        File::create(dir.path().join("src"))
-            .unwrap()
-            .write_all(&content)
-            .unwrap();
+        File::create(dir.path().join("src")).unwrap().write_all(&content).unwrap();
         let src = File::open(dir.path().join("src")).unwrap();
         let dst = File::create(dir.path().join("dst")).unwrap();
         let (methods, budget, cancel) = (Methods::default(), Budget::new(1 << 20), CancelToken::new());
         if let Some(method) = method {
             methods.at_best((1, 1), method);
         }
-        let mut copier = Copier {
-            methods: &methods,
-            budget: &budget,
-            cancel: &cancel,
-            workers,
-            buffer: Vec::new(),
-        };
+        let mut copier = Copier { methods: &methods, budget: &budget, cancel: &cancel, workers, buffer: Vec::new() };
         let (copied, used) = copier.copy(src.as_fd(), dst.as_fd(), expected, (1, 1)).unwrap();
         let whole = &content[..len.min(expected as usize)];
         if used != Method::Reflink {
             assert_eq!(copied, whole.len() as u64);
-            assert!(
-                std::fs::read(dir.path().join("dst")).unwrap() == whole,
-                "{len} of {expected}"
-            );
+            assert!(std::fs::read(dir.path().join("dst")).unwrap() == whole, "{len} of {expected}");
         }
         assert!(method.is_none_or(|method| used >= method));
     }
@@ -363,13 +339,8 @@ mod tests {
         cancel.cancel();
         methods.at_best((1, 1), Method::Range);
         for workers in [1, 2] {
-            let mut copier = Copier {
-                methods: &methods,
-                budget: &budget,
-                cancel: &cancel,
-                workers,
-                buffer: Vec::new(),
-            };
+            let mut copier =
+                Copier { methods: &methods, budget: &budget, cancel: &cancel, workers, buffer: Vec::new() };
             let result = copier.copy(src.as_fd(), dst.as_fd(), LARGE, (1, 1));
             assert!(matches!(result, Err(Failure::Cancelled)));
         }

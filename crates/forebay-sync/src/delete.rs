@@ -23,33 +23,18 @@ pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mu
     if shared.deletions_off(out) || !dir.complete || ready.made {
         return;
     }
-    let entries = match read(shared, out, ready.fd.as_fd(), &dir.rel, |name| {
-        !dir.listing.contains(name)
-    }) {
+    let entries = match read(shared, out, ready.fd.as_fd(), &dir.rel, |name| !dir.listing.contains(name)) {
         Ok((entries, _)) => entries,
         Err(errno) => {
             let path = shared.target_path(&dir.rel, b"");
-            return shared.fail(
-                out,
-                "[generator] opendir",
-                path.strip_suffix(b"/").unwrap_or(&path),
-                errno,
-            );
+            return shared.fail(out, "[generator] opendir", path.strip_suffix(b"/").unwrap_or(&path), errno);
         }
     };
     for (name, kind) in entries {
         if shared.options.cancel.is_cancelled() {
             return;
         }
-        remove(
-            shared,
-            out,
-            ready.fd.as_fd(),
-            &name,
-            kind,
-            &[&dir.rel, name.to_bytes()].concat(),
-            true,
-        );
+        remove(shared, out, ready.fd.as_fd(), &name, kind, &[&dir.rel, name.to_bytes()].concat(), true);
         dir.touched.store(true, Ordering::Relaxed);
     }
 }
@@ -74,12 +59,7 @@ pub(crate) fn make_way(
         (_, "directory") if !shared.options.dry_run => match rustix::fs::unlinkat(at, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => true,
             Err(errno) => {
-                shared.fail(
-                    out,
-                    "[generator] delete_file: unlink",
-                    &shared.target_path(b"", rel),
-                    errno,
-                );
+                shared.fail(out, "[generator] delete_file: unlink", &shared.target_path(b"", rel), errno);
                 false
             }
         },
@@ -121,11 +101,7 @@ fn read(
         let is_dir = kind == FileType::Directory;
         let rule = shared.options.filters.first(&path, is_dir);
         if let Some(rule) = rule {
-            let verb = if rule.includes() {
-                "[generator] risking"
-            } else {
-                "[generator] protecting"
-            };
+            let verb = if rule.includes() { "[generator] risking" } else { "[generator] protecting" };
             shared.say_rule(out, verb, is_dir, &path, rule);
         }
         match rule.is_none_or(Rule::includes) {
@@ -212,15 +188,7 @@ fn empty(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr
         if shared.options.cancel.is_cancelled() {
             return Ok(false);
         }
-        gone &= remove(
-            shared,
-            out,
-            dir.as_fd(),
-            &name,
-            kind,
-            &[&prefix, name.to_bytes()].concat(),
-            true,
-        );
+        gone &= remove(shared, out, dir.as_fd(), &name, kind, &[&prefix, name.to_bytes()].concat(), true);
     }
     Ok(gone)
 }
@@ -248,12 +216,7 @@ fn remove_empty(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name
             false
         }
         Err(errno) => {
-            shared.fail(
-                out,
-                "[generator] delete_file: rmdir",
-                &shared.target_path(b"", rel),
-                errno,
-            );
+            shared.fail(out, "[generator] delete_file: rmdir", &shared.target_path(b"", rel), errno);
             false
         }
     }

@@ -50,12 +50,7 @@ impl Dir {
     /// Stats the directory in the source.
     pub(crate) fn stat(&self) -> Result<Stat, Errno> {
         match (self.sources.first(), &self.parent) {
-            (
-                Some(SourceDir {
-                    base: Base::Held(fd), ..
-                }),
-                _,
-            ) => rustix::fs::fstat(fd).map(Into::into),
+            (Some(SourceDir { base: Base::Held(fd), .. }), _) => rustix::fs::fstat(fd).map(Into::into),
             (_, Some(parent)) => parent.source(self.in_parent).and_then(|source| source.stat(&self.name)),
             (_, None) => Err(Errno::NOENT),
         }

@@ -111,14 +111,7 @@ impl Rule {
         } else {
             Matcher::Literal(pattern.to_vec())
         };
-        Rule {
-            include,
-            text,
-            only_dirs,
-            with_dir,
-            scope,
-            matcher,
-        }
+        Rule { include, text, only_dirs, with_dir, scope, matcher }
     }
 
     /// Whether it lets in what it matches.
@@ -175,12 +168,8 @@ mod tests {
 
     fn excluded(rules: &[&str], path: &str, is_dir: bool) -> bool {
         let mut filters = Filters::default();
-        rules
-            .iter()
-            .for_each(|rule| filters.push(false, rule.as_bytes()).unwrap());
-        filters
-            .first(path.as_bytes(), is_dir)
-            .is_some_and(|rule| !rule.includes())
+        rules.iter().for_each(|rule| filters.push(false, rule.as_bytes()).unwrap());
+        filters.first(path.as_bytes(), is_dir).is_some_and(|rule| !rule.includes())
     }
 
     #[test]

@@ -24,10 +24,7 @@ pub(crate) struct Stat {
 }
 
 impl From<rustix::fs::Stat> for Stat {
-    #[allow(
-        clippy::unnecessary_cast,
-        reason = "the types of these fields differ between systems"
-    )]
+    #[allow(clippy::unnecessary_cast, reason = "the types of these fields differ between systems")]
     fn from(stat: rustix::fs::Stat) -> Self {
         Stat {
             kind: FileType::from_raw_mode(stat.st_mode),
@@ -35,10 +32,7 @@ impl From<rustix::fs::Stat> for Stat {
             uid: stat.st_uid,
             gid: stat.st_gid,
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            mtime: Timespec {
-                tv_sec: stat.st_mtime as _,
-                tv_nsec: stat.st_mtime_nsec as _,
-            },
+            mtime: Timespec { tv_sec: stat.st_mtime as _, tv_nsec: stat.st_mtime_nsec as _ },
             dev: stat.st_dev as u64,
             rdev: stat.st_rdev as u64,
         }
@@ -116,8 +110,5 @@ pub(crate) fn list(dir: BorrowedFd<'_>, mut each: impl FnMut(&CStr, FileType)) -
 pub(crate) fn describe(errno: Errno) -> String {
     let number = errno.raw_os_error();
     let text = std::io::Error::from_raw_os_error(number).to_string();
-    format!(
-        "{} ({number})",
-        text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text)
-    )
+    format!("{} ({number})", text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text))
 }

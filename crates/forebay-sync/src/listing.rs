@@ -30,12 +30,7 @@ impl Listing {
         let Ok(len) = u16::try_from(name.count_bytes()) else {
             return;
         };
-        self.entries.push(Entry {
-            start: self.names.len(),
-            source,
-            len,
-            dir,
-        });
+        self.entries.push(Entry { start: self.names.len(), source, len, dir });
         self.names.extend_from_slice(name.to_bytes_with_nul());
     }
 
@@ -56,10 +51,7 @@ impl Listing {
             let mut at = 0;
             entries.retain(|e| {
                 at += 1;
-                at > split
-                    || dirs
-                        .binary_search_by(|d| order::compare(key(d), (key(e).0, true)))
-                        .is_err()
+                at > split || dirs.binary_search_by(|d| order::compare(key(d), (key(e).0, true))).is_err()
             });
         }
     }
@@ -123,24 +115,14 @@ mod tests {
     #[test]
     fn of_merged_sources_a_directory_wins_and_else_the_first() {
         let mut listing = Listing::default();
-        for (name, source, dir) in [
-            (c"f", 1, false),
-            (c"g", 1, true),
-            (c"d", 0, true),
-            (c"f", 0, false),
-            (c"g", 0, false),
-            (c"d", 1, true),
-        ] {
+        for (name, source, dir) in
+            [(c"f", 1, false), (c"g", 1, true), (c"d", 0, true), (c"f", 0, false), (c"g", 0, false), (c"d", 1, true)]
+        {
             listing.push(name, source, dir);
         }
         listing.sort(true);
-        let all: Vec<_> = (0..listing.len())
-            .map(|i| (listing.name(i), listing.source(i), listing.is_dir(i)))
-            .collect();
-        assert_eq!(
-            all,
-            [(c"f", 1, false), (c"d", 0, true), (c"d", 1, true), (c"g", 1, true)]
-        );
+        let all: Vec<_> = (0..listing.len()).map(|i| (listing.name(i), listing.source(i), listing.is_dir(i))).collect();
+        assert_eq!(all, [(c"f", 1, false), (c"d", 0, true), (c"d", 1, true), (c"g", 1, true)]);
         assert_eq!(listing.same_name(1), 1..3);
         assert!(listing.contains(c"g") && listing.contains(c"f") && !listing.contains(c"x"));
     }

@@ -80,24 +80,14 @@ pub fn mirror(
     let begun = Instant::now();
     let spill = options.spill.take();
     let location = spill.as_ref().map(SpillStore::location);
-    let nowhere = Root {
-        fd: None,
-        created: false,
-        rename: None,
-        shown: Vec::new(),
-    };
+    let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     let top = roots::sources(&shared, sources, &mut note);
     if top.given == 0 {
         deliver(&shared, note, &mut totals, log)?;
-        return Ok(Report {
-            totals,
-            engine: Snapshot::default(),
-            spill: location,
-            elapsed: begun.elapsed(),
-        });
+        return Ok(Report { totals, engine: Snapshot::default(), spill: location, elapsed: begun.elapsed() });
     }
     match roots::destination(&shared, &top, destination, &mut note) {
         Ok(root) => shared.root = root,
@@ -107,19 +97,13 @@ pub fn mirror(
         }
     }
     let shared = shared;
-    let workers = options
-        .workers
-        .or_else(|| std::thread::available_parallelism().ok())
-        .map_or(1, std::num::NonZeroUsize::get);
+    let workers =
+        options.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, std::num::NonZeroUsize::get);
     let pipeline = Pipeline::new()
         .name("sync")
         .workers(workers)
         .budget(&options.budget)
-        .window(
-            options
-                .window
-                .map_or_else(|| window(workers), std::num::NonZeroUsize::get),
-        )
+        .window(options.window.map_or_else(|| window(workers), std::num::NonZeroUsize::get))
         .batch(1)
         .cancel(&options.cancel);
     let walk = Walk::new(&shared, top.dir, note);
@@ -128,12 +112,7 @@ pub fn mirror(
         Some(store) => run(pipeline.spill(store), &shared, workers, walk, &mut deliver),
         None => run(pipeline, &shared, workers, walk, &mut deliver),
     }?;
-    Ok(Report {
-        totals,
-        engine,
-        spill: location,
-        elapsed: begun.elapsed(),
-    })
+    Ok(Report { totals, engine, spill: location, elapsed: begun.elapsed() })
 }
 
 fn run<M: Mode<Outcome>>(
@@ -154,14 +133,11 @@ fn run<M: Mode<Outcome>>(
         },
         names: TempNames::new(),
     };
-    pipeline
-        .worker_init(worker)
-        .run(walk, Worker::work, deliver)
-        .map_err(|error| match error.cause {
-            Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
-            Cause::Cancelled => Error::Cancelled,
-            other => Error::Engine(format!("{other:?}")),
-        })
+    pipeline.worker_init(worker).run(walk, Worker::work, deliver).map_err(|error| match error.cause {
+        Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
+        Cause::Cancelled => Error::Cancelled,
+        other => Error::Engine(format!("{other:?}")),
+    })
 }
 
 fn deliver(shared: &Shared<'_>, outcome: Outcome, totals: &mut Totals, log: &mut dyn Log) -> Result<(), Error> {
@@ -172,19 +148,15 @@ fn deliver(shared: &Shared<'_>, outcome: Outcome, totals: &mut Totals, log: &mut
         log.errors(&outcome.errors);
     }
     *totals += &outcome.totals;
-    let ahead = Ahead {
-        found: shared.found.load(Ordering::Relaxed),
-        complete: shared.found_all.load(Ordering::Relaxed),
-    };
+    let ahead =
+        Ahead { found: shared.found.load(Ordering::Relaxed), complete: shared.found_all.load(Ordering::Relaxed) };
     log.progress(totals, &ahead).map_err(Error::Log)
 }
 
 /// How many items may be in flight: each may hold a directory of its own open, with two descriptors.
 fn window(workers: usize) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let limit = limit
-        .and_then(|limit| usize::try_from(limit).ok())
-        .unwrap_or(usize::MAX);
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
     // Kept back: what workers copy, the standard streams, the spill store, and the way down to a deep directory.
     let reserve = 64 + 4 * workers;
     (limit.saturating_sub(reserve) / 4).clamp(1, WINDOW)

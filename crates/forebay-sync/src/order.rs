@@ -19,23 +19,11 @@ mod tests {
 
     #[test]
     fn files_come_first_and_directories_compare_with_their_slash() {
-        let mut names: Vec<(&[u8], bool)> = vec![
-            (b"a", true),
-            (b"a-dir", true),
-            (b"z", false),
-            (b"a.txt", false),
-            (b"a0", true),
-            (b"a", false),
-        ];
+        let mut names: Vec<(&[u8], bool)> =
+            vec![(b"a", true), (b"a-dir", true), (b"z", false), (b"a.txt", false), (b"a0", true), (b"a", false)];
         names.sort_by(|&a, &b| compare(a, b));
-        let expected: Vec<(&[u8], bool)> = vec![
-            (b"a", false),
-            (b"a.txt", false),
-            (b"z", false),
-            (b"a-dir", true),
-            (b"a", true),
-            (b"a0", true),
-        ];
+        let expected: Vec<(&[u8], bool)> =
+            vec![(b"a", false), (b"a.txt", false), (b"z", false), (b"a-dir", true), (b"a", true), (b"a0", true)];
         assert_eq!(names, expected);
     }
 }

@@ -47,24 +47,14 @@ impl Spill for Outcome {
     }
 
     fn decode(bytes: bytes::Bytes) -> Result<Self, DecodeError> {
-        let (head, rest) = bytes
-            .split_at_checked(HEAD)
-            .ok_or(DecodeError("report of a worker: too short"))?;
+        let (head, rest) = bytes.split_at_checked(HEAD).ok_or(DecodeError("report of a worker: too short"))?;
         let mut values = head.as_chunks::<8>().0.iter().map(|&chunk| u64::from_le_bytes(chunk));
-        let text_len = values
-            .next()
-            .and_then(|len| usize::try_from(len).ok())
-            .unwrap_or(usize::MAX);
+        let text_len = values.next().and_then(|len| usize::try_from(len).ok()).unwrap_or(usize::MAX);
         let mut each = [0; Totals::FIELDS];
         each.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
-        let (text, errors) = rest
-            .split_at_checked(text_len)
-            .ok_or(DecodeError("report of a worker: text longer than the record"))?;
-        Ok(Outcome {
-            text: text.to_vec(),
-            errors: errors.to_vec(),
-            totals: Totals::from_each(each),
-        })
+        let (text, errors) =
+            rest.split_at_checked(text_len).ok_or(DecodeError("report of a worker: text longer than the record"))?;
+        Ok(Outcome { text: text.to_vec(), errors: errors.to_vec(), totals: Totals::from_each(each) })
     }
 }
 
@@ -89,11 +79,7 @@ mod tests {
         let outcome = Outcome::decode(record(b"text", b"errors").into()).unwrap();
         assert_eq!((&outcome.text[..], &outcome.errors[..]), (&b"text"[..], &b"errors"[..]));
         assert_eq!(outcome.totals.each()[Totals::FIELDS - 1], Totals::FIELDS as u64);
-        for damaged in [
-            &record(b"", b"")[..HEAD - 1],
-            &record(b"text", b"")[..HEAD + 3],
-            &[255; HEAD + 9],
-        ] {
+        for damaged in [&record(b"", b"")[..HEAD - 1], &record(b"text", b"")[..HEAD + 3], &[255; HEAD + 9]] {
             assert!(Outcome::decode(damaged.to_vec().into()).is_err());
         }
     }

@@ -57,15 +57,7 @@ impl Worker<'_> {
         if let Some(old) = &entry.old {
             differs = options.checksum && old.kinds() == src.kinds();
             if let Some(ready) = entry.ready
-                && !delete::make_way(
-                    shared,
-                    out,
-                    ready.fd.as_fd(),
-                    entry.target,
-                    old,
-                    &entry.rel(),
-                    "regular file",
-                )
+                && !delete::make_way(shared, out, ready.fd.as_fd(), entry.target, old, &entry.rel(), "regular file")
             {
                 return Ok(());
             }
@@ -77,11 +69,7 @@ impl Worker<'_> {
     fn transfer(&mut self, entry: &Entry<'_>, content: bool, out: &mut Outcome) -> Result<(), Error> {
         let shared = self.shared;
         let dry_run = shared.options.dry_run;
-        let source = if dry_run {
-            Ok(None)
-        } else {
-            entry.source.open(entry.name).map(Some)
-        };
+        let source = if dry_run { Ok(None) } else { entry.source.open(entry.name).map(Some) };
         let source = match source {
             Ok(source) => source,
             Err(errno) => {
@@ -90,10 +78,7 @@ impl Worker<'_> {
             }
         };
         let old = entry.old_of_kind();
-        let mut change = Change::new(
-            entry.src.kind,
-            if old.is_some() { Action::Replace } else { Action::Create },
-        );
+        let mut change = Change::new(entry.src.kind, if old.is_some() { Action::Replace } else { Action::Create });
         if let Some(old) = &old {
             change.content = content;
             change.size = entry.src.size != old.size;
@@ -113,8 +98,7 @@ impl Worker<'_> {
 
     fn unopened(&self, entry: &Entry<'_>, errno: Errno, out: &mut Outcome) {
         let path = entry.source.path_of(entry.name);
-        self.shared
-            .unreadable(out, "[sender] send_files failed to open", &path, errno);
+        self.shared.unreadable(out, "[sender] send_files failed to open", &path, errno);
     }
 
     /// Writes the content and the attributes under a temporary name, and renames.
@@ -170,12 +154,7 @@ impl Worker<'_> {
                 } += 1;
             }
             Err(Failure::Read(errno)) => {
-                shared.fail(
-                    out,
-                    "[sender] read errors mapping",
-                    &entry.source.path_of(entry.name),
-                    errno,
-                );
+                shared.fail(out, "[sender] read errors mapping", &entry.source.path_of(entry.name), errno);
                 return Ok(());
             }
             Err(Failure::Write(errno)) => {
@@ -196,34 +175,19 @@ impl Worker<'_> {
             let (uid, gid) = attrs::ids(owner);
             if let Err(errno) = rustix::fs::fchown(&file, uid, gid) {
                 let word = attrs::chown_word(owner.0);
-                shared.fail(
-                    out,
-                    &format!("[receiver] {word}"),
-                    &path(entry.target.to_bytes()),
-                    errno,
-                );
+                shared.fail(out, &format!("[receiver] {word}"), &path(entry.target.to_bytes()), errno);
                 wanted &= 0o1777; // Not with the wrong owner.
             }
         }
         if wanted != mode_now
             && let Err(errno) = rustix::fs::fchmod(&file, Mode::from_raw_mode(wanted as _))
         {
-            shared.fail(
-                out,
-                "[receiver] failed to set permissions on",
-                &path(entry.target.to_bytes()),
-                errno,
-            );
+            shared.fail(out, "[receiver] failed to set permissions on", &path(entry.target.to_bytes()), errno);
         }
         if shared.options.times
             && let Err(errno) = rustix::fs::futimens(&file, &attrs::times(src.mtime))
         {
-            shared.fail(
-                out,
-                "[receiver] failed to set times on",
-                &path(entry.target.to_bytes()),
-                errno,
-            );
+            shared.fail(out, "[receiver] failed to set times on", &path(entry.target.to_bytes()), errno);
         }
         drop(file);
         if let Err(errno) = temp.commit(entry.target) {
@@ -238,11 +202,7 @@ impl Worker<'_> {
             return Ok(*habits);
         }
         let gid = rustix::fs::fstat(file)?.st_gid;
-        let habits = Habits {
-            gid,
-            acl: has_default_acl(ready.fd.as_fd()),
-            fails_late: fails_late(file),
-        };
+        let habits = Habits { gid, acl: has_default_acl(ready.fd.as_fd()), fails_late: fails_late(file) };
         Ok(*ready.habits.get_or_init(|| habits))
     }
 
@@ -252,12 +212,9 @@ impl Worker<'_> {
         let source = entry.source.open(entry.name).map_err(Failure::Read)?;
         let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
         // What cannot be read cannot be the same.
-        let Ok(there) = rustix::fs::openat(
-            &ready.fd,
-            entry.target,
-            flags | rustix::fs::OFlags::NONBLOCK,
-            Mode::empty(),
-        ) else {
+        let Ok(there) =
+            rustix::fs::openat(&ready.fd, entry.target, flags | rustix::fs::OFlags::NONBLOCK, Mode::empty())
+        else {
             return Ok(false);
         };
         self.copier.same(source.as_fd(), there.as_fd())
@@ -269,20 +226,8 @@ impl Worker<'_> {
 #[cfg(target_os = "linux")]
 fn fails_late(file: BorrowedFd<'_>) -> bool {
     // NFS, SMB (two generations), FUSE, Ceph, AFS, 9P.
-    const REMOTE: [u32; 7] = [
-        0x6969,
-        0xff53_4d42,
-        0xfe53_4d42,
-        0x6573_5546,
-        0x00c3_6400,
-        0x5346_414f,
-        0x0102_1997,
-    ];
-    #[allow(
-        clippy::cast_sign_loss,
-        clippy::unnecessary_cast,
-        reason = "the type differs between systems"
-    )]
+    const REMOTE: [u32; 7] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x00c3_6400, 0x5346_414f, 0x0102_1997];
+    #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "the type differs between systems")]
     rustix::fs::fstatfs(file).is_ok_and(|stat| REMOTE.contains(&(stat.f_type as u32)))
 }
 

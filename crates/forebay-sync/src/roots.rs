@@ -49,12 +49,7 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
                 shared.io_error.store(true, Ordering::Relaxed);
             }
             let shown = absolute(argument);
-            shared.fail(
-                note,
-                &format!("[sender] {call}"),
-                shown.strip_suffix(b"/").unwrap_or(&shown),
-                errno,
-            );
+            shared.fail(note, &format!("[sender] {call}"), shown.strip_suffix(b"/").unwrap_or(&shown), errno);
         }
     }
     let given = root.listing.len() + usize::from(root.transferred);
@@ -84,25 +79,16 @@ fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Out
     if !shown.ends_with(b"/") {
         shown.push(b'/');
     }
-    let base = match rustix::fs::openat(
-        CWD,
-        argument,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    ) {
-        Ok(fd) => Base::Held(fd),
-        Err(errno) => {
-            root.complete = false;
-            shared.io_error.store(true, Ordering::Relaxed);
-            shared.fail(
-                note,
-                "[sender] opendir",
-                shown.strip_suffix(b"/").unwrap_or(&shown),
-                errno,
-            );
-            return Ok(());
-        }
-    };
+    let base =
+        match rustix::fs::openat(CWD, argument, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(fd) => Base::Held(fd),
+            Err(errno) => {
+                root.complete = false;
+                shared.io_error.store(true, Ordering::Relaxed);
+                shared.fail(note, "[sender] opendir", shown.strip_suffix(b"/").unwrap_or(&shown), errno);
+                return Ok(());
+            }
+        };
     // The root's attributes are those of its first source.
     let at = if root.transferred { root.sources.len() } else { 0 };
     if at < root.sources.len() {
@@ -117,15 +103,9 @@ fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Out
 /// An argument that is meant itself.
 fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: &mut Outcome) -> Result<(), Errno> {
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-    let known = root
-        .sources
-        .iter()
-        .rposition(|source| matches!(&source.base, Base::Given(given) if given == prefix));
+    let known = root.sources.iter().rposition(|source| matches!(&source.base, Base::Given(given) if given == prefix));
     let at = known.unwrap_or_else(|| {
-        root.sources.push(SourceDir {
-            base: Base::Given(prefix.to_vec()),
-            shown: absolute(prefix),
-        });
+        root.sources.push(SourceDir { base: Base::Given(prefix.to_vec()), shown: absolute(prefix) });
         root.sources.len() - 1
     });
     let is_dir = root.source(at)?.stat(&name)?.kind == FileType::Directory;
@@ -135,8 +115,7 @@ fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: 
     if is_dir && !shared.options.recursive {
         shared.skip_dir(note, name.as_bytes());
     } else {
-        root.listing
-            .push(&name, u32::try_from(at).map_err(|_| Errno::TOOBIG)?, is_dir);
+        root.listing.push(&name, u32::try_from(at).map_err(|_| Errno::TOOBIG)?, is_dir);
     }
     Ok(())
 }
@@ -154,11 +133,7 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note
     while shown.len() > 1 && shown.ends_with(b"/") {
         shown.pop();
     }
-    let as_given = if argument.ends_with(b"/") && shown != b"/" {
-        [&shown[..], b"/"].concat()
-    } else {
-        shown.clone()
-    };
+    let as_given = if argument.ends_with(b"/") && shown != b"/" { [&shown[..], b"/"].concat() } else { shown.clone() };
     let text = |before: &str, path: &[u8], errno: Errno| {
         let mut line = before.as_bytes().to_vec();
         shared.options.escape.push(&mut line, path);
@@ -171,14 +146,10 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note
     match found {
         Ok(stat) if stat.kind == FileType::Directory => {}
         Ok(_) if !single => {
-            return Err(Error::Select(
-                "ERROR: destination must be a directory when copying more than 1 file".into(),
-            ));
+            return Err(Error::Select("ERROR: destination must be a directory when copying more than 1 file".into()));
         }
         Ok(_) if !single_file => {
-            return Err(Error::Select(
-                "ERROR: cannot overwrite non-directory with a directory".into(),
-            ));
+            return Err(Error::Select("ERROR: cannot overwrite non-directory with a directory".into()));
         }
         Err(Errno::NOENT) if !single || top.transferred || argument.ends_with(b"/") => {
             created = true;
@@ -196,20 +167,11 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note
             }
             if shared.options.dry_run {
                 shown.push(b'/');
-                return Ok(Root {
-                    fd: None,
-                    created,
-                    rename: None,
-                    shown,
-                });
+                return Ok(Root { fd: None, created, rename: None, shown });
             }
         }
         Err(errno) if errno != Errno::NOENT => {
-            return Err(Error::Select(text(
-                "rsync: [Receiver] ERROR: cannot stat destination \"",
-                &as_given,
-                errno,
-            )));
+            return Err(Error::Select(text("rsync: [Receiver] ERROR: cannot stat destination \"", &as_given, errno)));
         }
         _ => return beside(argument, &shown, &text),
     }
@@ -218,22 +180,13 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note
     if shown != b"/" {
         shown.push(b'/');
     }
-    Ok(Root {
-        fd: Some(fd),
-        created,
-        rename: None,
-        shown,
-    })
+    Ok(Root { fd: Some(fd), created, rename: None, shown })
 }
 
 /// Whether nothing in the one directory that `top` holds takes part.
 fn is_empty(shared: &Shared<'_>, top: &Dir) -> bool {
     let name = top.listing.name(0);
-    let Some(fd) = top
-        .source(top.listing.source(0))
-        .and_then(|source| source.open_dir(name))
-        .ok()
-    else {
+    let Some(fd) = top.source(top.listing.source(0)).and_then(|source| source.open_dir(name)).ok() else {
         return true;
     };
     let mut path = [name.to_bytes(), b"/"].concat();
@@ -254,18 +207,10 @@ fn beside(argument: &[u8], shown: &[u8], text: &dyn Fn(&str, &[u8], Errno) -> St
     let split = shown.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let above = &shown[..split];
     let fd = fs::open_dir(CWD.as_fd(), &CString::new(parent).unwrap_or_default(), true).map_err(|errno| {
-        let above = above
-            .strip_suffix(b"/")
-            .filter(|above| !above.is_empty())
-            .unwrap_or(above);
+        let above = above.strip_suffix(b"/").filter(|above| !above.is_empty()).unwrap_or(above);
         Error::Select(text("rsync: [Receiver] change_dir#3 \"", above, errno))
     })?;
-    Ok(Root {
-        fd: Some(fd),
-        created: false,
-        rename: CString::new(name).ok(),
-        shown: above.to_vec(),
-    })
+    Ok(Root { fd: Some(fd), created: false, rename: CString::new(name).ok(), shown: above.to_vec() })
 }
 
 /// `path` as messages show it: behind the working directory, unless it is absolute.
@@ -273,9 +218,7 @@ fn absolute(path: &[u8]) -> Vec<u8> {
     if path.starts_with(b"/") {
         return path.to_vec();
     }
-    let mut full = std::env::current_dir()
-        .map(|dir| dir.as_os_str().as_bytes().to_vec())
-        .unwrap_or_default();
+    let mut full = std::env::current_dir().map(|dir| dir.as_os_str().as_bytes().to_vec()).unwrap_or_default();
     if !full.ends_with(b"/") {
         full.push(b'/');
     }

@@ -61,11 +61,7 @@ impl Identity {
         Identity {
             uid: rustix::process::geteuid().as_raw(),
             gid: rustix::process::getegid().as_raw(),
-            groups: rustix::process::getgroups()
-                .unwrap_or_default()
-                .iter()
-                .map(|gid| gid.as_raw())
-                .collect(),
+            groups: rustix::process::getgroups().unwrap_or_default().iter().map(|gid| gid.as_raw()).collect(),
             #[allow(clippy::unnecessary_cast, reason = "the type differs between systems")]
             umask: umask.as_raw_mode() as u32,
         }
@@ -102,11 +98,7 @@ impl<'a> Shared<'a> {
 
     /// The name that `name` of the directory `dir` gets at the destination.
     pub(crate) fn target_name<'n>(&'n self, dir: &Dir, name: &'n CStr) -> &'n CStr {
-        self.root
-            .rename
-            .as_deref()
-            .filter(|_| dir.parent.is_none())
-            .unwrap_or(name)
+        self.root.rename.as_deref().filter(|_| dir.parent.is_none()).unwrap_or(name)
     }
 
     /// Adds a line of text, unless `-q`.
@@ -130,12 +122,7 @@ impl<'a> Shared<'a> {
     pub(crate) fn fail(&self, out: &mut Outcome, what: &str, path: &[u8], errno: Errno) {
         out.totals.failed += 1;
         let verb = if what.contains("failed") { "" } else { " failed" };
-        self.complain(
-            out,
-            &format!("rsync: {what} \""),
-            path,
-            &format!("\"{verb}: {}", fs::describe(errno)),
-        );
+        self.complain(out, &format!("rsync: {what} \""), path, &format!("\"{verb}: {}", fs::describe(errno)));
     }
 
     /// Reports and counts that a source entry has disappeared.

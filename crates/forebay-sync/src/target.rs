@@ -85,27 +85,16 @@ fn source(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Option<Stat> {
     dir.stat()
         .map_err(|errno| {
             let path = dir.sources.first().map_or(&b""[..], |source| &source.shown);
-            shared.unreadable(
-                out,
-                "[sender] link_stat",
-                path.strip_suffix(b"/").unwrap_or(path),
-                errno,
-            );
+            shared.unreadable(out, "[sender] link_stat", path.strip_suffix(b"/").unwrap_or(path), errno);
         })
         .ok()
 }
 
 fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
     let Some(fd) = &shared.root.fd else {
-        return if dir.transferred {
-            enter_absent(shared, dir, out)
-        } else {
-            Target::Absent
-        };
+        return if dir.transferred { enter_absent(shared, dir, out) } else { Target::Absent };
     };
-    let opened = fd
-        .try_clone()
-        .map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO));
+    let opened = fd.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO));
     let (fd, now) = match opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat)))) {
         Ok(found) => found,
         Err(errno) => {
@@ -113,14 +102,8 @@ fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
             return Target::Failed;
         }
     };
-    let mut ready = Ready {
-        fd,
-        made: shared.root.created,
-        dev: now.dev,
-        habits: OnceLock::new(),
-        time: None,
-        mode: None,
-    };
+    let mut ready =
+        Ready { fd, made: shared.root.created, dev: now.dev, habits: OnceLock::new(), time: None, mode: None };
     if dir.transferred {
         let Some(src) = source(shared, dir, out) else {
             return Target::Failed;
@@ -146,19 +129,9 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
         return Target::Failed;
     };
     let place = at.fd.as_fd();
-    let path = || {
-        shared
-            .target_path(&dir.rel, b"")
-            .strip_suffix(b"/")
-            .map(<[u8]>::to_vec)
-            .unwrap_or_default()
-    };
+    let path = || shared.target_path(&dir.rel, b"").strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or_default();
     let name = shared.target_name(parent, &dir.name);
-    let old = if at.made {
-        Err(Errno::NOENT)
-    } else {
-        Stat::at(place, name)
-    };
+    let old = if at.made { Err(Errno::NOENT) } else { Stat::at(place, name) };
     let dry_run = shared.options.dry_run;
     let made = match old {
         Ok(old) if old.kind == FileType::Directory => {
@@ -204,14 +177,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             return Target::Failed;
         }
     };
-    let mut ready = Ready {
-        fd,
-        made,
-        dev: now.dev,
-        habits: OnceLock::new(),
-        time: None,
-        mode: None,
-    };
+    let mut ready = Ready { fd, made, dev: now.dev, habits: OnceLock::new(), time: None, mode: None };
     // What was there before we made it accessible counts for what has changed.
     let before = old.ok().filter(|_| !made).unwrap_or(now);
     adopt_changed(shared, dir, &src, &now, &before, &mut ready, out);
@@ -281,11 +247,7 @@ fn adopt_changed(
     }
     let wanted = attrs::wanted_mode(shared, src, (!ready.made).then_some(before));
     // Without -p, a directory that inherited its set-group-ID bit keeps it.
-    let wanted = if ready.made && !options.perms {
-        wanted | (now.mode & 0o2000)
-    } else {
-        wanted
-    };
+    let wanted = if ready.made && !options.perms { wanted | (now.mode & 0o2000) } else { wanted };
     let for_now = if shared.me.is_root() { wanted } else { wanted | 0o700 };
     ready.mode = (for_now != wanted).then_some(wanted);
     if for_now != mode_now
@@ -304,13 +266,7 @@ pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
         return;
     }
     let fd = ready.fd.as_fd();
-    let path = || {
-        shared
-            .target_path(&dir.rel, b"")
-            .strip_suffix(b"/")
-            .map(<[u8]>::to_vec)
-            .unwrap_or_default()
-    };
+    let path = || shared.target_path(&dir.rel, b"").strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or_default();
     if let Some((time, same)) = ready.time
         && (!same || dir.touched.load(Ordering::Relaxed))
         && let Err(errno) = rustix::fs::utimensat(fd, c".", &attrs::times(time), AtFlags::empty())
@@ -339,27 +295,15 @@ mod tests {
             std::fs::create_dir(dir).unwrap();
             std::fs::write(dir.join(name), name).unwrap();
         }
-        let options = Options {
-            recursive: true,
-            delete: true,
-            ..Options::default()
-        };
-        let nowhere = Root {
-            fd: None,
-            created: false,
-            rename: None,
-            shown: Vec::new(),
-        };
+        let options = Options { recursive: true, delete: true, ..Options::default() };
+        let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
         let mut shared = Shared::new(&options, nowhere);
         let mut note = Outcome::default();
         let top = roots::sources(&shared, &[&src], &mut note);
         shared.root = roots::destination(&shared, &top, dst.as_os_str(), &mut note).unwrap();
         // As the worker of an item that comes after the directory's own would, ahead of it.
         assert!(matches!(enter(&shared, &top.dir), Target::Ready(_)));
-        assert!(
-            !dst.join("old").exists(),
-            "what is written from here on might be taken for extraneous"
-        );
+        assert!(!dst.join("old").exists(), "what is written from here on might be taken for extraneous");
         assert_eq!(top.dir.entered.lock().unwrap().totals.deleted_files, 1);
     }
 }

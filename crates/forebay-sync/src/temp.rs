@@ -65,14 +65,7 @@ impl<'d> Temp<'d> {
             let temp = names.next(name);
             match create(&temp) {
                 Ok(made) => {
-                    return Ok((
-                        Temp {
-                            dir,
-                            name: temp,
-                            committed: false,
-                        },
-                        made,
-                    ));
+                    return Ok((Temp { dir, name: temp, committed: false }, made));
                 }
                 Err(Errno::EXIST) => {}
                 Err(errno) => return Err(errno),
@@ -89,9 +82,7 @@ impl<'d> Temp<'d> {
         mode: u32,
     ) -> Result<(Self, OwnedFd), Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Self::make(names, dir, name, |temp| {
-            rustix::fs::openat(dir, temp, flags, Mode::from_raw_mode(mode as _))
-        })
+        Self::make(names, dir, name, |temp| rustix::fs::openat(dir, temp, flags, Mode::from_raw_mode(mode as _)))
     }
 
     /// A new symbolic link.
@@ -108,10 +99,8 @@ impl<'d> Temp<'d> {
         kind: FileType,
         rdev: u64,
     ) -> Result<Self, Errno> {
-        Self::make(names, dir, name, |temp| {
-            rustix::fs::mknodat(dir, temp, kind, Mode::from_raw_mode(0o600), rdev)
-        })
-        .map(|(temp, ())| temp)
+        Self::make(names, dir, name, |temp| rustix::fs::mknodat(dir, temp, kind, Mode::from_raw_mode(0o600), rdev))
+            .map(|(temp, ())| temp)
     }
 
     /// Not on this system.

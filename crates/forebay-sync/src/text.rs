@@ -34,9 +34,7 @@ fn push_run(out: &mut Vec<u8>, bytes: &[u8], valid: bool) {
     for (i, &b) in bytes.iter().enumerate() {
         let reads_as_escape = b == b'\\'
             && bytes.get(i + 1) == Some(&b'#')
-            && bytes
-                .get(i + 2..i + 5)
-                .is_some_and(|d| d.iter().all(u8::is_ascii_digit));
+            && bytes.get(i + 2..i + 5).is_some_and(|d| d.iter().all(u8::is_ascii_digit));
         if (b < 0x20 && b != b'\t') || (b >= 0x80 && !valid) || reads_as_escape {
             out.extend_from_slice(&[b'\\', b'#', b'0' + (b >> 6), b'0' + ((b >> 3) & 7), b'0' + (b & 7)]);
         } else {

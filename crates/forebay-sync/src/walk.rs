@@ -45,21 +45,10 @@ struct Frame {
 impl<'a> Walk<'a> {
     /// Begins at `root`, with `note` to be said first.
     pub(crate) fn new(shared: &'a Shared<'a>, root: Dir, note: Outcome) -> Self {
-        shared.found.fetch_add(
-            (root.listing.len() + usize::from(root.transferred)) as u64,
-            Ordering::Relaxed,
-        );
+        shared.found.fetch_add((root.listing.len() + usize::from(root.transferred)) as u64, Ordering::Relaxed);
         let root = Arc::new(root);
-        let stack = vec![Frame {
-            dir: Arc::clone(&root),
-            next: 0,
-        }];
-        Walk {
-            shared,
-            stack,
-            note,
-            held: Some(Item::Enter(root)),
-        }
+        let stack = vec![Frame { dir: Arc::clone(&root), next: 0 }];
+        Walk { shared, stack, note, held: Some(Item::Enter(root)) }
     }
 
     fn step(&mut self) -> Option<Item> {
@@ -83,10 +72,7 @@ impl<'a> Walk<'a> {
             if self.shared.options.recursive {
                 if let Some(dir) = self.descend(parent, run) {
                     let dir = Arc::new(dir);
-                    self.stack.push(Frame {
-                        dir: Arc::clone(&dir),
-                        next: 0,
-                    });
+                    self.stack.push(Frame { dir: Arc::clone(&dir), next: 0 });
                     return Some(Item::Enter(dir));
                 }
             } else {
@@ -120,10 +106,7 @@ impl<'a> Walk<'a> {
                     Base::Closed
                 }
             };
-            sources.push(SourceDir {
-                base,
-                shown: [&shown[..], b"/"].concat(),
-            });
+            sources.push(SourceDir { base, shown: [&shown[..], b"/"].concat() });
         }
         if sources.is_empty() {
             return None;
@@ -165,18 +148,8 @@ impl Iterator for Walk<'_> {
 
 /// Lists the directory's source `number`, if it is open, filters the names and adds them to the listing, unsorted.
 pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, note: &mut Outcome) {
-    let Dir {
-        rel,
-        sources,
-        listing,
-        complete,
-        ..
-    } = dir;
-    let Some(SourceDir {
-        base: Base::Held(fd),
-        shown,
-    }) = sources.get(number)
-    else {
+    let Dir { rel, sources, listing, complete, .. } = dir;
+    let Some(SourceDir { base: Base::Held(fd), shown }) = sources.get(number) else {
         return;
     };
     let Ok(number) = u32::try_from(number) else { return };
@@ -193,12 +166,7 @@ pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, not
     if let Err(errno) = listed {
         *complete = false;
         shared.io_error.store(true, Ordering::Relaxed);
-        shared.fail(
-            note,
-            "[sender] readdir",
-            shown.strip_suffix(b"/").unwrap_or(shown),
-            errno,
-        );
+        shared.fail(note, "[sender] readdir", shown.strip_suffix(b"/").unwrap_or(shown), errno);
     }
 }
 
@@ -218,11 +186,7 @@ pub(crate) fn takes_part(
     path.extend_from_slice(name.to_bytes());
     let rule = shared.options.filters.first(path, is_dir);
     if let Some(rule) = rule {
-        let verb = if rule.includes() {
-            "[sender] showing"
-        } else {
-            "[sender] hiding"
-        };
+        let verb = if rule.includes() { "[sender] showing" } else { "[sender] hiding" };
         shared.say_rule(note, verb, is_dir, path, rule);
     }
     rule.is_none_or(Rule::includes)

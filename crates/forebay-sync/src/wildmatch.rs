@@ -217,11 +217,7 @@ mod tests {
             ("[", "[", false),
             ("\\", "\\", false),
         ] {
-            assert_eq!(
-                Pattern::new(pattern.as_bytes()).matches(text.as_bytes()),
-                expected,
-                "{pattern} on {text}"
-            );
+            assert_eq!(Pattern::new(pattern.as_bytes()).matches(text.as_bytes()), expected, "{pattern} on {text}");
         }
     }
 

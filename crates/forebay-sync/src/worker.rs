@@ -134,15 +134,7 @@ impl Worker<'_> {
                 }
             },
         };
-        let entry = Entry {
-            dir,
-            source,
-            name,
-            src,
-            ready,
-            target,
-            old,
-        };
+        let entry = Entry { dir, source, name, src, ready, target, old };
         let options = shared.options;
         match src.kinds() {
             Kinds::File => return self.regular(&entry, out),
@@ -151,12 +143,7 @@ impl Worker<'_> {
             Kinds::Device if options.devices && shared.me.is_root() => self.node(&entry, out),
             Kinds::Dir => {
                 out.totals.failed += 1;
-                shared.complain(
-                    out,
-                    "rsync: [sender] has become a directory: \"",
-                    &source.path_of(name),
-                    "\"",
-                );
+                shared.complain(out, "rsync: [sender] has become a directory: \"", &source.path_of(name), "\"");
             }
             _ => shared.say(out, &[b"skipping non-regular file \""], &entry.rel(), b"\"\n"),
         }
@@ -175,15 +162,9 @@ impl Worker<'_> {
         let mut action = Action::Create;
         if let (Some(_), Some(ready)) = (entry.old_of_kind(), entry.ready) {
             let there = rustix::fs::readlinkat(&ready.fd, entry.target, Vec::new());
-            action = if there.is_ok_and(|there| there == to) {
-                Action::Keep
-            } else {
-                Action::Replace
-            };
+            action = if there.is_ok_and(|there| there == to) { Action::Keep } else { Action::Replace };
         }
-        self.place(entry, out, action, Some(&to), "symlink", |names, at, name| {
-            Temp::link(names, at, name, &to)
-        });
+        self.place(entry, out, action, Some(&to), "symlink", |names, at, name| Temp::link(names, at, name, &to));
     }
 
     /// A device node, FIFO or socket.
@@ -194,14 +175,8 @@ impl Worker<'_> {
             Some(_) => Action::Replace,
             None => Action::Create,
         };
-        let what = if entry.src.kinds() == Kinds::Special {
-            "special file"
-        } else {
-            "device file"
-        };
-        self.place(entry, out, action, None, what, |names, at, name| {
-            Temp::node(names, at, name, kind, rdev)
-        });
+        let what = if entry.src.kinds() == Kinds::Special { "special file" } else { "device file" };
+        self.place(entry, out, action, None, what, |names, at, name| Temp::node(names, at, name, kind, rdev));
     }
 
     /// Makes what has no content, or only adjusts its attributes, and says so.
@@ -254,14 +229,7 @@ impl Worker<'_> {
                 return shared.fail(out, "[generator] rename", &path(), errno);
             }
         }
-        itemize::log(
-            shared,
-            out,
-            &change,
-            &entry.dir.rel,
-            entry.name.to_bytes(),
-            link.map(CStr::to_bytes),
-        );
+        itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
     }
 
     /// An entry whose content is right: adjusts its attributes.
@@ -280,31 +248,13 @@ impl Worker<'_> {
             && !shared.options.dry_run
             && let Some(ready) = entry.ready
         {
-            self.adjust(
-                entry,
-                ready.fd.as_fd(),
-                entry.target,
-                old,
-                Some(old),
-                retime || change.exact_time,
-                out,
-            );
+            self.adjust(entry, ready.fd.as_fd(), entry.target, old, Some(old), retime || change.exact_time, out);
         }
-        itemize::log(
-            shared,
-            out,
-            &change,
-            &entry.dir.rel,
-            entry.name.to_bytes(),
-            link.map(CStr::to_bytes),
-        );
+        itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
     }
 
     /// Gives `name`, which is as `now` says, the owner, mode and (if `retime`) times that are wanted where `old` was.
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "where, what is there, what was there, and what is wanted"
-    )]
+    #[allow(clippy::too_many_arguments, reason = "where, what is there, what was there, and what is wanted")]
     fn adjust(
         &mut self,
         entry: &Entry<'_>,

@@ -37,11 +37,7 @@ fn tree() -> (TempDir, OsString, OsString) {
 }
 
 fn options() -> Options {
-    Options {
-        recursive: true,
-        times: true,
-        ..Options::default()
-    }
+    Options { recursive: true, times: true, ..Options::default() }
 }
 
 /// Every file at the destination is complete, and none has a temporary name.
@@ -50,11 +46,7 @@ fn check(dst: &Path) -> usize {
     for sub in fs::read_dir(dst).into_iter().flatten() {
         for file in fs::read_dir(sub.unwrap().path()).unwrap() {
             let file = file.unwrap();
-            assert!(
-                !file.file_name().as_encoded_bytes().starts_with(b"."),
-                "{:?} stayed",
-                file.file_name()
-            );
+            assert!(!file.file_name().as_encoded_bytes().starts_with(b"."), "{:?} stayed", file.file_name());
             assert_eq!(file.metadata().unwrap().len(), 1000);
             files += 1;
         }
@@ -84,11 +76,7 @@ fn a_cancelled_mirror_does_nothing_more() {
 #[test]
 fn a_mirror_on_a_tiny_budget_comes_to_its_end() {
     let (_dir, src, dst) = tree();
-    let options = Options {
-        budget: forebay::Budget::new(100),
-        itemize: true,
-        ..options()
-    };
+    let options = Options { budget: forebay::Budget::new(100), itemize: true, ..options() };
     let report = mirror(options, &[src], &dst, &mut Takes(usize::MAX)).unwrap();
     assert_eq!((report.exit_code(), report.totals.transferred), (0, 1000));
     assert_eq!(check(Path::new(&dst)), 1000);

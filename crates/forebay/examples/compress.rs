@@ -46,11 +46,7 @@ fn run() -> Result<(), Box<dyn Error>> {
             let dir = tempfile::tempdir()?;
             let (input, output) = (dir.path().join("input"), dir.path().join("output.zst"));
             let program = fs::read(env::current_exe()?)?;
-            let bytes: Vec<u8> = program
-                .into_iter()
-                .cycle()
-                .take(if quick { 48 } else { 256 } * BLOCK + 1)
-                .collect();
+            let bytes: Vec<u8> = program.into_iter().cycle().take(if quick { 48 } else { 256 } * BLOCK + 1).collect();
             fs::write(&input, &bytes)?;
             for slow_head in [false, true] {
                 report(&input, &output, slow_head)?;
@@ -72,15 +68,8 @@ fn report(input: &Path, output: &Path, slow_head: bool) -> Result<(), Box<dyn Er
     let (did, ()) = done.inspect_err(|_| drop(fs::remove_file(&partial)))?;
     let (from, to) = (fs::metadata(input)?.len(), fs::metadata(output)?.len());
     let seconds = start.elapsed().as_secs_f64();
-    println!(
-        "{}: {from} bytes to {to} in {seconds:.2} s, {:.0} MB/s",
-        input.display(),
-        from as f64 / seconds / 1e6
-    );
-    println!(
-        "  {} frames by {} workers, {} stalls at the head",
-        did.delivered, did.workers_used, did.head_stalls
-    );
+    println!("{}: {from} bytes to {to} in {seconds:.2} s, {:.0} MB/s", input.display(), from as f64 / seconds / 1e6);
+    println!("  {} frames by {} workers, {} stalls at the head", did.delivered, did.workers_used, did.head_stalls);
     println!(
         "  spilled {} frames, {} bytes; read back {} frames",
         did.spilled_items, did.spilled_bytes, did.reloaded_items
@@ -99,10 +88,7 @@ fn compress(input: &Path, output: &Path, slow_head: bool) -> Result<Snapshot, Bo
     let mut out = File::create(output).map_err(|error| named("create", output, error))?;
 
     let workers = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
-    let pipeline = Pipeline::new()
-        .workers(workers)
-        .budget(&Budget::new(16 << 20))
-        .spill(SegmentStore::temp()?);
+    let pipeline = Pipeline::new().workers(workers).budget(&Budget::new(16 << 20)).spill(SegmentStore::temp()?);
     let monitor = pipeline.monitor();
     let deadline = Instant::now() + Duration::from_secs(2);
     let withheld = || slow_head && monitor.snapshot().spilled_items < 8 && Instant::now() < deadline;

@@ -66,19 +66,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     assert_eq!(did.delivered, files.len() as u64);
     println!("{} files under {root}", files.len());
     println!("map          {one:.1?}");
-    println!(
-        "ordered_map  {all:.1?}, {:.2} times as fast",
-        one.as_secs_f64() / all.as_secs_f64()
-    );
-    println!(
-        "             {} of {} workers used, {} batches",
-        did.workers_used, did.workers, did.batches
-    );
-    println!(
-        "             {} stalls at the head, peak {} KiB",
-        did.head_stalls,
-        did.peak_resident >> 10
-    );
+    println!("ordered_map  {all:.1?}, {:.2} times as fast", one.as_secs_f64() / all.as_secs_f64());
+    println!("             {} of {} workers used, {} batches", did.workers_used, did.workers, did.batches);
+    println!("             {} stalls at the head, peak {} KiB", did.head_stalls, did.peak_resident >> 10);
     Ok(())
 }
 

@@ -39,22 +39,13 @@ impl SpillPolicy for Near {
         // `charged` counts everybody on this budget, `resident` only the results here. `wanted` was refused to
         // somebody.
         if view.wanted == 0 && view.charged <= view.limit / 4 * 3 {
-            return Decision {
-                prefetch,
-                ..Decision::default()
-            };
+            return Decision { prefetch, ..Decision::default() };
         }
         self.first.get_or_init(|| view.clone());
         // The stretches go from the head outwards; here, all that is far and still in memory.
-        let far = view
-            .stretches()
-            .filter(|stretch| !stretch.spilled && stretch.first >= from);
+        let far = view.stretches().filter(|stretch| !stretch.spilled && stretch.first >= from);
         let far: usize = far.map(|stretch| stretch.bytes).sum();
-        Decision {
-            spill_bytes: far.min(self.disk.saturating_sub(view.spilled)),
-            spill_from: from,
-            prefetch,
-        }
+        Decision { spill_bytes: far.min(self.disk.saturating_sub(view.spilled)), spill_from: from, prefetch }
     }
 }
 
@@ -69,17 +60,9 @@ impl<P: SpillPolicy> SpillPolicy for Noted<P> {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let results = if env::args().any(|arg| arg == "--quick") {
-        5_000
-    } else {
-        20_000
-    };
+    let results = if env::args().any(|arg| arg == "--quick") { 5_000 } else { 20_000 };
     let first = Arc::new(OnceLock::new());
-    let near = |disk| Near {
-        near: 500,
-        disk,
-        first: Arc::clone(&first),
-    };
+    let near = |disk| Near { near: 500, disk, first: Arc::clone(&first) };
     println!("policy                     taken  spilled MiB  on disk MiB  read ahead  reads waited for");
     run("default", results, Prefetch::<Threshold>::default())?;
     run("500 near", results, near(usize::MAX))?;
@@ -90,18 +73,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         "\nthe first view: head {}, {} of {} bytes charged, {} wanted",
         view.head, view.charged, view.limit, view.wanted
     );
-    println!(
-        "{} bytes resident, {} spilled, in {} stretches:",
-        view.resident,
-        view.spilled,
-        view.stretches().count()
-    );
+    println!("{} bytes resident, {} spilled, in {} stretches:", view.resident, view.spilled, view.stretches().count());
     for stretch in view.stretches().take(3) {
         let end = stretch.first + stretch.count;
-        println!(
-            "  {}..{end}, {} bytes, spilled: {}",
-            stretch.first, stretch.bytes, stretch.spilled
-        );
+        println!("  {}..{end}, {} bytes, spilled: {}", stretch.first, stretch.bytes, stretch.spilled);
     }
     Ok(())
 }
@@ -133,15 +108,9 @@ fn run(name: &str, results: u64, policy: impl SpillPolicy + 'static) -> Result<(
                 Ok(())
             },
         )?;
-    assert!(
-        did.delivered == results && did.spilled_items > 0,
-        "{name}: everything came, some of it from disk"
-    );
+    assert!(did.delivered == results && did.spilled_items > 0, "{name}: everything came, some of it from disk");
     let (then, mib) = (then.into_inner(), |bytes: u64| bytes as f64 / f64::from(1 << 20));
     let (spilled, on_disk) = (mib(did.spilled_bytes), mib(on_disk.load(Ordering::Relaxed) as u64));
-    println!(
-        "{name:25} {then:6} {spilled:12.1} {on_disk:12.1} {:11} {:17}",
-        did.prefetches, did.head_reads
-    );
+    println!("{name:25} {then:6} {spilled:12.1} {on_disk:12.1} {:11} {:17}", did.prefetches, did.head_reads);
     Ok(())
 }

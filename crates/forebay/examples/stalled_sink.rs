@@ -27,11 +27,7 @@ const PACE: Duration = Duration::from_millis(1);
 
 fn main() -> Result<(), Box<dyn Error>> {
     let quick = env::args().any(|arg| arg == "--quick");
-    let (frames, stalls_at, stall) = if quick {
-        (1_200, 200, 700)
-    } else {
-        (5_000, 1_000, 2_000)
-    };
+    let (frames, stalls_at, stall) = if quick { (1_200, 200, 700) } else { (5_000, 1_000, 2_000) };
     let budget = Budget::new(16 << 20);
     let pipeline = Pipeline::new().budget(&budget).spill(SegmentStore::temp()?);
     let monitor = pipeline.monitor();
@@ -72,32 +68,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
 
     let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
-    println!(
-        "{} frames delivered, the instrument was late by at most {} ms",
-        did.delivered,
-        latest.into_inner()
-    );
-    println!(
-        "spilled {:.0} MiB, reloaded {:.0} MiB",
-        mib(did.spilled_bytes),
-        mib(did.reloaded_bytes)
-    );
-    println!(
-        "leased at most {:.1} MiB of {:.0} MiB",
-        mib(budget.peak() as u64),
-        mib(budget.limit() as u64)
-    );
+    println!("{} frames delivered, the instrument was late by at most {} ms", did.delivered, latest.into_inner());
+    println!("spilled {:.0} MiB, reloaded {:.0} MiB", mib(did.spilled_bytes), mib(did.reloaded_bytes));
+    println!("leased at most {:.1} MiB of {:.0} MiB", mib(budget.peak() as u64), mib(budget.limit() as u64));
     if let Some(peak) = resident("VmHWM") {
-        println!(
-            "resident at most {:.1} MiB above the base of {:.1} MiB",
-            mib(peak - base),
-            mib(base)
-        );
+        println!("resident at most {:.1} MiB above the base of {:.1} MiB", mib(peak - base), mib(base));
     }
-    assert!(
-        did.spilled_bytes > 0 && next == frames,
-        "the stall cost disk and no frames"
-    );
+    assert!(did.spilled_bytes > 0 && next == frames, "the stall cost disk and no frames");
     Ok(())
 }
 
@@ -122,8 +99,6 @@ fn frame(n: u32) -> Vec<u8> {
 /// Resident bytes now (`VmRSS`) or at most (`VmHWM`), where the system says so.
 fn resident(field: &str) -> Option<u64> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':'))?;
     Some(line.trim().strip_suffix(" kB")?.parse::<u64>().ok()? << 10)
 }

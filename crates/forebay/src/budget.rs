@@ -120,13 +120,7 @@ impl std::error::Error for OverBudget {}
 impl Budget {
     /// A pool of `limit` bytes.
     pub fn new(limit: usize) -> Self {
-        Budget {
-            pool: Arc::new(Pool {
-                limit,
-                charged: AtomicUsize::new(0),
-                state: Mutex::new(State::default()),
-            }),
-        }
+        Budget { pool: Arc::new(Pool { limit, charged: AtomicUsize::new(0), state: Mutex::new(State::default()) }) }
     }
 
     /// A pool of `most` bytes, or of a quarter of what the process's control groups allow it, if that is less: a default
@@ -171,15 +165,7 @@ impl Budget {
     }
 
     pub(crate) fn register(&self, name: &str, minimum: usize, room: Arc<Event>) -> Result<Consumer, OverBudget> {
-        let account = Account {
-            name: name.to_owned(),
-            minimum,
-            used: 0,
-            peak: 0,
-            reclaim: None,
-            hungry: None,
-            room,
-        };
+        let account = Account { name: name.to_owned(), minimum, used: 0, peak: 0, reclaim: None, hungry: None, room };
         let mut state = lock(&self.pool.state);
         if minimum > 0 && state.promised.saturating_add(minimum) > self.pool.limit {
             drop(state);
@@ -196,13 +182,7 @@ impl Budget {
         });
         state.accounts[slot] = Some(account);
         drop(state);
-        Ok(Consumer {
-            inner: Arc::new(Membership {
-                pool: Arc::clone(&self.pool),
-                slot,
-                id,
-            }),
-        })
+        Ok(Consumer { inner: Arc::new(Membership { pool: Arc::clone(&self.pool), slot, id }) })
     }
 }
 
@@ -215,10 +195,7 @@ impl Budget {
 
 impl fmt::Debug for Budget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Budget")
-            .field("limit", &self.limit())
-            .field("holdings", &self.holdings())
-            .finish()
+        f.debug_struct("Budget").field("limit", &self.limit()).field("holdings", &self.holdings()).finish()
     }
 }
 
@@ -298,11 +275,7 @@ impl State {
             .accounts
             .iter()
             .flatten()
-            .map(|a| Holding {
-                name: a.name.clone(),
-                used: a.used,
-                minimum: a.minimum,
-            })
+            .map(|a| Holding { name: a.name.clone(), used: a.used, minimum: a.minimum })
             .collect();
         all.sort_by_key(|holding| std::cmp::Reverse(holding.used));
         all
@@ -318,21 +291,15 @@ impl Pool {
         let state = lock(&self.state);
         let mut largest = state.holdings();
         largest.truncate(3);
-        OverBudget {
-            requested,
-            limit: self.limit,
-            used: state.used,
-            largest,
-        }
+        OverBudget { requested, limit: self.limit, used: state.used, largest }
     }
 
     /// Asks the largest consumer that can spill to make room for `bytes`.
     fn ask(&self, bytes: usize) {
         let state = lock(&self.state);
         let above = state.accounts.iter().flatten().filter(|a| a.used > a.minimum);
-        let mut able: Vec<(usize, Weak<dyn Reclaim>)> = above
-            .filter_map(|a| Some((a.used, Weak::clone(a.reclaim.as_ref()?))))
-            .collect();
+        let mut able: Vec<(usize, Weak<dyn Reclaim>)> =
+            above.filter_map(|a| Some((a.used, Weak::clone(a.reclaim.as_ref()?)))).collect();
         drop(state);
         able.sort_by_key(|(used, _)| std::cmp::Reverse(*used));
         // Upgraded without the lock: the handle may turn out to be the last, and what it then drops gives leases back.
@@ -373,10 +340,7 @@ impl Drop for Membership {
 
 impl fmt::Debug for Consumer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Consumer")
-            .field("id", &self.inner.id)
-            .field("used", &self.used())
-            .finish()
+        f.debug_struct("Consumer").field("id", &self.inner.id).field("used", &self.used()).finish()
     }
 }
 
@@ -398,9 +362,7 @@ impl Consumer {
 
     /// The budget that it leases from.
     pub fn budget(&self) -> Budget {
-        Budget {
-            pool: Arc::clone(&self.inner.pool),
-        }
+        Budget { pool: Arc::clone(&self.inner.pool) }
     }
 
     /// From now on this consumer can spill: it is asked through `reclaim` when others (or itself) need memory.
@@ -414,11 +376,7 @@ impl Consumer {
     /// [`OverBudget`] if they do not fit; nothing is asked to spill.
     pub fn try_lease(&self, bytes: usize) -> Result<Lease, OverBudget> {
         let mut lease = self.empty_lease();
-        if lease.try_grow(bytes) {
-            Ok(lease)
-        } else {
-            Err(self.inner.pool.refusal(bytes))
-        }
+        if lease.try_grow(bytes) { Ok(lease) } else { Err(self.inner.pool.refusal(bytes)) }
     }
 
     /// A lease of `bytes` bytes for the head of the line. Never refused and never waits: what does not fit overdraws
@@ -469,10 +427,7 @@ impl Consumer {
 
     /// A lease of nothing, to grow later.
     pub fn empty_lease(&self) -> Lease {
-        Lease {
-            consumer: self.clone(),
-            bytes: 0,
-        }
+        Lease { consumer: self.clone(), bytes: 0 }
     }
 
     /// Asks the largest consumer that can spill to make room for `bytes`. Takes and holds no lock while it asks.
@@ -562,10 +517,7 @@ impl Lease {
     pub fn split(&mut self, bytes: usize) -> Lease {
         let bytes = bytes.min(self.bytes);
         self.bytes -= bytes;
-        Lease {
-            consumer: self.consumer.clone(),
-            bytes,
-        }
+        Lease { consumer: self.consumer.clone(), bytes }
     }
 
     /// Moves `bytes` bytes (all, if it has fewer) into `other`, which must belong to the same consumer. Touches

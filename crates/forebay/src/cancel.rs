@@ -28,12 +28,7 @@ pub(crate) trait Stop: Send + Sync {
 impl CancelToken {
     /// A token that nobody has cancelled.
     pub fn new() -> Self {
-        CancelToken {
-            inner: Arc::new(Inner {
-                cancelled: AtomicBool::new(false),
-                runs: Mutex::new(Vec::new()),
-            }),
-        }
+        CancelToken { inner: Arc::new(Inner { cancelled: AtomicBool::new(false), runs: Mutex::new(Vec::new()) }) }
     }
 
     /// Stops every run that has this token, now and in future. Further calls do nothing.
@@ -69,8 +64,6 @@ impl Default for CancelToken {
 
 impl fmt::Debug for CancelToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CancelToken")
-            .field("cancelled", &self.is_cancelled())
-            .finish()
+        f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish()
     }
 }

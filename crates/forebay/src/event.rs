@@ -22,20 +22,13 @@ pub(crate) struct Event {
 
 impl Event {
     pub(crate) fn new() -> Self {
-        Event {
-            listeners: AtomicUsize::new(0),
-            epoch: Mutex::new(0),
-            changed: Condvar::new(),
-        }
+        Event { listeners: AtomicUsize::new(0), epoch: Mutex::new(0), changed: Condvar::new() }
     }
 
     pub(crate) fn listen(&self) -> Listener<'_> {
         self.listeners.fetch_add(1, Ordering::Relaxed);
         fence(Ordering::SeqCst);
-        Listener {
-            event: self,
-            epoch: *lock(&self.epoch),
-        }
+        Listener { event: self, epoch: *lock(&self.epoch) }
     }
 
     /// Wakes everyone who listens.

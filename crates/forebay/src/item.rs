@@ -108,11 +108,7 @@ impl Spill for Bytes {
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        Ok(if bytes.len() < WORTH_A_BLOCK {
-            Bytes::copy_from_slice(&bytes)
-        } else {
-            bytes
-        })
+        Ok(if bytes.len() < WORTH_A_BLOCK { Bytes::copy_from_slice(&bytes) } else { bytes })
     }
 }
 
@@ -150,13 +146,8 @@ impl Weigh for String {
 
 impl<T: Weigh> Weigh for Vec<T> {
     fn weight(&self) -> usize {
-        let elsewhere: usize = if T::FLAT {
-            0
-        } else {
-            self.iter()
-                .map(|item| item.weight().saturating_sub(size_of::<T>()))
-                .sum()
-        };
+        let elsewhere: usize =
+            if T::FLAT { 0 } else { self.iter().map(|item| item.weight().saturating_sub(size_of::<T>())).sum() };
         size_of::<Self>() + self.capacity() * size_of::<T>() + elsewhere
     }
 }
@@ -171,8 +162,7 @@ impl<T: Weigh> Weigh for Option<T> {
     const FLAT: bool = T::FLAT;
 
     fn weight(&self) -> usize {
-        self.as_ref()
-            .map_or(size_of::<Self>(), |item| item.weight().max(size_of::<Self>()))
+        self.as_ref().map_or(size_of::<Self>(), |item| item.weight().max(size_of::<Self>()))
     }
 }
 
@@ -208,11 +198,7 @@ impl<T: Weigh, const N: usize> Weigh for [T; N] {
     const FLAT: bool = T::FLAT;
 
     fn weight(&self) -> usize {
-        if T::FLAT {
-            size_of_val(self)
-        } else {
-            self.iter().map(Weigh::weight).sum()
-        }
+        if T::FLAT { size_of_val(self) } else { self.iter().map(Weigh::weight).sum() }
     }
 }
 
@@ -272,8 +258,6 @@ impl<T: Weigh + serde::Serialize + serde::de::DeserializeOwned> Spill for Serde<
     }
 
     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
-        postcard::from_bytes(&bytes)
-            .map(Serde)
-            .map_err(|_| DecodeError("not what was serialised"))
+        postcard::from_bytes(&bytes).map(Serde).map_err(|_| DecodeError("not what was serialised"))
     }
 }

@@ -24,11 +24,7 @@ pub struct Histogram {
 impl Histogram {
     /// The counts of the buckets, up to the last one that is not empty.
     pub fn buckets(&self) -> &[u64] {
-        let used = self
-            .counts
-            .iter()
-            .rposition(|count| *count > 0)
-            .map_or(0, |last| last + 1);
+        let used = self.counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
         &self.counts[..used]
     }
 
@@ -65,9 +61,7 @@ pub(crate) struct LiveHistogram {
 
 impl LiveHistogram {
     fn new() -> Self {
-        LiveHistogram {
-            counts: std::array::from_fn(|_| AtomicU64::new(0)),
-        }
+        LiveHistogram { counts: std::array::from_fn(|_| AtomicU64::new(0)) }
     }
 
     pub(crate) fn record(&self, value: u64) {
@@ -76,9 +70,7 @@ impl LiveHistogram {
     }
 
     fn read(&self) -> Histogram {
-        Histogram {
-            counts: self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect(),
-        }
+        Histogram { counts: self.counts.iter().map(|count| count.load(Ordering::Relaxed)).collect() }
     }
 }
 

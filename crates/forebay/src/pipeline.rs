@@ -139,33 +139,15 @@ pub(crate) mod sealed {
 
     impl<R> Buffer<R> for InMemory {
         fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Outlet<R>)> {
-            Ok(ReorderBuffer::plain(
-                site.line,
-                &site.consumer,
-                site.metrics,
-                site.in_order,
-            ))
+            Ok(ReorderBuffer::plain(site.line, &site.consumer, site.metrics, site.in_order))
         }
     }
 
     impl<R: Spill + Send + 'static> Buffer<R> for Spilling {
         fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Outlet<R>)> {
             let pager = Pager::start(self.store, self.compress, Arc::clone(&site.metrics))?;
-            let Site {
-                line,
-                consumer,
-                metrics,
-                in_order,
-            } = site;
-            Ok(ReorderBuffer::with_pager(
-                line,
-                &consumer,
-                metrics,
-                in_order,
-                &pager,
-                self.policy.0,
-                self.on_error,
-            ))
+            let Site { line, consumer, metrics, in_order } = site;
+            Ok(ReorderBuffer::with_pager(line, &consumer, metrics, in_order, &pager, self.policy.0, self.on_error))
         }
     }
 }
@@ -191,11 +173,7 @@ impl Pipeline {
             cancel: CancelToken::new(),
             metrics: Arc::new(Metrics::new()),
         };
-        Pipeline {
-            settings,
-            mode: InMemory,
-            init: NoInit,
-        }
+        Pipeline { settings, mode: InMemory, init: NoInit }
     }
 }
 
@@ -204,17 +182,8 @@ impl<W> Pipeline<InMemory, W> {
     /// neither memory nor time of the others. The results must implement [`Spill`].
     pub fn spill(self, store: impl SpillStore + 'static) -> Pipeline<Spilling, W> {
         let policy = Policy(Box::new(Prefetch::<Threshold>::default()));
-        let mode = Spilling {
-            store: Box::new(store),
-            policy,
-            on_error: OnSpillError::default(),
-            compress: false,
-        };
-        Pipeline {
-            settings: self.settings,
-            mode,
-            init: self.init,
-        }
+        let mode = Spilling { store: Box::new(store), policy, on_error: OnSpillError::default(), compress: false };
+        Pipeline { settings: self.settings, mode, init: self.init }
     }
 }
 
@@ -241,11 +210,7 @@ impl<W> Pipeline<Spilling, W> {
 impl<M> Pipeline<M, NoInit> {
     /// Each worker gets a state of its own, made by `init` on the worker's thread before its first item.
     pub fn worker_init<C, F: Fn() -> C>(self, init: F) -> Pipeline<M, Init<F>> {
-        Pipeline {
-            settings: self.settings,
-            mode: self.mode,
-            init: Init(init),
-        }
+        Pipeline { settings: self.settings, mode: self.mode, init: Init(init) }
     }
 }
 
@@ -310,17 +275,13 @@ impl<M, W> Pipeline<M, W> {
 
     /// Reads the counters, also while the pipeline runs and from other threads.
     pub fn monitor(&self) -> Monitor {
-        Monitor {
-            metrics: Arc::clone(&self.settings.metrics),
-        }
+        Monitor { metrics: Arc::clone(&self.settings.metrics) }
     }
 }
 
 impl<M, W> fmt::Debug for Pipeline<M, W> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Settings {
-            name, workers, window, ..
-        } = &self.settings;
+        let Settings { name, workers, window, .. } = &self.settings;
         f.debug_struct("Pipeline")
             .field("name", name)
             .field("workers", workers)
@@ -408,10 +369,7 @@ impl Settings {
 
     pub(crate) fn assemble<T: Weigh, R, E>(&self, mode: impl Mode<R>) -> Result<Parts<T, R, E>, RunError<E>> {
         let metrics = &self.metrics;
-        let refuse = |cause| RunError {
-            cause,
-            snapshot: Box::new(metrics.snapshot()),
-        };
+        let refuse = |cause| RunError { cause, snapshot: Box::new(metrics.snapshot()) };
         let budget = self.budget.clone().unwrap_or_else(|| Budget::modest(OWN_BUDGET));
         let room = Arc::new(Event::new());
         let consumer = budget
@@ -420,14 +378,8 @@ impl Settings {
         // A pipeline that is run a second time cannot be: `run` takes it. So this is the first and only consumer.
         let _ = metrics.consumer.set(consumer.clone());
         let line = Arc::new(Line::new(room));
-        let (sender, receiver) = WorkQueue::on_line(
-            &consumer,
-            self.window,
-            self.outstanding,
-            self.workers,
-            Arc::clone(&line),
-            false,
-        );
+        let (sender, receiver) =
+            WorkQueue::on_line(&consumer, self.window, self.outstanding, self.workers, Arc::clone(&line), false);
         let site = sealed::Site {
             line: Arc::clone(&line),
             consumer: consumer.clone(),
@@ -487,11 +439,7 @@ impl<M, C, N: Fn() -> C + Sync> Pipeline<M, Init<N>> {
         F: Fn(&mut C, T) -> Result<R, E> + Sync,
         K: FnMut(R) -> Result<(), E>,
     {
-        let Pipeline {
-            settings,
-            mode,
-            init: Init(init),
-        } = self;
+        let Pipeline { settings, mode, init: Init(init) } = self;
         let Parts { sender, delivery, core } = settings.assemble(mode)?;
         let source = source.into_iter();
         let outcome = thread::scope(|scope| {
@@ -499,14 +447,12 @@ impl<M, C, N: Fn() -> C + Sync> Pipeline<M, Init<N>> {
             let mut delivery = delivery;
             let (core, init, work) = (&core, &init, &work);
             let spawn = |role: &str| thread::Builder::new().name(settings.thread_name(role));
-            let started = spawn("source")
-                .spawn_scoped(scope, move || core.source(source, sender))
-                .and_then(|_| {
-                    for n in 0..settings.workers {
-                        spawn(&format!("work-{n}")).spawn_scoped(scope, move || core.work(init, work))?;
-                    }
-                    Ok(())
-                });
+            let started = spawn("source").spawn_scoped(scope, move || core.source(source, sender)).and_then(|_| {
+                for n in 0..settings.workers {
+                    spawn(&format!("work-{n}")).spawn_scoped(scope, move || core.work(init, work))?;
+                }
+                Ok(())
+            });
             match started {
                 Ok(()) => core.deliver(&mut delivery, &mut sink),
                 Err(error) => Err(Failure::Ended(Cause::Thread(error))),
@@ -515,10 +461,7 @@ impl<M, C, N: Fn() -> C + Sync> Pipeline<M, Init<N>> {
         let snapshot = core.finish();
         match outcome {
             Ok(()) => Ok(snapshot),
-            Err(Failure::Ended(cause)) => Err(RunError {
-                cause,
-                snapshot: Box::new(snapshot),
-            }),
+            Err(Failure::Ended(cause)) => Err(RunError { cause, snapshot: Box::new(snapshot) }),
             Err(Failure::Panic(payload)) => std::panic::resume_unwind(payload),
         }
     }
@@ -538,31 +481,19 @@ where
         E: Send + 'static,
         F: Fn(&mut C, T) -> Result<R, E> + Send + Sync + 'static,
     {
-        let Pipeline {
-            settings,
-            mode,
-            init: Init(init),
-        } = self;
+        let Pipeline { settings, mode, init: Init(init) } = self;
         let Parts { sender, delivery, core } = settings.assemble(mode)?;
         let core = Arc::new(core);
         // From here on, leaving early drops `started`, which cancels the run and joins what was started.
-        let mut started = run::Started {
-            delivery: Some(delivery),
-            threads: Vec::new(),
-            core: Arc::clone(&core),
-        };
+        let mut started = run::Started { delivery: Some(delivery), threads: Vec::new(), core: Arc::clone(&core) };
         let jobs = Arc::new((init, work));
         let outcome = (|| {
             let spawn = |role: &str| thread::Builder::new().name(settings.thread_name(role));
             let own = Arc::clone(&core);
-            started
-                .threads
-                .push(spawn("source").spawn(move || own.source(source, sender))?);
+            started.threads.push(spawn("source").spawn(move || own.source(source, sender))?);
             for n in 0..settings.workers {
                 let (own, jobs) = (Arc::clone(&core), Arc::clone(&jobs));
-                started
-                    .threads
-                    .push(spawn(&format!("work-{n}")).spawn(move || own.work(&jobs.0, &jobs.1))?);
+                started.threads.push(spawn(&format!("work-{n}")).spawn(move || own.work(&jobs.0, &jobs.1))?);
             }
             Ok(())
         })();
@@ -570,10 +501,7 @@ where
             Ok(()) => Ok(started),
             Err(error) => {
                 drop(started);
-                Err(RunError {
-                    cause: Cause::Thread(error),
-                    snapshot: Box::new(core.finish()),
-                })
+                Err(RunError { cause: Cause::Thread(error), snapshot: Box::new(core.finish()) })
             }
         }
     }

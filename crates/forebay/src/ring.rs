@@ -26,11 +26,7 @@ struct Chunk<T> {
 
 impl<T> Ring<T> {
     pub(crate) fn new() -> Self {
-        Ring {
-            base: 0,
-            chunks: VecDeque::new(),
-            spare: Vec::new(),
-        }
+        Ring { base: 0, chunks: VecDeque::new(), spare: Vec::new() }
     }
 
     fn place(&self, seq: u64) -> Option<(usize, usize)> {
@@ -55,12 +51,7 @@ impl<T> Ring<T> {
             self.chunks.push_back(None);
         }
         let chunk = self.chunks[chunk].get_or_insert_with(|| {
-            self.spare.pop().unwrap_or_else(|| {
-                Box::new(Chunk {
-                    used: 0,
-                    slots: [const { None }; CHUNK as usize],
-                })
-            })
+            self.spare.pop().unwrap_or_else(|| Box::new(Chunk { used: 0, slots: [const { None }; CHUNK as usize] }))
         });
         let slot = &mut chunk.slots[slot];
         if slot.is_some() {

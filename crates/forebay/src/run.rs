@@ -113,11 +113,7 @@ impl<T, R, E> Core<T, R, E> {
         let mut done = 0;
         // Of this worker alone: what it has in hand is paid from here.
         let mut lease = self.consumer.empty_lease();
-        let mut uncounted = Uncounted {
-            batches: 0,
-            items: 0,
-            metrics: &self.metrics,
-        };
+        let mut uncounted = Uncounted { batches: 0, items: 0, metrics: &self.metrics };
         while let Ok(taken) = self.receiver.take(done, pace.size, &mut items, &mut lease) {
             done = items.len();
             if context.is_none() {
@@ -153,11 +149,7 @@ impl<T, R, E> Core<T, R, E> {
     ) where
         T: Weigh,
     {
-        let mut finished = Finished {
-            first,
-            results: Results::with_capacity(items.len()),
-            bytes: 0,
-        };
+        let mut finished = Finished { first, results: Results::with_capacity(items.len()), bytes: 0 };
         // What the items that are not worked on yet have paid.
         let mut rest = lease.bytes();
         while let Some(item) = items.pop_front() {
@@ -205,11 +197,7 @@ impl<T, R, E> Core<T, R, E> {
     }
 
     fn store(&self, finished: &mut Finished<R>, lease: &mut Lease) {
-        let next = Finished {
-            first: finished.next(),
-            results: Results::with_capacity(0),
-            bytes: 0,
-        };
+        let next = Finished { first: finished.next(), results: Results::with_capacity(0), bytes: 0 };
         let Finished { first, results, bytes } = std::mem::replace(finished, next);
         if results.len() > 0 && self.buffer.store(first, results, bytes, lease).is_err() {
             unreachable!("the queue gives every number once");
@@ -225,10 +213,7 @@ impl<T, R, E> Core<T, R, E> {
         while let Some(result) = delivery.next_result().map_err(|error| self.explain(error))? {
             if let Err(error) = sink(result) {
                 self.line.cancel();
-                return Err(Failure::Ended(Cause::Sink {
-                    seq: delivery.delivered() - 1,
-                    error,
-                }));
+                return Err(Failure::Ended(Cause::Sink { seq: delivery.delivered() - 1, error }));
             }
         }
         Ok(())
@@ -242,11 +227,7 @@ impl<T, R, E> Core<T, R, E> {
         };
         // In completion order the place is not the number of the item: then it is the first that failed.
         let mut failures = lock(&self.failures);
-        let key = if failures.contains_key(&seq) {
-            Some(seq)
-        } else {
-            failures.keys().next().copied()
-        };
+        let key = if failures.contains_key(&seq) { Some(seq) } else { failures.keys().next().copied() };
         match key.and_then(|key| failures.remove_entry(&key)) {
             Some((_, Reason::Source(error))) => Failure::Ended(Cause::Source(error)),
             Some((seq, Reason::Work(error))) => Failure::Ended(Cause::Work { seq, error }),
@@ -322,11 +303,7 @@ struct Pace {
 
 impl Pace {
     fn new(batch: Option<usize>) -> Self {
-        Pace {
-            size: batch.unwrap_or(1),
-            fixed: batch.is_some(),
-            batches: 0,
-        }
+        Pace { size: batch.unwrap_or(1), fixed: batch.is_some(), batches: 0 }
     }
 
     /// Reads the clock, if this batch is to be timed: adaptive batches are as long as makes that negligible.
@@ -365,8 +342,6 @@ impl<T, R, E> Drop for Started<T, R, E> {
 
 impl<T, R, E> fmt::Debug for Started<T, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Started")
-            .field("threads", &self.threads.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Started").field("threads", &self.threads.len()).finish_non_exhaustive()
     }
 }

@@ -31,10 +31,7 @@ fn results_come_in_the_order_of_the_items() {
                 )
                 .unwrap();
             assert!(seen.iter().copied().eq((0..50_000).map(|n| n * 2)));
-            assert_eq!(
-                (report.submitted, report.delivered, report.cancelled),
-                (50_000, 50_000, 0)
-            );
+            assert_eq!((report.submitted, report.delivered, report.cancelled), (50_000, 50_000, 0));
             assert_eq!(report.workers, workers as u64);
         }
     });
@@ -79,10 +76,7 @@ fn a_withheld_head_spills_and_nothing_is_lost() {
         const ITEMS: u64 = 20_000;
         let budget = Budget::new(1 << 20);
         let gate = Gate::default();
-        let pipeline = Pipeline::new()
-            .workers(2)
-            .budget(&budget)
-            .spill(SegmentStore::temp().unwrap());
+        let pipeline = Pipeline::new().workers(2).budget(&budget).spill(SegmentStore::temp().unwrap());
         let monitor = pipeline.monitor();
         let mut next = 0;
         let report = std::thread::scope(|scope| {
@@ -108,20 +102,10 @@ fn a_withheld_head_spills_and_nothing_is_lost() {
                 .unwrap()
         });
         assert_eq!(report.delivered, ITEMS);
-        assert!(
-            report.spilled_items > ITEMS / 2 && report.reloaded_items == report.spilled_items,
-            "{report:?}"
-        );
+        assert!(report.spilled_items > ITEMS / 2 && report.reloaded_items == report.spilled_items, "{report:?}");
         assert!(report.spilled_bytes > report.spilled_items * 4096, "{report:?}");
-        assert!(
-            report.spilled_blocks < report.spilled_items / 16,
-            "small blocks: {report:?}"
-        );
-        assert!(
-            budget.peak() <= (1 << 20) + (256 << 10) + 3 * 8192,
-            "peak {}",
-            budget.peak()
-        );
+        assert!(report.spilled_blocks < report.spilled_items / 16, "small blocks: {report:?}");
+        assert!(budget.peak() <= (1 << 20) + (256 << 10) + 3 * 8192, "peak {}", budget.peak());
         assert_eq!(budget.used(), 0);
     });
 }
@@ -137,11 +121,7 @@ fn a_failing_item_ends_the_run_in_its_place() {
                 .run(
                     (0u64..).map(Ok),
                     |n| {
-                        if n == 1234 {
-                            Err(io::Error::other("twelve"))
-                        } else {
-                            Ok(n)
-                        }
+                        if n == 1234 { Err(io::Error::other("twelve")) } else { Ok(n) }
                     },
                     |n| {
                         assert_eq!(n, seen);
@@ -157,10 +137,7 @@ fn a_failing_item_ends_the_run_in_its_place() {
             );
             assert_eq!(seen, 1234);
             assert_eq!(error.snapshot.delivered, 1234);
-            assert_eq!(
-                error.snapshot.submitted,
-                error.snapshot.delivered + error.snapshot.cancelled
-            );
+            assert_eq!(error.snapshot.submitted, error.snapshot.delivered + error.snapshot.cancelled);
         }
     });
 }
@@ -213,17 +190,10 @@ fn a_failing_sink_ends_the_run_and_stops_the_source() {
             taken.fetch_add(1, Ordering::Relaxed);
             Ok::<_, Nothing>(n)
         });
-        let error = Pipeline::new().run(
-            source,
-            Ok,
-            |n| if n == 5 { Err(io::Error::other("full")) } else { Ok(()) },
-        );
+        let error = Pipeline::new().run(source, Ok, |n| if n == 5 { Err(io::Error::other("full")) } else { Ok(()) });
         let error = error.unwrap_err();
         assert!(matches!(error.cause, Cause::Sink { seq: 5, .. }));
-        assert_eq!(
-            error.snapshot.submitted,
-            error.snapshot.delivered + error.snapshot.cancelled
-        );
+        assert_eq!(error.snapshot.submitted, error.snapshot.delivered + error.snapshot.cancelled);
         assert_eq!(error.snapshot.delivered, 6, "the refused one was handed over");
     });
 }
@@ -255,18 +225,11 @@ fn a_cancelled_run_ends_although_everything_sleeps() {
                 token.cancel();
                 drop(send);
             });
-            let error = pipeline
-                .run(receive.into_iter().map(Ok::<_, Nothing>), Ok, |_| Ok(()))
-                .unwrap_err();
+            let error = pipeline.run(receive.into_iter().map(Ok::<_, Nothing>), Ok, |_| Ok(())).unwrap_err();
             assert!(matches!(error.cause, Cause::Cancelled));
         });
-        let again = Pipeline::new()
-            .cancel(&token)
-            .run((0..5u64).map(Ok::<_, Nothing>), Ok, |_| Ok(()));
-        assert!(
-            matches!(again.unwrap_err().cause, Cause::Cancelled),
-            "a token stays cancelled"
-        );
+        let again = Pipeline::new().cancel(&token).run((0..5u64).map(Ok::<_, Nothing>), Ok, |_| Ok(()));
+        assert!(matches!(again.unwrap_err().cause, Cause::Cancelled), "a token stays cancelled");
     });
 }
 
@@ -320,13 +283,9 @@ fn workers_have_a_state_of_their_own() {
 #[test]
 fn an_ordered_map_is_a_map() {
     within(60, || {
-        let lengths: Vec<usize> = (0..5000u64)
-            .ordered_map(|n| bytes_of(n, (n % 50) as usize).len())
-            .collect();
+        let lengths: Vec<usize> = (0..5000u64).ordered_map(|n| bytes_of(n, (n % 50) as usize).len()).collect();
         assert!(lengths.into_iter().eq((0..5000).map(|n| n % 50)));
-        let spilling = Pipeline::new()
-            .budget(&Budget::new(64 << 10))
-            .spill(MemoryStore::new(u64::MAX));
+        let spilling = Pipeline::new().budget(&Budget::new(64 << 10)).spill(MemoryStore::new(u64::MAX));
         let mut map = (0..5000u64).ordered_map_with(spilling, |n| bytes_of(n, 100));
         assert_eq!(map.by_ref().take(10).last(), Some(bytes_of(9, 100)));
         drop(map); // Ends its threads although most of it was not asked for.

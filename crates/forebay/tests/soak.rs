@@ -38,11 +38,7 @@ fn one_pipeline(seed: u64, budget: &Budget) {
         if n.wrapping_mul(0x9e37_79b9).is_multiple_of(211) {
             std::thread::sleep(Duration::from_micros(n % 3000));
         }
-        if fails == Some(n) {
-            Err(io::Error::other("as told"))
-        } else {
-            Ok(result(n))
-        }
+        if fails == Some(n) { Err(io::Error::other("as told")) } else { Ok(result(n)) }
     };
     let mut seen = 0;
     let sink = |bytes: Vec<u8>| {
@@ -50,23 +46,16 @@ fn one_pipeline(seed: u64, budget: &Budget) {
         seen += 1;
         Ok(())
     };
-    let mut pipeline = Pipeline::new()
-        .workers(random.below(5) as usize + 1)
-        .window(random.below(200) as usize + 1)
-        .budget(budget);
+    let mut pipeline =
+        Pipeline::new().workers(random.below(5) as usize + 1).window(random.below(200) as usize + 1).budget(budget);
     if random.below(2) == 0 {
         pipeline = pipeline.batch(random.below(64) as usize + 1);
     }
     let source = (0..items).map(Ok);
     let outcome = match random.below(3) {
         0 => pipeline.run(source, work, sink),
-        1 => pipeline
-            .spill(MemoryStore::new(random.below(64 << 20)))
-            .run(source, work, sink),
-        _ => pipeline
-            .spill(SegmentStore::temp().unwrap())
-            .compress(true)
-            .run(source, work, sink),
+        1 => pipeline.spill(MemoryStore::new(random.below(64 << 20))).run(source, work, sink),
+        _ => pipeline.spill(SegmentStore::temp().unwrap()).compress(true).run(source, work, sink),
     };
     assert_eq!(outcome.is_ok(), fails.is_none(), "seed {seed}: {outcome:?}");
     assert_eq!(seen, fails.unwrap_or(items), "seed {seed}");
@@ -113,17 +102,12 @@ fn soak_ten_million_results_behind_a_head() {
         const ITEMS: u64 = 10_000_000;
         let budget = Budget::new(32 << 20);
         let gate = Gate::default();
-        let pipeline = Pipeline::new()
-            .workers(2)
-            .budget(&budget)
-            .spill(SegmentStore::temp().unwrap());
+        let pipeline = Pipeline::new().workers(2).budget(&budget).spill(SegmentStore::temp().unwrap());
         let monitor = pipeline.monitor();
         let mut sum = 0u64;
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                until("most of it is spilled", || {
-                    monitor.snapshot().spilled_items > ITEMS / 10 * 9
-                });
+                until("most of it is spilled", || monitor.snapshot().spilled_items > ITEMS / 10 * 9);
                 gate.open();
             });
             let work = |n| {

@@ -25,11 +25,7 @@ macro_rules! suite {
     };
 }
 
-suite!(
-    memory = memory_store,
-    segments = segments_store,
-    small_segments = small_segments_store
-);
+suite!(memory = memory_store, segments = segments_store, small_segments = small_segments_store);
 
 fn memory_store(quota: u64) -> Box<dyn SpillStore> {
     Box::new(MemoryStore::new(quota))

@@ -23,9 +23,7 @@ const MIB: usize = 1 << 20;
 
 fn store_on(fs: &FaultyFs) -> (SegmentStore, TempDir) {
     let dir = TempDir::new().unwrap();
-    let options = SegmentOptions::new()
-        .quota(64 * MIB as u64)
-        .file_system(Arc::new(fs.clone()));
+    let options = SegmentOptions::new().quota(64 * MIB as u64).file_system(Arc::new(fs.clone()));
     (options.open(dir.path()).unwrap(), dir)
 }
 
@@ -55,11 +53,7 @@ fn in_time(scenario: impl FnOnce() + Send + 'static) {
 #[track_caller]
 fn assert_io<T: std::fmt::Debug>(result: Result<T, SpillError>, operation: &str, kind: ErrorKind, dir: &Path) {
     match result {
-        Err(SpillError::Io {
-            operation: o,
-            path,
-            source,
-        }) => {
+        Err(SpillError::Io { operation: o, path, source }) => {
             assert_eq!((o, &*path, source.kind()), (operation, dir, kind));
         }
         other => panic!("{other:?}"),
@@ -77,12 +71,7 @@ fn a_disk_that_is_full_at_any_write_of_an_append_undoes_the_append() {
         let earlier = append(&store, 1, b"earlier").unwrap();
         let before = store.usage();
         fs.inject(Operation::Write, failing..failing + 1, Fault::Error(Errno::NOSPC));
-        assert_io(
-            store.append(1, &parts),
-            "write a segment in",
-            ErrorKind::StorageFull,
-            dir.path(),
-        );
+        assert_io(store.append(1, &parts), "write a segment in", ErrorKind::StorageFull, dir.path());
         assert_eq!((fs.fired(), fs.calls(Operation::Punch)), (1, 1));
         assert_eq!(store.usage(), before);
 
@@ -113,12 +102,7 @@ fn a_write_that_gets_nowhere_is_an_error_not_a_hang() {
         let fs = FaultyFs::new();
         let (store, dir) = store_on(&fs);
         fs.inject(Operation::Write, .., Fault::Short(0));
-        assert_io(
-            append(&store, 1, b"x"),
-            "write a segment in",
-            ErrorKind::WriteZero,
-            dir.path(),
-        );
+        assert_io(append(&store, 1, b"x"), "write a segment in", ErrorKind::WriteZero, dir.path());
         assert_eq!(store.usage().allocated, 0);
     });
 }
@@ -145,14 +129,7 @@ fn a_read_error_is_reported_and_the_extent_stays() {
     let extent = append(&store, 1, b"still there").unwrap();
     fs.inject(Operation::Read, 0..1, Fault::Error(Errno::IO));
     let error = extent.read(0, &mut [0; 11]).unwrap_err();
-    let SpillError::Io {
-        operation,
-        path,
-        source,
-    } = &error
-    else {
-        panic!("{error}")
-    };
+    let SpillError::Io { operation, path, source } = &error else { panic!("{error}") };
     assert_eq!((*operation, &**path), ("read a segment in", dir.path()));
     assert_eq!(source.raw_os_error(), Some(Errno::IO.raw_os_error()));
     assert_eq!(read(&extent), b"still there");
@@ -168,10 +145,7 @@ fn a_byte_flipped_on_the_disk_is_found_by_the_record() {
     let error = record::open(&read(&extent).into(), 4096, &extent).unwrap_err();
     assert!(matches!(error, SpillError::ChecksumMismatch { .. }), "{error}");
     assert!(error.to_string().contains("bytes 0..4120 of segment 0 in /"), "{error}");
-    assert_eq!(
-        record::open(&read(&extent).into(), 4096, &extent).unwrap(),
-        vec![9; 4096]
-    );
+    assert_eq!(record::open(&read(&extent).into(), 4096, &extent).unwrap(), vec![9; 4096]);
 }
 
 #[test]
@@ -193,16 +167,10 @@ fn without_holes_space_comes_back_with_the_segment() {
     fs.inject(Operation::Punch, .., Fault::Error(Errno::OPNOTSUPP));
     let mut extents: Vec<Extent> = (0..8).map(|_| append(&store, 1, &[1; MIB]).unwrap()).collect();
     extents.truncate(1);
-    assert_eq!(
-        (store.usage().live, store.usage().allocated),
-        (MIB as u64, 8 * MIB as u64)
-    );
+    assert_eq!((store.usage().live, store.usage().allocated), (MIB as u64, 8 * MIB as u64));
     assert_eq!(fs.calls(Operation::Punch), 1, "asked once");
     extents.clear();
-    assert_eq!(
-        (store.usage().allocated, store.usage().failures, fs.open_files()),
-        (0, 1, 0)
-    );
+    assert_eq!((store.usage().allocated, store.usage().failures, fs.open_files()), (0, 1, 0));
 }
 
 #[test]
@@ -213,10 +181,7 @@ fn space_that_cannot_be_given_back_is_counted_and_comes_back_with_the_segment() 
     let drops: Vec<Extent> = (0..3).map(|_| append(&store, 1, &[2; MIB]).unwrap()).collect();
     fs.inject(Operation::Punch, 0..2, Fault::Error(Errno::IO));
     drop(drops);
-    assert_eq!(
-        (store.usage().live, store.usage().allocated),
-        (MIB as u64, 3 * MIB as u64)
-    );
+    assert_eq!((store.usage().live, store.usage().allocated), (MIB as u64, 3 * MIB as u64));
     assert_eq!(store.usage().failures, 2);
     assert_eq!(fs.calls(Operation::Punch), 3, "each is tried");
     drop(keep);
@@ -231,10 +196,7 @@ fn a_failed_append_whose_space_cannot_be_given_back_stays_charged_until_the_segm
     fs.inject(Operation::Write, .., Fault::Error(Errno::IO));
     fs.inject(Operation::Punch, .., Fault::Error(Errno::IO));
     let error = append(&store, 1, &[1; KIB]).unwrap_err();
-    assert!(
-        matches!(&error, SpillError::Io { path, .. } if path == dir.path()),
-        "{error}"
-    );
+    assert!(matches!(&error, SpillError::Io { path, .. } if path == dir.path()), "{error}");
     assert_eq!((store.usage().live, store.usage().allocated), (1, 1 + KIB as u64));
     drop(keep);
     assert_eq!(store.usage().allocated, 0);
@@ -278,11 +240,7 @@ fn a_give_back_that_hangs_stops_nobody_else() {
             assert!(read(&second) == [2; MIB]);
             let third = append(&store, 1, &[3; MIB]).unwrap();
             assert!(read(&third) == [3; MIB]);
-            assert_eq!(
-                store.usage().allocated,
-                3 * MIB as u64,
-                "charged until it is given back"
-            );
+            assert_eq!(store.usage().allocated, 3 * MIB as u64, "charged until it is given back");
             fs.release();
         });
         assert_eq!(store.usage().allocated, MIB as u64);
@@ -301,11 +259,7 @@ fn fill_the_disk(store: &SegmentStore, dir: &Path) {
     assert_io::<()>(Err(error), "write a segment in", ErrorKind::StorageFull, dir);
     assert!(kept.len() >= 12, "{} blocks", kept.len());
     assert_eq!(store.usage().allocated, (kept.len() * 256 * KIB) as u64);
-    let all_there = |kept: &[Extent]| {
-        kept.iter()
-            .enumerate()
-            .all(|(n, extent)| read(extent) == [n as u8; 256 * KIB])
-    };
+    let all_there = |kept: &[Extent]| kept.iter().enumerate().all(|(n, extent)| read(extent) == [n as u8; 256 * KIB]);
     assert!(all_there(&kept));
     // The last whole MiB of what is stored makes room for as much.
     kept.truncate((kept.len() - 5) / 4 * 4);
@@ -332,19 +286,13 @@ fn the_same_on_a_file_system_of_4_mib_where_one_can_be_mounted() {
         }
     }
     let dir = TempDir::new().unwrap();
-    let mount = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=4m", "none"])
-        .arg(dir.path())
-        .output();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "none"]).arg(dir.path()).output();
     if !mount.is_ok_and(|output| output.status.success()) {
         eprintln!("not run: no right to mount; a_full_disk_refuses_and_goes_on_after_a_drop covers it");
         return;
     }
     let mounted = Mounted(dir);
-    let store = SegmentOptions::new()
-        .quota(64 * MIB as u64)
-        .open(mounted.0.path())
-        .unwrap();
+    let store = SegmentOptions::new().quota(64 * MIB as u64).open(mounted.0.path()).unwrap();
     assert!(store.location().in_memory, "it is a tmpfs");
     fill_the_disk(&store, mounted.0.path());
 }

@@ -84,11 +84,7 @@ fn space_on_disk_falls_as_extents_are_dropped() {
         extents.drain(..extents.len() - left * 4);
         assert_eq!(store.usage().allocated, (left * MIB) as u64);
         // The file system keeps a few blocks of its own for the file.
-        assert!(
-            on_disk(dir.path()) <= (left * MIB + MIB / 2) as u64,
-            "{} bytes",
-            on_disk(dir.path())
-        );
+        assert!(on_disk(dir.path()) <= (left * MIB + MIB / 2) as u64, "{} bytes", on_disk(dir.path()));
         assert_eq!(segments_in(dir.path()).len(), 1);
         assert!(extents.iter().all(|extent| read(extent) == [7; MIB / 4]));
     }
@@ -98,11 +94,7 @@ fn space_on_disk_falls_as_extents_are_dropped() {
 fn ten_times_the_quota_passes_through() {
     let dir = TempDir::new().unwrap();
     let quota = 16 * MIB;
-    let store = SegmentOptions::new()
-        .quota(quota as u64)
-        .segment_size(4 * MIB as u64)
-        .open(dir.path())
-        .unwrap();
+    let store = SegmentOptions::new().quota(quota as u64).segment_size(4 * MIB as u64).open(dir.path()).unwrap();
     let mut live = VecDeque::new();
     for round in 0..10 * quota / (MIB / 4) {
         live.push_back((round as u8, append(&store, 1, &[round as u8; MIB / 4]).unwrap()));
@@ -143,14 +135,7 @@ fn a_vanished_directory_fails_new_segments_and_loses_nothing() {
     let second = append(&store, 1, b"second").expect("the open segment needs no directory");
     let before = store.usage();
     let error = append(&store, 2, b"third").unwrap_err();
-    let SpillError::Io {
-        operation,
-        path,
-        source,
-    } = &error
-    else {
-        panic!("{error}")
-    };
+    let SpillError::Io { operation, path, source } = &error else { panic!("{error}") };
     assert_eq!((*operation, path), ("create a segment in", &dir));
     assert_eq!(source.kind(), std::io::ErrorKind::NotFound);
     assert!(error.to_string().contains(dir.to_str().unwrap()) && error.source().is_some());
@@ -171,10 +156,7 @@ fn a_directory_that_cannot_be_used_is_refused_when_the_store_is_opened() {
     std::fs::write(&file, "").unwrap();
     for path in [dir.path().join("missing"), file] {
         let error = SegmentStore::in_dir(&path).unwrap_err();
-        assert!(
-            matches!(&error, SpillError::Io { path: p, .. } if *p == path),
-            "{error}"
-        );
+        assert!(matches!(&error, SpillError::Io { path: p, .. } if *p == path), "{error}");
     }
 }
 

@@ -128,14 +128,7 @@ impl State {
     }
 
     fn finish(self) -> Result<Parsed, String> {
-        let State {
-            mut options,
-            mut paths,
-            stats,
-            progress,
-            spill_dir,
-            spill_limit,
-        } = self;
+        let State { mut options, mut paths, stats, progress, spill_dir, spill_limit } = self;
         if options.delete && !options.recursive {
             return Err("rsync: --delete does not work without --recursive (-r) or --dirs (-d).".into());
         }
@@ -152,13 +145,7 @@ impl State {
         }
         options.escape = escape();
         options.spill = spill(spill_dir, spill_limit)?;
-        Ok(Parsed::Run(Box::new(Command {
-            options,
-            sources: paths,
-            destination,
-            stats,
-            progress,
-        })))
+        Ok(Parsed::Run(Box::new(Command { options, sources: paths, destination, stats, progress })))
     }
 }
 
@@ -206,10 +193,7 @@ fn spill(dir: Option<OsString>, limit: Option<u64>) -> Result<Option<SegmentStor
         options = options.quota(limit);
     }
     match dir {
-        Some(dir) => options
-            .open(dir)
-            .map(Some)
-            .map_err(|error| format!("rsync: --spill-dir: {error}")),
+        Some(dir) => options.open(dir).map(Some).map_err(|error| format!("rsync: --spill-dir: {error}")),
         None => Ok(options.open(std::env::temp_dir()).ok()),
     }
 }
@@ -221,10 +205,7 @@ fn not_yet(what: &str) -> String {
 fn describe(error: &lexopt::Error) -> String {
     match error {
         lexopt::Error::UnexpectedValue { option, value } => {
-            format!(
-                "rsync: {option}={}: option does not take an argument",
-                value.to_string_lossy()
-            )
+            format!("rsync: {option}={}: option does not take an argument", value.to_string_lossy())
         }
         other => format!("rsync: {other}"),
     }
@@ -245,11 +226,7 @@ fn escape() -> Escape {
         .unwrap_or_default()
         .to_string_lossy()
         .to_ascii_lowercase();
-    if locale.contains("utf-8") || locale.contains("utf8") {
-        Escape::Utf8
-    } else {
-        Escape::Ascii
-    }
+    if locale.contains("utf-8") || locale.contains("utf8") { Escape::Utf8 } else { Escape::Ascii }
 }
 
 #[cfg(test)]
@@ -265,24 +242,8 @@ mod tests {
 
     #[test]
     fn bundles_negations_values_and_options_after_paths() {
-        let command = run(&[
-            "-avvn",
-            "src",
-            "--no-o",
-            "--exclude=a",
-            "--include",
-            "b",
-            "dst",
-            "-i",
-            "--",
-            "-x",
-        ]);
-        let Command {
-            options,
-            sources,
-            destination,
-            ..
-        } = command.unwrap();
+        let command = run(&["-avvn", "src", "--no-o", "--exclude=a", "--include", "b", "dst", "-i", "--", "-x"]);
+        let Command { options, sources, destination, .. } = command.unwrap();
         assert!(options.recursive && options.links && options.devices && !options.owner && options.dry_run);
         assert_eq!((options.verbose, options.itemize), (2, true));
         assert_eq!(sources, ["src", "dst"]);
@@ -294,34 +255,16 @@ mod tests {
         for (args, text) in [
             (&["--foo", "a", "b"][..], "rsync: --foo: unknown option"),
             (&["-aH", "a", "b"], "rsync: -H: not supported by forebay sync yet"),
-            (
-                &["--inplace", "a", "b"],
-                "rsync: --inplace: not supported by forebay sync yet",
-            ),
-            (
-                &["--no-whole-file", "a", "b"],
-                "rsync: --no-whole-file: not supported by forebay sync yet",
-            ),
-            (
-                &["-a", "host:a", "b"],
-                "rsync: the remote path host:a: not supported by forebay sync yet",
-            ),
-            (
-                &["-a", "a", "rsync://h/b"],
-                "rsync: the remote path rsync://h/b: not supported by forebay sync yet",
-            ),
+            (&["--inplace", "a", "b"], "rsync: --inplace: not supported by forebay sync yet"),
+            (&["--no-whole-file", "a", "b"], "rsync: --no-whole-file: not supported by forebay sync yet"),
+            (&["-a", "host:a", "b"], "rsync: the remote path host:a: not supported by forebay sync yet"),
+            (&["-a", "a", "rsync://h/b"], "rsync: the remote path rsync://h/b: not supported by forebay sync yet"),
             (&["-a", "--exclude"], "rsync: --exclude: missing argument"),
             (&["-a", "--exclude=- ", "a", "b"], "unexpected end of filter rule: - "),
-            (
-                &["--verbose=3", "a", "b"],
-                "rsync: --verbose=3: option does not take an argument",
-            ),
+            (&["--verbose=3", "a", "b"], "rsync: --verbose=3: option does not take an argument"),
             (&["--workers=0", "a", "b"], "rsync: --workers value is invalid: 0"),
             (&["--memory=lots", "a", "b"], "rsync: --memory value is invalid: lots"),
-            (
-                &["--delete", "a", "b"],
-                "rsync: --delete does not work without --recursive (-r) or --dirs (-d).",
-            ),
+            (&["--delete", "a", "b"], "rsync: --delete does not work without --recursive (-r) or --dirs (-d)."),
         ] {
             assert_eq!(run(args).unwrap_err(), text);
         }

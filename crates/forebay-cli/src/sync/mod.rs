@@ -42,18 +42,8 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(command: Command) -> ExitCode {
-    let Command {
-        options,
-        sources,
-        destination,
-        stats,
-        progress,
-    } = command;
-    let said = stats::Said {
-        verbose: options.verbose,
-        stats,
-        dry_run: options.dry_run,
-    };
+    let Command { options, sources, destination, stats, progress } = command;
+    let said = stats::Said { verbose: options.verbose, stats, dry_run: options.dry_run };
     let quiet = options.quiet;
     let mut output = Output::new(&options, progress);
     let mut head = String::new();
@@ -109,18 +99,13 @@ fn end(code: u8) -> ExitCode {
         _ => ("error", "error in IPC code"),
     };
     let role = if code == 1 { "client" } else { "sender" };
-    complain(&format!(
-        "rsync {kind}: {text} (code {code}) at forebay sync [{role}={}]",
-        env!("CARGO_PKG_VERSION")
-    ));
+    complain(&format!("rsync {kind}: {text} (code {code}) at forebay sync [{role}={}]", env!("CARGO_PKG_VERSION")));
     ExitCode::from(code)
 }
 
 fn called_as_rsync() -> bool {
     let program = std::env::args_os().next().unwrap_or_default();
-    std::path::Path::new(&program)
-        .file_name()
-        .is_some_and(|name| name == "rsync")
+    std::path::Path::new(&program).file_name().is_some_and(|name| name == "rsync")
 }
 
 /// Directories on the way are held open: take all that we are allowed.
@@ -128,13 +113,7 @@ fn raise_file_limit() {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     // Where that is refused, the limit stays as it is, and the mirror keeps within it.
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: maximum,
-            maximum,
-        },
-    );
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// How long workers have, after a signal, to remove what is half written if standard output blocks the orderly end.

@@ -45,11 +45,7 @@ impl Output {
     pub(crate) fn new(options: &Options, progress: bool) -> Self {
         let now = Instant::now();
         let shows = if progress && !options.quiet {
-            Shows::Line(Box::new(Line {
-                last: now,
-                totals: Totals::default(),
-                ahead: Ahead::default(),
-            }))
+            Shows::Line(Box::new(Line { last: now, totals: Totals::default(), ahead: Ahead::default() }))
         } else if !progress && !options.quiet && !options.itemize && options.verbose == 0 && io::stderr().is_terminal()
         {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
@@ -60,12 +56,7 @@ impl Output {
         } else {
             Shows::Nothing
         };
-        Output {
-            stdout: io::stdout(),
-            gone: false,
-            begun: now,
-            shows,
-        }
+        Output { stdout: io::stdout(), gone: false, begun: now, shows }
     }
 
     /// Writes to standard output at once. As with rsync, a reader that has gone away does not end the transfer; neither
@@ -118,11 +109,7 @@ impl Output {
                 (rate, unit) = (rate / 1024.0, larger);
             }
         }
-        let left = if done == 0 {
-            0
-        } else {
-            ((found - done) as f64 / done as f64 * seconds) as u64
-        };
+        let left = if done == 0 { 0 } else { ((found - done) as f64 / done as f64 * seconds) as u64 };
         let left = if ahead.complete { left } else { seconds as u64 };
         format!(
             "\r{:>15} {percent:>3}% {rate:>7.2}{unit} {:>4}:{:02}:{:02} (xfr#{}, {}-chk={}/{found})",

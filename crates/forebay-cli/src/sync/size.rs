@@ -7,9 +7,7 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
         Some(text) => (text, 1),
         None => text.strip_suffix("-1").map_or((text, 0), |text| (text, -1)),
     };
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit() && c != '.')
-        .unwrap_or(text.len());
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let mut unit = unit.chars();
     let power = match unit.next().map(|c| c.to_ascii_uppercase()) {
@@ -87,10 +85,7 @@ mod tests {
 
     #[test]
     fn numbers_have_commas() {
-        assert_eq!(
-            [0, 999, 1000, 1_234_567].map(with_commas),
-            ["0", "999", "1,000", "1,234,567"]
-        );
+        assert_eq!([0, 999, 1000, 1_234_567].map(with_commas), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(decimal(98_039.215_6), "98,039.22");
     }
 }

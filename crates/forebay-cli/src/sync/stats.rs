@@ -25,11 +25,7 @@ pub(crate) fn summary(report: &Report, said: Said, own_lines: bool) -> String {
 fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std::fmt::Result {
     let totals = &report.totals;
     if said.verbose > 1 {
-        writeln!(
-            out,
-            "total: matches=0  hash_hits=0  false_alarms=0 data={}",
-            totals.literal_bytes
-        )?;
+        writeln!(out, "total: matches=0  hash_hits=0  false_alarms=0 data={}", totals.literal_bytes)?;
     }
     let seconds = report.elapsed.as_secs_f64();
     let sent = totals.literal_bytes + totals.name_bytes;
@@ -41,25 +37,11 @@ fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std:
     }
     if said.stats || said.verbose > 0 {
         let rate = sent as f64 / seconds.max(0.001);
-        let speedup = if sent == 0 {
-            0.0
-        } else {
-            totals.size_bytes as f64 / sent as f64
-        };
+        let speedup = if sent == 0 { 0.0 } else { totals.size_bytes as f64 / sent as f64 };
         let end = if said.dry_run { " (DRY RUN)" } else { "" };
         writeln!(out)?;
-        writeln!(
-            out,
-            "sent {} bytes  received 0 bytes  {} bytes/sec",
-            with_commas(sent),
-            decimal(rate)
-        )?;
-        writeln!(
-            out,
-            "total size is {}  speedup is {}{end}",
-            with_commas(totals.size_bytes),
-            decimal(speedup)
-        )?;
+        writeln!(out, "sent {} bytes  received 0 bytes  {} bytes/sec", with_commas(sent), decimal(rate))?;
+        writeln!(out, "total size is {}  speedup is {}{end}", with_commas(totals.size_bytes), decimal(speedup))?;
     }
     Ok(())
 }
@@ -84,17 +66,9 @@ fn write_block(out: &mut String, totals: &Totals, sent: u64) -> std::fmt::Result
     writeln!(out, "Number of files: {}", by_kind(listed))?;
     writeln!(out, "Number of created files: {}", by_kind(created))?;
     writeln!(out, "Number of deleted files: {}", by_kind(deleted))?;
-    writeln!(
-        out,
-        "Number of regular files transferred: {}",
-        with_commas(totals.transferred)
-    )?;
+    writeln!(out, "Number of regular files transferred: {}", with_commas(totals.transferred))?;
     writeln!(out, "Total file size: {} bytes", with_commas(totals.size_bytes))?;
-    writeln!(
-        out,
-        "Total transferred file size: {} bytes",
-        with_commas(totals.transferred_bytes)
-    )?;
+    writeln!(out, "Total transferred file size: {} bytes", with_commas(totals.transferred_bytes))?;
     writeln!(out, "Literal data: {} bytes", with_commas(totals.literal_bytes))?;
     writeln!(out, "Matched data: 0 bytes")?;
     writeln!(out, "File list size: 0")?;
@@ -125,11 +99,7 @@ fn write_engine(out: &mut String, report: &Report) -> std::fmt::Result {
         "forebay: {} workers, {} used, {} items delivered",
         engine.workers, engine.workers_used, engine.delivered
     )?;
-    writeln!(
-        out,
-        "forebay: peak resident {} bytes",
-        with_commas(engine.peak_resident)
-    )?;
+    writeln!(out, "forebay: peak resident {} bytes", with_commas(engine.peak_resident))?;
     writeln!(
         out,
         "forebay: spilled {} items, {} bytes; reloaded {} items, {} bytes",
@@ -139,11 +109,7 @@ fn write_engine(out: &mut String, report: &Report) -> std::fmt::Result {
         with_commas(engine.reloaded_bytes)
     )?;
     if let Some(place) = &report.spill {
-        let note = if place.in_memory {
-            ", which is memory: spilling frees none"
-        } else {
-            ""
-        };
+        let note = if place.in_memory { ", which is memory: spilling frees none" } else { "" };
         writeln!(out, "forebay: spill directory {place}{note}")?;
     }
     writeln!(

@@ -14,17 +14,7 @@ fn bench() -> Bench {
     for dir in ["x/d/deep", "y/d", "y/g", "empty", "only"] {
         fs::create_dir_all(src.join(dir)).unwrap();
     }
-    for file in [
-        "x/f",
-        "y/f",
-        "y/e",
-        "x/g",
-        "x/d/1",
-        "y/d/1",
-        "y/d/2",
-        "y/g/5",
-        "only/skipped",
-    ] {
+    for file in ["x/f", "y/f", "y/e", "x/g", "x/d/1", "y/d/1", "y/d/2", "y/g/5", "only/skipped"] {
         fs::write(src.join(file), file).unwrap();
         touch(&src.join(file), "@1000000000.25");
     }
@@ -120,13 +110,7 @@ fn sources_and_destinations_mean_what_they_mean_to_rsync() {
 
 #[test]
 fn what_is_not_there_yet_is_refused_with_the_code_for_usage() {
-    for args in [
-        &["--foo", "a", "b"][..],
-        &["-aH", "a", "b"],
-        &["a", "host:b"],
-        &["rsync://host/a", "b"],
-        &[],
-    ] {
+    for args in [&["--foo", "a", "b"][..], &["-aH", "a", "b"], &["a", "host:b"], &["rsync://host/a", "b"], &[]] {
         let output = Command::new(FOREBAY).arg("sync").args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("rsync error: syntax or usage error (code 1) at "));

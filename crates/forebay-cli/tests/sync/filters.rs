@@ -65,11 +65,7 @@ fn round(seed: u64) {
     }
     for _ in 0..=rng.below(4) {
         let option = rng.pick(&["--exclude", "--exclude", "--include"]);
-        args.push(format!(
-            "{option}={}{}",
-            rng.pick(&["", "", "", "", "+ ", "- "]),
-            pattern(&mut rng)
-        ));
+        args.push(format!("{option}={}{}", rng.pick(&["", "", "", "", "+ ", "- "]), pattern(&mut rng)));
     }
     args.push(format!("{}{}", bench.src().display(), rng.pick(&["/", ""])));
     args.push("dst".to_owned());

@@ -12,11 +12,7 @@ struct Mounted<'p>(&'p Path);
 
 impl<'p> Mounted<'p> {
     fn new(path: &'p Path) -> Self {
-        let status = Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=1m", "none"])
-            .arg(path)
-            .status()
-            .unwrap();
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(path).status().unwrap();
         assert!(status.success(), "cannot mount a small file system");
         Mounted(path)
     }
@@ -46,19 +42,10 @@ fn a_full_disk_ends_the_mirror_and_damages_nothing() {
             .unwrap();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(11), "{program:?}: {errors}");
-        assert!(
-            errors.contains("rsync: [receiver] write failed on \""),
-            "{program:?}: {errors}"
-        );
+        assert!(errors.contains("rsync: [receiver] write failed on \""), "{program:?}: {errors}");
         assert!(errors.contains("No space left on device (28)"), "{program:?}: {errors}");
-        assert!(
-            errors.contains("rsync error: error in file IO (code 11) at "),
-            "{program:?}: {errors}"
-        );
-        let left: Vec<_> = fs::read_dir(mounted.0)
-            .unwrap()
-            .map(|entry| entry.unwrap().file_name())
-            .collect();
+        assert!(errors.contains("rsync error: error in file IO (code 11) at "), "{program:?}: {errors}");
+        let left: Vec<_> = fs::read_dir(mounted.0).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, ["large"], "{program:?}");
         assert_eq!(fs::read(mounted.0.join("large")).unwrap(), b"old");
     }

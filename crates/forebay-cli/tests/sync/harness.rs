@@ -69,17 +69,8 @@ impl Bench {
     pub(crate) fn same_as(&self, user: Option<u32>, args: &[impl AsRef<OsStr>]) -> Did {
         let args: Vec<OsString> = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
         let [theirs, ours] = self.places();
-        let mut did_theirs = did(
-            command(user, "rsync", &[]).args(&args).current_dir(&theirs).output(),
-            &theirs,
-        );
-        let mut got = did(
-            command(user, FOREBAY, &["sync"])
-                .args(&args)
-                .current_dir(&ours)
-                .output(),
-            &ours,
-        );
+        let mut did_theirs = did(command(user, "rsync", &[]).args(&args).current_dir(&theirs).output(), &theirs);
+        let mut got = did(command(user, FOREBAY, &["sync"]).args(&args).current_dir(&ours).output(), &ours);
         if args.iter().any(|arg| arg == "-avv") {
             // Here stock rsync prints what only gets new attributes ahead of what is transferred.
             got.lines.sort();
@@ -118,15 +109,7 @@ impl Bench {
 
 /// Copies a tree with everything that is compared.
 pub(crate) fn copy(from: &Path, to: &Path) {
-    assert!(
-        Command::new("cp")
-            .arg("-a")
-            .arg(from)
-            .arg(to)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
 }
 
 /// A command line, as root's or another user's.
@@ -134,12 +117,7 @@ pub(crate) fn command(user: Option<u32>, program: &str, first: &[&str]) -> Comma
     let mut command = match user {
         Some(user) => {
             let mut command = Command::new("setpriv");
-            command.args([
-                &format!("--reuid={user}"),
-                &format!("--regid={user}"),
-                "--clear-groups",
-                program,
-            ]);
+            command.args([&format!("--reuid={user}"), &format!("--regid={user}"), "--clear-groups", program]);
             command
         }
         None => Command::new(program),
@@ -162,15 +140,9 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
         let to = if line.starts_with("*deleting") || line.starts_with("deleting ") || line.starts_with("cannot delete")
         {
             &mut did.deletions
-        } else if [
-            "skipping ",
-            "IO error ",
-            "delta-transmission ",
-            "[sender] ",
-            "[generator] ",
-        ]
-        .iter()
-        .any(|start| line.starts_with(start))
+        } else if ["skipping ", "IO error ", "delta-transmission ", "[sender] ", "[generator] "]
+            .iter()
+            .any(|start| line.starts_with(start))
             || [" is uptodate", " is newer"].iter().any(|end| line.ends_with(end))
         {
             &mut did.skipped

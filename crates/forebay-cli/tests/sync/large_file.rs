@@ -13,15 +13,7 @@ fn a_large_file_is_whole_and_has_its_attributes() {
     // 130 MiB and a bit, mostly a hole, with marks around the borders of parts.
     let file = File::create(bench.src().join("large")).unwrap();
     file.set_len((130 << 20) + 12_345).unwrap();
-    for at in [
-        0,
-        (32 << 20) - 3,
-        32 << 20,
-        (64 << 20) - 1,
-        96 << 20,
-        (128 << 20) - 2,
-        (130 << 20) + 12_340,
-    ] {
+    for at in [0, (32 << 20) - 3, 32 << 20, (64 << 20) - 1, 96 << 20, (128 << 20) - 2, (130 << 20) + 12_340] {
         file.write_all_at(b"mark!", at).unwrap();
     }
     crate::tree::touch(&bench.src().join("large"), "@1000000000.123456789");
@@ -38,15 +30,8 @@ fn a_large_file_is_whole_and_has_its_attributes() {
             crate::tree::touch(&dst.join("large"), "@1000000000.123456789");
             command.arg("-c");
         }
-        let status = command
-            .arg(format!("{}/", bench.src().display()))
-            .arg(&dst)
-            .status()
-            .unwrap();
+        let status = command.arg(format!("{}/", bench.src().display())).arg(&dst).status().unwrap();
         assert!(status.success());
-        assert!(
-            look(&dst, true) == look(&bench.src(), true),
-            "{workers} workers, checksum: {checksum}"
-        );
+        assert!(look(&dst, true) == look(&bench.src(), true), "{workers} workers, checksum: {checksum}");
     }
 }

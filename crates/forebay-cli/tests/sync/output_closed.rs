@@ -41,17 +41,12 @@ fn a_reader_that_does_not_read_does_not_stall_the_copy() {
     fill(&bench);
     let dst = bench.places()[1].join("dst");
     let mut command = Command::new(FOREBAY);
-    command
-        .args(["sync", "-ai", "--stats", "--memory=100K"])
-        .arg(format!("{}/", bench.src().display()))
-        .arg(&dst);
+    command.args(["sync", "-ai", "--stats", "--memory=100K"]).arg(format!("{}/", bench.src().display())).arg(&dst);
     let child = command.stdout(Stdio::piped()).spawn().unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
     // Nothing is read until everything is copied.
     while fs::read_dir(&dst).map_or(0, |entries| {
-        entries
-            .filter(|entry| !entry.as_ref().unwrap().file_name().as_encoded_bytes().starts_with(b"."))
-            .count()
+        entries.filter(|entry| !entry.as_ref().unwrap().file_name().as_encoded_bytes().starts_with(b".")).count()
     }) < FILES
     {
         assert!(Instant::now() < deadline, "the copy waits for its reader");
@@ -60,10 +55,7 @@ fn a_reader_that_does_not_read_does_not_stall_the_copy() {
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
-    assert_eq!(
-        text.lines().filter(|line| line.starts_with(">f+++++++++ ")).count(),
-        FILES
-    );
+    assert_eq!(text.lines().filter(|line| line.starts_with(">f+++++++++ ")).count(), FILES);
     let spilled = text.lines().find(|line| line.starts_with("forebay: spilled ")).unwrap();
     assert!(!spilled.starts_with("forebay: spilled 0 "), "{spilled}");
 }

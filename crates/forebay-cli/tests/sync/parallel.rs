@@ -7,17 +7,9 @@ use crate::harness::{Bench, FOREBAY};
 
 /// The number before `word` in the engine's line of the statistics.
 fn number(stats: &str, word: &str) -> u64 {
-    let line = stats
-        .lines()
-        .find(|line| line.starts_with("forebay: ") && line.contains(word))
-        .unwrap();
+    let line = stats.lines().find(|line| line.starts_with("forebay: ") && line.contains(word)).unwrap();
     let before = &line[..line.find(word).unwrap()];
-    before
-        .split([' ', ',', ':'])
-        .rfind(|part| !part.is_empty())
-        .unwrap()
-        .parse()
-        .unwrap()
+    before.split([' ', ',', ':']).rfind(|part| !part.is_empty()).unwrap().parse().unwrap()
 }
 
 #[test]

@@ -16,11 +16,7 @@ fn mode(path: impl AsRef<Path>, mode: u32) {
 
 /// Gives everything beneath `path` to nobody.
 fn give_away(path: &Path) {
-    let status = Command::new("chown")
-        .args(["-Rh", "65534:65534"])
-        .arg(path)
-        .status()
-        .unwrap();
+    let status = Command::new("chown").args(["-Rh", "65534:65534"]).arg(path).status().unwrap();
     assert!(status.success());
 }
 
@@ -51,10 +47,7 @@ fn unreadable_files_and_directories() {
     let did = same(&bench, &["-rti"]);
     assert_eq!(did.code, Some(23));
     let did = same(&bench, &["-rtin", "--delete"]);
-    assert!(
-        did.deletions.iter().all(|line| !line.contains("closed/kept")),
-        "{did:?}"
-    );
+    assert!(did.deletions.iter().all(|line| !line.contains("closed/kept")), "{did:?}");
 }
 
 #[test]

@@ -3,12 +3,8 @@
 use crate::harness::{Bench, copy};
 use crate::tree::{Rng, change, fill};
 
-const OPTIONS: &[&str] = &[
-    "-ai", "-aiv", "-av", "-avv", "-aivv", "-rlti", "-rlpgoi", "-rlptDi", "-ri", "-a", "-rpti",
-];
-const MORE: &[&str] = &[
-    "--delete", "-c", "-u", "-n", "--no-p", "--no-o", "--no-t", "--no-D", "--no-l", "-q",
-];
+const OPTIONS: &[&str] = &["-ai", "-aiv", "-av", "-avv", "-aivv", "-rlti", "-rlpgoi", "-rlptDi", "-ri", "-a", "-rpti"];
+const MORE: &[&str] = &["--delete", "-c", "-u", "-n", "--no-p", "--no-o", "--no-t", "--no-D", "--no-l", "-q"];
 
 fn round(seed: u64) {
     let mut rng = Rng::new(seed);

@@ -11,11 +11,8 @@ const PACKAGES: usize = 40;
 /// Some packages of cargo's registry, or where there is none this repository's own.
 fn sources() -> Vec<PathBuf> {
     let list = |dir: &Path| -> Vec<PathBuf> {
-        let mut entries: Vec<PathBuf> = fs::read_dir(dir)
-            .into_iter()
-            .flatten()
-            .map(|entry| entry.unwrap().path())
-            .collect();
+        let mut entries: Vec<PathBuf> =
+            fs::read_dir(dir).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
         entries.sort();
         entries
     };
@@ -23,11 +20,8 @@ fn sources() -> Vec<PathBuf> {
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".cargo")))
         .unwrap();
-    let mut packages: Vec<PathBuf> = list(&home.join("registry/src"))
-        .iter()
-        .flat_map(|registry| list(registry))
-        .take(PACKAGES)
-        .collect();
+    let mut packages: Vec<PathBuf> =
+        list(&home.join("registry/src")).iter().flat_map(|registry| list(registry)).take(PACKAGES).collect();
     packages.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));
     packages
 }

@@ -7,14 +7,8 @@ use crate::tree::{Rng, change, fill};
 
 /// The lines of a `--stats` block that do not depend on a wire.
 fn comparable(output: &str) -> Vec<&str> {
-    let same = [
-        "Number of ",
-        "Total file size",
-        "Total transferred file size",
-        "Literal data",
-        "Matched data",
-        "total size",
-    ];
+    let same =
+        ["Number of ", "Total file size", "Total transferred file size", "Literal data", "Matched data", "total size"];
     output
         .lines()
         .filter(|line| same.iter().any(|start| line.starts_with(start)))
@@ -34,12 +28,7 @@ fn the_numbers_are_rsyncs() {
         });
         let [theirs, ours] = bench.places();
         let src = format!("{}/", bench.src().display());
-        for options in [
-            &["-an", "--delete"][..],
-            &["-a"],
-            &["-a", "--delete"],
-            &["-a", "--delete"],
-        ] {
+        for options in [&["-an", "--delete"][..], &["-a"], &["-a", "--delete"], &["-a", "--delete"]] {
             let run = |program: &str, first: &[&str], place| {
                 let output = Command::new(program)
                     .args(first)
@@ -52,11 +41,7 @@ fn the_numbers_are_rsyncs() {
             };
             let (expected, got) = (run("rsync", &[], &theirs), run(FOREBAY, &["sync"], &ours));
             assert_eq!(comparable(&got), comparable(&expected), "seed {seed}, {options:?}");
-            assert_eq!(
-                got.lines().filter(|line| line.starts_with("forebay: ")).count(),
-                6,
-                "{got}"
-            );
+            assert_eq!(got.lines().filter(|line| line.starts_with("forebay: ")).count(), 6, "{got}");
         }
     }
 }
@@ -73,8 +58,5 @@ fn progress_ends_with_everything_checked() {
         .unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
     let last = text.trim_end_matches('\n').rsplit('\r').next().unwrap();
-    assert!(
-        last.contains(" 100% ") && last.contains("(xfr#") && last.contains("to-chk=0/"),
-        "{text:?}"
-    );
+    assert!(last.contains(" 100% ") && last.contains("(xfr#") && last.contains("to-chk=0/"), "{text:?}");
 }

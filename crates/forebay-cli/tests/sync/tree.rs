@@ -78,9 +78,7 @@ fn content(rng: &mut Rng) -> Vec<u8> {
         _ => rng.below(3000),
     };
     let salt = rng.below(251) as u8;
-    (0..len)
-        .map(|i| (i as u8).wrapping_mul(31).wrapping_add(salt))
-        .collect()
+    (0..len).map(|i| (i as u8).wrapping_mul(31).wrapping_add(salt)).collect()
 }
 
 /// Makes an entry of a random kind at `path`, which is free.
@@ -127,23 +125,11 @@ pub(crate) fn rustix_is_root() -> bool {
 }
 
 pub(crate) fn set_time(path: &Path, time: std::time::SystemTime) {
-    File::options()
-        .read(true)
-        .open(path)
-        .unwrap()
-        .set_times(FileTimes::new().set_modified(time))
-        .unwrap();
+    File::options().read(true).open(path).unwrap().set_times(FileTimes::new().set_modified(time)).unwrap();
 }
 
 pub(crate) fn touch(path: &Path, time: &str) {
-    assert!(
-        Command::new("touch")
-            .args(["-h", "-d", time, "--"])
-            .arg(path)
-            .status()
-            .unwrap()
-            .success()
-    );
+    assert!(Command::new("touch").args(["-h", "-d", time, "--"]).arg(path).status().unwrap().success());
 }
 
 /// Puts random entries into the directory `dir`.
@@ -240,11 +226,7 @@ fn look_at(path: &Path, rel: &OsStr, times: bool, seen: &mut BTreeMap<OsString, 
     // Stock rsync sets a directory's time before its content and, if that was the same second, not again.
     let nanos = if kind.is_dir() { 0 } else { meta.mtime_nsec() };
     // What was set during the test differs between the two.
-    let time = if meta.mtime() > 1_600_000_000 {
-        (0, 0)
-    } else {
-        (meta.mtime(), nanos)
-    };
+    let time = if meta.mtime() > 1_600_000_000 { (0, 0) } else { (meta.mtime(), nanos) };
     let entry = Seen {
         kind: word,
         mode: meta.mode(),
@@ -252,11 +234,7 @@ fn look_at(path: &Path, rel: &OsStr, times: bool, seen: &mut BTreeMap<OsString, 
         time: times.then_some(time),
         rdev,
         target: kind.is_symlink().then(|| fs::read_link(path).unwrap().into_os_string()),
-        content: if kind.is_file() {
-            digest(&fs::read(path).unwrap())
-        } else {
-            (0, 0)
-        },
+        content: if kind.is_file() { digest(&fs::read(path).unwrap()) } else { (0, 0) },
     };
     seen.insert(rel.to_owned(), entry);
     if kind.is_dir() {

@@ -28,24 +28,13 @@ fn a_vanished_file_is_a_warning_and_the_rest_is_copied() {
         std::thread::yield_now();
     }
     fs::remove_file(bench.src().join("b")).unwrap();
-    assert!(
-        !place.join("dst/a").exists(),
-        "the large file was copied before the other could go"
-    );
+    assert!(!place.join("dst/a").exists(), "the large file was copied before the other could go");
     // What is read of the rest is cut short, so that the test need not write gigabytes.
-    File::options()
-        .write(true)
-        .open(bench.src().join("a"))
-        .unwrap()
-        .set_len(1)
-        .unwrap();
+    File::options().write(true).open(bench.src().join("a")).unwrap().set_len(1).unwrap();
     let output = child.wait_with_output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(24), "{errors}");
-    assert!(
-        errors.contains("file has vanished: \"") && errors.contains("/src/b\""),
-        "{errors}"
-    );
+    assert!(errors.contains("file has vanished: \"") && errors.contains("/src/b\""), "{errors}");
     assert!(errors.contains("rsync warning: some files vanished before they could be transferred (code 24) at "));
     assert_eq!(fs::read(place.join("dst/c")).unwrap(), b"stays");
 }

@@ -87,11 +87,7 @@ impl WorkQueue {
             window: window.max(1),
             workers: workers.max(1),
             // On its own a queue may use all of the budget.
-            share: if alone {
-                usize::MAX
-            } else {
-                consumer.budget().limit() / 4
-            },
+            share: if alone { usize::MAX } else { consumer.budget().limit() / 4 },
             outstanding: outstanding.max(1),
             alone,
             line,
@@ -156,10 +152,7 @@ struct Group<T> {
 
 impl<T> Group<T> {
     fn new(consumer: &Consumer) -> Self {
-        Group {
-            items: VecDeque::new(),
-            paid: consumer.empty_lease(),
-        }
+        Group { items: VecDeque::new(), paid: consumer.empty_lease() }
     }
 }
 

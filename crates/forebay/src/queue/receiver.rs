@@ -16,9 +16,7 @@ pub struct Receiver<T> {
 impl<T> Clone for Receiver<T> {
     fn clone(&self) -> Self {
         lock(&self.shared.state).receivers += 1;
-        Receiver {
-            shared: Arc::clone(&self.shared),
-        }
+        Receiver { shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -111,12 +109,7 @@ impl<T> Receiver<T> {
         let mut lease = self.shared.consumer.empty_lease();
         let taken = self.take(0, 1, &mut items, &mut lease)?;
         match items.pop_front() {
-            Some(item) => Ok(Job {
-                seq: taken.first,
-                item,
-                lease,
-                permit: Permit { shared: &self.shared },
-            }),
+            Some(item) => Ok(Job { seq: taken.first, item, lease, permit: Permit { shared: &self.shared } }),
             None => unreachable!("one item was taken"),
         }
     }
@@ -131,13 +124,7 @@ impl<T> Receiver<T> {
         into: &mut VecDeque<T>,
         lease: &mut Lease,
     ) -> Result<Taken, RecvError> {
-        let Shared {
-            line,
-            consumer,
-            workers,
-            share,
-            ..
-        } = &*self.shared;
+        let Shared { line, consumer, workers, share, .. } = &*self.shared;
         let mut slept_since = None;
         let mut state = lock(&self.shared.state);
         if self.shared.release(&mut state, done) {

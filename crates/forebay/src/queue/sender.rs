@@ -108,11 +108,7 @@ impl<T: Weigh> Sender<T> {
             return Err(());
         }
         self.group.items.push_back((item, bytes));
-        if self.group.items.len() >= size {
-            self.flush().map(drop)
-        } else {
-            Ok(())
-        }
+        if self.group.items.len() >= size { self.flush().map(drop) } else { Ok(()) }
     }
 
     /// Everything that was submitted is to be worked on, and nothing more comes. The sequence number that would have
@@ -186,11 +182,7 @@ impl<T: Weigh> Sender<T> {
         let need = bytes.saturating_sub(self.prepaid.bytes());
         let paid = need == 0
             || self.prepaid.try_grow(need + self.in_advance)
-            || if wait {
-                self.prepaid.grow_or_hunger(need)
-            } else {
-                self.prepaid.try_grow(need)
-            }
+            || if wait { self.prepaid.grow_or_hunger(need) } else { self.prepaid.try_grow(need) }
             || self.pay_for_head(need, wait);
         if paid {
             self.prepaid.transfer(&mut self.group.paid, bytes);

@@ -43,10 +43,8 @@ pub(super) struct Evicting {
 impl<T> State<T> {
     /// The page of the head, if it is spilled and encoded.
     pub(super) fn take_page(&mut self) -> Option<(u64, Page)> {
-        let entry = self
-            .spilled
-            .first_entry()
-            .filter(|entry| *entry.key() == self.head && entry.get().page.is_some())?;
+        let entry =
+            self.spilled.first_entry().filter(|entry| *entry.key() == self.head && entry.get().page.is_some())?;
         let Run { count, bytes, page } = entry.remove();
         self.spilled_bytes -= bytes;
         self.head += count;
@@ -54,21 +52,13 @@ impl<T> State<T> {
     }
 
     fn pages(&self, range: Range<u64>) -> Vec<Page> {
-        self.spilled
-            .range(range)
-            .filter_map(|(_, run)| Some(run.page.as_ref()?.handle()))
-            .collect()
+        self.spilled.range(range).filter_map(|(_, run)| Some(run.page.as_ref()?.handle())).collect()
     }
 
     /// Up to a block of the pages that could not be written.
     fn failed_pages(&self) -> Vec<Page> {
         let mut bytes = 0;
-        let pages = self
-            .spilled
-            .values()
-            .rev()
-            .filter_map(|run| run.page.as_ref())
-            .filter(|page| page.failed());
+        let pages = self.spilled.values().rev().filter_map(|run| run.page.as_ref()).filter(|page| page.failed());
         pages
             .take_while(|page| {
                 bytes += page.len();
@@ -79,10 +69,7 @@ impl<T> State<T> {
     }
 
     fn first_failed(&self) -> u64 {
-        let mut failed = self
-            .spilled
-            .iter()
-            .filter(|(_, run)| run.page.as_ref().is_some_and(Page::failed));
+        let mut failed = self.spilled.iter().filter(|(_, run)| run.page.as_ref().is_some_and(Page::failed));
         failed.next().map_or(self.head, |(first, _)| *first)
     }
 
@@ -91,12 +78,8 @@ impl<T> State<T> {
         let grain = (limit / 64).max(1);
         let mut stretches: Vec<Stretch> = Vec::new();
         let mut spilled = self.spilled.iter().peekable();
-        let page = |(first, run): (&u64, &Run)| Stretch {
-            first: *first,
-            count: run.count,
-            bytes: run.bytes,
-            spilled: true,
-        };
+        let page =
+            |(first, run): (&u64, &Run)| Stretch { first: *first, count: run.count, bytes: run.bytes, spilled: true };
         for (seq, slot) in self.slots.iter() {
             let Slot { items, bytes } = slot;
             while let Some(run) = spilled.next_if(|(first, _)| **first < seq) {
@@ -107,12 +90,7 @@ impl<T> State<T> {
                     last.count = seq + items.len() - last.first;
                     last.bytes += bytes;
                 }
-                _ => stretches.push(Stretch {
-                    first: seq,
-                    count: items.len(),
-                    bytes: *bytes,
-                    spilled: false,
-                }),
+                _ => stretches.push(Stretch { first: seq, count: items.len(), bytes: *bytes, spilled: false }),
             }
         }
         stretches.extend(spilled.map(page));
@@ -175,26 +153,14 @@ impl<T> State<T> {
                 }
                 None => {
                     let lease = self.resident.split(slot.bytes);
-                    leaving.push(Leaving {
-                        first,
-                        count,
-                        items: vec![slot.items],
-                        lease,
-                    });
+                    leaving.push(Leaving { first, count, items: vec![slot.items], lease });
                 }
             }
         }
         leaving.iter_mut().for_each(|run| run.items.reverse());
         self.slots.forget_before(self.head);
         for run in &leaving {
-            self.spilled.insert(
-                run.first,
-                Run {
-                    count: run.count,
-                    bytes: run.lease.bytes(),
-                    page: None,
-                },
-            );
+            self.spilled.insert(run.first, Run { count: run.count, bytes: run.lease.bytes(), page: None });
             self.spilled_bytes += run.lease.bytes();
         }
         leaving
@@ -235,10 +201,7 @@ pub(super) fn unpack<T>(
     decode: fn(Bytes) -> Result<T, DecodeError>,
 ) -> Result<VecDeque<T>, DecodeError> {
     const BROKEN: DecodeError = DecodeError("the block's table of lengths is broken");
-    let table = usize::try_from(count)
-        .ok()
-        .and_then(|count| count.checked_mul(4))
-        .ok_or(BROKEN)?;
+    let table = usize::try_from(count).ok().and_then(|count| count.checked_mul(4)).ok_or(BROKEN)?;
     let start = bytes.len().checked_sub(table).ok_or(BROKEN)?;
     let mut lengths = bytes.slice(start..);
     let mut rest = bytes.slice(..start);
@@ -302,31 +265,20 @@ impl<T: Send> Tenant for ReorderBuffer<T> {
             let decision = self.decide(spilling);
             evicting.bytes = decision.spill_bytes;
             evicting.from = decision.spill_from;
-            plan.prefetch = decision
-                .prefetch
-                .map_or_else(Vec::new, |range| lock(&self.state).pages(range));
+            plan.prefetch = decision.prefetch.map_or_else(Vec::new, |range| lock(&self.state).pages(range));
         }
         if evicting.bytes > 0 {
             let leaving = lock(&self.state).take_farthest(evicting.from);
             let bytes: usize = leaving.iter().map(|run| run.lease.bytes()).sum();
-            evicting.bytes = if leaving.is_empty() {
-                0
-            } else {
-                evicting.bytes.saturating_sub(bytes)
-            };
+            evicting.bytes = if leaving.is_empty() { 0 } else { evicting.bytes.saturating_sub(bytes) };
             if evicting.bytes == 0 && !leaving.is_empty() {
                 spilling.wanted.store(0, Ordering::SeqCst);
             }
-            plan.write = leaving
-                .into_iter()
-                .filter_map(|run| self.encode(spilling, run))
-                .collect();
+            plan.write = leaving.into_iter().filter_map(|run| self.encode(spilling, run)).collect();
             plan.more = evicting.bytes > 0;
         }
         let grain = BLOCK.min(self.consumer.budget().limit() / 16);
-        spilling
-            .call_at
-            .store(lock(&self.state).resident.bytes() + grain, Ordering::Relaxed);
+        spilling.call_at.store(lock(&self.state).resident.bytes() + grain, Ordering::Relaxed);
         plan
     }
 
@@ -342,10 +294,7 @@ impl<T: Send> Tenant for ReorderBuffer<T> {
             }
             OnSpillError::Fail => {
                 let seq = lock(&self.state).first_failed();
-                self.abort(DeliverError::Spill {
-                    seq,
-                    error: error.clone(),
-                });
+                self.abort(DeliverError::Spill { seq, error: error.clone() });
             }
         }
     }
@@ -359,10 +308,7 @@ impl<T> ReorderBuffer<T> {
         // A policy is foreign code: if it panics, the run ends, and the I/O thread goes on for others.
         let decided = catch_unwind(AssertUnwindSafe(|| lock(&spilling.policy).decide(&view)));
         decided.unwrap_or_else(|panic| {
-            self.abort(DeliverError::Panicked {
-                seq: view.head,
-                message: panic_text(&*panic),
-            });
+            self.abort(DeliverError::Panicked { seq: view.head, message: panic_text(&*panic) });
             Decision::default()
         })
     }
@@ -370,12 +316,7 @@ impl<T> ReorderBuffer<T> {
     /// Makes a page of what left the slots, and puts it in the place of the mark. `None` if an item's `encode`
     /// panicked: then the run ends.
     fn encode(&self, spilling: &Spilling<T>, run: Leaving<T>) -> Option<Page> {
-        let Leaving {
-            first,
-            count,
-            items,
-            lease,
-        } = run;
+        let Leaving { first, count, items, lease } = run;
         let packed = catch_unwind(AssertUnwindSafe(|| pack(items, spilling.encode)));
         match packed {
             Ok(parts) => {
@@ -388,10 +329,7 @@ impl<T> ReorderBuffer<T> {
                 Some(page)
             }
             Err(panic) => {
-                self.abort(DeliverError::Panicked {
-                    seq: first,
-                    message: panic_text(&*panic),
-                });
+                self.abort(DeliverError::Panicked { seq: first, message: panic_text(&*panic) });
                 None
             }
         }
@@ -400,9 +338,6 @@ impl<T> ReorderBuffer<T> {
 
 /// What a panic said.
 pub(crate) fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("no message").to_owned()
 }

@@ -135,14 +135,7 @@ impl<T> ReorderBuffer<T> {
             reader_waits: false,
             error: None,
         };
-        ReorderBuffer {
-            line,
-            consumer: consumer.clone(),
-            metrics,
-            in_order,
-            state: Mutex::new(state),
-            spilling: None,
-        }
+        ReorderBuffer { line, consumer: consumer.clone(), metrics, in_order, state: Mutex::new(state), spilling: None }
     }
 
     /// Stores result `seq`; `lease`, of the buffer's consumer, pays for it.
@@ -192,10 +185,7 @@ impl<T> ReorderBuffer<T> {
         if state.gone(first) {
             return Err(items);
         }
-        state
-            .slots
-            .insert(first, Slot { items, bytes })
-            .map_err(|slot| slot.items)?;
+        state.slots.insert(first, Slot { items, bytes }).map_err(|slot| slot.items)?;
         lease.transfer(&mut state.resident, bytes);
         let resident = state.resident.bytes();
         self.rouse(state, first);
@@ -283,16 +273,11 @@ impl<T: Spill + Send + 'static> ReorderBuffer<T> {
                 call_at: AtomicUsize::new(0),
                 evicting: Mutex::new(Evicting::default()),
             };
-            ReorderBuffer {
-                spilling: Some(spilling),
-                ..Self::bare(line, consumer, metrics, in_order)
-            }
+            ReorderBuffer { spilling: Some(spilling), ..Self::bare(line, consumer, metrics, in_order) }
         });
         let handle: Arc<dyn Wake> = Arc::clone(&buffer) as _;
         if let Some(spilling) = &buffer.spilling {
-            lock(&spilling.policy).attach(Waker {
-                tenant: Arc::downgrade(&handle),
-            });
+            lock(&spilling.policy).attach(Waker { tenant: Arc::downgrade(&handle) });
         }
         let reclaim: Arc<dyn Reclaim> = Arc::clone(&buffer) as _;
         consumer.can_spill(Arc::downgrade(&reclaim));

@@ -31,12 +31,7 @@ pub struct Outlet<T> {
 impl<T> Outlet<T> {
     pub(super) fn new(buffer: Arc<ReorderBuffer<T>>) -> Self {
         let lease = buffer.consumer.empty_lease();
-        Outlet {
-            buffer,
-            ready: VecDeque::new(),
-            lease,
-            taken: 0,
-        }
+        Outlet { buffer, ready: VecDeque::new(), lease, taken: 0 }
     }
 
     /// The next result in order; waits for it. `None` after the last one.
@@ -130,9 +125,7 @@ impl<T> Outlet<T> {
 
     /// Reads a page back. On this thread, so that it is never behind a write.
     fn reload(&mut self, first: u64, count: u64, page: &Page) -> Result<Option<T>, DeliverError> {
-        let Some(spilling) = &self.buffer.spilling else {
-            unreachable!("a page without a pager")
-        };
+        let Some(spilling) = &self.buffer.spilling else { unreachable!("a page without a pager") };
         spilling.call();
         let paged = page.get().map_err(|error| DeliverError::Spill { seq: first, error });
         let items = paged.and_then(|paged| {
@@ -157,9 +150,7 @@ impl<T> Outlet<T> {
 
 impl<T> fmt::Debug for Outlet<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outlet")
-            .field("ready", &self.ready.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Outlet").field("ready", &self.ready.len()).finish_non_exhaustive()
     }
 }
 

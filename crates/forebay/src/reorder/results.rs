@@ -22,17 +22,8 @@ impl<T> Slot<T> {
         let share = self.bytes * keep / items.len();
         let rest = items.split_off(keep);
         let front = std::mem::take(items);
-        let front = Slot {
-            items: Results::Many(front),
-            bytes: share,
-        };
-        Some((
-            front,
-            Slot {
-                items: Results::Many(rest),
-                bytes: self.bytes - share,
-            },
-        ))
+        let front = Slot { items: Results::Many(front), bytes: share };
+        Some((front, Slot { items: Results::Many(rest), bytes: self.bytes - share }))
     }
 }
 

@@ -17,12 +17,7 @@ pub(super) struct Account {
 
 impl Account {
     pub(super) fn new(quota: u64) -> Self {
-        Account {
-            live: AtomicU64::new(0),
-            allocated: AtomicU64::new(0),
-            quota,
-            failures: AtomicU64::new(0),
-        }
+        Account { live: AtomicU64::new(0), allocated: AtomicU64::new(0), quota, failures: AtomicU64::new(0) }
     }
 
     /// Charges `len` bytes that are to be stored in `place`, as live and as allocated, or changes nothing.

@@ -96,13 +96,9 @@ pub fn owners_interleave(make: Make<'_>) {
 /// When the last extent is gone, nothing is held; in between live bytes are counted to the byte.
 pub fn dropping_frees_everything(make: Make<'_>) {
     let store = make(64 * MIB);
-    assert_eq!(
-        (store.usage().live, store.usage().allocated, store.usage().quota),
-        (0, 0, 64 * MIB)
-    );
-    let mut extents: Vec<Extent> = (1..40)
-        .map(|n| append(&*store, n % 3, &[vec![7; 10_000 * n as usize]]).unwrap())
-        .collect();
+    assert_eq!((store.usage().live, store.usage().allocated, store.usage().quota), (0, 0, 64 * MIB));
+    let mut extents: Vec<Extent> =
+        (1..40).map(|n| append(&*store, n % 3, &[vec![7; 10_000 * n as usize]]).unwrap()).collect();
     while !extents.is_empty() {
         let live = extents.iter().map(Extent::len).sum::<u64>();
         assert_eq!(store.usage().live, live);
@@ -124,12 +120,7 @@ pub fn quota_refuses_and_changes_nothing(make: Make<'_>) {
         assert_eq!((before.live, before.allocated), (4 * MIB, 4 * MIB));
         for requested in [1, 5 * MIB] {
             match append(&*store, 2, &[vec![0; requested as usize]]) {
-                Err(SpillError::QuotaExceeded {
-                    requested: r,
-                    allocated,
-                    quota,
-                    ..
-                }) => {
+                Err(SpillError::QuotaExceeded { requested: r, allocated, quota, .. }) => {
                     assert_eq!((r, allocated, quota), (requested, 4 * MIB, 4 * MIB));
                 }
                 other => panic!("{other:?}"),
@@ -140,10 +131,7 @@ pub fn quota_refuses_and_changes_nothing(make: Make<'_>) {
     }
     // Larger than the quota: never, also when the store is empty.
     let too_large = append(&*store, 1, &[vec![0; 4 * MIB as usize + 1]]);
-    assert!(
-        matches!(too_large, Err(SpillError::QuotaExceeded { allocated: 0, .. })),
-        "{too_large:?}"
-    );
+    assert!(matches!(too_large, Err(SpillError::QuotaExceeded { allocated: 0, .. })), "{too_large:?}");
 }
 
 /// Extents stay readable, and free themselves, when the store's handle is gone.
@@ -198,11 +186,7 @@ pub fn random_operations_match_a_model(make: Make<'_>, seed: u64) {
         let victim = model.keys().copied().nth(random.below(model.len().max(1)));
         match (random.below(10), victim) {
             (0..=4, _) | (_, None) => {
-                let largest = if random.below(20) == 0 {
-                    2 * MIB as usize
-                } else {
-                    20_000
-                };
+                let largest = if random.below(20) == 0 { 2 * MIB as usize } else { 20_000 };
                 let parts: Vec<Vec<u8>> = (0..random.below(5))
                     .map(|_| {
                         let len = random.below(largest / 4);
@@ -212,12 +196,7 @@ pub fn random_operations_match_a_model(make: Make<'_>, seed: u64) {
                 let before = store.usage();
                 match append(&*store, random.below(3) as u64, &parts) {
                     Ok(extent) => drop(model.insert(step, (extent, parts.concat()))),
-                    Err(SpillError::QuotaExceeded {
-                        requested,
-                        allocated,
-                        quota,
-                        ..
-                    }) => {
+                    Err(SpillError::QuotaExceeded { requested, allocated, quota, .. }) => {
                         refused += 1;
                         assert!(allocated + requested > quota);
                         assert_eq!(store.usage(), before);
@@ -236,14 +215,8 @@ pub fn random_operations_match_a_model(make: Make<'_>, seed: u64) {
             }
         }
         let usage = store.usage();
-        assert_eq!(
-            usage.live,
-            model.values().map(|(_, data)| data.len() as u64).sum::<u64>()
-        );
-        assert!(
-            usage.live <= usage.allocated && usage.allocated <= usage.quota,
-            "{usage:?}"
-        );
+        assert_eq!(usage.live, model.values().map(|(_, data)| data.len() as u64).sum::<u64>());
+        assert!(usage.live <= usage.allocated && usage.allocated <= usage.quota, "{usage:?}");
     }
     assert!(refused > 0, "the quota was never reached");
     model.clear();

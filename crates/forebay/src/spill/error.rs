@@ -74,43 +74,21 @@ pub enum SpillError {
 impl SpillError {
     /// The error of a failed system call: `operation` is a verb, `path` its object.
     pub fn io(operation: &'static str, path: impl Into<PathBuf>, source: io::Error) -> Self {
-        SpillError::Io {
-            operation,
-            path: path.into(),
-            source: Arc::new(source),
-        }
+        SpillError::Io { operation, path: path.into(), source: Arc::new(source) }
     }
 }
 
 impl fmt::Display for SpillError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            SpillError::Io {
-                operation,
-                path,
-                source,
-            } => {
+            SpillError::Io { operation, path, source } => {
                 write!(f, "cannot {operation} {}: {source}", Path::display(path))
             }
-            SpillError::QuotaExceeded {
-                place,
-                requested,
-                allocated,
-                quota,
-            } => write!(
-                f,
-                "cannot spill {requested} bytes to {place}: {allocated} of at most {quota} bytes are in use"
-            ),
-            SpillError::OutOfRange {
-                place,
-                offset,
-                requested,
-                len,
-            } => {
-                write!(
-                    f,
-                    "cannot read {requested} bytes at {offset} of {place}: it has {len} bytes"
-                )
+            SpillError::QuotaExceeded { place, requested, allocated, quota } => {
+                write!(f, "cannot spill {requested} bytes to {place}: {allocated} of at most {quota} bytes are in use")
+            }
+            SpillError::OutOfRange { place, offset, requested, len } => {
+                write!(f, "cannot read {requested} bytes at {offset} of {place}: it has {len} bytes")
             }
             SpillError::ChecksumMismatch { place, got, expected } => write!(
                 f,
@@ -120,10 +98,7 @@ impl fmt::Display for SpillError {
                 write!(f, "cannot use the record in {place}: {problem}")
             }
             SpillError::RecordTooLarge { place, len, max } => {
-                write!(
-                    f,
-                    "cannot handle a record of {len} bytes in {place}: at most {max} bytes are allowed"
-                )
+                write!(f, "cannot handle a record of {len} bytes in {place}: at most {max} bytes are allowed")
             }
         }
     }

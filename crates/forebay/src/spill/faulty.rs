@@ -123,12 +123,7 @@ impl FaultyFs {
             Bound::Excluded(&end) => end,
             Bound::Unbounded => u64::MAX - now,
         };
-        state.script.push(Entry {
-            operation,
-            first: now + first,
-            end: now + end,
-            fault,
-        });
+        state.script.push(Entry { operation, first: now + first, end: now + end, fault });
     }
 
     /// Forgets every fault and lets what hangs go on.
@@ -145,10 +140,7 @@ impl FaultyFs {
     pub fn wait_until_hanging(&self, calls: usize) {
         let limit = Duration::from_secs(10);
         let state = self.state();
-        let waited = self
-            .shared
-            .changed
-            .wait_timeout_while(state, limit, |state| state.hanging < calls);
+        let waited = self.shared.changed.wait_timeout_while(state, limit, |state| state.hanging < calls);
         let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
         assert!(!timeout.timed_out(), "{} of {calls} calls hang", state.hanging);
     }
@@ -189,10 +181,7 @@ impl FaultyFs {
                 state.hanging += 1;
                 self.shared.changed.notify_all();
                 // Until the script has no fault for this call any more.
-                let waited = self
-                    .shared
-                    .changed
-                    .wait_while(state, |state| state.script.iter().any(|e| strikes(&e)));
+                let waited = self.shared.changed.wait_while(state, |state| state.script.iter().any(|e| strikes(&e)));
                 waited.unwrap_or_else(PoisonError::into_inner).hanging -= 1;
                 Ok(None)
             }
@@ -205,23 +194,14 @@ impl FileSystem for FaultyFs {
         self.call(Operation::Create)?;
         let file = RealFs.create(dir)?;
         self.state().open_files += 1;
-        Ok(Box::new(FaultyFile {
-            file,
-            pages: Mutex::default(),
-            fs: self.clone(),
-        }))
+        Ok(Box::new(FaultyFile { file, pages: Mutex::default(), fs: self.clone() }))
     }
 
     fn space(&self, dir: &Path) -> io::Result<Space> {
         let real = RealFs.space(dir)?;
         let state = self.state();
-        let free = state
-            .capacity
-            .map_or(real.free, |capacity| (capacity - state.pages) * PAGE);
-        Ok(Space {
-            free,
-            in_memory: state.in_memory || real.in_memory,
-        })
+        let free = state.capacity.map_or(real.free, |capacity| (capacity - state.pages) * PAGE);
+        Ok(Space { free, in_memory: state.in_memory || real.in_memory })
     }
 }
 

@@ -77,10 +77,7 @@ impl FileSystem for RealFs {
     fn space(&self, dir: &Path) -> io::Result<Space> {
         let stat = rustix::fs::statvfs(dir)?;
         let free = stat.f_bavail.saturating_mul(stat.f_frsize);
-        Ok(Space {
-            free,
-            in_memory: is_tmpfs(dir)?,
-        })
+        Ok(Space { free, in_memory: is_tmpfs(dir)? })
     }
 }
 
@@ -117,13 +114,7 @@ fn create_unlinked(dir: &Path) -> io::Result<File> {
     let mut tries = 0;
     loop {
         let path = dir.join(format!(".forebay-{:016x}", RandomState::new().hash_one(tries)));
-        match File::options()
-            .read(true)
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&path)
-        {
+        match File::options().read(true).write(true).create_new(true).mode(0o600).open(&path) {
             Ok(file) => {
                 std::fs::remove_file(&path)?;
                 return Ok(file);
@@ -147,12 +138,7 @@ impl ScratchFile for File {
     #[cfg(target_os = "linux")]
     fn punch(&self, at: u64, len: u64) -> io::Result<()> {
         use rustix::fs::FallocateFlags;
-        Ok(rustix::fs::fallocate(
-            self,
-            FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
-            at,
-            len,
-        )?)
+        Ok(rustix::fs::fallocate(self, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, at, len)?)
     }
 
     #[cfg(not(target_os = "linux"))]

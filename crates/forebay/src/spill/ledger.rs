@@ -58,11 +58,7 @@ impl Ledger {
             counts.live -= part;
             if counts.live == 0 && counts.held > 0 && start + RANGE <= tail {
                 // Only the first and the last range of a claim have bytes of others, so the dead ones are neighbours.
-                let run = dead.get_or_insert(Dead {
-                    at: start,
-                    len: 0,
-                    held: 0,
-                });
+                let run = dead.get_or_insert(Dead { at: start, len: 0, held: 0 });
                 run.len = start + RANGE - run.at;
                 run.held += u64::from(counts.held);
                 counts.held = 0;
@@ -111,11 +107,7 @@ mod tests {
         let claims: Vec<u64> = (0..6).map(|_| ledger.claim(512 * KIB, CAPACITY).unwrap()).collect();
         assert_eq!(ledger.release(claims[0], 512 * KIB), None);
         assert_eq!(ledger.release(claims[3], 512 * KIB), None);
-        let first = Dead {
-            at: 0,
-            len: RANGE,
-            held: RANGE,
-        };
+        let first = Dead { at: 0, len: RANGE, held: RANGE };
         assert_eq!(ledger.release(claims[1], 512 * KIB), Some(first));
         assert_eq!(ledger.held(), 2 * RANGE);
     }
@@ -126,11 +118,7 @@ mod tests {
         let first = ledger.claim(768 * KIB, CAPACITY).unwrap();
         assert_eq!(ledger.release(first, 768 * KIB), None, "claims may still land in it");
         let second = ledger.claim(512 * KIB, CAPACITY).unwrap();
-        let dead = Dead {
-            at: 0,
-            len: RANGE,
-            held: RANGE,
-        };
+        let dead = Dead { at: 0, len: RANGE, held: RANGE };
         assert_eq!(ledger.release(second, 512 * KIB), Some(dead));
         assert_eq!(ledger.held(), 256 * KIB);
     }
@@ -140,17 +128,9 @@ mod tests {
         let mut ledger = Ledger::default();
         let small = ledger.claim(KIB, CAPACITY).unwrap();
         let large = ledger.claim(5 * RANGE, CAPACITY).unwrap();
-        let dead = Dead {
-            at: RANGE,
-            len: 4 * RANGE,
-            held: 4 * RANGE,
-        };
+        let dead = Dead { at: RANGE, len: 4 * RANGE, held: 4 * RANGE };
         assert_eq!(ledger.release(large, 5 * RANGE), Some(dead));
-        let dead = Dead {
-            at: 0,
-            len: RANGE,
-            held: RANGE,
-        };
+        let dead = Dead { at: 0, len: RANGE, held: RANGE };
         assert_eq!(ledger.release(small, KIB), Some(dead));
     }
 

@@ -22,9 +22,7 @@ pub struct MemoryStore {
 impl MemoryStore {
     /// A store of at most `quota` bytes.
     pub fn new(quota: u64) -> Self {
-        MemoryStore {
-            account: Arc::new(Account::new(quota)),
-        }
+        MemoryStore { account: Arc::new(Account::new(quota)) }
     }
 }
 
@@ -33,18 +31,10 @@ impl SpillStore for MemoryStore {
         let len: usize = parts.iter().map(|part| part.len()).sum();
         self.account.charge(len as u64, &NAME)?;
         // From here on dropping the block, or the extent that holds it, pays the charge back.
-        let mut block = Block {
-            data: Vec::new(),
-            charged: len as u64,
-            account: self.account.clone(),
-        };
+        let mut block = Block { data: Vec::new(), charged: len as u64, account: self.account.clone() };
         if let Err(error) = block.data.try_reserve_exact(len) {
             self.account.died(block.charged);
-            return Err(SpillError::io(
-                "allocate in",
-                NAME,
-                io::Error::new(io::ErrorKind::OutOfMemory, error),
-            ));
+            return Err(SpillError::io("allocate in", NAME, io::Error::new(io::ErrorKind::OutOfMemory, error)));
         }
         for part in parts {
             block.data.extend_from_slice(part);
@@ -57,10 +47,7 @@ impl SpillStore for MemoryStore {
     }
 
     fn location(&self) -> Location {
-        Location {
-            name: NAME.to_owned(),
-            in_memory: true,
-        }
+        Location { name: NAME.to_owned(), in_memory: true }
     }
 }
 
@@ -99,8 +86,6 @@ impl fmt::Display for Block {
 
 impl fmt::Debug for Block {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Block")
-            .field("len", &self.data.len())
-            .finish_non_exhaustive()
+        f.debug_struct("Block").field("len", &self.data.len()).finish_non_exhaustive()
     }
 }

@@ -119,34 +119,21 @@ impl Pager {
         let own = Arc::clone(&shared);
         let thread = thread::Builder::new().name("forebay-spill".into()).spawn(move || {
             let compressor = if compress { Compressor::lz4() } else { Compressor::off() };
-            IoThread {
-                shared: own,
-                compressor,
-            }
-            .run();
+            IoThread { shared: own, compressor }.run();
         })?;
-        Ok(Pager {
-            owner: Arc::new(Owner {
-                shared,
-                thread: Mutex::new(Some(thread)),
-            }),
-        })
+        Ok(Pager { owner: Arc::new(Owner { shared, thread: Mutex::new(Some(thread)) }) })
     }
 
     /// The pager's counters.
     pub fn monitor(&self) -> Monitor {
-        Monitor {
-            metrics: Arc::clone(&self.owner.shared.metrics),
-        }
+        Monitor { metrics: Arc::clone(&self.owner.shared.metrics) }
     }
 
     /// Hands over `parts` to be written, `items` items in all. Returns at once; `lease` pays for the bytes until they
     /// are on disk.
     pub fn put(&self, parts: Parts, items: u64, lease: Lease) -> Page {
         let page = self.page(parts, items, lease);
-        lock(&self.owner.shared.queue)
-            .pages
-            .push_back(Arc::downgrade(&page.inner));
+        lock(&self.owner.shared.queue).pages.push_back(Arc::downgrade(&page.inner));
         self.owner.shared.work.notify();
         page
     }
@@ -154,11 +141,7 @@ impl Pager {
     /// A page that nobody writes yet.
     pub(crate) fn page(&self, parts: Parts, items: u64, lease: Lease) -> Page {
         let bytes = parts.len();
-        let state = State::Memory {
-            parts: parts.finish(),
-            lease,
-            status: Status::Waiting,
-        };
+        let state = State::Memory { parts: parts.finish(), lease, status: Status::Waiting };
         let inner = Inner {
             shared: Arc::downgrade(&self.owner.shared),
             bytes,
@@ -184,9 +167,7 @@ impl Pager {
 
 impl fmt::Debug for Pager {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pager")
-            .field("store", &self.owner.shared.store)
-            .finish_non_exhaustive()
+        f.debug_struct("Pager").field("store", &self.owner.shared.store).finish_non_exhaustive()
     }
 }
 
@@ -287,14 +268,8 @@ impl Page {
     /// Where the page is now.
     pub fn state(&self) -> PageState {
         match &*lock(&self.inner.state) {
-            State::Memory {
-                status: Status::Waiting,
-                ..
-            } => PageState::Resident,
-            State::Memory {
-                status: Status::Failed(error),
-                ..
-            } => PageState::Failed(error.clone()),
+            State::Memory { status: Status::Waiting, .. } => PageState::Resident,
+            State::Memory { status: Status::Failed(error), .. } => PageState::Failed(error.clone()),
             State::Disk { .. } => PageState::OnDisk,
             State::Memory { .. } | State::Moving => PageState::Writing,
         }
@@ -369,11 +344,7 @@ impl Page {
             return;
         }
         let place = match &mut *lock(&self.inner.state) {
-            State::Disk {
-                place,
-                load,
-                _index: lease,
-            } if matches!(load, Load::None) => {
+            State::Disk { place, load, _index: lease } if matches!(load, Load::None) => {
                 let mut paid = lease.consumer().empty_lease();
                 if !paid.try_grow(self.memory(place)) {
                     return;
@@ -397,19 +368,11 @@ impl Page {
     }
 
     pub(crate) fn failed(&self) -> bool {
-        matches!(
-            &*lock(&self.inner.state),
-            State::Memory {
-                status: Status::Failed(_),
-                ..
-            }
-        )
+        matches!(&*lock(&self.inner.state), State::Memory { status: Status::Failed(_), .. })
     }
 
     pub(crate) fn handle(&self) -> Page {
-        Page {
-            inner: Arc::clone(&self.inner),
-        }
+        Page { inner: Arc::clone(&self.inner) }
     }
 
     /// The parts, if they are still to be written.
@@ -430,17 +393,11 @@ impl Page {
             (State::Memory { mut lease, .. }, Ok(place)) => {
                 let index = lease.split(INDEX);
                 refund = Some(lease);
-                State::Disk {
-                    place,
-                    load: Load::None,
-                    _index: index,
-                }
+                State::Disk { place, load: Load::None, _index: index }
             }
-            (State::Memory { parts, lease, .. }, Err(error)) => State::Memory {
-                parts,
-                lease,
-                status: Status::Failed(error),
-            },
+            (State::Memory { parts, lease, .. }, Err(error)) => {
+                State::Memory { parts, lease, status: Status::Failed(error) }
+            }
             (other, _) => other,
         };
         drop(state);
@@ -451,10 +408,7 @@ impl Page {
 
 impl fmt::Debug for Page {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Page")
-            .field("bytes", &self.inner.bytes)
-            .field("state", &self.state())
-            .finish()
+        f.debug_struct("Page").field("bytes", &self.inner.bytes).field("state", &self.state()).finish()
     }
 }
 
@@ -557,29 +511,19 @@ impl IoThread {
         // A store is foreign code: if it panics, its block stays in memory like after any other failure.
         let appended =
             catch_unwind(AssertUnwindSafe(|| self.shared.store.append(owner, &slices))).unwrap_or_else(|_| {
-                Err(SpillError::io(
-                    "append",
-                    "spill store",
-                    std::io::Error::other("the store panicked"),
-                ))
+                Err(SpillError::io("append", "spill store", std::io::Error::other("the store panicked")))
             });
         match appended {
             Ok(extent) => {
                 let metrics = &self.shared.metrics;
                 metrics.spilled_blocks.add(1);
                 metrics.spilled_bytes.add(extent.len());
-                metrics
-                    .spilled_items
-                    .add(records.iter().map(|(page, _)| page.inner.items).sum());
+                metrics.spilled_items.add(records.iter().map(|(page, _)| page.inner.items).sum());
                 let extent = Arc::new(extent);
                 let mut offset = 0;
                 for (page, sealed) in &records {
                     let len = sealed.stored_len();
-                    page.end(Ok(Place {
-                        extent: Arc::clone(&extent),
-                        offset,
-                        len,
-                    }));
+                    page.end(Ok(Place { extent: Arc::clone(&extent), offset, len }));
                     offset += len as u64;
                 }
                 result

@@ -132,9 +132,7 @@ impl Default for Threshold {
 impl Threshold {
     /// `share` of the budget (0.0 to 1.0) is the head reserve: results this near to the head stay in memory.
     pub fn with_reserve(share: f64) -> Self {
-        Threshold {
-            reserve: share.clamp(0.0, 1.0),
-        }
+        Threshold { reserve: share.clamp(0.0, 1.0) }
     }
 }
 
@@ -226,16 +224,8 @@ struct ManualShared {
 impl Manual {
     /// A policy and the handle that drives it.
     pub fn new() -> (Self, ManualHandle) {
-        let shared = Arc::new(ManualShared {
-            bytes: AtomicUsize::new(0),
-            waker: Mutex::new(None),
-        });
-        (
-            Manual {
-                shared: Arc::clone(&shared),
-            },
-            ManualHandle { shared },
-        )
+        let shared = Arc::new(ManualShared { bytes: AtomicUsize::new(0), waker: Mutex::new(None) });
+        (Manual { shared: Arc::clone(&shared) }, ManualHandle { shared })
     }
 }
 
@@ -253,10 +243,7 @@ impl ManualHandle {
 
 impl SpillPolicy for Manual {
     fn decide(&mut self, _: &View) -> Decision {
-        Decision {
-            spill_bytes: self.shared.bytes.swap(0, Ordering::SeqCst),
-            ..Decision::default()
-        }
+        Decision { spill_bytes: self.shared.bytes.swap(0, Ordering::SeqCst), ..Decision::default() }
     }
 
     fn attach(&mut self, waker: Waker) {

@@ -51,9 +51,7 @@ impl Sealed {
 
     /// The record's bytes, for a vectored write.
     pub fn slices(&self) -> impl Iterator<Item = IoSlice<'_>> {
-        std::iter::once(&self.header[..])
-            .chain(self.parts.iter().map(|part| &part[..]))
-            .map(IoSlice::new)
+        std::iter::once(&self.header[..]).chain(self.parts.iter().map(|part| &part[..])).map(IoSlice::new)
     }
 }
 
@@ -66,11 +64,7 @@ pub fn seal(parts: Vec<Bytes>, compressor: &mut Compressor) -> Result<Sealed, Sp
     let raw = parts.iter().map(Bytes::len).sum::<usize>();
     let Ok(raw_len) = u32::try_from(raw) else {
         let place = "a record to be spilled".to_owned();
-        return Err(SpillError::RecordTooLarge {
-            place,
-            len: raw as u64,
-            max: u32::MAX.into(),
-        });
+        return Err(SpillError::RecordTooLarge { place, len: raw as u64, max: u32::MAX.into() });
     };
     let (codec, parts, stored_len) = match compressor.compress(&parts, raw) {
         // Shorter than the raw payload, so its length fits as well.
@@ -84,11 +78,7 @@ pub fn seal(parts: Vec<Bytes>, compressor: &mut Compressor) -> Result<Sealed, Sp
     header[12..16].copy_from_slice(&raw_len.to_le_bytes());
     let sum = checksum(&header, parts.iter().map(|part| &part[..]));
     header[COVERED..].copy_from_slice(&sum.to_le_bytes());
-    Ok(Sealed {
-        header,
-        parts,
-        stored: stored_len as usize,
-    })
+    Ok(Sealed { header, parts, stored: stored_len as usize })
 }
 
 /// Returns the payload of `record`, which must be one record and nothing else. A payload that is not compressed is a
@@ -99,12 +89,7 @@ pub fn seal(parts: Vec<Bytes>, compressor: &mut Compressor) -> Result<Sealed, Sp
 /// [`SpillError::ChecksumMismatch`] if the bytes are not those that were sealed, [`SpillError::BadRecord`] if they were
 /// never a record of this length, [`SpillError::RecordTooLarge`] if the payload has more than `max` bytes.
 pub fn open(record: &Bytes, max: usize, place: &dyn fmt::Display) -> Result<Bytes, SpillError> {
-    let bad = |problem| {
-        Err(SpillError::BadRecord {
-            place: place.to_string(),
-            problem,
-        })
-    };
+    let bad = |problem| Err(SpillError::BadRecord { place: place.to_string(), problem });
     let Some((header, payload)) = record.split_first_chunk::<HEADER>() else {
         return bad("it is shorter than a header");
     };
@@ -116,21 +101,13 @@ pub fn open(record: &Bytes, max: usize, place: &dyn fmt::Display) -> Result<Byte
     let got = checksum(header, [payload]);
     let expected = u64::from(number(header, COVERED)) | u64::from(number(header, COVERED + 4)) << 32;
     if got != expected {
-        return Err(SpillError::ChecksumMismatch {
-            place: place.to_string(),
-            got,
-            expected,
-        });
+        return Err(SpillError::ChecksumMismatch { place: place.to_string(), got, expected });
     }
     if stored_len != payload.len() {
         return bad("its length is not that in its header");
     }
     if raw_len > max {
-        return Err(SpillError::RecordTooLarge {
-            place: place.to_string(),
-            len: raw_len as u64,
-            max: max as u64,
-        });
+        return Err(SpillError::RecordTooLarge { place: place.to_string(), len: raw_len as u64, max: max as u64 });
     }
     match header[4] {
         RAW if raw_len == stored_len => Ok(record.slice(HEADER..)),
@@ -175,9 +152,7 @@ impl Compressor {
 
     /// Packs with lz4 where that pays.
     pub fn lz4() -> Self {
-        Compressor {
-            lz4: Some(Lz4::default()),
-        }
+        Compressor { lz4: Some(Lz4::default()) }
     }
 
     fn compress(&mut self, parts: &[Bytes], len: usize) -> Option<Bytes> {
@@ -337,17 +312,7 @@ mod tests {
         let mut packed = record(&[&vec![0; 1 << 20]], &mut Compressor::lz4());
         assert!(packed.len() < 10_000);
         let error = open(&packed.clone().into(), (1 << 20) - 1, &"the test").unwrap_err();
-        assert!(
-            matches!(
-                error,
-                SpillError::RecordTooLarge {
-                    len: 0x10_0000,
-                    max: 0xf_ffff,
-                    ..
-                }
-            ),
-            "{error}"
-        );
+        assert!(matches!(error, SpillError::RecordTooLarge { len: 0x10_0000, max: 0xf_ffff, .. }), "{error}");
         // A forged length of 4 GiB within a generous maximum: more than lz4 can make of so few bytes.
         packed[12..16].copy_from_slice(&u32::MAX.to_le_bytes());
         match open(&forged(packed).into(), usize::MAX, &"the test") {
@@ -375,9 +340,7 @@ mod tests {
     #[test]
     fn packing_pauses_for_64_records_when_it_does_not_pay() {
         let zeros: &[u8] = &[0; 1000];
-        let noise: Vec<u8> = (0..1000_u64)
-            .map(|n| XxHash3_64::oneshot(&n.to_le_bytes()) as u8)
-            .collect();
+        let noise: Vec<u8> = (0..1000_u64).map(|n| XxHash3_64::oneshot(&n.to_le_bytes()) as u8).collect();
         let mut compressor = Compressor::lz4();
         assert!(record(&[zeros], &mut compressor).len() < 100, "packs");
         assert_eq!(record(&[&noise], &mut compressor).len(), HEADER + 1000, "does not pay");
@@ -385,10 +348,6 @@ mod tests {
             assert_eq!(record(&[zeros], &mut compressor).len(), HEADER + 1000, "pauses");
         }
         assert!(record(&[zeros], &mut compressor).len() < 100, "tries again");
-        assert_eq!(
-            record(&[zeros], &mut Compressor::off()).len(),
-            HEADER + 1000,
-            "off unless asked for"
-        );
+        assert_eq!(record(&[zeros], &mut Compressor::off()).len(), HEADER + 1000, "off unless asked for");
     }
 }

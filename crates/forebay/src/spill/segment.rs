@@ -43,17 +43,8 @@ impl Segment {
         let capacity = store.segment_size.max(len);
         let mut ledger = Ledger::default();
         ledger.claim(len, capacity);
-        let books = Books {
-            ledger: Mutex::new(ledger),
-            owner,
-            store,
-        };
-        Segment {
-            file,
-            number,
-            capacity,
-            books,
-        }
+        let books = Books { ledger: Mutex::new(ledger), owner, store };
+        Segment { file, number, capacity, books }
     }
 
     /// Claims `len` bytes; `None` if they do not fit. The caller is to release them.
@@ -138,10 +129,7 @@ impl fmt::Display for Segment {
 
 impl fmt::Debug for Books {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Books")
-            .field("owner", &self.owner)
-            .field("ledger", &self.ledger)
-            .finish_non_exhaustive()
+        f.debug_struct("Books").field("owner", &self.owner).field("ledger", &self.ledger).finish_non_exhaustive()
     }
 }
 

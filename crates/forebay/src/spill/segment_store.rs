@@ -87,11 +87,7 @@ impl Default for SegmentOptions {
 impl SegmentOptions {
     /// The defaults: see the setters.
     pub fn new() -> Self {
-        SegmentOptions {
-            quota: None,
-            segment_size: None,
-            file_system: Arc::new(RealFs),
-        }
+        SegmentOptions { quota: None, segment_size: None, file_system: Arc::new(RealFs) }
     }
 
     /// Most bytes that the file system is to hold for the store. Default: a quarter of what is free in the directory's
@@ -131,13 +127,9 @@ impl SegmentOptions {
         let dir = dir.as_ref();
         // Made absolute once, so that a later change of the working directory does not move the store.
         let dir = std::path::absolute(dir).map_err(|error| SpillError::io("find the directory", dir, error))?;
-        let Space { free, in_memory } = self
-            .file_system
-            .space(&dir)
-            .map_err(|error| SpillError::io("find the free space of", &dir, error))?;
-        self.file_system
-            .create(&dir)
-            .map_err(|error| SpillError::io("create a segment in", &dir, error))?;
+        let Space { free, in_memory } =
+            self.file_system.space(&dir).map_err(|error| SpillError::io("find the free space of", &dir, error))?;
+        self.file_system.create(&dir).map_err(|error| SpillError::io("create a segment in", &dir, error))?;
         if in_memory {
             tracing::warn!(
                 dir = %dir.display(),
@@ -155,9 +147,7 @@ impl SegmentOptions {
             created: AtomicU64::new(0),
             open: Mutex::default(),
         };
-        Ok(SegmentStore {
-            shared: Arc::new(shared),
-        })
+        Ok(SegmentStore { shared: Arc::new(shared) })
     }
 }
 
@@ -176,10 +166,7 @@ impl SpillStore for SegmentStore {
     }
 
     fn location(&self) -> Location {
-        Location {
-            name: self.shared.dir.display().to_string(),
-            in_memory: self.shared.in_memory,
-        }
+        Location { name: self.shared.dir.display().to_string(), in_memory: self.shared.in_memory }
     }
 }
 

@@ -92,12 +92,7 @@ impl Extent {
     pub fn read(&self, offset: u64, buf: &mut [u8]) -> Result<(), SpillError> {
         let requested = buf.len() as u64;
         if offset.checked_add(requested).is_none_or(|end| end > self.len) {
-            return Err(SpillError::OutOfRange {
-                place: self.to_string(),
-                offset,
-                requested,
-                len: self.len,
-            });
+            return Err(SpillError::OutOfRange { place: self.to_string(), offset, requested, len: self.len });
         }
         self.backing.read(self.at + offset, buf)
     }

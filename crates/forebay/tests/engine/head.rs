@@ -128,11 +128,7 @@ fn leases_peak_at_the_budget_and_one_head_and_one_result_a_worker_and_one_reload
             let item = size + VEC + SLOT;
             let block = if spilling { item.max(BLOCK) + 1024 } else { 0 };
             let formula = limit + item + workers * item + block;
-            assert!(
-                budget.peak() <= formula,
-                "peak {} of {formula}: {report:?}",
-                budget.peak()
-            );
+            assert!(budget.peak() <= formula, "peak {} of {formula}: {report:?}", budget.peak());
             assert_eq!(report.peak_resident as usize, budget.peak());
             assert_eq!(budget.used(), 0);
             // Where a few items fill the budget, the head in work leaves nothing to finish ahead of it.
@@ -147,63 +143,50 @@ fn leases_peak_at_the_budget_and_one_head_and_one_result_a_worker_and_one_reload
 #[test]
 fn the_process_stays_within_the_formula_while_the_head_is_withheld() {
     use crate::support::{alone, memory, reset_peak};
-    alone(
-        "head::the_process_stays_within_the_formula_while_the_head_is_withheld",
-        90,
-        || {
-            const ITEMS: u64 = 40_000;
-            const SIZE: usize = 4096;
-            const WORKERS: usize = 2;
-            let run = |items: u64, budget: &Budget| {
-                let gate = Gate::default();
-                let pipeline = Pipeline::new()
-                    .workers(WORKERS)
-                    .budget(budget)
-                    .spill(SegmentStore::temp().unwrap());
-                let open = gate.clone();
-                let source = (0..items).map(move |n| {
-                    if n == items - 1 {
-                        open.open();
-                    }
-                    Ok::<_, io::Error>(n)
-                });
-                let work = |n: u64| {
-                    if n == 0 {
-                        gate.pass();
-                    }
-                    Ok(vec![n as u8; SIZE])
-                };
-                let mut next = 0u64;
-                pipeline
-                    .run(source, work, |bytes| {
-                        assert!(bytes.len() == SIZE && bytes.iter().all(|byte| *byte == next as u8));
-                        next += 1;
-                        Ok(())
-                    })
-                    .unwrap()
+    alone("head::the_process_stays_within_the_formula_while_the_head_is_withheld", 90, || {
+        const ITEMS: u64 = 40_000;
+        const SIZE: usize = 4096;
+        const WORKERS: usize = 2;
+        let run = |items: u64, budget: &Budget| {
+            let gate = Gate::default();
+            let pipeline = Pipeline::new().workers(WORKERS).budget(budget).spill(SegmentStore::temp().unwrap());
+            let open = gate.clone();
+            let source = (0..items).map(move |n| {
+                if n == items - 1 {
+                    open.open();
+                }
+                Ok::<_, io::Error>(n)
+            });
+            let work = |n: u64| {
+                if n == 0 {
+                    gate.pass();
+                }
+                Ok(vec![n as u8; SIZE])
             };
-            // Code pages, thread stacks: what a process of this kind has anyway.
-            run(100, &Budget::new(1 << 20));
-            for limit in [1 << 20, 8 << 20] {
-                let budget = Budget::new(limit);
-                let base = memory("VmRSS");
-                reset_peak();
-                let report = run(ITEMS, &budget);
-                let grown = memory("VmHWM").saturating_sub(base);
-                let item = SIZE + VEC + SLOT;
-                let formula = limit + item + WORKERS * item + BLOCK + 2 * BLOCK + (8 << 20);
-                assert!(report.spilled_items > ITEMS / 2, "{report:?}");
-                assert!(
-                    grown <= formula,
-                    "{grown} bytes above the base, the formula allows {formula}: {report:?}"
-                );
-                assert!(
-                    (grown as u64) < ITEMS * SIZE as u64 / 4,
-                    "the scenario is too small to show anything: {grown}"
-                );
-            }
-        },
-    );
+            let mut next = 0u64;
+            pipeline
+                .run(source, work, |bytes| {
+                    assert!(bytes.len() == SIZE && bytes.iter().all(|byte| *byte == next as u8));
+                    next += 1;
+                    Ok(())
+                })
+                .unwrap()
+        };
+        // Code pages, thread stacks: what a process of this kind has anyway.
+        run(100, &Budget::new(1 << 20));
+        for limit in [1 << 20, 8 << 20] {
+            let budget = Budget::new(limit);
+            let base = memory("VmRSS");
+            reset_peak();
+            let report = run(ITEMS, &budget);
+            let grown = memory("VmHWM").saturating_sub(base);
+            let item = SIZE + VEC + SLOT;
+            let formula = limit + item + WORKERS * item + BLOCK + 2 * BLOCK + (8 << 20);
+            assert!(report.spilled_items > ITEMS / 2, "{report:?}");
+            assert!(grown <= formula, "{grown} bytes above the base, the formula allows {formula}: {report:?}");
+            assert!((grown as u64) < ITEMS * SIZE as u64 / 4, "the scenario is too small to show anything: {grown}");
+        }
+    });
 }
 
 /// A nested pipeline or another user may hold the whole budget: what was spilled is still read back, one block at a time.
@@ -214,10 +197,7 @@ fn what_was_spilled_is_read_back_while_another_consumer_holds_the_whole_budget()
         let budget = Budget::new(256 << 10);
         let other = budget.consumer("other", 0).unwrap();
         let gate = Gate::default();
-        let pipeline = Pipeline::new()
-            .workers(2)
-            .budget(&budget)
-            .spill(SegmentStore::temp().unwrap());
+        let pipeline = Pipeline::new().workers(2).budget(&budget).spill(SegmentStore::temp().unwrap());
         let monitor = pipeline.monitor();
         let mut next = 0;
         let report = std::thread::scope(|scope| {

@@ -49,9 +49,7 @@ impl Spill for Item {
         match number.len() {
             1 => Err(DecodeError("one byte")),
             2 => std::panic::panic_any("two bytes"),
-            _ => Ok(Item::Good(u64::from_le_bytes(
-                number.try_into().map_err(|_| DecodeError("not a number"))?,
-            ))),
+            _ => Ok(Item::Good(u64::from_le_bytes(number.try_into().map_err(|_| DecodeError("not a number"))?))),
         }
     }
 }
@@ -64,11 +62,7 @@ fn run(
 ) -> (Result<Snapshot, RunError<io::Error>>, u64) {
     let gate = Gate::default();
     let budget = Budget::new(128 << 10);
-    let pipeline = Pipeline::new()
-        .workers(2)
-        .budget(&budget)
-        .spill(MemoryStore::new(u64::MAX))
-        .policy(policy);
+    let pipeline = Pipeline::new().workers(2).budget(&budget).spill(MemoryStore::new(u64::MAX)).policy(policy);
     let monitor = pipeline.monitor();
     let mut next = 0;
     let outcome = std::thread::scope(|scope| {
@@ -82,11 +76,7 @@ fn run(
                 if n == 0 {
                     gate.pass();
                 }
-                Ok(if (600..1200).contains(&n) {
-                    odd(n)
-                } else {
-                    Item::Good(n)
-                })
+                Ok(if (600..1200).contains(&n) { odd(n) } else { Item::Good(n) })
             },
             |item| {
                 match item {
@@ -106,11 +96,7 @@ fn run(
 #[test]
 fn an_item_whose_encode_panics_ends_the_run_with_an_error_that_names_it() {
     within(60, || {
-        let (outcome, _) = run(
-            |_| Item::EncodePanics,
-            Threshold::default(),
-            |_| ENCODING.load(Ordering::SeqCst),
-        );
+        let (outcome, _) = run(|_| Item::EncodePanics, Threshold::default(), |_| ENCODING.load(Ordering::SeqCst));
         let error = outcome.unwrap_err();
         match &error.cause {
             Cause::Spill(DeliverError::Panicked { seq, message }) => {
@@ -119,21 +105,14 @@ fn an_item_whose_encode_panics_ends_the_run_with_an_error_that_names_it() {
             }
             other => panic!("{other:?}"),
         }
-        assert_eq!(
-            error.snapshot.submitted,
-            error.snapshot.delivered + error.snapshot.cancelled
-        );
+        assert_eq!(error.snapshot.submitted, error.snapshot.delivered + error.snapshot.cancelled);
     });
 }
 
 #[test]
 fn an_item_that_does_not_decode_ends_the_run_after_everything_before_its_block() {
     within(60, || {
-        let (outcome, delivered) = run(
-            |_| Item::DecodeFails,
-            Threshold::default(),
-            |now| now.spilled_items > 1000,
-        );
+        let (outcome, delivered) = run(|_| Item::DecodeFails, Threshold::default(), |now| now.spilled_items > 1000);
         let error = outcome.unwrap_err();
         match &error.cause {
             Cause::Spill(DeliverError::Decode { seq, error }) => {
@@ -149,11 +128,7 @@ fn an_item_that_does_not_decode_ends_the_run_after_everything_before_its_block()
 fn an_item_whose_decode_panics_is_a_panic_of_the_run() {
     within(60, || {
         let panic = catch_unwind(AssertUnwindSafe(|| {
-            run(
-                |_| Item::DecodePanics,
-                Threshold::default(),
-                |now| now.spilled_items > 1000,
-            )
+            run(|_| Item::DecodePanics, Threshold::default(), |now| now.spilled_items > 1000)
         }));
         let panic = panic.err().unwrap();
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"two bytes"));
@@ -204,11 +179,7 @@ impl SpillPolicy for Odd {
         Decision {
             spill_bytes: [0, usize::MAX, 1][self.calls as usize % 3],
             spill_from: [0, view.head + 10, u64::MAX][(self.calls / 3) as usize % 3],
-            prefetch: Some(if self.calls.is_multiple_of(2) {
-                0..u64::MAX
-            } else {
-                u64::MAX - 1..u64::MAX
-            }),
+            prefetch: Some(if self.calls.is_multiple_of(2) { 0..u64::MAX } else { u64::MAX - 1..u64::MAX }),
         }
     }
 }
@@ -226,11 +197,7 @@ fn whatever_a_policy_asks_for_nothing_is_lost() {
             }
         }
         let (outcome, _) = run(Item::Good, By(never), |_| true);
-        assert_eq!(
-            outcome.unwrap().spilled_items,
-            0,
-            "what a policy does not ask for is not spilled"
-        );
+        assert_eq!(outcome.unwrap().spilled_items, 0, "what a policy does not ask for is not spilled");
         let (outcome, _) = run(Item::Good, Threshold::with_reserve(1.0), |_| true);
         assert!(
             outcome.unwrap().spilled_items < 20,
@@ -349,10 +316,7 @@ fn parts_keep_the_order_of_what_is_written_and_put() {
 #[test]
 fn items_weigh_what_they_keep_alive() {
     assert!(vec![0u8; 1 << 20].weight() > 1 << 20);
-    assert!(
-        Vec::<u8>::with_capacity(1 << 20).weight() > 1 << 20,
-        "reserved memory counts"
-    );
+    assert!(Vec::<u8>::with_capacity(1 << 20).weight() > 1 << 20, "reserved memory counts");
     assert!(Bytes::from(vec![0; 4096]).weight() > 4096);
     assert!("x".repeat(5000).weight() > 5000);
     assert!(vec![vec![0u8; 1000]; 10].weight() > 10_000);

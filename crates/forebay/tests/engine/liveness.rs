@@ -163,12 +163,8 @@ fn a_pipeline_that_stands_still_gives_memory_back_when_it_is_asked() {
         let budget = Budget::new(1 << 20);
         let sink_gate = Gate::default();
         let (feed, fed) = mpsc::channel();
-        let pipeline = Pipeline::new()
-            .name("still")
-            .workers(2)
-            .batch(1)
-            .budget(&budget)
-            .spill(SegmentStore::temp().unwrap());
+        let pipeline =
+            Pipeline::new().name("still").workers(2).batch(1).budget(&budget).spill(SegmentStore::temp().unwrap());
         let monitor = pipeline.monitor();
         let holder = |budget: &Budget| budget.holdings().iter().find(|h| h.name == "still").map(|h| h.used);
         thread::scope(|scope| {
@@ -184,22 +180,13 @@ fn a_pipeline_that_stands_still_gives_memory_back_when_it_is_asked() {
             });
             // Less than three quarters of the budget, so that nothing is spilled on its own account.
             (0..150).for_each(|n| feed.send(n).unwrap());
-            until("everything is finished", || {
-                holder(&budget).is_some_and(|used| used > 150 * 4000)
-            });
+            until("everything is finished", || holder(&budget).is_some_and(|used| used > 150 * 4000));
             assert_eq!(monitor.snapshot().spilled_items, 0);
             let other = budget.consumer("other", 0).unwrap();
             let lease = other.lease(700 << 10).unwrap();
             assert!(monitor.snapshot().spilled_items > 50, "{:?}", monitor.snapshot());
-            assert!(
-                budget.used() <= budget.limit(),
-                "resident bytes fell: {}",
-                budget.used()
-            );
-            assert!(
-                holder(&budget).unwrap() >= 1 << 20 >> 4,
-                "the reserve of the head stays"
-            );
+            assert!(budget.used() <= budget.limit(), "resident bytes fell: {}", budget.used());
+            assert!(holder(&budget).unwrap() >= 1 << 20 >> 4, "the reserve of the head stays");
             drop(lease);
             sink_gate.open();
             drop(feed);
@@ -218,10 +205,7 @@ fn a_reload_does_not_wait_for_writes_that_free_memory() {
         const ITEMS: u64 = 4000;
         let fs = FaultyFs::new();
         let dir = tempfile::tempdir().unwrap();
-        let store = forebay::SegmentOptions::new()
-            .file_system(Arc::new(fs.clone()))
-            .open(dir.path())
-            .unwrap();
+        let store = forebay::SegmentOptions::new().file_system(Arc::new(fs.clone())).open(dir.path()).unwrap();
         let budget = Budget::new(512 << 10);
         let gate = Gate::default();
         let pipeline = Pipeline::new().workers(2).budget(&budget).spill(store);
@@ -229,9 +213,7 @@ fn a_reload_does_not_wait_for_writes_that_free_memory() {
         let mut next = 0;
         let report = thread::scope(|scope| {
             scope.spawn(|| {
-                until("the first half is spilled", || {
-                    monitor.snapshot().spilled_items > ITEMS / 2
-                });
+                until("the first half is spilled", || monitor.snapshot().spilled_items > ITEMS / 2);
                 fs.inject(Operation::Write, .., Fault::Hang);
                 fs.wait_until_hanging(1);
                 gate.open();
@@ -305,10 +287,7 @@ fn a_producer_that_is_delayed_before_or_between_its_sends_delays_nobody_else() {
                     from[producer as usize] += 1;
                 }
                 assert_eq!((from, next), ([200; 4], 800));
-                producers
-                    .into_iter()
-                    .flat_map(|producer| producer.join().unwrap())
-                    .collect::<Vec<u64>>()
+                producers.into_iter().flat_map(|producer| producer.join().unwrap()).collect::<Vec<u64>>()
             });
             seqs.sort_unstable();
             assert!(seqs.into_iter().eq(0..800), "each number was given once");
@@ -322,13 +301,8 @@ fn a_producer_that_is_delayed_before_or_between_its_sends_delays_nobody_else() {
 #[test]
 fn a_source_that_waits_for_the_delivery_of_its_last_item_goes_on() {
     within(60, || {
-        for (window, outstanding, limit) in [
-            (1, 1, 1),
-            (1, 16, 1 << 20),
-            (4096, 1, 1 << 20),
-            (2, 2, 1),
-            (64, 64, 100),
-        ] {
+        for (window, outstanding, limit) in [(1, 1, 1), (1, 16, 1 << 20), (4096, 1, 1 << 20), (2, 2, 1), (64, 64, 100)]
+        {
             let (tell, told) = mpsc::channel();
             let source = (0..300u64).map(move |n| {
                 if n > 0 {
@@ -356,14 +330,10 @@ fn a_window_of_one_goes_through() {
     within(60, || {
         for (workers, batch) in [(1, 1), (4, 1), (4, 64)] {
             let mut seen = Vec::new();
-            let report = Pipeline::new()
-                .workers(workers)
-                .batch(batch)
-                .window(1)
-                .run(numbers(2000), Ok, |n| {
-                    seen.push(n);
-                    Ok(())
-                });
+            let report = Pipeline::new().workers(workers).batch(batch).window(1).run(numbers(2000), Ok, |n| {
+                seen.push(n);
+                Ok(())
+            });
             assert_eq!(report.unwrap().delivered, 2000);
             assert!(seen.into_iter().eq(0..2000));
         }
@@ -376,11 +346,7 @@ fn the_cap_on_outstanding_items_holds_the_source_and_lets_it_go() {
     within(60, || {
         for batch in [1, 64] {
             let gate = Gate::default();
-            let pipeline = Pipeline::new()
-                .workers(2)
-                .batch(batch)
-                .outstanding(100)
-                .spill(MemoryStore::new(u64::MAX));
+            let pipeline = Pipeline::new().workers(2).batch(batch).outstanding(100).spill(MemoryStore::new(u64::MAX));
             let worked = AtomicU64::new(0);
             let mut sunk = 0;
             thread::scope(|scope| {
@@ -416,19 +382,12 @@ fn everything_works_on_one_core() {
         // The threads of the pipeline inherit it.
         let mut one = rustix::thread::CpuSet::new();
         let mine = rustix::thread::sched_getaffinity(None).unwrap();
-        one.set(
-            (0..rustix::thread::CpuSet::MAX_CPU)
-                .find(|cpu| mine.is_set(*cpu))
-                .unwrap(),
-        );
+        one.set((0..rustix::thread::CpuSet::MAX_CPU).find(|cpu| mine.is_set(*cpu)).unwrap());
         rustix::thread::sched_setaffinity(None, &one).unwrap();
         for workers in [1, 3] {
             let budget = Budget::new(128 << 10);
             let gate = Gate::default();
-            let pipeline = Pipeline::new()
-                .workers(workers)
-                .budget(&budget)
-                .spill(SegmentStore::temp().unwrap());
+            let pipeline = Pipeline::new().workers(workers).budget(&budget).spill(SegmentStore::temp().unwrap());
             let monitor = pipeline.monitor();
             let open = gate.clone();
             let (mut next, mut sum) = (0, 0);
@@ -491,10 +450,7 @@ fn workers_that_wait_for_memory_sleep_after_an_error_of_the_source() {
                 let before = processor_time();
                 thread::sleep(std::time::Duration::from_millis(300));
                 let used = processor_time() - before;
-                assert!(
-                    used.as_millis() < 60,
-                    "{used:?} of processor time while everybody waits"
-                );
+                assert!(used.as_millis() < 60, "{used:?} of processor time while everybody waits");
                 scheduler.open_below(u64::MAX);
             });
             let source = (0..=200u64).map(|n| {

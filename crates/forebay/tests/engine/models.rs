@@ -277,21 +277,13 @@ fn a_queue_is_bounded_in_bytes_and_its_head_gets_in() {
         let budget = Budget::new(10_000);
         let consumer = budget.consumer("queue", 0).unwrap();
         let (mut sender, receiver) = WorkQueue::new::<Vec<u8>>(&consumer, 100);
-        assert_eq!(
-            sender.try_send(vec![0; 50_000]),
-            Ok(0),
-            "larger than the budget, but the only one"
-        );
+        assert_eq!(sender.try_send(vec![0; 50_000]), Ok(0), "larger than the budget, but the only one");
         assert!(matches!(sender.try_send(vec![1; 10]), Err(TrySendError::Full(item)) if item == [1; 10]));
         drop(receiver.recv().unwrap());
         let sent = (0..100).take_while(|_| sender.try_send(vec![2; 1000]).is_ok()).count();
         assert_eq!(sent, 9, "1,072 bytes each");
         drop(sender);
-        assert_eq!(
-            receiver.recv().unwrap_err(),
-            RecvError::ProducerGone,
-            "what is queued is dropped"
-        );
+        assert_eq!(receiver.recv().unwrap_err(), RecvError::ProducerGone, "what is queued is dropped");
     });
 }
 
@@ -331,10 +323,7 @@ fn a_queue_ends_with_its_last_producer_and_an_unfinished_one_is_not_an_end() {
         drop(other);
         assert_eq!(sender.try_send(2), Err(TrySendError::Closed(2)));
         assert_eq!(sender.send(3).unwrap_err().0, 3);
-        assert_eq!(
-            sender.send(4).unwrap_err().to_string(),
-            "the queue is closed: the run has ended"
-        );
+        assert_eq!(sender.send(4).unwrap_err().to_string(), "the queue is closed: the run has ended");
     });
 }
 

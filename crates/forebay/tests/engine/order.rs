@@ -35,11 +35,8 @@ fn results_go_out_in_order_in_whatever_order_they_are_finished() {
                 for left in (1..=ITEMS).rev() {
                     let waiting = scheduler.await_waiters(WORKERS.min(left as usize));
                     let farthest = waiting.len() - 1;
-                    let chosen = if random.below(4) == 0 {
-                        random.below(waiting.len() as u64) as usize
-                    } else {
-                        farthest
-                    };
+                    let chosen =
+                        if random.below(4) == 0 { random.below(waiting.len() as u64) as usize } else { farthest };
                     scheduler.open(waiting[chosen]);
                     // The opened gate is left before the next is chosen.
                     crate::support::until("the gate is left", || {
@@ -80,22 +77,12 @@ fn what_is_submitted_is_delivered_or_cancelled_however_the_run_ends() {
         for batch in [1, 7, 64] {
             for spilling in [false, true] {
                 let run = |source_end: u64, work: Ending, sink_end: u64| -> Result<Snapshot, RunError<io::Error>> {
-                    let source = (0..2000).map(|n| {
-                        if n == source_end {
-                            Err(io::Error::other("dry"))
-                        } else {
-                            Ok(n)
-                        }
-                    });
+                    let source = (0..2000).map(|n| if n == source_end { Err(io::Error::other("dry")) } else { Ok(n) });
                     let mut next = 0;
                     let sink = |n: u64| {
                         assert_eq!(n, next);
                         next += 1;
-                        if n == sink_end {
-                            Err(io::Error::other("full"))
-                        } else {
-                            Ok(())
-                        }
+                        if n == sink_end { Err(io::Error::other("full")) } else { Ok(()) }
                     };
                     let pipeline = Pipeline::new().workers(3).batch(batch).budget(&Budget::new(8 << 10));
                     match spilling {
@@ -107,10 +94,7 @@ fn what_is_submitted_is_delivered_or_cancelled_however_the_run_ends() {
                 assert_eq!((whole.submitted, whole.delivered, whole.cancelled), (2000, 2000, 0));
 
                 let dry = run(700, none, u64::MAX).unwrap_err();
-                assert!(
-                    matches!(&dry.cause, Cause::Source(error) if error.to_string() == "dry"),
-                    "{dry}"
-                );
+                assert!(matches!(&dry.cause, Cause::Source(error) if error.to_string() == "dry"), "{dry}");
                 assert_eq!((dry.snapshot.submitted, dry.snapshot.delivered), (700, 700));
 
                 let failed = run(u64::MAX, fails, u64::MAX).unwrap_err();
@@ -124,10 +108,7 @@ fn what_is_submitted_is_delivered_or_cancelled_however_the_run_ends() {
                 assert_all_accounted_for(&refused.snapshot);
 
                 let first = run(600, fails, u64::MAX).unwrap_err();
-                assert!(
-                    matches!(first.cause, Cause::Work { seq: 500, .. }),
-                    "the first error is told: {first}"
-                );
+                assert!(matches!(first.cause, Cause::Work { seq: 500, .. }), "the first error is told: {first}");
             }
         }
     });
@@ -234,13 +215,8 @@ fn a_worker_whose_state_cannot_be_made_ends_the_run_with_its_panic() {
 fn a_panicking_source_is_told_after_everything_that_it_gave() {
     within(60, || {
         let mut seen = 0;
-        let source = (0..1000u64).map(|n| {
-            if n == 321 {
-                std::panic::panic_any("source")
-            } else {
-                Ok::<_, io::Error>(n)
-            }
-        });
+        let source =
+            (0..1000u64).map(|n| if n == 321 { std::panic::panic_any("source") } else { Ok::<_, io::Error>(n) });
         let panic = catch_unwind(AssertUnwindSafe(|| {
             Pipeline::new().run(source, Ok, |_| {
                 seen += 1;
@@ -270,11 +246,7 @@ fn the_only_worker_fails_in_the_middle_of_a_batch() {
                 source.map(Ok),
                 |n| {
                     gate.pass();
-                    if n % 100 == 99 {
-                        Err(io::Error::other("99"))
-                    } else {
-                        Ok(bytes_of(n, 100))
-                    }
+                    if n % 100 == 99 { Err(io::Error::other("99")) } else { Ok(bytes_of(n, 100)) }
                 },
                 |bytes| {
                     seen.push(bytes);
@@ -285,11 +257,7 @@ fn the_only_worker_fails_in_the_middle_of_a_batch() {
         assert!(matches!(error.cause, Cause::Work { seq: 99, .. }), "{error}");
         assert!(seen.into_iter().eq((0..99).map(|n| bytes_of(n, 100))));
         let longest = error.snapshot.delivered_runs.buckets().len();
-        assert!(
-            longest > 2,
-            "batches were delivered: {:?}",
-            error.snapshot.delivered_runs
-        );
+        assert!(longest > 2, "batches were delivered: {:?}", error.snapshot.delivered_runs);
     });
 }
 

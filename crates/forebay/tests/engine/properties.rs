@@ -66,17 +66,8 @@ fn scene() -> impl Strategy<Value = Scene> {
     let events = prop_oneof![2 => Just(Vec::new()), 3 => proptest::collection::vec((0..200_u64, event), 1..4)];
     let flow = (1..6_usize, batches, 1..100_usize, prop_oneof![Just(1 << 20), 1..50_u64]);
     let spill = (stores, any::<bool>(), proptest::option::of(0.0..1.0));
-    (
-        any::<u64>(),
-        0..200_u64,
-        sizes,
-        budgets,
-        flow,
-        spill,
-        events,
-        any::<bool>(),
-    )
-        .prop_map(|(seed, items, largest, budget, flow, spill, events, scheduled)| {
+    (any::<u64>(), 0..200_u64, sizes, budgets, flow, spill, events, any::<bool>()).prop_map(
+        |(seed, items, largest, budget, flow, spill, events, scheduled)| {
             let (workers, batch, window, outstanding) = flow;
             let (store, compress, reserve) = spill;
             // Gigabytes take too long.
@@ -96,7 +87,8 @@ fn scene() -> impl Strategy<Value = Scene> {
                 events,
                 scheduled,
             }
-        })
+        },
+    )
 }
 
 #[derive(Debug, PartialEq)]
@@ -159,11 +151,8 @@ impl Scene {
         let budget = Budget::new(self.budget);
         let gates = Gates::default();
         let mut seen = 0;
-        let mut pipeline = Pipeline::new()
-            .workers(self.workers)
-            .budget(&budget)
-            .window(self.window)
-            .outstanding(self.outstanding);
+        let mut pipeline =
+            Pipeline::new().workers(self.workers).budget(&budget).window(self.window).outstanding(self.outstanding);
         if let Some(items) = self.batch {
             pipeline = pipeline.batch(items);
         }
@@ -197,9 +186,9 @@ impl Scene {
                 };
                 let pipeline = pipeline.compress(self.compress).on_spill_error(OnSpillError::Stall);
                 match self.reserve {
-                    Some(share) => pipeline
-                        .policy(Prefetch::over(Threshold::with_reserve(share)))
-                        .run(source, work, sink),
+                    Some(share) => {
+                        pipeline.policy(Prefetch::over(Threshold::with_reserve(share))).run(source, work, sink)
+                    }
                     None => pipeline.run(source, work, sink),
                 }
             }));
@@ -229,11 +218,7 @@ impl Scene {
         let block = item.max(256 << 10) + 1024;
         // The item that the source has in its hand, the head, one result a worker, one block read back.
         let formula = self.budget + (2 + self.workers) * item + 2 * block;
-        assert!(
-            budget.peak() <= formula,
-            "peak {} of {formula}: {report:?}",
-            budget.peak()
-        );
+        assert!(budget.peak() <= formula, "peak {} of {formula}: {report:?}", budget.peak());
     }
 
     /// Lets the items in work go on in an order of the test's choice: a random one, as long as any waits.
@@ -250,11 +235,7 @@ impl Scene {
                 continue;
             }
             let farthest = random.below(3) > 0;
-            let chosen = if farthest {
-                waiting.len() - 1
-            } else {
-                random.below(waiting.len() as u64) as usize
-            };
+            let chosen = if farthest { waiting.len() - 1 } else { random.below(waiting.len() as u64) as usize };
             gates.open(waiting[chosen]);
             while gates.await_waiters(0).contains(&waiting[chosen]) {
                 std::thread::yield_now();

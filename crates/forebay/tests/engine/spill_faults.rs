@@ -31,19 +31,11 @@ struct Scene {
 
 impl Scene {
     fn new(on_error: OnSpillError) -> Self {
-        Scene {
-            fs: FaultyFs::new(),
-            dir: tempfile::tempdir().unwrap(),
-            on_error,
-            quota: 1 << 40,
-            compress: false,
-        }
+        Scene { fs: FaultyFs::new(), dir: tempfile::tempdir().unwrap(), on_error, quota: 1 << 40, compress: false }
     }
 
     fn open(&self) -> impl SpillStore + 'static {
-        let options = SegmentOptions::new()
-            .quota(self.quota)
-            .file_system(Arc::new(self.fs.clone()));
+        let options = SegmentOptions::new().quota(self.quota).file_system(Arc::new(self.fs.clone()));
         options.open(self.dir.path()).unwrap()
     }
 
@@ -102,9 +94,7 @@ fn any_one_write_may_fail_and_nothing_is_lost() {
     within(90, || {
         for write in 0..6 {
             let scene = Scene::new(OnSpillError::Stall);
-            scene
-                .fs
-                .inject(Operation::Write, write..write + 1, Fault::Error(Errno::NOSPC));
+            scene.fs.inject(Operation::Write, write..write + 1, Fault::Error(Errno::NOSPC));
             let report = whole(scene.run(scene.open(), |now| now.spill_failures > 0 || now.spilled_blocks > 3));
             assert_eq!(report.spill_failures, scene.fs.fired(), "{report:?}");
             assert!(write > 2 || report.spill_failures == 1, "write {write}: {report:?}");
@@ -120,10 +110,7 @@ fn a_disk_that_stays_full_is_back_pressure() {
             let scene = Scene::new(OnSpillError::Stall);
             scene.fs.inject(Operation::Write, first.., Fault::Error(Errno::NOSPC));
             let report = whole(scene.run(scene.open(), |now| now.spill_failures > 0));
-            assert!(
-                report.spill_failures > 0 && report.spilled_blocks <= first,
-                "{report:?}"
-            );
+            assert!(report.spill_failures > 0 && report.spilled_blocks <= first, "{report:?}");
         }
         let mut scene = Scene::new(OnSpillError::Stall);
         scene.quota = 600 << 10;
@@ -142,10 +129,7 @@ fn spilling_is_tried_again_when_the_head_has_moved() {
         let scene = Scene::new(OnSpillError::Stall);
         scene.fs.inject(Operation::Write, 0..1, Fault::Error(Errno::NOSPC));
         let gates = crate::support::Gates::default();
-        let pipeline = Pipeline::new()
-            .workers(2)
-            .budget(&Budget::new(LIMIT))
-            .spill(scene.open());
+        let pipeline = Pipeline::new().workers(2).budget(&Budget::new(LIMIT)).spill(scene.open());
         let monitor = pipeline.monitor();
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -186,10 +170,7 @@ fn a_run_that_is_to_fail_fails_with_file_operation_and_item() {
         let text = error.to_string();
         let dir = scene.dir.path().display().to_string();
         match &error.cause {
-            Cause::Spill(DeliverError::Spill {
-                seq,
-                error: SpillError::Io { operation, path, .. },
-            }) => {
+            Cause::Spill(DeliverError::Spill { seq, error: SpillError::Io { operation, path, .. } }) => {
                 assert!((1..ITEMS).contains(seq) && *seq >= delivered, "{seq}");
                 assert!(text.contains(&format!("result {seq}")), "{text}");
                 assert_eq!(path, scene.dir.path());
@@ -202,20 +183,12 @@ fn a_run_that_is_to_fail_fails_with_file_operation_and_item() {
             error.source().and_then(Error::source).and_then(Error::source).is_some(),
             "the system's error is there"
         );
-        assert_eq!(
-            error.snapshot.submitted,
-            error.snapshot.delivered + error.snapshot.cancelled
-        );
+        assert_eq!(error.snapshot.submitted, error.snapshot.delivered + error.snapshot.cancelled);
 
         let (outcome, _) = scene.run(MemoryStore::new(300 << 10), |now| now.spill_failures > 0);
         let cause = outcome.unwrap_err().cause;
-        let refused = matches!(
-            &cause,
-            Cause::Spill(DeliverError::Spill {
-                error: SpillError::QuotaExceeded { .. },
-                ..
-            })
-        );
+        let refused =
+            matches!(&cause, Cause::Spill(DeliverError::Spill { error: SpillError::QuotaExceeded { .. }, .. }));
         assert!(refused, "{cause:?}");
     });
 }
@@ -287,9 +260,7 @@ fn a_write_that_hangs_holds_up_no_delivery() {
             scope.spawn(move || {
                 fs.wait_until_hanging(1);
                 open.open();
-                until("everything is delivered although the write hangs", || {
-                    monitor.snapshot().delivered == ITEMS
-                });
+                until("everything is delivered although the write hangs", || monitor.snapshot().delivered == ITEMS);
                 wait.open();
                 fs.release();
             });
@@ -320,10 +291,8 @@ fn a_vanished_directory_loses_nothing() {
     within(60, || {
         let mut scene = Scene::new(OnSpillError::Stall);
         let dir = std::mem::replace(&mut scene.dir, tempfile::tempdir().unwrap());
-        let options = SegmentOptions::new()
-            .quota(1 << 40)
-            .segment_size(300 << 10)
-            .file_system(Arc::new(scene.fs.clone()));
+        let options =
+            SegmentOptions::new().quota(1 << 40).segment_size(300 << 10).file_system(Arc::new(scene.fs.clone()));
         let store = options.open(dir.path()).unwrap();
         let path = dir.path().to_owned();
         let removed = std::sync::Mutex::new(Some(dir));
@@ -382,10 +351,7 @@ impl SpillStore for Panicking {
 #[test]
 fn a_store_that_panics_while_it_writes_has_refused_the_block() {
     within(60, || {
-        let store = || Panicking {
-            within: MemoryStore::new(u64::MAX),
-            append: true,
-        };
+        let store = || Panicking { within: MemoryStore::new(u64::MAX), append: true };
         let report = whole(Scene::new(OnSpillError::Stall).run(store(), |now| now.spill_failures > 0));
         assert_eq!(report.spilled_blocks, 0);
         let (outcome, _) = Scene::new(OnSpillError::Fail).run(store(), |now| now.spill_failures > 0);
@@ -398,10 +364,7 @@ fn a_store_that_panics_while_it_writes_has_refused_the_block() {
 #[test]
 fn a_store_that_panics_while_it_reads_is_a_panic_of_the_run() {
     within(60, || {
-        let store = Panicking {
-            within: MemoryStore::new(u64::MAX),
-            append: false,
-        };
+        let store = Panicking { within: MemoryStore::new(u64::MAX), append: false };
         let scene = Scene::new(OnSpillError::Stall);
         let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             scene.run(store, |now| now.spilled_items > ITEMS / 3)

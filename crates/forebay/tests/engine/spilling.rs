@@ -88,17 +88,9 @@ fn the_farthest_results_go_first_and_the_reserve_of_the_head_stays() {
         let quiet = || budget.used() <= LIMIT / 4 * 3 && pager.monitor().snapshot().spilled_items > 0;
         until("resident bytes have fallen", quiet);
         let view = watched.look();
-        let last_resident = view
-            .stretches()
-            .filter(|s| !s.spilled)
-            .map(|s| s.first + s.count - 1)
-            .max()
-            .unwrap();
+        let last_resident = view.stretches().filter(|s| !s.spilled).map(|s| s.first + s.count - 1).max().unwrap();
         let first_spilled = view.stretches().filter(|s| s.spilled).map(|s| s.first).min().unwrap();
-        assert!(
-            last_resident < first_spilled,
-            "{last_resident} stayed, {first_spilled} went: {view:?}"
-        );
+        assert!(last_resident < first_spilled, "{last_resident} stayed, {first_spilled} went: {view:?}");
         assert!(view.resident >= LIMIT / 5 - LIMIT / 32, "the reserve stays: {view:?}");
         assert!(view.resident < LIMIT / 4 * 3, "{view:?}");
         // Somebody asks for more than there is to be had: all but the reserve goes.
@@ -107,10 +99,7 @@ fn the_farthest_results_go_first_and_the_reserve_of_the_head_stays() {
         until("more is spilled", || consumer.used() < LIMIT / 4);
         let view = watched.look();
         // A policy sees stretches of a 64th of the budget.
-        assert!(
-            view.resident >= LIMIT / 5 - LIMIT / 32 && view.resident < LIMIT / 4,
-            "{view:?}"
-        );
+        assert!(view.resident >= LIMIT / 5 - LIMIT / 32 && view.resident < LIMIT / 4, "{view:?}");
         insert(&buffer, &consumer, 0, 4000);
         buffer.close(240);
         for seq in 0..240 {
@@ -133,25 +122,14 @@ fn spilling_goes_on_until_the_wish_is_met_and_what_stays_is_far_less_than_what_w
         let (buffer, mut delivery) = ReorderBuffer::<Vec<u8>>::spilling(&consumer, &pager, policy, OnSpillError::Stall);
         (1..2001).for_each(|seq| insert(&buffer, &consumer, seq, 4000));
         let before = budget.used();
-        assert_eq!(
-            pager.monitor().snapshot().spilled_items,
-            0,
-            "nothing without a word from the owner"
-        );
+        assert_eq!(pager.monitor().snapshot().spilled_items, 0, "nothing without a word from the owner");
         handle.spill(3 << 20);
-        until("as much as was wished is spilled", || {
-            budget.used() <= before - (3 << 20) + (64 << 10)
-        });
+        until("as much as was wished is spilled", || budget.used() <= before - (3 << 20) + (64 << 10));
         let report = pager.monitor().snapshot();
-        assert!(
-            (10..16).contains(&report.spilled_blocks),
-            "blocks of 256 KiB: {report:?}"
-        );
+        assert!((10..16).contains(&report.spilled_blocks), "blocks of 256 KiB: {report:?}");
         assert!(report.spilled_items < 1000, "no more than that: {report:?}");
         handle.spill(usize::MAX);
-        until("everything is spilled", || {
-            pager.monitor().snapshot().spilled_items == 2000
-        });
+        until("everything is spilled", || pager.monitor().snapshot().spilled_items == 2000);
         until("its bytes are given back", || budget.used() < before / 200);
         insert(&buffer, &consumer, 0, 4000);
         buffer.close(2001);
@@ -218,20 +196,14 @@ fn a_long_run_with_a_short_backlog_keeps_little_disk() {
         const STEP: u64 = 3000;
         let store = Seen(Arc::new(SegmentStore::temp().unwrap()));
         let gates = crate::support::Gates::default();
-        let pipeline = Pipeline::new()
-            .workers(2)
-            .budget(&Budget::new(1 << 20))
-            .outstanding(STEP)
-            .spill(store.clone());
+        let pipeline = Pipeline::new().workers(2).budget(&Budget::new(1 << 20)).outstanding(STEP).spill(store.clone());
         let monitor = pipeline.monitor();
         let most = std::thread::scope(|scope| {
             let watcher = scope.spawn(|| {
                 let (mut most, mut before) = (0, 0);
                 for n in (0..ITEMS).step_by(STEP as usize) {
                     gates.await_waiters(1);
-                    until("much is spilled again", || {
-                        monitor.snapshot().spilled_items > before + STEP / 2
-                    });
+                    until("much is spilled again", || monitor.snapshot().spilled_items > before + STEP / 2);
                     before = monitor.snapshot().spilled_items;
                     most = most.max(store.usage().allocated);
                     gates.open_below(n + 1);
@@ -257,11 +229,7 @@ fn a_long_run_with_a_short_backlog_keeps_little_disk() {
             watcher.join().unwrap()
         });
         // A backlog, the dead parts of a MiB at its ends, and what was not given back yet.
-        assert!(
-            most < STEP * 4100 + (6 << 20),
-            "{most} bytes for a backlog of {}",
-            STEP * 4000
-        );
+        assert!(most < STEP * 4100 + (6 << 20), "{most} bytes for a backlog of {}", STEP * 4000);
         assert_eq!(store.usage().allocated, 0);
     });
 }
@@ -279,12 +247,7 @@ fn compressed_pages_are_paid_for_at_the_size_that_they_have_in_memory() {
         assert!(pager.monitor().snapshot().spilled_bytes < 10_000, "it was compressed");
         let paged = page.get().unwrap();
         assert_eq!(paged.bytes.len(), 200 << 10);
-        assert!(
-            paged.lease.bytes() >= paged.bytes.len(),
-            "{} pay for {}",
-            paged.lease.bytes(),
-            paged.bytes.len()
-        );
+        assert!(paged.lease.bytes() >= paged.bytes.len(), "{} pay for {}", paged.lease.bytes(), paged.bytes.len());
     });
 }
 
@@ -306,9 +269,7 @@ fn a_policy_reads_ahead_no_more_than_it_was_told() {
             until("it is spilled", || pager.monitor().snapshot().spilled_items == seq);
         });
         watched.look();
-        until("the first are read ahead", || {
-            pager.monitor().snapshot().prefetches == 2
-        });
+        until("the first are read ahead", || pager.monitor().snapshot().prefetches == 2);
         watched.look();
         assert_eq!(pager.monitor().snapshot().prefetches, 2, "and the others not");
         insert(&buffer, &consumer, 0, 10);
@@ -320,9 +281,6 @@ fn a_policy_reads_ahead_no_more_than_it_was_told() {
         }
         assert_eq!(count, 21);
         let report = pager.monitor().snapshot();
-        assert!(
-            report.head_reads + report.prefetches >= 20 && report.prefetches >= 2,
-            "{report:?}"
-        );
+        assert!(report.head_reads + report.prefetches >= 20 && report.prefetches >= 2, "{report:?}");
     });
 }

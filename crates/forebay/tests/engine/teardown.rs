@@ -23,21 +23,14 @@ fn an_iterator_dropped_in_mid_stream_ends_its_threads_and_gives_its_memory_back(
     within(60, || {
         for taken in [0, 1, 77] {
             let budget = Budget::new(256 << 10);
-            let pipeline = Pipeline::new()
-                .workers(2)
-                .budget(&budget)
-                .spill(MemoryStore::new(u64::MAX));
+            let pipeline = Pipeline::new().workers(2).budget(&budget).spill(MemoryStore::new(u64::MAX));
             let given = Arc::new(AtomicU64::new(0));
             let counter = Arc::clone(&given);
             let endless = (0u64..).inspect(move |_| {
                 counter.fetch_add(1, Ordering::Relaxed);
             });
             let mut map = endless.ordered_map_with(pipeline, |n| bytes_of(n, 2000));
-            assert!(
-                map.by_ref()
-                    .take(taken)
-                    .eq((0..taken as u64).map(|n| bytes_of(n, 2000)))
-            );
+            assert!(map.by_ref().take(taken).eq((0..taken as u64).map(|n| bytes_of(n, 2000))));
             until("the source is far ahead", || given.load(Ordering::Relaxed) > 200);
             drop(map);
             assert_eq!(budget.used(), 0);
@@ -131,54 +124,48 @@ fn own_thread(pipeline: &str) -> bool {
 #[cfg(target_os = "linux")]
 #[test]
 fn every_thread_has_a_name_and_is_joined_however_the_run_ends() {
-    alone(
-        "teardown::every_thread_has_a_name_and_is_joined_however_the_run_ends",
-        60,
-        || {
-            let before = threads("");
-            let name = |ending: &str| format!("t-{ending}");
-            for ending in ["whole", "work", "panic", "source", "sink", "sinkpanic", "cancel"] {
-                let token = CancelToken::new();
-                let outcome = catch_unwind(AssertUnwindSafe(|| {
-                    Pipeline::new()
-                        .name(&name(ending))
-                        .workers(3)
-                        .cancel(&token)
-                        .budget(&Budget::new(64 << 10))
-                        .spill(SegmentStore::temp().unwrap())
-                        .run(
-                            (0..20_000u64).map(|n| match ending {
-                                "source" if n == 15_000 => Err(io::Error::other("source")),
-                                _ => Ok(n),
-                            }),
-                            |n| match ending {
-                                _ if !own_thread(&name(ending)) => panic!("a worker without the pipeline's name"),
-                                "work" if n == 15_000 => Err(io::Error::other("work")),
-                                "panic" if n == 15_000 => panic!("work"),
-                                _ => Ok(bytes_of(n, 50)),
-                            },
-                            |bytes| {
-                                if bytes == bytes_of(10_000, 50) {
-                                    match ending {
-                                        "sink" => return Err(io::Error::other("sink")),
-                                        "sinkpanic" => panic!("sink"),
-                                        "cancel" => token.cancel(),
-                                        _ => {}
-                                    }
+    alone("teardown::every_thread_has_a_name_and_is_joined_however_the_run_ends", 60, || {
+        let before = threads("");
+        let name = |ending: &str| format!("t-{ending}");
+        for ending in ["whole", "work", "panic", "source", "sink", "sinkpanic", "cancel"] {
+            let token = CancelToken::new();
+            let outcome = catch_unwind(AssertUnwindSafe(|| {
+                Pipeline::new()
+                    .name(&name(ending))
+                    .workers(3)
+                    .cancel(&token)
+                    .budget(&Budget::new(64 << 10))
+                    .spill(SegmentStore::temp().unwrap())
+                    .run(
+                        (0..20_000u64).map(|n| match ending {
+                            "source" if n == 15_000 => Err(io::Error::other("source")),
+                            _ => Ok(n),
+                        }),
+                        |n| match ending {
+                            _ if !own_thread(&name(ending)) => panic!("a worker without the pipeline's name"),
+                            "work" if n == 15_000 => Err(io::Error::other("work")),
+                            "panic" if n == 15_000 => panic!("work"),
+                            _ => Ok(bytes_of(n, 50)),
+                        },
+                        |bytes| {
+                            if bytes == bytes_of(10_000, 50) {
+                                match ending {
+                                    "sink" => return Err(io::Error::other("sink")),
+                                    "sinkpanic" => panic!("sink"),
+                                    "cancel" => token.cancel(),
+                                    _ => {}
                                 }
-                                Ok(())
-                            },
-                        )
-                        .is_ok()
-                }));
-                assert_eq!(outcome.is_ok_and(|good| good), ending == "whole", "{ending}");
-                // A thread that was joined may show for a moment longer.
-                until(&format!("{ending}: all threads have ended"), || {
-                    threads("").len() <= before.len()
-                });
-            }
-        },
-    );
+                            }
+                            Ok(())
+                        },
+                    )
+                    .is_ok()
+            }));
+            assert_eq!(outcome.is_ok_and(|good| good), ending == "whole", "{ending}");
+            // A thread that was joined may show for a moment longer.
+            until(&format!("{ending}: all threads have ended"), || threads("").len() <= before.len());
+        }
+    });
 }
 
 /// The threads are joined also while the store hangs: the write in progress is waited for, not left behind with the run's memory.
@@ -188,10 +175,7 @@ fn a_write_in_progress_is_waited_for() {
     alone("teardown::a_write_in_progress_is_waited_for", 60, || {
         let fs = FaultyFs::new();
         let dir = tempfile::tempdir().unwrap();
-        let store = SegmentOptions::new()
-            .file_system(Arc::new(fs.clone()))
-            .open(dir.path())
-            .unwrap();
+        let store = SegmentOptions::new().file_system(Arc::new(fs.clone())).open(dir.path()).unwrap();
         fs.inject(Operation::Write, 3.., Fault::Hang);
         let budget = Budget::new(256 << 10);
         let returned = Arc::new(AtomicU64::new(0));
@@ -218,11 +202,7 @@ fn a_write_in_progress_is_waited_for() {
         until("the workers have ended", || threads("forebay-work").is_empty());
         // It cannot be seen that nothing happens; a run that does not wait returns at once.
         thread::sleep(std::time::Duration::from_millis(100));
-        assert_eq!(
-            returned.load(Ordering::SeqCst),
-            0,
-            "the run returned while its I/O thread hangs"
-        );
+        assert_eq!(returned.load(Ordering::SeqCst), 0, "the run returned while its I/O thread hangs");
         fs.release();
         let (error, left) = run.join().unwrap();
         assert!(matches!(error.cause, Cause::Sink { seq: 0, .. }), "{error}");

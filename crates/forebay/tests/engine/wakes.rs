@@ -28,14 +28,8 @@ fn the_sink_and_the_workers_are_woken_far_less_often_than_items_pass() {
         assert!(report.head_stalls < ITEMS / 10, "{report:?}");
         assert!(report.worker_waits < ITEMS / 10, "{report:?}");
         assert!(report.batches < ITEMS / 2, "small items are batched: {report:?}");
-        assert_eq!(
-            report.delivered_runs.count(),
-            report.delivered_runs.buckets().iter().sum::<u64>()
-        );
-        assert!(
-            report.delivered_runs.count() < ITEMS / 4,
-            "results are handed on in runs: {report:?}"
-        );
+        assert_eq!(report.delivered_runs.count(), report.delivered_runs.buckets().iter().sum::<u64>());
+        assert!(report.delivered_runs.count() < ITEMS / 4, "results are handed on in runs: {report:?}");
     });
 }
 
@@ -48,9 +42,7 @@ fn results_behind_a_withheld_head_do_not_wake_the_sink() {
         let done = std::sync::atomic::AtomicU64::new(0);
         let report = std::thread::scope(|scope| {
             scope.spawn(|| {
-                until("all others are finished", || {
-                    done.load(std::sync::atomic::Ordering::Relaxed) == ITEMS - 1
-                });
+                until("all others are finished", || done.load(std::sync::atomic::Ordering::Relaxed) == ITEMS - 1);
                 gate.open();
             });
             let work = |n| {
@@ -61,9 +53,7 @@ fn results_behind_a_withheld_head_do_not_wake_the_sink() {
                 Ok(n)
             };
             let pipeline = Pipeline::new().workers(3).batch(1);
-            pipeline
-                .run((0..ITEMS).map(Ok::<_, io::Error>), work, |_| Ok(()))
-                .unwrap()
+            pipeline.run((0..ITEMS).map(Ok::<_, io::Error>), work, |_| Ok(())).unwrap()
         });
         assert_eq!(report.delivered, ITEMS);
         // None, if the sink came to look only when all were finished.
@@ -83,10 +73,7 @@ fn an_idle_pipeline_uses_no_processor() {
             let before = processor_time();
             std::thread::sleep(std::time::Duration::from_millis(400));
             let used = processor_time() - before;
-            assert!(
-                used.as_millis() < 4,
-                "{used:?} of processor time while it waits for its {what}"
-            );
+            assert!(used.as_millis() < 4, "{used:?} of processor time while it waits for its {what}");
         };
         for waits_for in ["source", "sink", "head"] {
             let gate = Gate::default();

@@ -69,11 +69,7 @@ impl Gate {
     /// Waits until `waiters` threads stand at the gate.
     pub fn await_waiters(&self, waiters: usize) {
         let state = self.0.0.lock().unwrap();
-        let waited = self
-            .0
-            .1
-            .wait_timeout_while(state, Duration::from_secs(20), |state| state.1 < waiters)
-            .unwrap();
+        let waited = self.0.1.wait_timeout_while(state, Duration::from_secs(20), |state| state.1 < waiters).unwrap();
         assert!(!waited.1.timed_out(), "{} of {waiters} wait at the gate", waited.0.1);
     }
 }
@@ -114,11 +110,8 @@ impl Gates {
     /// The numbers at whose gates somebody waits, as soon as there are `count` of them.
     pub fn await_waiters(&self, count: usize) -> Vec<u64> {
         let state = self.0.0.lock().unwrap();
-        let waited = self
-            .0
-            .1
-            .wait_timeout_while(state, Duration::from_secs(20), |state| state.waiting.len() < count)
-            .unwrap();
+        let waited =
+            self.0.1.wait_timeout_while(state, Duration::from_secs(20), |state| state.waiting.len() < count).unwrap();
         assert!(!waited.1.timed_out(), "{:?} wait, not {count}", waited.0.waiting);
         waited.0.waiting.iter().copied().collect()
     }
@@ -130,10 +123,7 @@ pub fn threads(prefix: &str) -> Vec<String> {
     let prefix = &prefix[..prefix.len().min(15)];
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
-    names
-        .map(|name| name.trim_end().to_owned())
-        .filter(|name| name.starts_with(prefix))
-        .collect()
+    names.map(|name| name.trim_end().to_owned()).filter(|name| name.starts_with(prefix)).collect()
 }
 
 /// A size of this process in bytes: `VmRSS`, or `VmHWM` for the largest since [`reset_peak`].
