@@ -3,6 +3,7 @@
 //! Everything is run through the toolchain that built this program and in one build profile, so
 //! that clippy, tests, doctests, documentation and examples share `target/`. Only the loom models,
 //! which need other flags, have a target directory of their own.
+#![forbid(unsafe_code)]
 
 mod bench;
 mod interop;

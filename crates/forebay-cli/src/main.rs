@@ -3,6 +3,7 @@
 //! `forebay sync` has rsync's grammar (bundled short options, `--no-OPTION`, filters whose order
 //! counts), so its arguments never pass through clap: they reach [`sync::main`] as they are. The
 //! same holds for everything when the program is called under the name `rsync`.
+#![forbid(unsafe_code)]
 
 mod sync;
 

@@ -55,6 +55,7 @@
 //! reported as failing where that limit is reached, and what is above is mirrored.
 //!
 //! Not here: hard links, extended attributes, ACLs, sparse files, deltas, and anything remote.
+#![forbid(unsafe_code)]
 
 mod attrs;
 mod copy;

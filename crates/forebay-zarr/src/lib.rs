@@ -1,0 +1,12 @@
+//! Streams arrays from an instrument that cannot pause into sharded, compressed Zarr v3.
+#![forbid(unsafe_code)]
+
+pub mod codec;
+mod dtype;
+mod spec;
+pub mod store;
+
+pub use codec::Codec;
+pub use dtype::{DataType, FillValue, UnknownDataType};
+pub use spec::{ArraySpec, MAX_RANK, SpecError};
+pub use store::{Shard, Store, StoreError};
