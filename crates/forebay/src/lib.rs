@@ -32,7 +32,7 @@
 //! | [`SpillStore`] | *where* spilled bytes go: [`SegmentStore`], [`MemoryStore`] |
 //! | [`SpillPolicy`] | *whether and what* is spilled: [`Threshold`], [`Prefetch`], [`Manual`], your own |
 //! | [`Spill`], [`Weigh`] | *how*: what items say about themselves |
-//! | [`Pipeline`] | the builder that joins them; [`OrderedMapExt`] does it for iterators |
+//! | [`Pipeline`] | the builder that joins them; [`OrderedMapExt`] does it for iterators, [`Feed`] is pushed into |
 //! | [`Snapshot`] | what it did, as plain numbers |
 //!
 //! It has no async runtime, no thread pool shared with others and no unsafe code: plain named threads that are joined.
@@ -56,6 +56,7 @@ mod budget;
 mod cancel;
 mod cgroup;
 mod event;
+mod feed;
 mod item;
 mod iter;
 mod line;
@@ -72,6 +73,7 @@ mod sync;
 
 pub use budget::{Budget, Consumer, Holding, Lease, OverBudget, Reclaim};
 pub use cancel::CancelToken;
+pub use feed::Feed;
 #[cfg(feature = "serde")]
 pub use item::Serde;
 pub use item::{DecodeError, Parts, Spill, Weigh};
