@@ -32,6 +32,7 @@
 //! | [`SpillStore`] | *where* spilled bytes go: [`SegmentStore`], [`MemoryStore`] |
 //! | [`SpillPolicy`] | *whether and what* is spilled: [`Threshold`], [`Prefetch`], [`Manual`], your own |
 //! | [`Spill`], [`Weigh`] | *how*: what items say about themselves |
+//! | [`Delivery`], [`Filling`] | one thread that hands finished jobs to a sink, oldest first, with a fixed number of slots |
 //! | [`Pipeline`] | the builder that joins them; [`OrderedMapExt`] does it for iterators |
 //! | [`Snapshot`] | what it did, as plain numbers |
 //!
@@ -55,6 +56,7 @@ struct CrateReadme;
 mod budget;
 mod cancel;
 mod cgroup;
+mod delivery;
 mod event;
 mod item;
 mod iter;
@@ -72,6 +74,7 @@ mod sync;
 
 pub use budget::{Budget, Consumer, Holding, Lease, OverBudget, Reclaim};
 pub use cancel::CancelToken;
+pub use delivery::{Delivery, DeliveryError, DeliveryMonitor, DeliverySnapshot, Filling};
 #[cfg(feature = "serde")]
 pub use item::Serde;
 pub use item::{DecodeError, Parts, Spill, Weigh};
