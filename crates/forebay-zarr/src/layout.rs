@@ -230,7 +230,7 @@ impl Layout {
     pub(crate) fn plane(&self, from: u64) -> Option<Plane> {
         let [outer @ .., band, last] = &self.axes[..] else { return None };
         let bytes = self.plane_bytes();
-        if band.chunks() < 2 || from % bytes != 0 {
+        if band.chunks() < 2 || !from.is_multiple_of(bytes) {
             return None;
         }
         let cursor = Cursor::new(outer, from / bytes);
@@ -269,18 +269,12 @@ impl Layout {
 
     /// The shard of chunk `chunk` of layer `layer` of a row, and its number within it.
     pub(crate) fn place(&self, layer: u64, chunk: usize) -> (usize, usize) {
-        let rank = self.per_shard.len();
-        let mut at = vec![0; rank];
-        at[0] = layer;
-        let mut rest = chunk as u64;
-        for dim in (1..rank).rev() {
-            at[dim] = rest % self.grid[dim - 1];
-            rest /= self.grid[dim - 1];
+        let at = coordinates(layer, chunk, &self.grid);
+        let mut shard = 0;
+        for (dim, shards) in (1..).zip(&self.shard_grid) {
+            shard = shard * shards + at[dim] / self.per_shard[dim];
         }
-        let (mut shard, mut within) = (0, 0);
-        for dim in 1..rank {
-            shard = shard * self.shard_grid[dim - 1] + at[dim] / self.per_shard[dim];
-        }
+        let mut within = 0;
         for &dim in &self.storage_order {
             within = within * self.per_shard[dim] + at[dim] % self.per_shard[dim];
         }
@@ -298,15 +292,20 @@ impl Layout {
 
     /// The key of shard `shard` of row `row`.
     pub(crate) fn key(&self, row: u64, shard: usize) -> String {
-        let rank = self.per_shard.len();
-        let mut at = vec![row; rank];
-        let mut rest = shard as u64;
-        for dim in (1..rank).rev() {
-            at[dim] = rest % self.shard_grid[dim - 1];
-            rest /= self.shard_grid[dim - 1];
-        }
+        let at = coordinates(row, shard, &self.shard_grid);
         self.storage_order.iter().fold("c".to_owned(), |key, &dim| format!("{key}/{}", at[dim]))
     }
+}
+
+/// Where number `n` of a grid over all dimensions but the first is, when the first is at `first`.
+fn coordinates(first: u64, n: usize, grid: &[u64]) -> Vec<u64> {
+    let mut at = vec![first; grid.len() + 1];
+    let mut rest = n as u64;
+    for (place, &extent) in at.iter_mut().skip(1).zip(grid).rev() {
+        *place = rest % extent;
+        rest /= extent;
+    }
+    at
 }
 
 /// The largest block of whole elements, rows, planes, ... of a chunk that is not above [`SLAB`], as often as it fits.

@@ -25,7 +25,7 @@ pub(crate) fn open(options: WriterOptions, store: Arc<dyn Store>) -> Result<Arra
     let mut writer = ArrayWriter::start(options, Arc::clone(&store), spec, frames)?;
     let row_depth = writer.layout().row_depth();
     remove_behind(&*store, frames.div_ceil(row_depth))?;
-    if frames % row_depth > 0 {
+    if !frames.is_multiple_of(row_depth) {
         begin_row_again(&mut writer, &*store, frames)?;
     }
     Ok(writer)
@@ -72,7 +72,7 @@ fn begin_row_again(writer: &mut ArrayWriter, store: &dyn Store, frames: u64) -> 
             writer.send(Task::Ready(Packed::Chunk { layer, chunk, parts }))?;
         }
     }
-    if frames % layout.depth > 0 {
+    if !frames.is_multiple_of(layout.depth) {
         let spec = writer.spec().clone();
         let fill = spec.fill.bytes(spec.dtype);
         for chunk in 0..layout.chunks {

@@ -103,7 +103,7 @@ impl ArraySpec {
         if let Some(at) = self.frame.iter().position(|&extent| extent == 0) {
             return refuse(format!("a frame is empty in dimension {}", at + 1));
         }
-        if let Some(at) = (0..rank).find(|&at| self.shard[at] % self.chunk[at] != 0) {
+        if let Some(at) = (0..rank).find(|&at| !self.shard[at].is_multiple_of(self.chunk[at])) {
             let (shard, chunk) = (self.shard[at], self.chunk[at]);
             return refuse(format!(
                 "in dimension {at} the shard has {shard} elements, which is no multiple of the chunk's {chunk}"

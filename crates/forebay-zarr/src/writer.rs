@@ -48,6 +48,10 @@ use crate::task::{Packed, Task};
 /// Appends below this many bytes are only timed when they wait.
 const WORTH_A_CLOCK: usize = 64 << 10;
 
+/// How much memory an append that found none waits for, in bytes: it is woken some times for a large frame, but not
+/// for every slab.
+const ENOUGH: usize = 2 << 20;
+
 /// Writes one array. See the [module](self) and the crate's example.
 pub struct ArrayWriter {
     spec: ArraySpec,
@@ -173,7 +177,7 @@ impl ArrayWriter {
         };
         let cores = thread::available_parallelism().map_or(1, usize::from);
         let scatter = Scatter::new(&layout, &slabs, CopyPool::new((cores / 2).min(3)), frame);
-        let enough = (memory.reserve / layout.slab_bytes / 4).max(1);
+        let enough = (ENOUGH.min(memory.reserve / 4) / layout.slab_bytes).max(1);
         Ok(ArrayWriter {
             slabs,
             enough,
