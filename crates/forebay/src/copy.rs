@@ -158,9 +158,9 @@ impl CopyPool {
         // SAFETY: only the lifetime changes. The reference is stored in `State::offer` alone, and copied from there by
         // helpers alone, which add themselves to `at_work` under the lock under which they copy it, and subtract
         // themselves when they have returned from calling it and do not use it any more (`Shared::help`). `Offer` is
-        // dropped before this function returns or unwinds, and so before what `share` borrows ends; its drop removes
-        // the reference and then waits until `at_work` is zero, all under that lock. `&mut self` excludes another offer
-        // meanwhile.
+        // made before the reference is stored, and dropped before this function returns or unwinds, and so before what
+        // `share` borrows ends; its drop removes the reference and then waits until `at_work` is zero, all under that
+        // lock. `&mut self` excludes another offer meanwhile.
         let lent = unsafe { mem::transmute::<&Share<'_>, &'static Share<'static>>(share) };
         let offer = Offer::new(&self.shared, lent, helpers);
         share();
@@ -198,15 +198,17 @@ struct Offer<'a> {
 
 impl<'a> Offer<'a> {
     fn new(shared: &'a Shared, share: &'static Share<'static>, helpers: usize) -> Self {
+        // Before anything that could unwind: it takes the offer back.
+        let offer = Offer { shared };
         let mut state = lock(&shared.state);
         state.offer = Some(share);
         state.helped = false;
-        // Left over if both the caller and a helper panicked in the call before.
+        // Left over if both the caller and a helper panicked in the call before. Dropping it is the user's code.
         let superseded = state.panic.take();
         drop(state);
         drop(superseded);
         (0..helpers).for_each(|_| shared.offered.notify_one());
-        Offer { shared }
+        offer
     }
 }
 
