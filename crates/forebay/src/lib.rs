@@ -32,9 +32,9 @@
 //! | [`SpillStore`] | *where* spilled bytes go: [`SegmentStore`], [`MemoryStore`] |
 //! | [`SpillPolicy`] | *whether and what* is spilled: [`Threshold`], [`Prefetch`], [`Manual`], your own |
 //! | [`Spill`], [`Weigh`] | *how*: what items say about themselves |
-//! | [`Pipeline`] | the builder that joins them; [`OrderedMapExt`] does it for iterators, [`Feed`] is pushed into |
-//! | [`CopyPool`] | splits a large copy or scatter over parked threads |
 //! | [`Delivery`], [`Filling`] | one thread that hands finished jobs to a sink, oldest first, with a fixed number of slots |
+//! | [`CopyPool`] | splits a large copy or scatter over parked threads |
+//! | [`Pipeline`] | the builder that joins them; [`OrderedMapExt`] does it for iterators, [`Feed`] is pushed into |
 //! | [`Snapshot`] | what it did, as plain numbers |
 //!
 //! It has no async runtime and no thread pool shared with others: plain named threads that are joined. Its one unsafe

@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod copy;
 mod delivery;
 mod feed;
 mod head;
