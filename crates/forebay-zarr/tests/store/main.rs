@@ -1,0 +1,10 @@
+//! Stores: what holds for all of them, and what only for files.
+#![allow(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod claim;
+mod conformance;
+mod faults;
+mod faulty_fs;
+mod files;
+mod index;
+mod wrappers;
