@@ -3,6 +3,8 @@
 
 pub mod codec;
 mod dtype;
+#[cfg(feature = "input")]
+pub mod input;
 mod spec;
 pub mod store;
 
