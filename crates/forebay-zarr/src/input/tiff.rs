@@ -8,8 +8,8 @@ use std::io::BufReader;
 use std::panic::{self, AssertUnwindSafe};
 use std::path::{Path, PathBuf};
 
-use tiff::decoder::{Decoder, DecodingSampleType, Limits};
-use tiff::tags::{PhotometricInterpretation, PlanarConfiguration, Tag};
+use tiff::decoder::{ChunkType, Decoder, DecodingSampleType, Limits};
+use tiff::tags::{CompressionMethod, PhotometricInterpretation, PlanarConfiguration, Tag};
 use tiff::{TiffError, TiffResult};
 
 use super::error::Shape;
@@ -116,6 +116,11 @@ impl Pages {
         let planar = tag(decoder, Tag::PlanarConfiguration, 1)? == PlanarConfiguration::Planar.to_u16();
         if planar && samples > 1 {
             return Err(unsupported(format!("{samples} samples in planes of their own (planar configuration)")));
+        }
+        // The decoder reads tiles row by row, and its LZW loses its way between rows (image-rs/image-tiff#395).
+        let compression = tag(decoder, Tag::Compression, 1)?;
+        if compression == CompressionMethod::LZW.to_u16() && decoder.get_chunk_type() == ChunkType::Tile {
+            return Err(unsupported("tiles compressed by LZW (strips may be)".into()));
         }
         let color = decoder.colortype().map_err(explain)?;
         let layout = decoder.image_buffer_layout().map_err(explain)?;

@@ -189,6 +189,7 @@ fn what_is_not_read_is_refused_by_name() {
         (Page { bits: 1, ..grey.clone() }, "samples of 1 bits"),
         (Page { photometric: 3, ..grey.clone() }, "RGBPalette"),
         (Page { compression: 7, ..grey.clone() }, "ModernJPEG"),
+        (Page { compression: 5, tile: Some((16, 16)), ..grey.clone() }, "tiles compressed by LZW"),
         (
             Page { samples: 3, photometric: 2, planar: 2, chunks: vec![vec![0; 32]; 3], ..grey.clone() },
             "3 samples in planes of their own",
