@@ -5,10 +5,14 @@ pub mod codec;
 mod dtype;
 #[cfg(feature = "input")]
 pub mod input;
+pub mod metadata;
+pub mod shard;
 mod spec;
 pub mod store;
 
 pub use codec::Codec;
 pub use dtype::{DataType, FillValue, UnknownDataType};
+pub use metadata::MetadataError;
+pub use shard::{IndexError, ShardIndex};
 pub use spec::{ArraySpec, MAX_RANK, SpecError};
 pub use store::{Shard, Store, StoreError};
