@@ -6,9 +6,6 @@ use std::path::{Path, PathBuf};
 
 use super::{Block, InputError};
 
-/// Most bytes of a block.
-const BLOCK: usize = 4 << 20;
-
 /// Elements from a reader, to its end or up to a number of bytes.
 pub(super) struct Elements {
     reader: Box<dyn Read + Send>,
@@ -33,7 +30,7 @@ impl Elements {
     /// Fills `block`, with what one call of the reader gives: what has come through a pipe is not kept until more
     /// comes. False at the end.
     pub(super) fn next_block(&mut self, block: &mut Block) -> Result<bool, InputError> {
-        let most = self.left.map_or(BLOCK, |left| left.min(BLOCK as u64) as usize);
+        let most = self.left.map_or(Block::USUAL, |left| left.min(Block::USUAL as u64) as usize);
         if most == 0 {
             return Ok(false);
         }

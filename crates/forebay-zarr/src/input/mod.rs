@@ -101,6 +101,9 @@ pub struct Block {
 }
 
 impl Block {
+    /// Bytes that a block takes unless a page is larger.
+    pub const USUAL: usize = 4 << 20;
+
     /// Room for `len` bytes, which count once [`filled`](Block::filled) says so.
     fn space(&mut self, len: usize) -> Result<&mut [u8], std::collections::TryReserveError> {
         self.len = 0;
