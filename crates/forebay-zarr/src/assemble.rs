@@ -80,6 +80,8 @@ pub(crate) struct Assembler {
     left: usize,
     absent: Vec<String>,
     notes: Vec<u8>,
+    /// How many frames the array has, once that is known.
+    last: Option<u64>,
 }
 
 impl Assembler {
@@ -106,6 +108,7 @@ impl Assembler {
             left: 0,
             absent: Vec::new(),
             notes: Vec::new(),
+            last: None,
         };
         assembler.open_row();
         Ok((assembler, monitors))
@@ -128,7 +131,11 @@ impl Assembler {
                 Ok(())
             }
             Packed::Flush { ticket } => self.step(Step::Flush { ticket }),
-            Packed::Close { frames } => self.close(frames),
+            Packed::Last { frames } => {
+                self.last = Some(frames);
+                Ok(())
+            }
+            Packed::Close => self.close(),
         }
     }
 
@@ -148,7 +155,7 @@ impl Assembler {
         if ended {
             self.end(shard)?;
             if self.left == 0 {
-                self.end_row((self.row + 1) * self.layout.row_depth())?;
+                self.end_row()?;
             }
         }
         Ok(())
@@ -205,10 +212,11 @@ impl Assembler {
         }
     }
 
-    fn end_row(&mut self, frames: u64) -> Result<(), WriteError> {
+    fn end_row(&mut self) -> Result<(), WriteError> {
+        let whole = (self.row + 1) * self.layout.row_depth();
         let row = Row {
             number: self.row,
-            frames,
+            frames: self.last.map_or(whole, |last| last.min(whole)),
             absent: std::mem::take(&mut self.absent),
             notes: std::mem::take(&mut self.notes),
         };
@@ -218,14 +226,14 @@ impl Assembler {
         Ok(())
     }
 
-    fn close(&mut self, frames: u64) -> Result<(), WriteError> {
-        if frames > self.row * self.layout.row_depth() {
+    fn close(&mut self) -> Result<(), WriteError> {
+        if self.last.is_some_and(|last| last > self.row * self.layout.row_depth()) {
             for shard in 0..self.shards.len() {
                 if self.shards[shard].left > 0 {
                     self.end(shard)?;
                 }
             }
-            self.end_row(frames)?;
+            self.end_row()?;
         }
         self.step(Step::Close)?;
         Ok(self.write.drain()?)

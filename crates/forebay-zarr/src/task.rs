@@ -29,8 +29,10 @@ pub(crate) enum Packed {
     Note { line: Bytes },
     /// Everything before this is to be visible that can be.
     Flush { ticket: u64 },
-    /// The array ends, with this many frames.
-    Close { frames: u64 },
+    /// The array has this many frames; the chunks that follow are the last ones, padded.
+    Last { frames: u64 },
+    /// Everything is to be landed.
+    Close,
 }
 
 impl Packed {
@@ -38,7 +40,7 @@ impl Packed {
         match self {
             Packed::Chunk { parts, .. } => parts.iter().map(Bytes::len).sum(),
             Packed::Note { line } => line.len(),
-            Packed::Flush { .. } | Packed::Close { .. } => 0,
+            Packed::Flush { .. } | Packed::Last { .. } | Packed::Close => 0,
         }
     }
 }
@@ -56,7 +58,8 @@ impl Spill for Packed {
             Packed::Chunk { layer, chunk, parts } => (0, layer, chunk as u64, parts),
             Packed::Note { line } => (1, 0, 0, vec![line]),
             Packed::Flush { ticket } => (2, ticket, 0, Vec::new()),
-            Packed::Close { frames } => (3, frames, 0, Vec::new()),
+            Packed::Last { frames } => (3, frames, 0, Vec::new()),
+            Packed::Close => (4, 0, 0, Vec::new()),
         };
         out.write(&[kind]);
         out.write(&first.to_le_bytes());
@@ -77,7 +80,8 @@ impl Spill for Packed {
             }
             1 => Ok(Packed::Note { line: bytes }),
             2 => Ok(Packed::Flush { ticket: first }),
-            3 => Ok(Packed::Close { frames: first }),
+            3 => Ok(Packed::Last { frames: first }),
+            4 => Ok(Packed::Close),
             _ => Err(DecodeError("neither a chunk nor a note")),
         }
     }

@@ -52,7 +52,6 @@ const WORTH_A_CLOCK: usize = 64 << 10;
 pub struct ArrayWriter {
     spec: ArraySpec,
     layout: Layout,
-    store: Arc<dyn Store>,
     slabs: Pool,
     /// Slabs that an append waits for, once there are none: enough for what follows, so that it is woken once.
     enough: usize,
@@ -128,7 +127,7 @@ impl ArrayWriter {
         let packing = Packing::new(&spec, &layout, &counters, 2 * workers + 4);
         packing.packer()?;
         let mut publisher = Publisher {
-            store: Arc::clone(&store),
+            store,
             spec: spec.clone(),
             attributes: Arc::clone(&attributes),
             counters: Arc::clone(&counters),
@@ -176,7 +175,6 @@ impl ArrayWriter {
         let scatter = Scatter::new(&layout, &slabs, CopyPool::new((cores / 2).min(3)), frame);
         let enough = (memory.reserve / layout.slab_bytes / 4).max(1);
         Ok(ArrayWriter {
-            store,
             slabs,
             enough,
             scatter,
@@ -376,17 +374,17 @@ impl ArrayWriter {
         self.check()?;
         let frame_bytes = self.layout.frame_bytes;
         let (frames, partial) = (self.position / frame_bytes, self.position % frame_bytes);
+        self.send_behind(Packed::Last { frames })?;
         if self.scatter.has_begun() {
             self.scatter.pad(partial);
             while let Some(finished) = self.scatter.finished() {
                 self.pending.push_back(Task::Chunk(finished));
             }
         }
-        self.send_behind(Packed::Close { frames })?;
+        self.send_behind(Packed::Close)?;
         if let Some(feed) = self.feed.take() {
             feed.finish()?;
         }
-        self.store.finish()?;
         if partial > 0 {
             return Err(WriteError::Partial { frame: frames, bytes: partial, of: frame_bytes });
         }

@@ -33,10 +33,12 @@
 //! | [`SpillPolicy`] | *whether and what* is spilled: [`Threshold`], [`Prefetch`], [`Manual`], your own |
 //! | [`Spill`], [`Weigh`] | *how*: what items say about themselves |
 //! | [`Pipeline`] | the builder that joins them; [`OrderedMapExt`] does it for iterators, [`Feed`] is pushed into |
+//! | [`CopyPool`] | splits a large copy or scatter over parked threads |
 //! | [`Delivery`], [`Filling`] | one thread that hands finished jobs to a sink, oldest first, with a fixed number of slots |
 //! | [`Snapshot`] | what it did, as plain numbers |
 //!
-//! It has no async runtime, no thread pool shared with others and no unsafe code: plain named threads that are joined.
+//! It has no async runtime and no thread pool shared with others: plain named threads that are joined. Its one unsafe
+//! block lends a closure to the threads of a [`CopyPool`].
 //!
 //! # What it is not
 //! Not a way to make a loop over millions of cheap items faster: an item costs some ten to a hundred nanoseconds
@@ -56,6 +58,11 @@ struct CrateReadme;
 mod budget;
 mod cancel;
 mod cgroup;
+#[allow(
+    unsafe_code,
+    reason = "a borrowed closure is lent to threads that outlive the borrow; the module says why and how"
+)]
+mod copy;
 mod delivery;
 mod event;
 mod feed;
@@ -75,6 +82,7 @@ mod sync;
 
 pub use budget::{Budget, Consumer, Holding, Lease, OverBudget, Reclaim};
 pub use cancel::CancelToken;
+pub use copy::CopyPool;
 pub use delivery::{Delivery, DeliveryError, DeliveryMonitor, DeliverySnapshot, Filling};
 pub use feed::Feed;
 #[cfg(feature = "serde")]
