@@ -5,6 +5,8 @@ mod assemble;
 pub mod codec;
 mod dtype;
 mod error;
+#[cfg(feature = "input")]
+pub mod input;
 mod land;
 mod layout;
 #[cfg(test)]

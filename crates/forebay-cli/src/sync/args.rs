@@ -4,11 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::num::NonZeroUsize;
 use std::os::unix::ffi::OsStrExt;
 
-use forebay::{Budget, SegmentOptions, SegmentStore};
+use forebay::Budget;
 use forebay_sync::{Escape, Options};
 use lexopt::{Arg, Parser};
 
-use super::{known, size};
+use super::known;
+use crate::{size, spill};
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -144,7 +145,10 @@ impl State {
             return Err(not_yet("listing a source without a destination"));
         }
         options.escape = escape();
-        options.spill = spill(spill_dir, spill_limit)?;
+        // Without a directory that can be used, and none asked for, what waits does so in memory, and a reader of the
+        // output that is slow makes the copy slow.
+        let spill = spill::open(spill_dir.as_deref(), spill_limit);
+        options.spill = spill.map_err(|error| format!("rsync: --spill-dir: {error}"))?;
         Ok(Parsed::Run(Box::new(Command { options, sources: paths, destination, stats, progress })))
     }
 }
@@ -183,19 +187,6 @@ fn size(name: &str, parser: &mut Parser) -> Result<u64, String> {
     text.to_str()
         .and_then(size::parse)
         .ok_or_else(|| format!("rsync: --{name} value is invalid: {}", text.to_string_lossy()))
-}
-
-/// Where what waits goes when memory is short. Without a directory that can be used, and none asked for, it waits in
-/// memory, and a reader of the output that is slow makes the copy slow.
-fn spill(dir: Option<OsString>, limit: Option<u64>) -> Result<Option<SegmentStore>, String> {
-    let mut options = SegmentOptions::new();
-    if let Some(limit) = limit {
-        options = options.quota(limit);
-    }
-    match dir {
-        Some(dir) => options.open(dir).map(Some).map_err(|error| format!("rsync: --spill-dir: {error}")),
-        None => Ok(options.open(std::env::temp_dir()).ok()),
-    }
 }
 
 fn not_yet(what: &str) -> String {

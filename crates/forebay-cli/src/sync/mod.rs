@@ -4,7 +4,6 @@ mod args;
 mod help;
 mod known;
 mod output;
-mod size;
 mod stats;
 
 use std::ffi::OsString;
@@ -17,6 +16,7 @@ use forebay_sync::Error;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use args::{Command, Parsed};
+use crate::limits;
 use output::Output;
 
 /// Runs `forebay sync` with what follows its name on the command line.
@@ -33,7 +33,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             return end(1);
         }
     };
-    raise_file_limit();
+    limits::raise_file_limit();
     if let Err(error) = watch_signals(command.options.cancel.clone()) {
         complain(&format!("forebay: cannot watch for signals: {error}"));
         return end(11);
@@ -106,14 +106,6 @@ fn end(code: u8) -> ExitCode {
 fn called_as_rsync() -> bool {
     let program = std::env::args_os().next().unwrap_or_default();
     std::path::Path::new(&program).file_name().is_some_and(|name| name == "rsync")
-}
-
-/// Directories on the way are held open: take all that we are allowed.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
-    // Where that is refused, the limit stays as it is, and the mirror keeps within it.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
 }
 
 /// How long workers have, after a signal, to remove what is half written if standard output blocks the orderly end.

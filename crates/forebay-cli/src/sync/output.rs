@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use forebay_sync::{Ahead, Log, Options, Totals};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::size::with_commas;
+use crate::size::with_commas;
 
 /// How often the line of progress is renewed.
 const RENEW: Duration = Duration::from_millis(100);

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use forebay_sync::{Report, Totals};
 
-use super::size::{decimal, with_commas};
+use crate::size::{decimal, with_commas};
 
 /// What the options ask to be said.
 #[derive(Clone, Copy, Debug)]
