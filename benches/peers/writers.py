@@ -45,9 +45,12 @@ def main():
         if pace:
             due = began + number * appends[0].nbytes / pace
             time.sleep(max(0.0, due - time.perf_counter()))
-        before = time.perf_counter()
-        append(appends[number % len(appends)])
-        times.append(time.perf_counter() - before)
+        if job["timed_appends"]:
+            before = time.perf_counter()
+            append(appends[number % len(appends)])
+            times.append(time.perf_counter() - before)
+        else:
+            append(appends[number % len(appends)])
     close()
     os.sync()
     wall = time.perf_counter() - start
@@ -59,8 +62,8 @@ def main():
                 "wall": wall,
                 "cpu": cpu,
                 "peak": memory("VmHWM") - resident,
-                "longest": times[-1],
-                "p99": times[len(times) * 99 // 100],
+                "longest": times[-1] if times else 0.0,
+                "p99": times[len(times) * 99 // 100] if times else 0.0,
                 "stored": sum(path.stat().st_size for path in Path(job["path"]).rglob("*") if path.is_file()),
             }
         )
