@@ -1,12 +1,36 @@
 //! Streams arrays from an instrument that cannot pause into sharded, compressed Zarr v3.
 #![forbid(unsafe_code)]
 
+mod assemble;
 pub mod codec;
 mod dtype;
+mod error;
+mod land;
+mod layout;
+#[cfg(test)]
+mod layout_tests;
+mod memory;
+pub mod metadata;
+mod options;
+mod pack;
+mod pool;
+mod progress;
+mod resume;
+mod scatter;
+pub mod shard;
 mod spec;
 pub mod store;
+mod task;
+mod writer;
 
 pub use codec::Codec;
 pub use dtype::{DataType, FillValue, UnknownDataType};
+pub use error::WriteError;
+pub use memory::{MemoryEstimate, memory_estimate};
+pub use metadata::MetadataError;
+pub use options::WriterOptions;
+pub use progress::{WriterMonitor, WriterSnapshot};
+pub use shard::{IndexError, ShardIndex};
 pub use spec::{ArraySpec, MAX_RANK, SpecError};
 pub use store::{Shard, Store, StoreError};
+pub use writer::{ArrayWriter, Recorded};

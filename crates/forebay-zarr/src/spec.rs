@@ -13,8 +13,8 @@ pub const MAX_RANK: usize = 32;
 /// Most bytes of a chunk: offsets within one, and the lengths that Blosc stores, are of 31 bits.
 const MAX_CHUNK: u64 = 1 << 30;
 
-/// Most chunks of a shard: its index takes 16 bytes each and is built in memory.
-const MAX_CHUNKS_PER_SHARD: u64 = 1 << 24;
+/// Most chunks of a row of shards: the indexes take 16 bytes each and are built in memory.
+const MAX_CHUNKS_PER_ROW: u64 = 1 << 24;
 
 /// What array is to be written. All shapes are in elements and in the order in which the data arrives, the append
 /// dimension first.
@@ -77,6 +77,11 @@ impl ArraySpec {
         self.chunk.iter().product::<u64>() * self.dtype.size() as u64
     }
 
+    /// Whether chunks are stored as they are: no codec, or none but a checksum.
+    pub(crate) fn stores_slabs(&self) -> bool {
+        self.codec == Codec::None
+    }
+
     /// Checks that such an array can be written.
     ///
     /// # Errors
@@ -106,16 +111,22 @@ impl ArraySpec {
         }
         let size = self.dtype.size() as u64;
         let product = |shape: &[u64]| shape.iter().try_fold(size, |all, &extent| all.checked_mul(extent));
-        if product(&self.frame).is_none_or(|bytes| bytes > i64::MAX as u64) {
-            return refuse("a frame has more than 2^63 bytes".into());
+        let layer = product(&self.frame).and_then(|bytes| bytes.checked_mul(self.chunk[0]));
+        if layer.is_none_or(|bytes| bytes > i64::MAX as u64) {
+            return refuse("the frames that a chunk is deep have more than 2^63 bytes".into());
         }
         match product(&self.chunk) {
             Some(bytes) if bytes <= MAX_CHUNK => {}
             _ => return refuse(format!("a chunk has more than {MAX_CHUNK} bytes")),
         }
-        let chunks = (0..rank).try_fold(1u64, |all, at| all.checked_mul(self.shard[at] / self.chunk[at]));
-        if chunks.is_none_or(|chunks| chunks > MAX_CHUNKS_PER_SHARD) {
-            return refuse(format!("a shard has more than {MAX_CHUNKS_PER_SHARD} chunks"));
+        let chunks = (0..rank).try_fold(1u64, |all, at| {
+            let extent = if at == 0 { self.shard[0] } else { self.frame[at - 1].max(self.shard[at]) };
+            all.checked_mul(extent.div_ceil(self.chunk[at]))
+        });
+        if chunks.is_none_or(|chunks| chunks > MAX_CHUNKS_PER_ROW) {
+            return refuse(format!(
+                "the shards side by side have more than {MAX_CHUNKS_PER_ROW} chunks: take larger chunks"
+            ));
         }
         let mut order = self.storage_order.clone();
         order.sort_unstable();

@@ -32,7 +32,8 @@
 //! | [`SpillStore`] | *where* spilled bytes go: [`SegmentStore`], [`MemoryStore`] |
 //! | [`SpillPolicy`] | *whether and what* is spilled: [`Threshold`], [`Prefetch`], [`Manual`], your own |
 //! | [`Spill`], [`Weigh`] | *how*: what items say about themselves |
-//! | [`Pipeline`] | the builder that joins them; [`OrderedMapExt`] does it for iterators |
+//! | [`Pipeline`] | the builder that joins them; [`OrderedMapExt`] does it for iterators, [`Feed`] is pushed into |
+//! | [`Delivery`], [`Filling`] | one thread that hands finished jobs to a sink, oldest first, with a fixed number of slots |
 //! | [`Snapshot`] | what it did, as plain numbers |
 //!
 //! It has no async runtime, no thread pool shared with others and no unsafe code: plain named threads that are joined.
@@ -55,7 +56,9 @@ struct CrateReadme;
 mod budget;
 mod cancel;
 mod cgroup;
+mod delivery;
 mod event;
+mod feed;
 mod item;
 mod iter;
 mod line;
@@ -72,6 +75,8 @@ mod sync;
 
 pub use budget::{Budget, Consumer, Holding, Lease, OverBudget, Reclaim};
 pub use cancel::CancelToken;
+pub use delivery::{Delivery, DeliveryError, DeliveryMonitor, DeliverySnapshot, Filling};
+pub use feed::Feed;
 #[cfg(feature = "serde")]
 pub use item::Serde;
 pub use item::{DecodeError, Parts, Spill, Weigh};

@@ -22,6 +22,15 @@ pub struct Histogram {
 }
 
 impl Histogram {
+    /// Counts one more `value`.
+    pub fn record(&mut self, value: u64) {
+        let bucket = bucket(value);
+        if self.counts.len() <= bucket {
+            self.counts.resize(bucket + 1, 0);
+        }
+        self.counts[bucket] += 1;
+    }
+
     /// The counts of the buckets, up to the last one that is not empty.
     pub fn buckets(&self) -> &[u64] {
         let used = self.counts.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1);
@@ -54,6 +63,10 @@ impl fmt::Debug for Histogram {
     }
 }
 
+fn bucket(value: u64) -> usize {
+    ((u64::BITS - value.leading_zeros()) as usize).min(BUCKETS - 1)
+}
+
 #[derive(Debug)]
 pub(crate) struct LiveHistogram {
     counts: [AtomicU64; BUCKETS],
@@ -65,8 +78,7 @@ impl LiveHistogram {
     }
 
     pub(crate) fn record(&self, value: u64) {
-        let bits = (u64::BITS - value.leading_zeros()) as usize;
-        self.counts[bits.min(BUCKETS - 1)].fetch_add(1, Ordering::Relaxed);
+        self.counts[bucket(value)].fetch_add(1, Ordering::Relaxed);
     }
 
     fn read(&self) -> Histogram {

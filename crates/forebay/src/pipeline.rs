@@ -30,11 +30,12 @@
 
 use std::fmt;
 use std::io;
-use std::thread;
+use std::thread::{self, JoinHandle};
 
 use crate::budget::{Budget, OverBudget};
 use crate::cancel::CancelToken;
 use crate::event::Event;
+use crate::feed::{self, Feed};
 use crate::item::{Spill, Weigh};
 use crate::line::Line;
 use crate::metrics::{Metrics, Monitor, Snapshot};
@@ -363,8 +364,27 @@ pub(crate) struct Parts<T, R, E> {
 }
 
 impl Settings {
-    pub(crate) fn thread_name(&self, role: &str) -> String {
-        format!("{}-{role}", self.name)
+    fn thread(&self, role: &str) -> thread::Builder {
+        thread::Builder::new().name(format!("{}-{role}", self.name))
+    }
+
+    /// Starts the workers of a run that owns what it works with.
+    fn workers<T, R, E, C>(
+        &self,
+        core: &Arc<Core<T, R, E>>,
+        init: impl Fn() -> C + Send + Sync + 'static,
+        work: impl Fn(&mut C, T) -> Result<R, E> + Send + Sync + 'static,
+    ) -> impl Iterator<Item = io::Result<JoinHandle<()>>>
+    where
+        T: Weigh + Send + 'static,
+        R: Weigh + Send + 'static,
+        E: Send + 'static,
+    {
+        let jobs = Arc::new((init, work));
+        (0..self.workers).map(move |n| {
+            let (core, jobs) = (Arc::clone(core), Arc::clone(&jobs));
+            self.thread(&format!("work-{n}")).spawn(move || core.work(&jobs.0, &jobs.1))
+        })
     }
 
     pub(crate) fn assemble<T: Weigh, R, E>(&self, mode: impl Mode<R>) -> Result<Parts<T, R, E>, RunError<E>> {
@@ -446,10 +466,10 @@ impl<M, C, N: Fn() -> C + Sync> Pipeline<M, Init<N>> {
             // Dropped before the threads are joined, also when the sink panics: it cancels what is not delivered.
             let mut delivery = delivery;
             let (core, init, work) = (&core, &init, &work);
-            let spawn = |role: &str| thread::Builder::new().name(settings.thread_name(role));
-            let started = spawn("source").spawn_scoped(scope, move || core.source(source, sender)).and_then(|_| {
+            let source = settings.thread("source").spawn_scoped(scope, move || core.source(source, sender));
+            let started = source.and_then(|_| {
                 for n in 0..settings.workers {
-                    spawn(&format!("work-{n}")).spawn_scoped(scope, move || core.work(init, work))?;
+                    settings.thread(&format!("work-{n}")).spawn_scoped(scope, move || core.work(init, work))?;
                 }
                 Ok(())
             });
@@ -467,10 +487,64 @@ impl<M, C, N: Fn() -> C + Sync> Pipeline<M, Init<N>> {
     }
 }
 
+impl<M> Pipeline<M, NoInit> {
+    /// Starts the pipeline and returns the end to push items into: for sources that cannot be written as an iterator.
+    /// The sink runs on a thread of its own. See [`Feed`].
+    ///
+    /// # Errors
+    /// [`Cause::Budget`] and [`Cause::Thread`], if it cannot be started.
+    pub fn feed<T, R, E, F, K>(self, work: F, sink: K) -> Result<Feed<T, R, E>, RunError<E>>
+    where
+        M: Mode<R>,
+        T: Weigh + Send + 'static,
+        R: Weigh + Send + 'static,
+        E: Send + 'static,
+        F: Fn(T) -> Result<R, E> + Send + Sync + 'static,
+        K: FnMut(R) -> Result<(), E> + Send + 'static,
+    {
+        self.worker_init(|| ()).feed(move |(), item| work(item), sink)
+    }
+}
+
 impl<M, C, N> Pipeline<M, Init<N>>
 where
     N: Fn() -> C + Send + Sync + 'static,
 {
+    /// As [`feed`](Pipeline::feed), with the worker's own state as the first argument of `work`.
+    ///
+    /// # Errors
+    /// As [`feed`](Pipeline::feed).
+    pub fn feed<T, R, E, F, K>(self, work: F, sink: K) -> Result<Feed<T, R, E>, RunError<E>>
+    where
+        M: Mode<R>,
+        T: Weigh + Send + 'static,
+        R: Weigh + Send + 'static,
+        E: Send + 'static,
+        F: Fn(&mut C, T) -> Result<R, E> + Send + Sync + 'static,
+        K: FnMut(R) -> Result<(), E> + Send + 'static,
+    {
+        let Pipeline { settings, mode, init: Init(init) } = self;
+        let Parts { sender, delivery, core } = settings.assemble(mode)?;
+        let core = Arc::new(core);
+        // From here on, leaving early drops `feed`, which cancels the run and joins what was started.
+        let mut feed = Feed::new(sender, Arc::clone(&core));
+        let outcome = (|| {
+            let own = Arc::clone(&core);
+            feed.sink(settings.thread("sink").spawn(move || feed::drain(&own, delivery, sink))?);
+            for thread in settings.workers(&core, init, work) {
+                feed.worker(thread?);
+            }
+            Ok(())
+        })();
+        match outcome {
+            Ok(()) => Ok(feed),
+            Err(error) => {
+                drop(feed);
+                Err(RunError { cause: Cause::Thread(error), snapshot: Box::new(core.finish()) })
+            }
+        }
+    }
+
     /// Starts the threads for [`OrderedMap`](crate::OrderedMap).
     pub(crate) fn start<T, R, E, I, F>(self, source: I, work: F) -> Result<run::Started<T, R, E>, RunError<E>>
     where
@@ -486,14 +560,11 @@ where
         let core = Arc::new(core);
         // From here on, leaving early drops `started`, which cancels the run and joins what was started.
         let mut started = run::Started { delivery: Some(delivery), threads: Vec::new(), core: Arc::clone(&core) };
-        let jobs = Arc::new((init, work));
         let outcome = (|| {
-            let spawn = |role: &str| thread::Builder::new().name(settings.thread_name(role));
             let own = Arc::clone(&core);
-            started.threads.push(spawn("source").spawn(move || own.source(source, sender))?);
-            for n in 0..settings.workers {
-                let (own, jobs) = (Arc::clone(&core), Arc::clone(&jobs));
-                started.threads.push(spawn(&format!("work-{n}")).spawn(move || own.work(&jobs.0, &jobs.1))?);
+            started.threads.push(settings.thread("source").spawn(move || own.source(source, sender))?);
+            for thread in settings.workers(&core, init, work) {
+                started.threads.push(thread?);
             }
             Ok(())
         })();

@@ -100,6 +100,11 @@ impl<T, R, E> Core<T, R, E> {
         }
     }
 
+    /// Item `end` and those behind it will not come.
+    pub(crate) fn close(&self, end: u64) {
+        self.buffer.close(end);
+    }
+
     /// A worker's thread.
     pub(crate) fn work<C>(&self, init: &impl Fn() -> C, work: &impl Fn(&mut C, T) -> Result<R, E>)
     where

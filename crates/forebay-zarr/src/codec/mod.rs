@@ -1,6 +1,30 @@
 //! `Codec`: what is done to the bytes of a chunk before they are stored.
+//!
+//! An [`Encoder`] makes the stored form of a chunk, which may lie in several pieces; [`decode`] makes a chunk of it
+//! again. What is stored follows the Zarr v3 codecs `zstd`, `gzip`, `blosc` and `crc32c`, and every reader of those reads
+//! it. Not here: the elements' order (the writer stores them little-endian, in the chunk's own order), which chunks are
+//! stored at all, and threads; an encoder belongs to one worker.
+//!
+//! The same chunk always has the same stored form, however it is cut into pieces.
+
+mod blosc;
+mod checksum;
+mod decoder;
+mod encoder;
+mod error;
+mod name;
+mod pieces;
+mod zstd;
+
+pub use checksum::crc32c;
+pub use decoder::decode;
+pub use encoder::Encoder;
+pub use error::CodecError;
 
 use crate::spec::SpecError;
+
+/// Memory of a deflate context, measured: window, hash chains, pending output.
+const DEFLATE_BYTES: usize = 320 << 10;
 
 /// How chunks are compressed. Default: Blosc with zstd at level 1 and byte shuffle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,6 +93,34 @@ impl Codec {
             Codec::Gzip { level } if level > 9 => refuse("gzip", level.into(), "0 to 9"),
             Codec::Blosc { level, .. } if level > 9 => refuse("Blosc", level.into(), "0 to 9"),
             _ => Ok(()),
+        }
+    }
+
+    /// Most bytes of the stored form of a chunk of `chunk_bytes` bytes, and room that encoding it needs: a buffer of this
+    /// capacity is never grown.
+    pub fn bound(&self, checksum: bool, chunk_bytes: usize) -> usize {
+        let stored = match self {
+            Codec::None => chunk_bytes,
+            Codec::Zstd { .. } => zstd::bound(chunk_bytes),
+            // Nine bits for each byte at worst, in gzip's fixed code.
+            Codec::Gzip { .. } => chunk_bytes + chunk_bytes / 8 + 128,
+            Codec::Blosc { .. } => blosc::bound(chunk_bytes),
+        };
+        stored + if checksum { checksum::BYTES } else { 0 }
+    }
+
+    /// Bytes of memory that one [`Encoder`] holds: its scratch buffers and, as far as the library tells, its context.
+    ///
+    /// This asks the library by making a context, which takes as long as allocating it: microseconds, and milliseconds for
+    /// zstd's highest levels.
+    pub fn encoder_bytes(&self, typesize: usize, chunk_bytes: usize) -> usize {
+        match *self {
+            Codec::None => 0,
+            Codec::Zstd { level } => chunk_bytes + zstd::context_bytes(level, chunk_bytes),
+            Codec::Gzip { .. } => encoder::GZIP_FEED.min(chunk_bytes) + DEFLATE_BYTES,
+            Codec::Blosc { compressor, level, shuffle } => {
+                blosc::encoder_bytes(compressor, level, shuffle, typesize, chunk_bytes)
+            }
         }
     }
 }

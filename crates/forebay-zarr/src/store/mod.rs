@@ -50,6 +50,14 @@ pub trait Store: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// [`StoreError`].
     fn list(&self, key: &str) -> Result<Vec<String>, StoreError>;
+
+    /// The writer has closed the array in good order: what was only there for writing goes.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    fn finish(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 }
 
 /// A shard that is being written. Dropped before it has landed, it leaves nothing.

@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod delivery;
+mod feed;
 mod head;
 mod items;
 mod liveness;

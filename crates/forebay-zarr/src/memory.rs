@@ -1,0 +1,109 @@
+//! `MemoryEstimate`: what a writer takes, known before the first frame.
+//!
+//! Nearly all of it is *slabs*: the chunks that are begun at a time, and a reserve for those that are finished and not
+//! compressed yet. While the reserve lasts, an append does not wait.
+
+use std::fmt;
+
+use crate::assemble::{WRITE, WRITE_SLOTS};
+use crate::error::WriteError;
+use crate::layout::Layout;
+use crate::spec::{ArraySpec, SpecError};
+
+/// Least bytes of compressed chunks that may wait in memory.
+const RESULTS: usize = 8 << 20;
+
+/// Least bytes of the reserve, unless [`WriterOptions::memory`](crate::WriterOptions::memory) says so.
+const RESERVE: usize = 16 << 20;
+
+/// What a thread takes beside its buffers: its stack and the allocator's share.
+const THREAD: usize = 256 << 10;
+
+/// What a writer takes beyond what the process has without it, in bytes. It is a bound; a writer whose store keeps up
+/// and whose frames come slowly takes less.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemoryEstimate {
+    /// Slabs of chunks that are begun.
+    pub begun: usize,
+    /// Slabs in reserve.
+    pub reserve: usize,
+    /// Compressed chunks that wait for their turn.
+    pub results: usize,
+    /// Contexts and buffers of the workers.
+    pub workers: usize,
+    /// What is on its way to the store, and the indexes of a row of shards.
+    pub delivery: usize,
+}
+
+impl MemoryEstimate {
+    /// All of it.
+    pub fn total(&self) -> usize {
+        self.begun + self.reserve + self.results + self.workers + self.delivery
+    }
+}
+
+impl fmt::Display for MemoryEstimate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
+        write!(
+            f,
+            "{:.1} MiB: chunks begun {:.1}, reserve {:.1}, compressed {:.1}, workers {:.1}, delivery {:.1}",
+            mib(self.total()),
+            mib(self.begun),
+            mib(self.reserve),
+            mib(self.results),
+            mib(self.workers),
+            mib(self.delivery)
+        )
+    }
+}
+
+/// What a writer of such an array with `workers` workers takes, unless it is given more.
+///
+/// # Errors
+/// [`SpecError`] if no such array can be written.
+pub fn memory_estimate(spec: &ArraySpec, workers: usize) -> Result<MemoryEstimate, SpecError> {
+    spec.validate()?;
+    Ok(usual(spec, &Layout::new(spec), workers.max(1)))
+}
+
+/// With a quarter of what is begun in reserve.
+fn usual(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
+    let least = least(spec, layout, workers);
+    MemoryEstimate { reserve: least.reserve.max(RESERVE).max(least.begun / 4), ..least }
+}
+
+/// With a reserve for what workers and store have in hand at a time, and as much again.
+fn least(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
+    let chunk = layout.slabs_per_chunk * layout.slab_bytes;
+    let stored = spec.codec.bound(spec.checksum, layout.chunk_bytes);
+    let compressed = spec.stores_slabs();
+    let in_hand = if compressed { 0 } else { stored };
+    MemoryEstimate {
+        begun: layout.live * chunk,
+        reserve: 2 * (WRITE_SLOTS * WRITE + (workers + 1) * chunk),
+        results: RESULTS.max(2 * stored),
+        workers: workers * (in_hand + THREAD + spec.codec.encoder_bytes(spec.dtype.size(), layout.chunk_bytes)),
+        delivery: if compressed { 0 } else { WRITE_SLOTS * (WRITE + stored) } + index_bytes(layout),
+    }
+}
+
+fn index_bytes(layout: &Layout) -> usize {
+    layout.shards() * layout.chunks_per_shard() * 16
+}
+
+/// What a writer may take that was given `given` bytes, or nothing.
+pub(crate) fn settle(
+    spec: &ArraySpec,
+    layout: &Layout,
+    workers: usize,
+    given: Option<usize>,
+) -> Result<MemoryEstimate, WriteError> {
+    let Some(given) = given else { return Ok(usual(spec, layout, workers)) };
+    let least = least(spec, layout, workers);
+    match given.checked_sub(least.total()) {
+        Some(more) => Ok(MemoryEstimate { reserve: least.reserve + more, ..least }),
+        None => Err(WriteError::Memory { needed: least.total(), given }),
+    }
+}
