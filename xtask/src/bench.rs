@@ -2,9 +2,13 @@
 
 use anyhow::{Result, bail};
 
+use crate::python;
 use crate::report::check;
 use crate::test::file_stems;
 use crate::workspace::Workspace;
+
+/// The table whose peers are Python packages.
+const WITH_PYTHON: &str = "record";
 
 /// Measures every table.
 ///
@@ -31,6 +35,9 @@ pub(crate) fn run(workspace: &Workspace, name: &str, args: &[&str]) -> Result<()
     let mut bench = workspace.cargo("run --quiet --release --manifest-path benches/Cargo.toml --bin");
     bench.arg(name).arg("--").args(args);
     bench.env("FOREBAY", workspace.target().join("release/forebay"));
+    if name == WITH_PYTHON {
+        bench.env(python::VARIABLE, python::readers_and_writers(workspace)?);
+    }
     check(bench)
 }
 

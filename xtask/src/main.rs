@@ -8,6 +8,7 @@
 mod bench;
 mod interop;
 mod packages;
+mod python;
 mod report;
 mod soak;
 mod test;
@@ -30,6 +31,8 @@ usage: cargo xtask TASK [OPTION]...
   soak [--minutes N]      The slow tests (`#[ignore]`, named `soak_...`), in release: one round, and further
                           rounds until N minutes are over.
   bench [NAME [ARG]...]   Measure against peers: one table, or all of them.
+  python                  Make `target/python`, where the tests find other readers of Zarr. (`test` and `soak` do
+                          so themselves; this is for `cargo nextest run` by hand.)
   help                    This text.
 ";
 
@@ -53,6 +56,10 @@ fn run() -> Result<()> {
         ["interop"] => test::run(&workspace, &["interop"]),
         ["soak"] => soak::run(&workspace, 0),
         ["soak", "--minutes", minutes] => soak::run(&workspace, minutes.parse()?),
+        ["python"] => {
+            println!("{}", python::readers(&workspace)?.display());
+            Ok(())
+        }
         ["bench"] => bench::run_all(&workspace),
         ["bench", name, args @ ..] => bench::run(&workspace, name, args),
         [] | ["help" | "--help" | "-h"] | [_, "--help" | "-h"] => {

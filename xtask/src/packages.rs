@@ -1,6 +1,6 @@
 //! Programs that the tests call, and the Debian packages that they come from.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use anyhow::{Result, bail};
 
@@ -15,6 +15,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("setpriv", "util-linux"), // runs a test as somebody who is not root
     ("ps", "procps"),          // finds children that a test must not leave behind
     ("groff", "groff-base"),   // renders the man page
+    ("python3", "python3"),    // runs other readers of Zarr
 ];
 
 /// Installs what is missing; asks for no password.
@@ -35,13 +36,25 @@ pub(crate) fn ensure() -> Result<()> {
     }
     let missing = self::missing();
     if !missing.is_empty() {
-        bail!("installed, but their programs are not on the search path: {}", missing.join(" "));
+        bail!("installed, but what they should bring is not found: {}", missing.join(" "));
     }
     Ok(())
 }
 
 fn missing() -> Vec<&'static str> {
-    NEEDED.iter().filter(|(program, _)| !on_path(program)).map(|&(_, package)| package).collect()
+    let mut missing: Vec<_> =
+        NEEDED.iter().filter(|(program, _)| !on_path(program)).map(|&(_, package)| package).collect();
+    if !makes_environments() {
+        missing.push("python3-venv");
+    }
+    missing
+}
+
+/// Whether `python3 -m venv` would work: Debian ships the module in its Python and the rest apart.
+fn makes_environments() -> bool {
+    let mut python = Command::new("python3");
+    python.args(["-c", "import ensurepip, venv"]).stderr(Stdio::null());
+    python.status().is_ok_and(|status| status.success())
 }
 
 /// Runs `apt-get ARGS` as it is for root, else through a `sudo` that needs no password.

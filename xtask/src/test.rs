@@ -10,7 +10,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::report::{Report, check, check_within};
 use crate::workspace::{Workspace, on_path};
-use crate::{interop, packages};
+use crate::{interop, packages, python};
 
 struct Step {
     name: &'static str,
@@ -84,14 +84,20 @@ fn build(workspace: &Workspace, report: &mut Report) {
 
 /// All tests, through nextest where it is installed.
 fn tests(workspace: &Workspace, report: &mut Report) {
-    report.tests(
-        "test",
-        if on_path("cargo-nextest") {
-            workspace.cargo("nextest run --workspace --all-features")
-        } else {
-            workspace.cargo("test --workspace --all-targets --all-features --no-fail-fast")
-        },
-    );
+    let mut command = if on_path("cargo-nextest") {
+        workspace.cargo("nextest run --workspace --all-features")
+    } else {
+        workspace.cargo("test --workspace --all-targets --all-features --no-fail-fast")
+    };
+    match python::readers(workspace) {
+        Ok(python) => command.env(python::VARIABLE, python),
+        // The other tests can still tell something.
+        Err(error) => {
+            report.step("python", || Err(error));
+            command.env(python::VARIABLE, "")
+        }
+    };
+    report.tests("test", command);
 }
 
 fn doctests(workspace: &Workspace, report: &mut Report) {
