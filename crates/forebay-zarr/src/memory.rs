@@ -86,13 +86,13 @@ fn least(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
     let (reserve, in_hand, delivery) = if spec.stores_slabs() {
         (results + WRITE_SLOTS * (WRITE + chunk) + (workers + 2) * chunk, 0, 0)
     } else {
-        (2 * (WRITE_SLOTS * WRITE + (workers + 1) * chunk), stored, WRITE_SLOTS * (WRITE + stored))
+        (2 * (WRITE_SLOTS * WRITE + (workers + 1) * chunk), stored, WRITE_SLOTS * WRITE.max(stored))
     };
     MemoryEstimate {
         begun: layout.live * chunk,
         reserve,
-        // The head of the line, and the one that is read back, may overdraw the budget.
-        results: results + 2 * stored,
+        // The head of the line may overdraw the budget, be it new or read back.
+        results: results + stored,
         workers: workers * (in_hand + THREAD + spec.codec.encoder_bytes(spec.dtype.size(), layout.chunk_bytes)),
         delivery: delivery + index_bytes(layout),
     }
