@@ -286,7 +286,7 @@ impl fmt::Display for Inspection {
             Activity::Idle => "none".to_owned(),
             Activity::Active => "active now".to_owned(),
             Activity::Died { unfinished } => {
-                format!("died, with {unfinished} files unfinished; go on with --resume, which removes them")
+                format!("died, with {unfinished} files unfinished; the next writer removes them")
             }
         };
         writeln!(f, "writer    {writer}")

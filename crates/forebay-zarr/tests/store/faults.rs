@@ -97,6 +97,9 @@ fn what_is_interrupted_or_short_is_continued() {
                 let store = Files::open(dir.path()).unwrap().unbuffered(unbuffered).open_files(open);
                 let store = store.file_system(faulty.clone());
                 replace(&store, &new).unwrap();
+                if fault != Fault::Short(100) {
+                    assert_eq!(store.unbuffered_refused(), None, "{unbuffered} {open} {fault:?} at {at}");
+                }
                 for key in ["c/0/0", "c/1/0", "zarr.json"] {
                     assert!(object(&store, key).unwrap() == new, "{unbuffered} {open} {fault:?} at {at}: {key}");
                 }
