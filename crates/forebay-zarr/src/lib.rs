@@ -55,6 +55,7 @@ mod dtype;
 mod error;
 #[cfg(feature = "input")]
 pub mod input;
+mod inspect;
 mod land;
 mod layout;
 #[cfg(test)]
@@ -70,12 +71,14 @@ mod scatter;
 pub mod shard;
 mod spec;
 pub mod store;
+pub mod suggest;
 mod task;
 mod writer;
 
 pub use codec::Codec;
 pub use dtype::{DataType, FillValue, UnknownDataType};
 pub use error::WriteError;
+pub use inspect::{Damaged, IncompleteRow, InspectError, Inspection, inspect};
 pub use memory::{MemoryEstimate, memory_estimate};
 pub use metadata::MetadataError;
 pub use options::WriterOptions;
@@ -83,4 +86,5 @@ pub use progress::{WriterMonitor, WriterSnapshot};
 pub use shard::{IndexError, ShardIndex};
 pub use spec::{ArraySpec, MAX_RANK, SpecError};
 pub use store::{Shard, Store, StoreError};
+pub use suggest::suggest;
 pub use writer::{ArrayWriter, Recorded};
