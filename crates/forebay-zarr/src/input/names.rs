@@ -23,7 +23,10 @@ pub(super) fn expand<P: AsRef<Path>>(patterns: &[P]) -> Result<VecDeque<PathBuf>
             .map_err(|error| InputError::Pattern { pattern: text.clone().into_owned(), reason: error.msg })?;
         let mut matches = Vec::new();
         for path in found {
-            let path = path.map_err(|error| InputError::io("list", &error.path().to_owned(), error.into()))?;
+            let path = path.map_err(|error| {
+                let at = error.path().to_owned();
+                InputError::io("list", &at, error.into())
+            })?;
             if !path.is_dir() {
                 let name = path.to_string_lossy().into_owned();
                 matches.push((name, path));

@@ -79,7 +79,8 @@ impl Case {
         spec.checksum = random.one_in(2);
         spec.fill = fill(random, spec.dtype);
         if random.one_in(2) {
-            spec.dimension_names = (0..rank).map(|at| format!("{}{at}", random.pick(&["t", "µ ", "y/", "\""]))).collect();
+            spec.dimension_names =
+                (0..rank).map(|at| format!("{}{at}", random.pick(&["t", "µ ", "y/", "\""]))).collect();
         }
         if random.one_in(2) {
             spec.attributes = attributes(random);
@@ -149,7 +150,8 @@ fn fill(random: &mut Random, dtype: DataType) -> FillValue {
         }
         _ => {
             let integer = random.next();
-            let integer = random.pick(&[0, 1, u64::MAX, 1 << 63, (1 << 63) - 1, (1 << 53) + 1, 1 << 31, 1 << 7, integer]);
+            let integer =
+                random.pick(&[0, 1, u64::MAX, 1 << 63, (1 << 63) - 1, (1 << 53) + 1, 1 << 31, 1 << 7, integer]);
             integer.to_le_bytes()[..dtype.size()].to_vec()
         }
     };

@@ -83,7 +83,8 @@ pub(crate) fn zarrs_agrees(path: &Path, content: &Content) -> Result<(), String>
     same("names", &array.dimension_names().as_deref().map(names), &content.names)?;
     same("attributes", array.attributes(), &content.attributes)?;
     same("fill", array.fill_value().as_ne_bytes(), &content.fill)?;
-    let elements: ArrayBytes<'_> = array.retrieve_array_subset(&array.subset_all()).map_err(|error| error.to_string())?;
+    let elements: ArrayBytes<'_> =
+        array.retrieve_array_subset(&array.subset_all()).map_err(|error| error.to_string())?;
     let elements = elements.into_fixed().map_err(|error| error.to_string())?;
     if *elements != *content.elements {
         let first = elements.iter().zip(&content.elements).position(|(got, want)| got != want);

@@ -37,7 +37,5 @@ fn write_with_zarrs(path: &Path, content: &Content) {
         .build(store, "/")
         .expect("an array");
     array.store_metadata().expect("metadata");
-    array
-        .store_array_subset(&array.subset_all(), ArrayBytes::new_flen(content.elements.clone()))
-        .expect("elements");
+    array.store_array_subset(&array.subset_all(), ArrayBytes::new_flen(content.elements.clone())).expect("elements");
 }
