@@ -11,7 +11,7 @@ use crate::dtype::{DataType, FillValue};
 pub const MAX_RANK: usize = 32;
 
 /// Most bytes of a chunk: offsets within one, and the lengths that Blosc stores, are of 31 bits.
-const MAX_CHUNK: u64 = 1 << 30;
+pub(crate) const MAX_CHUNK: u64 = 1 << 30;
 
 /// Most chunks of a row of shards: the indexes take 16 bytes each and are built in memory.
 const MAX_CHUNKS_PER_ROW: u64 = 1 << 24;

@@ -25,7 +25,7 @@ impl Content {
         let count = frames.len() as u64 / spec.frame_bytes();
         let appended: Vec<u64> = [count].into_iter().chain(spec.frame.iter().copied()).collect();
         let stored = |shape: &[u64]| spec.storage_order.iter().map(|&at| shape[at]).collect::<Vec<_>>();
-        Content {
+        let mut content = Content {
             shape: stored(&appended),
             chunk: stored(&spec.chunk),
             shard: stored(&spec.shard),
@@ -33,9 +33,20 @@ impl Content {
                 .then(|| spec.storage_order.iter().map(|&at| spec.dimension_names[at].clone()).collect()),
             dtype: spec.dtype.name(),
             fill: spec.fill.bytes(spec.dtype).to_vec(),
-            attributes: spec.attributes.clone(),
+            attributes: Map::new(),
             elements: in_storage_order(frames, &appended, &spec.storage_order, spec.dtype.size()),
+        };
+        content.set_attributes(spec, spec.attributes.clone());
+        content
+    }
+
+    /// Attributes that were set after the array was created. An order of storage that is not that of the data is among
+    /// them, so that the data can be gone on with.
+    pub(crate) fn set_attributes(&mut self, spec: &ArraySpec, mut attributes: Map<String, Value>) {
+        if !spec.storage_order.is_sorted() {
+            attributes.insert("forebay".into(), json!({"storage_order": spec.storage_order}));
         }
+        self.attributes = attributes;
     }
 
     /// For the readers in Python, which find the elements in the file `expected`.

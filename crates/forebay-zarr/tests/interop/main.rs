@@ -6,6 +6,10 @@
 #![forbid(unsafe_code)]
 
 mod content;
+mod crash;
+mod objects;
 mod random;
 mod readers;
+mod round_trip;
+mod same_bytes;
 mod trusted;

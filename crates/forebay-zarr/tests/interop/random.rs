@@ -92,18 +92,22 @@ impl Case {
         Case { spec, frames }
     }
 
-    /// The frames in pieces that end anywhere.
-    pub(crate) fn pieces(&self, random: &mut Random) -> Vec<&[u8]> {
+    /// `data` in pieces that end anywhere.
+    pub(crate) fn pieces<'a>(&self, random: &mut Random, data: &'a [u8]) -> Vec<&'a [u8]> {
         let frame = self.spec.frame_bytes();
         // A byte, part of a frame, about a frame, several frames, everything.
         let longest = random.pick(&[7, frame / 3, frame, 2 * frame, 5 * frame, u64::MAX]).max(1);
         // Not millions of appends.
-        let longest = longest.max(self.frames.len() as u64 / 2000);
+        let longest = longest.max(data.len() as u64 / 2000);
         let whole_frames = random.one_in(4);
         let mut pieces = Vec::new();
-        let mut rest = self.frames.as_slice();
+        let mut rest = data;
         while !rest.is_empty() {
-            let len = if whole_frames { frame } else { random.range(0, longest.min(rest.len() as u64)) };
+            let len = if whole_frames {
+                frame.min(rest.len() as u64)
+            } else {
+                random.range(0, longest.min(rest.len() as u64))
+            };
             let (piece, after) = rest.split_at(len as usize);
             pieces.push(piece);
             rest = after;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use forebay_zarr::{ArraySpec, DataType};
 use tempfile::TempDir;
-use zarrs::array::{ArrayBuilder, ArrayBytes, data_type};
+use zarrs::array::{ArrayBuilder, ArrayBytes, ArrayMetadataOptions, data_type};
 use zarrs::filesystem::FilesystemStore;
 
 use crate::content::Content;
@@ -36,6 +36,7 @@ fn write_with_zarrs(path: &Path, content: &Content) {
         .dimension_names(content.names.clone())
         .build(store, "/")
         .expect("an array");
-    array.store_metadata().expect("metadata");
+    let options = ArrayMetadataOptions::default().with_include_zarrs_metadata(false);
+    array.store_metadata_opt(&options).expect("metadata");
     array.store_array_subset(&array.subset_all(), ArrayBytes::new_flen(content.elements.clone())).expect("elements");
 }

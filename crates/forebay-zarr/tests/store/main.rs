@@ -7,4 +7,6 @@ mod faults;
 mod faulty_fs;
 mod files;
 mod index;
+mod inspect;
+mod suggest;
 mod wrappers;
