@@ -14,7 +14,7 @@ pub const MAX_RANK: usize = 32;
 pub(crate) const MAX_CHUNK: u64 = 1 << 30;
 
 /// Most chunks of a row of shards: the indexes take 16 bytes each and are built in memory.
-const MAX_CHUNKS_PER_ROW: u64 = 1 << 24;
+pub(crate) const MAX_CHUNKS_PER_ROW: u64 = 1 << 24;
 
 /// What array is to be written. All shapes are in elements and in the order in which the data arrives, the append
 /// dimension first.

@@ -82,7 +82,9 @@ impl FileSystem for FaultyFs {
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
         self.call("sync_dir")?;
-        RealFs.sync_dir(path)
+        // The machine will not crash; that saves most of the time.
+        assert!(path.is_dir(), "{}", path.display());
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -134,8 +136,7 @@ impl WriteFile for FaultyFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        self.fs.call("sync")?;
-        self.file.sync()
+        self.fs.call("sync")
     }
 
     fn bypass_cache(&self) -> io::Result<usize> {
