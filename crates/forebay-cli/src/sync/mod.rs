@@ -15,8 +15,8 @@ use forebay::CancelToken;
 use forebay_sync::Error;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
-use args::{Command, Parsed};
 use crate::limits;
+use args::{Command, Parsed};
 use output::Output;
 
 /// Runs `forebay sync` with what follows its name on the command line.
