@@ -16,7 +16,7 @@ fn an_array_is_whole_until_a_shard_is_missing_or_cut_off() {
     let bench = Bench::new();
     bench.record("--shape t,32,48 --dtype uint16 --chunk 4,16,16 --shard 8,32,48", &frames(0, 21, 32 * 48 * 2)).well();
     let did = inspect(&bench).well();
-    for text in ["uint16", "21", "4,16,16", "8,32,48", "blosc-zstd"] {
+    for text in ["uint16 21 x 32 x 48", "4 x 16 x 16", "8 x 32 x 48", "blosc-zstd:1", "36 chunks stored"] {
         assert!(did.out.contains(text), "{text}: {}", did.out);
     }
     let shard = bench.out().join("c/1/0/0");
