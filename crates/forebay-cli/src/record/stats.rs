@@ -98,7 +98,7 @@ fn write(out: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
     writeln!(out, "forebay: written {written}")?;
     writeln!(
         out,
-        "forebay: a crash now would lose {} bytes, {} frames",
+        "forebay: {} bytes, {} frames taken and not in the array",
         with_commas(snapshot.bytes_at_risk),
         with_commas(snapshot.frames_waiting)
     )
