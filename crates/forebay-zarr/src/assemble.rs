@@ -19,7 +19,8 @@ use forebay::{Delivery, DeliveryMonitor, Filling};
 use crate::error::WriteError;
 use crate::land::{Landing, Publisher, Row};
 use crate::layout::Layout;
-use crate::progress::{Counters, add};
+use crate::pool::Pool;
+use crate::progress::{Counters, Stage, add};
 use crate::shard::ShardIndex;
 use crate::store::{Shard, Store};
 use crate::task::Packed;
@@ -86,18 +87,27 @@ pub(crate) struct Assembler {
 
 impl Assembler {
     /// Starts the two delivering threads; `row` is the row of the first chunk.
-    pub(crate) fn start(layout: &Layout, publisher: Publisher, row: u64) -> io::Result<(Self, [DeliveryMonitor; 2])> {
+    pub(crate) fn start(
+        layout: &Layout,
+        publisher: Publisher,
+        slabs: &Pool,
+        row: u64,
+    ) -> io::Result<(Self, [DeliveryMonitor; 2])> {
+        let stage = || Stage { counters: Arc::clone(&publisher.counters), slabs: slabs.clone() };
+        let (writing_stage, landing_stage) = (stage(), stage());
         let mut writing = Writing {
             layout: layout.clone(),
             store: Arc::clone(&publisher.store),
             counters: Arc::clone(&publisher.counters),
             row,
             open: HashMap::new(),
-            land: start_landing(publisher)?,
+            land: start_landing(publisher, landing_stage)?,
         };
         let landing = writing.land.monitor();
         let slots = (0..WRITE_SLOTS).map(|_| Job::default()).collect();
-        let write = Delivery::start("forebay-write", slots, move |job: &mut Job| writing.write(job))?;
+        let write = Delivery::start("forebay-write", slots, move |job: &mut Job| {
+            writing_stage.watch(writing.write(std::mem::take(job)))
+        })?;
         let monitors = [write.monitor(), landing];
         let mut assembler = Assembler {
             layout: layout.clone(),
@@ -240,9 +250,11 @@ impl Assembler {
     }
 }
 
-fn start_landing(mut publisher: Publisher) -> io::Result<Delivery<Landing, WriteError>> {
+fn start_landing(mut publisher: Publisher, stage: Stage) -> io::Result<Delivery<Landing, WriteError>> {
     let slots = (0..LAND_SLOTS).map(|_| Landing::default()).collect();
-    Delivery::start("forebay-land", slots, move |landing: &mut Landing| publisher.land(landing))
+    Delivery::start("forebay-land", slots, move |landing: &mut Landing| {
+        stage.watch(publisher.land(std::mem::take(landing)))
+    })
 }
 
 /// The sink of "write".
@@ -256,8 +268,7 @@ struct Writing {
 }
 
 impl Writing {
-    fn write(&mut self, job: &mut Job) -> Result<(), WriteError> {
-        let Job { step, parts, bytes } = std::mem::take(job);
+    fn write(&mut self, Job { step, parts, bytes }: Job) -> Result<(), WriteError> {
         match step {
             Step::Nothing => {}
             Step::Shard(shard) => self.parts(shard, &parts, bytes)?,

@@ -63,8 +63,8 @@ pub(crate) fn notes_key(row: u64) -> String {
 }
 
 impl Publisher {
-    pub(crate) fn land(&mut self, landing: &mut Landing) -> Result<(), WriteError> {
-        match std::mem::take(landing) {
+    pub(crate) fn land(&mut self, landing: Landing) -> Result<(), WriteError> {
+        match landing {
             Landing::Nothing => {}
             Landing::Shard(shard) => {
                 shard.land()?;

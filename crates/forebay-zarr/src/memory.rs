@@ -10,8 +10,11 @@ use crate::error::WriteError;
 use crate::layout::Layout;
 use crate::spec::{ArraySpec, SpecError};
 
-/// Least bytes of compressed chunks that may wait in memory.
+/// Least budget of what waits for its turn.
 const RESULTS: usize = 8 << 20;
+
+/// And the least in chunks: the next one, the one that is being handed on, and what is on its way to the spill store.
+const RESULT_CHUNKS: usize = 5;
 
 /// Least bytes of the reserve, unless [`WriterOptions::memory`](crate::WriterOptions::memory) says so.
 const RESERVE: usize = 16 << 20;
@@ -28,7 +31,7 @@ pub struct MemoryEstimate {
     pub begun: usize,
     /// Slabs in reserve.
     pub reserve: usize,
-    /// Compressed chunks that wait for their turn.
+    /// Compressed chunks that wait for their turn, or come back from the spill store.
     pub results: usize,
     /// Contexts and buffers of the workers.
     pub workers: usize,
@@ -74,19 +77,30 @@ fn usual(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
     MemoryEstimate { reserve: least.reserve.max(RESERVE).max(least.begun / 4), ..least }
 }
 
-/// With a reserve for what workers and store have in hand at a time, and as much again.
+/// With a reserve for what workers and store have in hand at a time, and as much again; without a codec, for all that
+/// may wait.
 fn least(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
     let chunk = layout.slabs_per_chunk * layout.slab_bytes;
     let stored = spec.codec.bound(spec.checksum, layout.chunk_bytes);
-    let compressed = spec.stores_slabs();
-    let in_hand = if compressed { 0 } else { stored };
+    let results = result_budget(spec, layout);
+    let (reserve, in_hand, delivery) = if spec.stores_slabs() {
+        (results + WRITE_SLOTS * (WRITE + chunk) + (workers + 2) * chunk, 0, 0)
+    } else {
+        (2 * (WRITE_SLOTS * WRITE + (workers + 1) * chunk), stored, WRITE_SLOTS * (WRITE + stored))
+    };
     MemoryEstimate {
         begun: layout.live * chunk,
-        reserve: 2 * (WRITE_SLOTS * WRITE + (workers + 1) * chunk),
-        results: RESULTS.max(2 * stored),
+        reserve,
+        // The head of the line, and the one that is read back, may overdraw the budget.
+        results: results + 2 * stored,
         workers: workers * (in_hand + THREAD + spec.codec.encoder_bytes(spec.dtype.size(), layout.chunk_bytes)),
-        delivery: if compressed { 0 } else { WRITE_SLOTS * (WRITE + stored) } + index_bytes(layout),
+        delivery: delivery + index_bytes(layout),
     }
+}
+
+/// The budget of the pipeline.
+pub(crate) fn result_budget(spec: &ArraySpec, layout: &Layout) -> usize {
+    RESULTS.max(RESULT_CHUNKS * spec.codec.bound(spec.checksum, layout.chunk_bytes))
 }
 
 fn index_bytes(layout: &Layout) -> usize {

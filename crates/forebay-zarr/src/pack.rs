@@ -8,7 +8,7 @@ use crate::codec::{Encoder, crc32c};
 use crate::error::WriteError;
 use crate::layout::Layout;
 use crate::pool::Pool;
-use crate::progress::{Counters, add};
+use crate::progress::{Counters, Stage, add};
 use crate::scatter::{Finished, Slabs};
 use crate::spec::ArraySpec;
 use crate::task::{Packed, Task};
@@ -31,6 +31,7 @@ pub(crate) struct Packer {
     packing: Packing,
     /// `None` where chunks are stored as they are.
     encoder: Option<Encoder>,
+    stage: Stage,
 }
 
 impl Packing {
@@ -46,19 +47,24 @@ impl Packing {
     }
 
     /// A worker's own part.
-    pub(crate) fn packer(&self) -> Result<Packer, WriteError> {
+    pub(crate) fn packer(&self, stage: Stage) -> Result<Packer, WriteError> {
         let ArraySpec { codec, checksum, dtype, .. } = &*self.spec;
         let encoder = if self.spec.stores_slabs() {
             None
         } else {
             Some(Encoder::new(codec, *checksum, dtype.size(), self.layout.chunk_bytes)?)
         };
-        Ok(Packer { packing: self.clone(), encoder })
+        Ok(Packer { packing: self.clone(), encoder, stage })
     }
 }
 
 impl Packer {
     pub(crate) fn pack(&mut self, task: Task) -> Result<Packed, WriteError> {
+        let outcome = self.try_pack(task);
+        self.stage.watch(outcome)
+    }
+
+    fn try_pack(&mut self, task: Task) -> Result<Packed, WriteError> {
         match task {
             Task::Ready(packed) => Ok(packed),
             Task::Chunk(Finished { layer, chunk, slabs }) => {

@@ -1,11 +1,12 @@
 //! `WriterMonitor` and `WriterSnapshot`: what a writer has done, readable from other threads while it works.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock};
 use std::time::Duration;
 
 use forebay::{DeliveryMonitor, Histogram, Monitor, Snapshot};
 
+use crate::error::WriteError;
 use crate::pool::Pool;
 
 /// Reads the counters of a writer, also while it works and from other threads.
@@ -84,6 +85,9 @@ pub(crate) struct Counters {
     appends: Mutex<Appends>,
     landed: Mutex<Landed>,
     changed: Condvar,
+    /// A stage has ended. Set under the lock of `landed`.
+    ended: AtomicBool,
+    failure: OnceLock<WriteError>,
 }
 
 #[derive(Debug, Default)]
@@ -96,7 +100,6 @@ struct Appends {
 struct Landed {
     frames: u64,
     ticket: u64,
-    ended: bool,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -128,19 +131,57 @@ impl Counters {
         self.changed.notify_all();
     }
 
-    /// Nothing more will be.
-    pub(crate) fn ended(&self) {
-        lock(&self.landed).ended = true;
-        self.changed.notify_all();
+    /// What a stage has failed with first.
+    pub(crate) fn failure(&self) -> Option<WriteError> {
+        self.failure.get().cloned()
+    }
+
+    /// Whether a stage has ended, so that nothing more will be visible.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 
     /// Waits for flush `ticket`, and returns how many frames readers see; `None` if it will not come.
     pub(crate) fn await_flush(&self, ticket: u64) -> Option<u64> {
         let mut landed = lock(&self.landed);
-        while landed.ticket < ticket && !landed.ended {
+        while landed.ticket < ticket && !self.has_ended() {
             landed = self.changed.wait(landed).unwrap_or_else(|poisoned| poisoned.into_inner());
         }
         (landed.ticket >= ticket).then_some(landed.frames)
+    }
+}
+
+/// Held by what runs in each stage. When a stage fails or ends, however that is, whoever waits for it is woken.
+#[derive(Debug)]
+pub(crate) struct Stage {
+    pub(crate) counters: Arc<Counters>,
+    pub(crate) slabs: Pool,
+}
+
+impl Stage {
+    /// Passes `outcome` on. An error goes to the producer as well, which gets the first one, whichever stage it is of,
+    /// at its next call.
+    pub(crate) fn watch<T>(&self, outcome: Result<T, WriteError>) -> Result<T, WriteError> {
+        if let Err(error) = &outcome {
+            // A later failure is a consequence of the first.
+            let _ = self.counters.failure.set(error.clone());
+            self.end();
+        }
+        outcome
+    }
+
+    fn end(&self) {
+        let landed = lock(&self.counters.landed);
+        self.counters.ended.store(true, Ordering::Release);
+        drop(landed);
+        self.counters.changed.notify_all();
+        self.slabs.close();
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

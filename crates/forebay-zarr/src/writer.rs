@@ -39,7 +39,7 @@ use crate::metadata;
 use crate::options::WriterOptions;
 use crate::pack::{Packer, Packing};
 use crate::pool::Pool;
-use crate::progress::{Counters, WriterMonitor, WriterSnapshot, add};
+use crate::progress::{Counters, Stage, WriterMonitor, WriterSnapshot, add};
 use crate::scatter::Scatter;
 use crate::spec::ArraySpec;
 use crate::store::Store;
@@ -62,7 +62,7 @@ pub struct ArrayWriter {
     scatter: Scatter,
     /// Finished chunks that found the queue full.
     pending: VecDeque<Task>,
-    /// `None` once the writer has failed.
+    /// `None` once it was joined.
     feed: Option<Feed<Task, Packed, WriteError>>,
     failed: Option<WriteError>,
     /// Bytes from the beginning of the array.
@@ -80,19 +80,6 @@ pub struct Recorded {
     pub frames: u64,
     /// The counters at the end.
     pub snapshot: WriterSnapshot,
-}
-
-/// Whoever waits for the stages behind is woken when they end, however they end.
-struct Ending {
-    slabs: Pool,
-    counters: Arc<Counters>,
-}
-
-impl Drop for Ending {
-    fn drop(&mut self) {
-        self.slabs.close();
-        self.counters.ended();
-    }
 }
 
 impl ArrayWriter {
@@ -128,8 +115,11 @@ impl ArrayWriter {
         counters.frames_appended.store(frame, Ordering::Relaxed);
         let attributes = Arc::new(Mutex::new(Attributes { map: spec.attributes.clone(), changed: false }));
 
-        let packing = Packing::new(&spec, &layout, &counters, 2 * workers + 4);
-        packing.packer()?;
+        let packing = Packing::new(&spec, &layout, &counters, workers + 1);
+        let stage = {
+            let (counters, slabs) = (Arc::clone(&counters), slabs.clone());
+            move || Stage { counters: Arc::clone(&counters), slabs: slabs.clone() }
+        };
         let mut publisher = Publisher {
             store,
             spec: spec.clone(),
@@ -142,14 +132,10 @@ impl ArrayWriter {
         }
         counters.landed(frame);
         let row = frame / layout.row_depth();
-        let (mut assembler, [write, land]) = Assembler::start(&layout, publisher, row)?;
-
-        let ending = Ending { slabs: slabs.clone(), counters: Arc::clone(&counters) };
-        let sink = move |packed| {
-            let _ending = &ending;
-            assembler.take(packed)
-        };
-        let init = move || packing.packer();
+        let (mut assembler, [write, land]) = Assembler::start(&layout, publisher, &slabs, row)?;
+        let assembling = stage();
+        let sink = move |packed| assembling.watch(assembler.take(packed));
+        let init = move || packing.packer(stage());
         let work = |packer: &mut Result<Packer, WriteError>, task| match packer {
             Ok(packer) => packer.pack(task),
             Err(error) => Err(error.clone()),
@@ -157,7 +143,7 @@ impl ArrayWriter {
         let pipeline = Pipeline::new()
             .name("forebay-zarr")
             .workers(workers)
-            .budget(&Budget::new(memory.results))
+            .budget(&Budget::new(memory::result_budget(&spec, &layout)))
             .window(slabs.available() + workers + 64);
         let engine = pipeline.monitor();
         let feed = match spill {
@@ -274,14 +260,13 @@ impl ArrayWriter {
     /// Hands finished chunks to the workers as far as that goes without waiting.
     fn submit(&mut self) -> Result<(), WriteError> {
         while let Some(task) = self.pending.pop_front() {
-            let Some(feed) = &mut self.feed else { return self.check() };
-            match feed.try_send(task) {
-                Ok(_) => {}
-                Err(TrySendError::Full(task)) => {
+            match self.feed.as_mut().map(|feed| feed.try_send(task)) {
+                Some(Ok(_)) => {}
+                Some(Err(TrySendError::Full(task))) => {
                     self.pending.push_front(task);
                     break;
                 }
-                Err(TrySendError::Closed(_)) => return self.ended(),
+                Some(Err(TrySendError::Closed(_))) | None => return self.ended(),
             }
         }
         Ok(())
@@ -291,8 +276,7 @@ impl ArrayWriter {
     pub(crate) fn send(&mut self, task: Task) -> Result<(), WriteError> {
         match self.feed.as_mut().map(|feed| feed.send(task)) {
             Some(Ok(_)) => Ok(()),
-            Some(Err(_)) => self.ended(),
-            None => self.check(),
+            Some(Err(_)) | None => self.ended(),
         }
     }
 
@@ -305,27 +289,21 @@ impl ArrayWriter {
         self.send(Task::Ready(packed))
     }
 
-    fn check(&self) -> Result<(), WriteError> {
-        match &self.failed {
-            Some(error) => Err(error.clone()),
-            None => Ok(()),
-        }
+    fn check(&mut self) -> Result<(), WriteError> {
+        if self.monitor.counters.has_ended() { self.ended() } else { Ok(()) }
     }
 
-    fn fail<T>(&mut self, error: WriteError) -> Result<T, WriteError> {
-        self.feed = None;
+    /// A stage has ended: why? Says so without waiting for the others, one of which may hang in a call of the store.
+    fn ended<T>(&mut self) -> Result<T, WriteError> {
+        let known = self.failed.take().or_else(|| self.monitor.counters.failure());
+        let spill = || self.feed.as_ref().and_then(Feed::spill_error).map(WriteError::Spill);
+        let error = known.or_else(spill).unwrap_or_else(|| match self.feed.take().map(Feed::finish) {
+            Some(Err(error)) => error.into(),
+            _ => WriteError::Ended,
+        });
         self.pending.clear();
         self.failed = Some(error.clone());
         Err(error)
-    }
-
-    /// The stages behind have ended: why?
-    fn ended<T>(&mut self) -> Result<T, WriteError> {
-        let error = match self.feed.take().map(Feed::finish) {
-            Some(Err(error)) => error.into(),
-            _ => WriteError::Ended,
-        };
-        self.fail(error)
     }
 
     /// Changes the attributes of the array. Readers see them with the next row, or after

@@ -23,7 +23,7 @@ use crate::item::Weigh;
 use crate::metrics::Snapshot;
 use crate::pipeline::{Cause, RunError};
 use crate::queue::{SendError, Sender, TrySendError};
-use crate::reorder::Outlet;
+use crate::reorder::{DeliverError, Outlet};
 use crate::run::{Core, Failure};
 use crate::sync::Arc;
 
@@ -89,6 +89,12 @@ impl<T: Weigh, R, E> Feed<T, R, E> {
             Some(sender) => sender.try_send(item),
             None => Err(TrySendError::Closed(item)),
         }
+    }
+
+    /// Why results could not be spilled or read back, if that has ended the run. Known at once, while
+    /// [`finish`](Feed::finish) waits for the sink, which may be what made them spill.
+    pub fn spill_error(&self) -> Option<DeliverError> {
+        self.core.spill_error()
     }
 
     /// Nothing more comes: waits until everything is delivered and every thread is joined.

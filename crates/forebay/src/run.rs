@@ -105,6 +105,11 @@ impl<T, R, E> Core<T, R, E> {
         self.buffer.close(end);
     }
 
+    /// What the buffer has ended the run with.
+    pub(crate) fn spill_error(&self) -> Option<DeliverError> {
+        self.buffer.error()
+    }
+
     /// A worker's thread.
     pub(crate) fn work<C>(&self, init: &impl Fn() -> C, work: &impl Fn(&mut C, T) -> Result<R, E>)
     where

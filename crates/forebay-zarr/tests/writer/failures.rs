@@ -7,7 +7,8 @@ use bytes::Bytes;
 use forebay_zarr::store::Memory;
 use forebay_zarr::{ArraySpec, ArrayWriter, DataType, Shard, Store, StoreError, WriteError, WriterOptions};
 
-use crate::reading::{memory, noise, objects, read, within};
+use crate::reading::{memory, noise, objects, read};
+use crate::support::within;
 
 /// Counts the operations that change the store, and fails at one of them.
 #[derive(Debug)]

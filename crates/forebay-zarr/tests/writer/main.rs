@@ -4,9 +4,13 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+#[path = "../../../forebay/tests/support/mod.rs"]
+mod support;
+
 mod reading;
 
 mod failures;
+mod memory;
 mod publishing;
 mod round_trip;
 mod stalls;

@@ -231,6 +231,11 @@ impl<T> ReorderBuffer<T> {
         }
     }
 
+    /// What ended the run, if it was the buffer.
+    pub(crate) fn error(&self) -> Option<DeliverError> {
+        lock(&self.state).error.clone()
+    }
+
     /// Ends the run with `error`.
     fn abort(&self, error: DeliverError) {
         lock(&self.state).error.get_or_insert(error);

@@ -1,0 +1,71 @@
+//! What a writer takes, held against what was said before the first frame. Each in a process of its own.
+
+use forebay::SegmentStore;
+use forebay_zarr::store::{Discard, Stalling};
+use forebay_zarr::{ArraySpec, Codec, DataType, WriterOptions, memory_estimate};
+
+use crate::reading::noise;
+use crate::support::{alone, memory, reset_peak};
+
+const WORKERS: usize = 2;
+
+/// The resident size grows by what was estimated: within a tenth or 8 MiB. The store stands still until all frames are
+/// in, so that everything that may fill up does.
+fn takes_what_was_estimated(spec: &ArraySpec, bytes: u64) {
+    let frames = bytes / spec.frame_bytes();
+    let per_append = ((1 << 20) / spec.frame_bytes()).max(1);
+    let data = noise((per_append * spec.frame_bytes()) as usize, 1);
+    let estimate = memory_estimate(spec, WORKERS).unwrap();
+
+    let before = memory("VmRSS");
+    reset_peak();
+    let (store, stall) = Stalling::new(Discard::new());
+    let options = WriterOptions::new().workers(WORKERS).spill(SegmentStore::temp().unwrap());
+    let mut writer = options.create(store, spec.clone()).unwrap();
+    stall.stall();
+    for _ in 0..frames / per_append {
+        writer.append(&data).unwrap();
+    }
+    assert!(writer.monitor().snapshot().engine.spilled_items > 0);
+    stall.go_on();
+    writer.close().unwrap();
+
+    let used = memory("VmHWM") - before;
+    let margin = (estimate.total() / 10).max(8 << 20);
+    println!("used {:.1} MiB of {estimate}", used as f64 / f64::from(1 << 20));
+    assert!(used.abs_diff(estimate.total()) <= margin, "used {} of {estimate}", used >> 20);
+}
+
+#[test]
+fn of_a_camera() {
+    alone("memory::of_a_camera", 240, || {
+        let spec = ArraySpec::new(DataType::UInt16, &[1024, 1024], &[32, 256, 256], &[64, 512, 512]);
+        takes_what_was_estimated(&spec, 400 << 20);
+    });
+}
+
+#[test]
+fn of_a_camera_without_a_codec() {
+    alone("memory::of_a_camera_without_a_codec", 240, || {
+        let mut spec = ArraySpec::new(DataType::UInt16, &[1024, 1024], &[32, 256, 256], &[64, 512, 512]);
+        spec.codec = Codec::None;
+        takes_what_was_estimated(&spec, 400 << 20);
+    });
+}
+
+#[test]
+fn of_chunks_that_are_whole_large_frames() {
+    alone("memory::of_chunks_that_are_whole_large_frames", 240, || {
+        let mut spec = ArraySpec::new(DataType::UInt8, &[4096, 4096], &[1, 4096, 4096], &[8, 4096, 4096]);
+        spec.codec = Codec::Zstd { level: 1 };
+        takes_what_was_estimated(&spec, 800 << 20);
+    });
+}
+
+#[test]
+fn of_small_frames() {
+    alone("memory::of_small_frames", 240, || {
+        let spec = ArraySpec::new(DataType::UInt16, &[16, 16], &[512, 16, 16], &[4096, 16, 16]);
+        takes_what_was_estimated(&spec, 200 << 20);
+    });
+}
