@@ -5,6 +5,11 @@
 //! same holds for everything when the program is called under the name `rsync`.
 #![forbid(unsafe_code)]
 
+mod inspect;
+mod limits;
+mod record;
+mod size;
+mod spill;
 mod sync;
 
 use std::env;
@@ -21,8 +26,21 @@ use clap_complete::Shell;
 #[derive(Parser)]
 #[command(name = "forebay", version)]
 enum Cli {
+    Record(Box<record::Options>),
+    /// Print what array is in a directory, what of it is stored, and what is missing
+    ///
+    /// Only metadata and the indexes of shards are read. It can be done while the array is written.
+    ///
+    /// Exit codes: 0 if every shard that is there can be read, 1 if one is damaged, or there is no array.
+    Inspect {
+        /// The directory of the array
+        #[arg(value_name = "OUT.zarr", value_hint = ValueHint::DirPath)]
+        path: PathBuf,
+    },
     /// Print completions for a shell
-    Completions { shell: Shell },
+    Completions {
+        shell: Shell,
+    },
     /// Print the man page
     Man {
         /// Write forebay.1 and a page for each subcommand to this directory instead
@@ -41,6 +59,8 @@ fn main() -> ExitCode {
         return sync::main(args.drain(2..));
     }
     let done = match Cli::from_arg_matches(&command().get_matches_from(args)) {
+        Ok(Cli::Record(options)) => return record::main(&options),
+        Ok(Cli::Inspect { path }) => return inspect::main(&path),
         Ok(Cli::Completions { shell }) => print(|out| {
             clap_complete::generate(shell, &mut command(), "forebay", out);
             Ok(())

@@ -147,8 +147,10 @@ impl State {
         options.escape = escape();
         // Without a directory that can be used, and none asked for, what waits does so in memory, and a reader of the
         // output that is slow makes the copy slow.
-        let spill = spill::open(spill_dir.as_deref(), spill_limit);
-        options.spill = spill.map_err(|error| format!("rsync: --spill-dir: {error}"))?;
+        options.spill = match spill_dir {
+            Some(dir) => Some(spill::open(dir, spill_limit).map_err(|error| format!("rsync: --spill-dir: {error}"))?),
+            None => spill::open(std::env::temp_dir(), spill_limit).ok(),
+        };
         Ok(Parsed::Run(Box::new(Command { options, sources: paths, destination, stats, progress })))
     }
 }

@@ -115,7 +115,7 @@ macro_rules! stack {
         let mut file = Cursor::new(Vec::new());
         let mut encoder = TiffEncoder::new(&mut file).unwrap();
         for page in $pages {
-            encoder.write_image::<$kind>($width, $height, &page).unwrap();
+            encoder.write_image::<$kind>($width, $height, page).unwrap();
         }
         file.into_inner()
     }};
@@ -125,7 +125,7 @@ macro_rules! stack {
 fn samples_of_a_pixel_are_one_more_dimension_if_the_shape_says_so() {
     let pixels = noise(1, 6 * 4 * 3);
     let files = Files::new();
-    files.put("rgb.tif", stack!(RGB8, 6, 4, [pixels.clone()]));
+    files.put("rgb.tif", stack!(RGB8, 6, 4, [&pixels]));
     let read = files.read(&["rgb.tif"], &Known::default()).unwrap();
     assert_eq!(read.frame.shape, [4, 6, 3]);
     assert_eq!(read.whole(), pixels);
@@ -147,8 +147,8 @@ fn pages_of_several_files_make_up_volumes() {
     let slices: Vec<Vec<u8>> = (0..6).map(|z| noise(z, 5 * 7)).collect();
     let files = Files::new();
     // Three slices are a frame; the files hold four and two.
-    files.put("a.tif", stack!(Gray8, 7, 5, slices[..4].to_vec()));
-    files.put("b.tif", stack!(Gray8, 7, 5, slices[4..].to_vec()));
+    files.put("a.tif", stack!(Gray8, 7, 5, &slices[..4]));
+    files.put("b.tif", stack!(Gray8, 7, 5, &slices[4..]));
     let volume = known(DataType::UInt8, &[3, 5, 7]);
     assert_eq!(files.read(&["a.tif", "b.tif"], &volume).unwrap().whole(), slices.concat());
     let (bytes, error) = files.read(&["a.tif"], &volume).unwrap().broken();
@@ -158,11 +158,11 @@ fn pages_of_several_files_make_up_volumes() {
 
 #[test]
 fn a_page_of_another_size_or_type_is_refused_with_its_number() {
-    let good = vec![1u16; 8 * 4];
+    let good = [1u16; 8 * 4];
     let files = Files::new();
-    files.put("a.tif", stack!(Gray16, 8, 4, vec![good.clone(); 2]));
-    files.put("narrow.tif", stack!(Gray16, 4, 8, vec![good.clone()]));
-    files.put("float.tif", stack!(Gray32Float, 8, 4, [vec![1.0; 8 * 4]]));
+    files.put("a.tif", stack!(Gray16, 8, 4, [&good, &good]));
+    files.put("narrow.tif", stack!(Gray16, 4, 8, [&good]));
+    files.put("float.tif", stack!(Gray32Float, 8, 4, [&[1.0; 8 * 4]]));
     let mut odd = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut odd).unwrap();
     encoder.write_image::<Gray16>(8, 4, &good).unwrap();

@@ -1,0 +1,118 @@
+//! What is said at the end: one line always, more with `--stats`.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use forebay::Location;
+use forebay_zarr::{MemoryEstimate, WriterSnapshot};
+
+use super::progress::ratio;
+use super::usage::Usage;
+use crate::size::with_commas;
+
+/// What there is to say.
+#[derive(Debug)]
+pub(crate) struct Facts<'a> {
+    pub(crate) snapshot: &'a WriterSnapshot,
+    /// The number of the first frame.
+    pub(crate) begun: u64,
+    pub(crate) usage: &'a Usage,
+    pub(crate) estimate: MemoryEstimate,
+    /// Where was spilled to, if anywhere.
+    pub(crate) spill: Option<&'a Location>,
+    /// How files were written.
+    pub(crate) written: &'a str,
+}
+
+/// The text behind `--stats`, each line under the program's name.
+pub(crate) fn summary(facts: &Facts<'_>) -> String {
+    let mut out = String::new();
+    // Writing to a string cannot fail.
+    let _ = write(&mut out, facts);
+    out
+}
+
+fn write(out: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
+    let Facts { snapshot, begun, usage, estimate, spill, written } = *facts;
+    let engine = &snapshot.engine;
+    let (seconds, processor) = (usage.seconds(), usage.processor_seconds());
+    let megabytes = snapshot.bytes_in as f64 / 1e6;
+    writeln!(
+        out,
+        "forebay: {} frames in, {} in the array; {} bytes in, {} bytes out, ratio {:.2}",
+        with_commas(snapshot.frames_appended - begun),
+        with_commas(snapshot.frames_landed),
+        with_commas(snapshot.bytes_in),
+        with_commas(snapshot.bytes_out),
+        ratio(snapshot.bytes_in, snapshot.bytes_out)
+    )?;
+    writeln!(
+        out,
+        "forebay: {seconds:.3} seconds, {:.1} MB/s; {processor:.3} CPU seconds, {:.1} MB per CPU second",
+        megabytes / seconds.max(0.001),
+        megabytes / processor.max(0.001)
+    )?;
+    writeln!(
+        out,
+        "forebay: {} workers, {} used; {} chunks compressed, {} left out",
+        engine.workers,
+        engine.workers_used,
+        with_commas(snapshot.chunks_compressed),
+        with_commas(snapshot.chunks_left_out)
+    )?;
+    writeln!(
+        out,
+        "forebay: spilled {} items, {} bytes; reloaded {} items, {} bytes",
+        engine.spilled_items,
+        with_commas(engine.spilled_bytes),
+        engine.reloaded_items,
+        with_commas(engine.reloaded_bytes)
+    )?;
+    match spill {
+        Some(place) => {
+            let note = if place.in_memory { ", which is memory: spilling frees none" } else { "" };
+            writeln!(out, "forebay: spill directory {place}{note}")?;
+        }
+        None => writeln!(out, "forebay: no spill directory")?,
+    }
+    match usage.peak_above() {
+        Some(peak) => writeln!(out, "forebay: peak memory {:.1} MiB; estimate {estimate}", peak as f64 / 1048576.0)?,
+        None => writeln!(out, "forebay: memory estimate {estimate}")?,
+    }
+    writeln!(
+        out,
+        "forebay: {} appends, longest {:.3} ms, 99 of 100 below {:.3} ms; {} waits",
+        with_commas(snapshot.appends),
+        snapshot.append_nanos_longest as f64 / 1e6,
+        snapshot.append_nanos.quantile(0.99) as f64 / 1e6,
+        with_commas(snapshot.append_waits)
+    )?;
+    writeln!(
+        out,
+        "forebay: {} shards landed; {} delivery jobs, {} waited; {} parallel copies",
+        with_commas(snapshot.shards_landed),
+        with_commas(snapshot.delivery_jobs),
+        with_commas(snapshot.delivery_waits),
+        with_commas(snapshot.scatter_parallel)
+    )?;
+    writeln!(out, "forebay: written {written}")?;
+    writeln!(
+        out,
+        "forebay: {} bytes, {} frames taken and not in the array",
+        with_commas(snapshot.bytes_at_risk),
+        with_commas(snapshot.frames_waiting)
+    )
+}
+
+/// The line at an orderly end.
+pub(crate) fn line(snapshot: &WriterSnapshot, begun: u64, usage: &Usage, out: &Path) -> String {
+    let seconds = usage.seconds();
+    format!(
+        "recorded {} frames in {seconds:.1} seconds, {:.1} MB/s, ratio {:.2}; {} has {} frames",
+        with_commas(snapshot.frames_appended - begun),
+        snapshot.bytes_in as f64 / 1e6 / seconds.max(0.001),
+        ratio(snapshot.bytes_in, snapshot.bytes_out),
+        out.display(),
+        with_commas(snapshot.frames_landed)
+    )
+}
