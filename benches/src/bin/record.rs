@@ -9,7 +9,8 @@
 //! What every run has written is compared once, in the first round, with what it should have written.
 
 use std::env;
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -19,8 +20,6 @@ use forebay_benches::frames;
 use forebay_benches::harness::heading;
 use forebay_zarr::store::Files;
 use forebay_zarr::{ArraySpec, ArrayWriter, Codec, DataType, WriterOptions};
-use std::fs::File;
-use std::io::Write;
 
 const FOREBAY: &str = "forebay";
 const UNBUFFERED: &str = "forebay, unbuffered";
