@@ -377,15 +377,23 @@ fn loom_an_error_ends_a_producer_that_waits_for_a_slot() {
     });
 }
 
-/// What is dropped unfilled on another thread ends the wait of the producer, who waits for any slot.
+/// What is dropped unfilled on another thread ends the wait of the producer, whose oldest job is withheld meanwhile.
 #[test]
 fn loom_a_slot_given_back_elsewhere_is_given_out() {
-    model(3, || {
-        let mut delivery = Delivery::start("delivery", vec![0, 0], |_: &mut u32| Ok::<_, ()>(())).unwrap();
+    model(2, || {
+        let given_out = Arc::new((Event::new(), AtomicBool::new(false)));
+        let withheld = Arc::clone(&given_out);
+        let sink = move |_: &mut u32| {
+            await_flag(&withheld.0, &withheld.1);
+            Ok::<_, ()>(())
+        };
+        let mut delivery = Delivery::start("delivery", vec![0, 0], sink).unwrap();
         let [one, two] = [(); 2].map(|()| delivery.fill().unwrap());
         delivery.enqueue(one, 1).unwrap();
         let other = thread::spawn(move || drop(two));
         let again = delivery.fill().unwrap();
+        given_out.1.store(true, Ordering::Relaxed);
+        given_out.0.notify();
         delivery.enqueue(again, 1).unwrap();
         delivery.finish().unwrap();
         other.join().unwrap();

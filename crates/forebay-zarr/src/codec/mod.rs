@@ -116,7 +116,7 @@ impl Codec {
     pub fn encoder_bytes(&self, typesize: usize, chunk_bytes: usize) -> usize {
         match *self {
             Codec::None => 0,
-            Codec::Zstd { level } => chunk_bytes + zstd::context_bytes(level, chunk_bytes),
+            Codec::Zstd { level } => zstd::encoder_bytes(level, chunk_bytes),
             Codec::Gzip { .. } => encoder::GZIP_FEED.min(chunk_bytes) + DEFLATE_BYTES,
             Codec::Blosc { compressor, level, shuffle } => {
                 blosc::encoder_bytes(compressor, level, shuffle, typesize, chunk_bytes)

@@ -6,4 +6,7 @@
 
 mod reading;
 
+mod failures;
+mod publishing;
 mod round_trip;
+mod stalls;

@@ -1,7 +1,9 @@
 //! Reads an array back, chunk by chunk, with the crate's own decoders and no regard for speed.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use forebay_zarr::store::Memory;
 use forebay_zarr::{ArraySpec, ShardIndex, Store, codec, metadata};
@@ -67,4 +69,32 @@ pub(crate) fn read(store: &dyn Store) -> (ArraySpec, u64, Vec<u8>) {
         out.extend_from_slice(&chunk[within..within + size]);
     }
     (spec, frames, out)
+}
+
+/// Bytes that do not compress.
+pub(crate) fn noise(bytes: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let words = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.wrapping_mul(0x2545_F491_4F6C_DD1D).to_le_bytes()
+    });
+    let mut bytes_of: Vec<u8> = words.take(bytes.div_ceil(8)).flatten().collect();
+    bytes_of.truncate(bytes);
+    bytes_of
+}
+
+/// Runs `test` on a thread of its own and gives up on it after `seconds`.
+pub(crate) fn within(seconds: u64, test: impl FnOnce() + Send + 'static) {
+    let (done, outcome) = mpsc::channel();
+    let thread = thread::spawn(move || {
+        test();
+        // Nobody listens any more if the test has taken too long.
+        let _ = done.send(());
+    });
+    match outcome.recv_timeout(Duration::from_secs(seconds)) {
+        Err(mpsc::RecvTimeoutError::Timeout) => panic!("not done within {seconds} seconds"),
+        _ => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+    }
 }

@@ -1,6 +1,7 @@
 //! `Encoder`: writes Blosc 1 chunks.
 
 use super::super::pieces::Pieces;
+use super::super::zstd::Codes;
 use super::super::{CodecError, Compressor, Shuffle};
 use super::stream::Streams;
 use super::{
@@ -97,10 +98,12 @@ impl Encoder {
             let length = block.len().min(*chunk - number * block.len());
             let split = if length == block.len() { split } else { 1 };
             let ready = rearrange(&mut from, *shuffle, *size, &mut block[..length], bits);
-            for stream in ready.chunks_exact(length / split) {
+            for (at, stream) in ready.chunks_exact(length / split).enumerate() {
+                // The highest bytes are hardly noise.
+                let codes = if split > 1 && at == split - 1 { Codes::Usual } else { Codes::Local };
                 let begin = out.len();
                 out.extend_from_slice(&[0; 4]);
-                streams.push(stream, out).map_err(|source| CodecError::Library {
+                streams.push(stream, codes, out).map_err(|source| CodecError::Library {
                     codec: NAME,
                     what: "compress a stream of",
                     bytes: stream.len(),

@@ -46,9 +46,15 @@ fn elements(from: &[u8], size: usize, planes: &mut [u8], first: usize) {
     let here = first..first + from.len() / size;
     match size {
         1 => planes[here].copy_from_slice(from),
-        2 => fixed::<2>(from, split(planes, count).map(|plane| &mut plane[here.clone()])),
-        4 => fixed::<4>(from, split(planes, count).map(|plane| &mut plane[here.clone()])),
-        8 => fixed::<8>(from, split(planes, count).map(|plane| &mut plane[here.clone()])),
+        2 => fixed::<2>(from, split(planes, count).map(|plane| &mut plane[here.clone()]), |element, b| {
+            (u16::from_le_bytes(element) >> (8 * b)) as u8
+        }),
+        4 => fixed::<4>(from, split(planes, count).map(|plane| &mut plane[here.clone()]), |element, b| {
+            (u32::from_le_bytes(element) >> (8 * b)) as u8
+        }),
+        8 => fixed::<8>(from, split(planes, count).map(|plane| &mut plane[here.clone()]), |element, b| {
+            (u64::from_le_bytes(element) >> (8 * b)) as u8
+        }),
         _ => {
             for (byte, plane) in planes.chunks_exact_mut(count).enumerate() {
                 for (value, element) in plane[here.clone()].iter_mut().zip(from.chunks_exact(size)) {
@@ -68,11 +74,19 @@ fn split<const N: usize>(mut planes: &mut [u8], count: usize) -> [&mut [u8]; N] 
     })
 }
 
-fn fixed<const N: usize>(from: &[u8], planes: [&mut [u8]; N]) {
+/// Elements whose planes are made one after the other, while they are in the first cache.
+const TILE: usize = 2048;
+
+/// `byte(element, b)` is byte `b` of an element. It is a shift of a number, not an index, because that is what the
+/// compiler makes vector instructions of.
+fn fixed<const N: usize>(from: &[u8], mut planes: [&mut [u8]; N], byte: impl Fn([u8; N], usize) -> u8) {
     let (elements, _) = from.as_chunks::<N>();
-    for (byte, plane) in planes.into_iter().enumerate() {
-        for (value, element) in plane.iter_mut().zip(elements) {
-            *value = element[byte];
+    for (tile, elements) in elements.chunks(TILE).enumerate() {
+        for (b, plane) in planes.iter_mut().enumerate() {
+            let plane = &mut plane[tile * TILE..][..elements.len()];
+            for (value, &element) in plane.iter_mut().zip(elements) {
+                *value = byte(element, b);
+            }
         }
     }
 }

@@ -1,14 +1,15 @@
 //! The streams of a block: compressors with a context that is reused, and what reads them.
 
 use std::fmt;
-use std::io::{self, Cursor};
+use std::io;
 
-use ::zstd::bulk::{self, Compressor as Zstd};
+use ::zstd::bulk;
 use ::zstd::zstd_safe;
 use flate2::{Compress, Compression, Decompress, FlushCompress, FlushDecompress, Status};
 use lz4::block::CompressionMode;
 
-use super::super::{CodecError, Compressor, DEFLATE_BYTES, zstd};
+use super::super::zstd::{Codes, Context};
+use super::super::{CodecError, Compressor, DEFLATE_BYTES};
 
 /// Room that a compressor gets beyond a stream of `bytes`: what zstd and lz4 need at most. zlib may need more, and its
 /// stream is then stored as it is.
@@ -18,7 +19,7 @@ pub(super) fn overshoot(bytes: usize) -> usize {
 
 /// Compresses streams, each by itself.
 pub(super) enum Streams {
-    Zstd(Zstd<'static>),
+    Zstd(Context),
     Lz4(CompressionMode),
     Zlib(Compress),
 }
@@ -38,7 +39,7 @@ impl Streams {
     pub(super) fn new(compressor: Compressor, level: u8) -> io::Result<Self> {
         let level = i32::from(level);
         Ok(match compressor {
-            Compressor::Zstd => Streams::Zstd(zstd::context(zstd_level(level))?),
+            Compressor::Zstd => Streams::Zstd(Context::new(zstd_level(level))?),
             Compressor::Lz4 => Streams::Lz4(CompressionMode::FAST(10 - level)),
             Compressor::Lz4hc => Streams::Lz4(CompressionMode::HIGHCOMPRESSION(level)),
             Compressor::Zlib => Streams::Zlib(Compress::new(Compression::new(level as u32), true)),
@@ -48,16 +49,12 @@ impl Streams {
     /// Puts `stream` behind `out`, compressed, or as it is where that is not longer.
     ///
     /// The compressor always has room for all that it may write, so that nothing depends on the capacity of `out`.
-    pub(super) fn push(&mut self, stream: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
+    pub(super) fn push(&mut self, stream: &[u8], codes: Codes, out: &mut Vec<u8>) -> io::Result<()> {
         let begin = out.len();
         let mut fits = true;
         out.reserve(stream.len() + overshoot(stream.len()));
         match self {
-            Streams::Zstd(context) => {
-                let mut end = Cursor::new(&mut *out);
-                end.set_position(begin as u64);
-                context.compress_to_buffer(stream, &mut end)?;
-            }
+            Streams::Zstd(context) => context.compress(stream, codes, out)?,
             Streams::Lz4(mode) => {
                 out.resize(begin + lz4::block::compress_bound(stream.len())?, 0);
                 let written = lz4::block::compress_to_buffer(stream, Some(*mode), false, &mut out[begin..])?;
@@ -88,7 +85,7 @@ fn zstd_level(level: i32) -> i32 {
 /// Bytes of memory of a context for streams of `bytes` bytes.
 pub(super) fn context_bytes(compressor: Compressor, level: u8, bytes: usize) -> usize {
     match compressor {
-        Compressor::Zstd => zstd::context_bytes(zstd_level(level.into()), bytes),
+        Compressor::Zstd => Context::new(zstd_level(level.into())).map_or(0, |context| context.memory(bytes)),
         // On the stack.
         Compressor::Lz4 => 0,
         // Allocated for each stream.
