@@ -13,11 +13,15 @@
 //! what it stands for is stored as it is. The last block may be shorter, and is then never split. A chunk that does not
 //! become smaller is stored as it is behind the header ([`COPIED`]).
 //!
-//! Choices, measured on noisy 16-bit frames (`cargo run --release --bin codec` in `benches/`):
+//! With zstd-1 and the byte shuffle, 1,395 MB of noisy 16-bit frames take a second of one core and become 2.29 times
+//! smaller; c-blosc 1.21 manages 1,394 MB and 2.21 with blocks of 256 KiB, 884 MB and 2.28 with those that it chooses
+//! itself (`cargo run --release --bin codec` in `benches/`; an EPYC of 2 cores). The byte shuffle alone does 8 to 40 GB/s,
+//! the bit shuffle 3. The choices:
 //!
 //! - *Blocks* have 128 KiB for each byte of an element, at least 256 KiB and less than twice of that, so that a stream
 //!   fills one block of zstd. They are equal, so that what is left for the last one is nothing or next to nothing.
 //! - *Split* always, where elements have several bytes: the planes have nothing in common.
+//! - *New codes* in the frames of zstd-1 for every 32 KiB of the lower bytes; see `Codes`.
 //! - Pieces are never copied together: the shuffle reads them where they are.
 
 mod bits;
