@@ -31,6 +31,8 @@ usage: cargo xtask TASK [OPTION]...
   soak [--minutes N]      The slow tests (`#[ignore]`, named `soak_...`), in release: one round, and further
                           rounds until N minutes are over.
   bench [NAME [ARG]...]   Measure against peers: one table, or all of them.
+  bench record [ARG]...   Writers of arrays: [--dir DIR] [--rounds N] [--only TABLE]... (about ten minutes). Installs the
+                          peers in `target/python`.
   python                  Make `target/python`, where the tests find other readers of Zarr. (`test` and `soak` do
                           so themselves; this is for `cargo nextest run` by hand.)
   help                    This text.
