@@ -26,8 +26,8 @@
 //! | [`Codec`] | how chunks are compressed; by default Blosc, zstd at level 1, byte shuffle |
 //! | [`memory_estimate`] | what a writer will take, before the first frame |
 //! | [`WriterMonitor`] | what it has done so far, for other threads |
-//! | [`suggest()`](suggest::suggest) | shapes of chunks and shards for those who have no opinion |
-//! | [`inspect()`](inspect::inspect) | what is whole in an array, and what is missing |
+//! | [`suggest()`](fn@suggest) | shapes of chunks and shards for those who have no opinion |
+//! | [`inspect()`](fn@inspect) | what is whole in an array, and what is missing |
 //!
 //! # What holds
 //! * An append costs a copy. It waits only when the compressors cannot keep up, or when the store cannot and there is no

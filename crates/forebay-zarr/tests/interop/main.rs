@@ -4,6 +4,7 @@
 //! else that of `target/python`; without one the tests fail. `FOREBAY_ROUNDS` says how many random arrays the tests
 //! try, `FOREBAY_SEED` which is the first: a failure names the seed of its array.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests are tests")]
 
 mod content;
 mod crash;
