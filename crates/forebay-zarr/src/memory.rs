@@ -19,6 +19,9 @@ const RESULT_CHUNKS: usize = 5;
 /// Least bytes of the reserve, unless [`WriterOptions::memory`](crate::WriterOptions::memory) says so.
 const RESERVE: usize = 16 << 20;
 
+/// What a store takes that writes past the page cache.
+const ALIGNED: usize = 1 << 20;
+
 /// What a thread takes beside its buffers: its stack and the allocator's share.
 const THREAD: usize = 256 << 10;
 
@@ -94,7 +97,7 @@ fn least(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
         // The head of the line may overdraw the budget, be it new or read back.
         results: results + stored,
         workers: workers * (in_hand + THREAD + spec.codec.encoder_bytes(spec.dtype.size(), layout.chunk_bytes)),
-        delivery: delivery + index_bytes(layout),
+        delivery: delivery + ALIGNED + index_bytes(layout),
     }
 }
 

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::codec::Codec;
 use crate::dtype::{DataType, FillValue};
+use crate::metadata;
 
 /// Most dimensions of an array.
 pub const MAX_RANK: usize = 32;
@@ -139,6 +140,7 @@ impl ArraySpec {
         if !self.dimension_names.is_empty() && self.dimension_names.len() != rank {
             return refuse(format!("{} names for {rank} dimensions", self.dimension_names.len()));
         }
+        metadata::check_attributes(&self.attributes)?;
         self.codec.validate()
     }
 }
