@@ -40,6 +40,18 @@ pub(crate) enum Event {
     Signal(i32),
     /// Nothing, for as long as was asked.
     Nothing,
+    /// The reader has gone. Without an [end](Event::End) before, it has panicked, and said so.
+    Gone,
+}
+
+/// Whoever waits for events is told when the reader goes, however it goes.
+struct Reader(Sender<Event>);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Nobody waits any more.
+        let _ = self.0.send(Event::Gone);
+    }
 }
 
 /// Blocks of the input, and signals.
@@ -56,7 +68,9 @@ impl Feed {
     /// If there is no thread.
     pub(crate) fn start(mut input: Input, sender: Sender<Event>, events: Receiver<Event>) -> io::Result<Self> {
         let (empty, blocks) = mpsc::channel::<Block>();
+        let reader = Reader(sender);
         thread::Builder::new().name("record-read".into()).spawn(move || {
+            let Reader(sender) = &reader;
             for mut block in blocks {
                 let (event, more) = match input.next_block(&mut block) {
                     Ok(true) => (Event::Block(block), true),
@@ -82,8 +96,7 @@ impl Feed {
         match event {
             Ok(event) => event,
             Err(RecvTimeoutError::Timeout) => Event::Nothing,
-            // The reader sends an end before it goes; without one it has panicked, and said so.
-            Err(RecvTimeoutError::Disconnected) => Event::End(Ok(())),
+            Err(RecvTimeoutError::Disconnected) => Event::Gone,
         }
     }
 

@@ -153,6 +153,7 @@ fn run(
             Event::End(end) => return Ok(Ended::Input(end)),
             Event::Signal(signal) => return Ok(Ended::Signal(signal)),
             Event::Nothing => {}
+            Event::Gone => return Err(WriteError::Ended),
         }
         if let Some(text) = pace.verdict(writer.spec()) {
             progress.suspend(|| complain(&format!("warning: {text}")));

@@ -6,6 +6,7 @@ use std::path::Path;
 use forebay::Location;
 use forebay_zarr::{MemoryEstimate, WriterSnapshot};
 
+use super::feed;
 use super::progress::ratio;
 use super::usage::Usage;
 use crate::size::with_commas;
@@ -75,10 +76,10 @@ fn write(out: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
         }
         None => writeln!(out, "forebay: no spill directory")?,
     }
-    match usage.peak_above() {
-        Some(peak) => writeln!(out, "forebay: peak memory {:.1} MiB; estimate {estimate}", peak as f64 / 1048576.0)?,
-        None => writeln!(out, "forebay: memory estimate {estimate}")?,
+    if let Some(peak) = usage.peak_above() {
+        writeln!(out, "forebay: peak memory {:.1} MiB", mib(peak))?;
     }
+    writeln!(out, "forebay: memory estimate {estimate}; blocks of the input {:.1}", mib(feed::memory() as u64))?;
     writeln!(
         out,
         "forebay: {} appends, longest {:.3} ms, 99 of 100 below {:.3} ms; {} waits",
@@ -102,6 +103,10 @@ fn write(out: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
         with_commas(snapshot.bytes_at_risk),
         with_commas(snapshot.frames_waiting)
     )
+}
+
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / f64::from(1 << 20)
 }
 
 /// The line at an orderly end.

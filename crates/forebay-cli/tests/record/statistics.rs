@@ -27,7 +27,7 @@ fn the_numbers_add_up_and_the_workers_worked() {
     assert_eq!(number(stats, " shards landed"), 32, "{stats}");
     assert!(number(stats, " delivery jobs,") > 32, "{stats}");
     assert!(stats.contains("forebay: 0 bytes, 0 frames taken and not in the array"), "{stats}");
-    assert!(stats.contains("; estimate "), "{stats}");
+    assert!(stats.contains("forebay: memory estimate "), "{stats}");
 }
 
 #[test]

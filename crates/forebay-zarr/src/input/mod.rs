@@ -12,7 +12,8 @@
 //! # Invariants
 //!
 //! - At most one block is in memory: the caller's. A page is as large as the array's shape allows before room is made
-//!   for it, and no larger than what its file could possibly hold.
+//!   for it, and no larger than what its file could possibly hold. A value in the directory of a TIFF page takes up to 32 times
+//!   its bytes in the file, and at most 256 MiB.
 //! - Values come through as they are stored. In particular no grey scale is inverted because its file asks for that
 //!   when it is shown.
 //! - Every file is checked against the array when it is opened, every page before it is decoded.
