@@ -8,14 +8,17 @@ use crate::workspace::on_path;
 
 /// Program and package.
 const NEEDED: &[(&str, &str)] = &[
-    ("rsync", "rsync"),        // the oracle: same trees, same lines, same exit codes
-    ("zstd", "zstd"),          // reads what the compress example writes
-    ("setfattr", "attr"),      // extended attributes that a copy must survive
-    ("setfacl", "acl"),        // access control lists, likewise
-    ("setpriv", "util-linux"), // runs a test as somebody who is not root
-    ("ps", "procps"),          // finds children that a test must not leave behind
-    ("groff", "groff-base"),   // renders the man page
-    ("python3", "python3"),    // runs other readers of Zarr
+    ("rsync", "rsync"),         // the oracle: same trees, same lines, same exit codes
+    ("zstd", "zstd"),           // reads what the compress example writes
+    ("setfattr", "attr"),       // extended attributes that a copy must survive
+    ("setfacl", "acl"),         // access control lists, likewise
+    ("setpriv", "util-linux"),  // runs a test as somebody who is not root
+    ("mkfs.ext4", "e2fsprogs"), // a file system that a test can freeze
+    ("mount", "mount"),         // and small ones that a test can fill
+    ("fsfreeze", "util-linux"), // a disk that stalls
+    ("ps", "procps"),           // finds children that a test must not leave behind
+    ("groff", "groff-base"),    // renders the man page
+    ("python3", "python3"),     // runs other readers of Zarr
 ];
 
 /// Installs what is missing; asks for no password.

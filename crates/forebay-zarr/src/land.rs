@@ -73,8 +73,11 @@ impl Publisher {
             Landing::Row(row) => {
                 // Left over from before, where an array was opened again.
                 row.absent.iter().try_for_each(|key| self.store.remove(key))?;
-                if !row.notes.is_empty() {
-                    self.store.put(&notes_key(row.number), &row.notes)?;
+                let key = notes_key(row.number);
+                match row.notes.is_empty() {
+                    // What an earlier writer noted of frames that were lost with it.
+                    true => self.store.remove(&key)?,
+                    false => self.store.put(&key, &row.notes)?,
                 }
                 self.publish(row.frames)?;
             }

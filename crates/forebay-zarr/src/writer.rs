@@ -52,7 +52,7 @@ const WORTH_A_CLOCK: usize = 64 << 10;
 /// for every slab.
 const ENOUGH: usize = 2 << 20;
 
-/// Writes one array. See the [module](self) and the crate's example.
+/// Writes one array. See the crate's example; the module's documentation shows the stages.
 pub struct ArrayWriter {
     spec: ArraySpec,
     layout: Layout,

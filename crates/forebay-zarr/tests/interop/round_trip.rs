@@ -5,7 +5,7 @@ use std::thread;
 
 use forebay::SegmentStore;
 use forebay_zarr::store::Files;
-use forebay_zarr::{ArrayWriter, WriteError, WriterOptions, WriterSnapshot};
+use forebay_zarr::{ArraySpec, ArrayWriter, DataType, WriteError, WriterOptions, WriterSnapshot};
 use serde_json::{Map, Value};
 use tempfile::TempDir;
 
@@ -24,6 +24,24 @@ fn random_arrays_are_read_back_by_every_reader() {
 #[ignore = "minutes; run by `cargo xtask soak`"]
 fn soak_random_arrays_are_read_back_by_every_reader() {
     round_trips(seeds(3000));
+}
+
+#[test]
+fn notes_of_a_frame_that_was_lost_do_not_come_back() {
+    let room = TempDir::new().expect("a directory");
+    let path = room.path().join("array.zarr");
+    let spec = ArraySpec::new(DataType::UInt8, &[4], &[3, 4], &[3, 4]);
+    let mut writer = ArrayWriter::create(Files::create(&path, false).expect("a store"), spec).expect("a writer");
+    writer.append(&[1; 4]).expect("a frame");
+    writer.annotate(Map::from_iter([("lost".to_owned(), Value::from(true))])).expect("a note");
+    writer.append(&[1; 3]).expect("most of a frame");
+    let closed = writer.close();
+    assert!(matches!(closed, Err(WriteError::Partial { frame: 1, .. })), "{closed:?}");
+
+    let mut writer = ArrayWriter::open_append(Files::open(&path).expect("a store")).expect("a writer");
+    writer.append(&[2; 4]).expect("a frame");
+    writer.close().expect("it lands");
+    assert_eq!(notes(&objects(&path)), []);
 }
 
 fn round_trips(seeds: impl Iterator<Item = u64>) -> WriterSnapshot {

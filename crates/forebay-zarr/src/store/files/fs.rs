@@ -55,7 +55,8 @@ pub trait WriteFile: fmt::Debug + Send + Sync {
     /// What the system says, `Interrupted` included.
     fn write_at(&self, parts: &[IoSlice<'_>], at: u64) -> io::Result<usize>;
 
-    /// Asks the system to begin to write `len` bytes from `at` to the disk, without waiting. Advice only.
+    /// Asks the system to begin to write `len` bytes from `at` to the disk, without waiting, and to forget those that
+    /// are there already. Advice only.
     fn start_write_back(&self, at: u64, len: u64);
 
     /// Gives the file a length.
