@@ -48,6 +48,9 @@ use crate::task::{Packed, Task};
 /// Appends below this many bytes are only timed when they wait.
 const WORTH_A_CLOCK: usize = 64 << 10;
 
+/// Most threads that help to copy a large frame: a few saturate the memory.
+const MOST_HELPERS: usize = 3;
+
 /// How much memory an append that found none waits for, in bytes: it is woken some times for a large frame, but not
 /// for every slab.
 const ENOUGH: usize = 2 << 20;
@@ -162,7 +165,8 @@ impl ArrayWriter {
             frames_per_chunk: layout.depth as f64 / layout.chunks as f64,
         };
         let cores = thread::available_parallelism().map_or(1, usize::from);
-        let scatter = Scatter::new(&layout, &slabs, CopyPool::new((cores / 2).min(3)), frame);
+        let helpers = (cores / 2).min(MOST_HELPERS);
+        let scatter = Scatter::new(&layout, &slabs, CopyPool::new(helpers), frame);
         let enough = (ENOUGH.min(memory.reserve / 4) / layout.slab_bytes).max(1);
         Ok(ArrayWriter {
             slabs,
