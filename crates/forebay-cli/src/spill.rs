@@ -1,8 +1,11 @@
 //! Where the tools put what does not fit into memory.
 
+use std::fmt::{self, Write};
 use std::path::Path;
 
-use forebay::{SegmentOptions, SegmentStore, SpillError};
+use forebay::{Location, SegmentOptions, SegmentStore, Snapshot, SpillError};
+
+use crate::size::with_commas;
 
 /// A store of at most `limit` bytes in `dir`; without a limit, of a quarter of what is free there.
 ///
@@ -14,4 +17,26 @@ pub(crate) fn open(dir: impl AsRef<Path>, limit: Option<u64>) -> Result<SegmentS
         options = options.quota(limit);
     }
     options.open(dir)
+}
+
+/// What `--stats` says of it.
+///
+/// # Errors
+/// If `out` fails.
+pub(crate) fn write_stats(out: &mut String, engine: &Snapshot, place: Option<&Location>) -> fmt::Result {
+    writeln!(
+        out,
+        "forebay: spilled {} items, {} bytes; reloaded {} items, {} bytes",
+        engine.spilled_items,
+        with_commas(engine.spilled_bytes),
+        engine.reloaded_items,
+        with_commas(engine.reloaded_bytes)
+    )?;
+    match place {
+        Some(place) => {
+            let note = if place.in_memory { ", which is memory: spilling frees none" } else { "" };
+            writeln!(out, "forebay: spill directory {place}{note}")
+        }
+        None => writeln!(out, "forebay: no spill directory"),
+    }
 }

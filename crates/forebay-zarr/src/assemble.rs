@@ -76,6 +76,8 @@ pub(crate) struct Assembler {
     /// What is being filled: parts of one shard.
     filling: Option<Filling<Job>>,
     row: u64,
+    /// How many chunks of a row go to each shard.
+    counts: Vec<u64>,
     shards: Vec<Open>,
     /// Shards of the row that are still to come.
     left: usize,
@@ -114,6 +116,7 @@ impl Assembler {
             write,
             filling: None,
             row,
+            counts: layout.chunks_of_shards(),
             shards: Vec::new(),
             left: 0,
             absent: Vec::new(),
@@ -126,10 +129,9 @@ impl Assembler {
 
     fn open_row(&mut self) {
         let chunks = self.layout.chunks_per_shard();
-        let counts = self.layout.chunks_of_shards();
-        self.left = counts.len();
-        let open = |count| Open { left: count * self.layout.layers_per_row, offset: 0, index: ShardIndex::new(chunks) };
-        self.shards = counts.into_iter().map(open).collect();
+        let open = |&count| Open { left: count, offset: 0, index: ShardIndex::new(chunks) };
+        self.shards = self.counts.iter().map(open).collect();
+        self.left = self.shards.len();
     }
 
     /// The sink of the pipeline.

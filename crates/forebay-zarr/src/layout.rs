@@ -281,11 +281,11 @@ impl Layout {
         (shard as usize, within as usize)
     }
 
-    /// How many chunks of one layer go to each shard of a row.
+    /// How many chunks of a row go to each of its shards.
     pub(crate) fn chunks_of_shards(&self) -> Vec<u64> {
         let mut counts = vec![0; self.shards()];
         for chunk in 0..self.chunks {
-            counts[self.place(0, chunk).0] += 1;
+            counts[self.place(0, chunk).0] += self.layers_per_row;
         }
         counts
     }

@@ -145,7 +145,7 @@ proptest! {
             let (shard, within) = layout.place(layer, chunk);
             prop_assert!(within < layout.chunks_per_shard());
             prop_assert!(places.insert((shard, within)));
-            counts[shard] += 1;
+            counts[shard] += layout.layers_per_row;
         }
         prop_assert_eq!(counts, layout.chunks_of_shards());
     }

@@ -8,6 +8,7 @@ use std::fmt;
 use crate::assemble::{WRITE, WRITE_SLOTS};
 use crate::error::WriteError;
 use crate::layout::Layout;
+use crate::scatter::Slabs;
 use crate::spec::{ArraySpec, SpecError};
 
 /// Least budget of what waits for its turn.
@@ -30,7 +31,7 @@ const THREAD: usize = 256 << 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryEstimate {
-    /// Slabs of chunks that are begun.
+    /// Slabs of chunks that are begun, and the list of all chunks side by side.
     pub begun: usize,
     /// Slabs in reserve.
     pub reserve: usize,
@@ -92,7 +93,7 @@ fn least(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
         (2 * (WRITE_SLOTS * WRITE + (workers + 1) * chunk), stored, WRITE_SLOTS * WRITE.max(stored))
     };
     MemoryEstimate {
-        begun: layout.live * chunk,
+        begun: layout.live * chunk + layout.chunks * size_of::<Slabs>(),
         reserve,
         // The head of the line may overdraw the budget, be it new or read back.
         results: results + stored,

@@ -113,7 +113,8 @@ impl ArrayWriter {
         let layout = Layout::new(&spec);
         let WriterOptions { workers, memory, spill } = options;
         let memory = memory::settle(&spec, &layout, workers, memory)?;
-        let slabs = Pool::of_slabs(layout.slab_bytes, (memory.begun + memory.reserve) / layout.slab_bytes);
+        let most_slabs = layout.live * layout.slabs_per_chunk + memory.reserve / layout.slab_bytes;
+        let slabs = Pool::of_slabs(layout.slab_bytes, most_slabs);
         let counters = Arc::new(Counters::default());
         counters.frames_appended.store(frame, Ordering::Relaxed);
         let attributes = Arc::new(Mutex::new(Attributes { map: spec.attributes.clone(), changed: false }));
@@ -147,7 +148,7 @@ impl ArrayWriter {
             .name("forebay-zarr")
             .workers(workers)
             .budget(&Budget::new(memory::result_budget(&spec, &layout)))
-            .window(slabs.available() + workers + 64);
+            .window(most_slabs + workers + 64);
         let engine = pipeline.monitor();
         let feed = match spill {
             None => pipeline.worker_init(init).feed(work, sink)?,

@@ -10,6 +10,7 @@ use super::feed;
 use super::progress::ratio;
 use super::usage::Usage;
 use crate::size::with_commas;
+use crate::spill;
 
 /// What there is to say.
 #[derive(Debug)]
@@ -34,7 +35,7 @@ pub(crate) fn summary(facts: &Facts<'_>) -> String {
 }
 
 fn write(out: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
-    let Facts { snapshot, begun, usage, estimate, spill, written } = *facts;
+    let Facts { snapshot, begun, usage, estimate, spill: place, written } = *facts;
     let engine = &snapshot.engine;
     let (seconds, processor) = (usage.seconds(), usage.processor_seconds());
     let megabytes = snapshot.bytes_in as f64 / 1e6;
@@ -61,21 +62,7 @@ fn write(out: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
         with_commas(snapshot.chunks_compressed),
         with_commas(snapshot.chunks_left_out)
     )?;
-    writeln!(
-        out,
-        "forebay: spilled {} items, {} bytes; reloaded {} items, {} bytes",
-        engine.spilled_items,
-        with_commas(engine.spilled_bytes),
-        engine.reloaded_items,
-        with_commas(engine.reloaded_bytes)
-    )?;
-    match spill {
-        Some(place) => {
-            let note = if place.in_memory { ", which is memory: spilling frees none" } else { "" };
-            writeln!(out, "forebay: spill directory {place}{note}")?;
-        }
-        None => writeln!(out, "forebay: no spill directory")?,
-    }
+    spill::write_stats(out, engine, place)?;
     if let Some(peak) = usage.peak_above() {
         writeln!(out, "forebay: peak memory {:.1} MiB", mib(peak))?;
     }

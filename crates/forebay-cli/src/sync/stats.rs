@@ -5,6 +5,7 @@ use std::fmt::Write;
 use forebay_sync::{Report, Totals};
 
 use crate::size::{decimal, with_commas};
+use crate::spill;
 
 /// What the options ask to be said.
 #[derive(Clone, Copy, Debug)]
@@ -100,18 +101,7 @@ fn write_engine(out: &mut String, report: &Report) -> std::fmt::Result {
         engine.workers, engine.workers_used, engine.delivered
     )?;
     writeln!(out, "forebay: peak resident {} bytes", with_commas(engine.peak_resident))?;
-    writeln!(
-        out,
-        "forebay: spilled {} items, {} bytes; reloaded {} items, {} bytes",
-        engine.spilled_items,
-        with_commas(engine.spilled_bytes),
-        engine.reloaded_items,
-        with_commas(engine.reloaded_bytes)
-    )?;
-    if let Some(place) = &report.spill {
-        let note = if place.in_memory { ", which is memory: spilling frees none" } else { "" };
-        writeln!(out, "forebay: spill directory {place}{note}")?;
-    }
+    spill::write_stats(out, engine, report.spill.as_ref())?;
     writeln!(
         out,
         "forebay: {} stalls at the head, {:.3} seconds; workers idle {:.3} seconds",
