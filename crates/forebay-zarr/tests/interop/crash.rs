@@ -63,6 +63,9 @@ fn kill_and_resume(seed: u64, kills: u64) {
 
 /// How many frames are published; every reader has seen them, and the attributes of each are there.
 fn check(readers: &mut Readers, path: &Path, round: u64) -> u64 {
+    if !path.exists() {
+        return 0; // killed before it did anything
+    }
     let objects = objects(path);
     let Some(metadata) = objects.get("zarr.json") else {
         return 0; // killed before there was an array
