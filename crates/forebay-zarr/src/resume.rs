@@ -5,6 +5,7 @@
 //! there: those of whole layers as they are stored, those of a begun layer decoded and gone on with. Until the row
 //! lands, readers see the old one. The bytes are the same as if the array had been written in one go.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,6 +20,9 @@ use crate::shard::ShardIndex;
 use crate::store::{Store, StoreError};
 use crate::task::{Packed, Task};
 use crate::writer::ArrayWriter;
+
+/// The most attributes of frames of one row that are taken over, in bytes.
+const MAX_NOTES: u64 = 1 << 30;
 
 pub(crate) fn open(options: WriterOptions, store: Arc<dyn Store>) -> Result<ArrayWriter, WriteError> {
     let (spec, frames) = metadata::read(&*store)?.ok_or(WriteError::NoArray)?;
@@ -56,13 +60,13 @@ fn begin_row_again(writer: &mut ArrayWriter, store: &dyn Store, frames: u64) -> 
             Ok((key, index))
         })
         .collect::<Result<Vec<_>, WriteError>>()?;
+    // Whatever wrote it: no codec makes a chunk more than a little larger.
+    let most = 2 * layout.chunk_bytes as u64 + (1 << 20);
     let stored = |layer: u64, chunk: usize| -> Result<Option<Vec<u8>>, WriteError> {
         let (shard, place) = layout.place(layer % layout.layers_per_row, chunk);
         let (key, index) = &indexes[shard];
         let Some((offset, len)) = index.as_ref().and_then(|index| index.get(place)) else { return Ok(None) };
-        let mut bytes = vec![0; len as usize];
-        store.read(key, offset, &mut bytes)?;
-        Ok(Some(bytes))
+        Ok(Some(read(store, key, offset, len, most)?))
     };
 
     let (first, last) = (row * layout.layers_per_row, frames / layout.depth);
@@ -97,9 +101,19 @@ fn notes_before(notes: &[u8], frames: u64) -> Vec<u8> {
 
 fn read_notes(store: &dyn Store, row: u64) -> Result<Vec<u8>, StoreError> {
     let key = notes_key(row);
-    let mut notes = vec![0; store.size(&key)?.unwrap_or(0) as usize];
-    if !notes.is_empty() {
-        store.read(&key, 0, &mut notes)?;
+    match store.size(&key)? {
+        Some(len) => read(store, &key, 0, len, MAX_NOTES),
+        None => Ok(Vec::new()),
     }
-    Ok(notes)
+}
+
+/// Reads `len` bytes, if that is no more than `most`.
+fn read(store: &dyn Store, key: &str, offset: u64, len: u64, most: u64) -> Result<Vec<u8>, StoreError> {
+    if len > most {
+        let error = io::Error::new(io::ErrorKind::InvalidData, format!("{len} bytes at {offset}, which is too much"));
+        return Err(StoreError::Io { operation: "read", path: key.into(), error });
+    }
+    let mut bytes = vec![0; len as usize];
+    store.read(key, offset, &mut bytes)?;
+    Ok(bytes)
 }

@@ -1,6 +1,6 @@
 //! What readers see while an array is written: whole rows of shards, and nothing before.
 
-use forebay_zarr::{ArraySpec, ArrayWriter, DataType, Store, WriteError, WriterOptions, memory_estimate};
+use forebay_zarr::{ArraySpec, ArrayWriter, DataType, ShardIndex, Store, WriteError, WriterOptions, memory_estimate};
 use serde_json::{Map, Value, json};
 
 use crate::reading::{memory, noise, objects, read};
@@ -146,4 +146,21 @@ fn large_frames_are_copied_by_several_threads_and_land_in_the_same_place() {
     data.chunks(10_001).for_each(|part| writer.append(part).unwrap());
     assert_eq!(writer.close().unwrap().snapshot.scatter_parallel, 0);
     assert!(objects(&whole, "c") == objects(&parts, "c"));
+}
+
+/// An index may claim anything that the file is large enough for.
+#[test]
+fn a_stored_chunk_that_is_far_too_long_is_refused_before_it_is_read() {
+    let store = memory();
+    let mut writer = ArrayWriter::create(store.clone(), spec()).unwrap();
+    writer.append(&noise(60 * 3, 1)).unwrap();
+    writer.close().unwrap();
+    let chunks = 8;
+    let mut index = ShardIndex::new(chunks);
+    index.set(0, 0, 3 << 20);
+    let mut shard = store.begin("c/0/0/0").unwrap();
+    shard.write(&[vec![0; 3 << 20].into(), index.encode().into()]).unwrap();
+    shard.land().unwrap();
+    let error = ArrayWriter::open_append(store).unwrap_err();
+    assert!(error.to_string().contains("too much"), "{error}");
 }
