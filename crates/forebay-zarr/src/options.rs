@@ -7,6 +7,8 @@ use std::thread;
 use forebay::SpillStore;
 
 use crate::error::WriteError;
+use crate::layout::Layout;
+use crate::memory::{self, MemoryEstimate};
 use crate::resume;
 use crate::spec::ArraySpec;
 use crate::store::Store;
@@ -44,6 +46,15 @@ impl WriterOptions {
     pub fn spill(mut self, store: impl SpillStore + 'static) -> Self {
         self.spill = Some(Box::new(store));
         self
+    }
+
+    /// What a writer with these options takes for such an array.
+    ///
+    /// # Errors
+    /// [`WriteError::Spec`] if no such array can be written, [`WriteError::Memory`] if it needs more than it is given.
+    pub fn estimate(&self, spec: &ArraySpec) -> Result<MemoryEstimate, WriteError> {
+        spec.validate()?;
+        memory::settle(spec, &Layout::new(spec), self.workers, self.memory)
     }
 
     /// Creates an array.

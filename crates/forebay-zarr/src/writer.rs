@@ -34,7 +34,7 @@ use crate::dtype::DataType;
 use crate::error::WriteError;
 use crate::land::{Attributes, Publisher};
 use crate::layout::Layout;
-use crate::memory;
+use crate::memory::{self, MemoryEstimate};
 use crate::metadata;
 use crate::options::WriterOptions;
 use crate::pack::{Packer, Packing};
@@ -59,6 +59,7 @@ const ENOUGH: usize = 2 << 20;
 pub struct ArrayWriter {
     spec: ArraySpec,
     layout: Layout,
+    memory: MemoryEstimate,
     slabs: Pool,
     /// Slabs that an append waits for, once there are none: enough for what follows, so that it is woken once.
     enough: usize,
@@ -182,12 +183,18 @@ impl ArrayWriter {
             monitor,
             spec,
             layout,
+            memory,
         })
     }
 
     /// What array is being written.
     pub fn spec(&self) -> &ArraySpec {
         &self.spec
+    }
+
+    /// What the writer takes, at most.
+    pub fn estimate(&self) -> MemoryEstimate {
+        self.memory
     }
 
     /// The number of the frame that the next byte belongs to.

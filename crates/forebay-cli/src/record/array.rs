@@ -8,9 +8,9 @@ use std::thread;
 
 use forebay::{Location, SpillStore};
 use forebay_zarr::input::{Frame, Input, Known};
-use forebay_zarr::store::{Discard, Files};
+use forebay_zarr::store::Files;
 use forebay_zarr::suggest::{CHUNK_MIB, SHARD_MIB, suggest};
-use forebay_zarr::{ArraySpec, ArrayWriter, MemoryEstimate, WriteError, WriterOptions, memory_estimate};
+use forebay_zarr::{ArraySpec, ArrayWriter, MemoryEstimate, WriteError, WriterOptions};
 use serde_json::{Map, Value};
 
 use super::args::{Options, Shape};
@@ -53,9 +53,9 @@ pub(crate) fn open(options: &Options) -> Result<(Array, ArrayWriter, Input), Fai
         writing = writing.spill(store);
     }
     if options.resume {
-        resume(options, attributes, writing, workers, place)
+        resume(options, attributes, writing, place)
     } else {
-        create(options, attributes.unwrap_or_default(), writing, workers, place)
+        create(options, attributes.unwrap_or_default(), writing, place)
     }
 }
 
@@ -68,21 +68,14 @@ fn create(
     options: &Options,
     attributes: Map<String, Value>,
     writing: WriterOptions,
-    workers: usize,
     spill: Option<Location>,
 ) -> Result<(Array, ArrayWriter, Input), Failure> {
     let known = Known { dtype: options.dtype, shape: options.shape.as_ref().map(|shape| shape.0.clone()) };
     let input = open_input(options, &known)?;
     let (spec, suggested) = specify(options, input.frame(), attributes)?;
     let fail = |error: &WriteError| Failure::other(message::explain(error, &options.out));
-    let estimate = memory_estimate(&spec, workers).map_err(|error| fail(&error.into()))?;
     // An array that is there must not be removed for one that is refused.
-    if let Some(memory) = memory(options)
-        && options.overwrite
-    {
-        let tried = WriterOptions::new().workers(workers).memory(memory).create(Discard::new(), spec.clone());
-        tried.map(drop).map_err(|error| fail(&error))?;
-    }
+    let estimate = writing.estimate(&spec).map_err(|error| fail(&error))?;
     let files = Files::create(&options.out, options.overwrite).map_err(|error| fail(&error.into()))?;
     let files = Arc::new(files.unbuffered(options.unbuffered));
     let writer = writing.create(Arc::clone(&files), spec).map_err(|error| fail(&error))?;
@@ -93,7 +86,6 @@ fn resume(
     options: &Options,
     attributes: Option<Map<String, Value>>,
     writing: WriterOptions,
-    workers: usize,
     spill: Option<Location>,
 ) -> Result<(Array, ArrayWriter, Input), Failure> {
     let fail = |error: &WriteError| Failure::other(message::explain(error, &options.out));
@@ -102,7 +94,7 @@ fn resume(
     let mut writer = writing.open_append(Arc::clone(&files)).map_err(|error| fail(&error))?;
     let spec = writer.spec();
     agree(options, spec)?;
-    let estimate = memory_estimate(spec, workers).map_err(|error| fail(&error.into()))?;
+    let estimate = writer.estimate();
     let known = Known { dtype: Some(spec.dtype), shape: Some(spec.frame.clone()) };
     let input = open_input(options, &known)?;
     if let Some(attributes) = attributes {
@@ -233,7 +225,7 @@ impl Array {
 
     /// What is about to happen.
     pub(crate) fn announcement(&self, writer: &ArrayWriter, options: &Options) -> String {
-        let memory = options.memory.unwrap_or((self.estimate.total() + feed::memory()) as u64);
+        let memory = self.estimate.total() + feed::memory();
         let spec = writer.spec();
         let verb = match self.resumed {
             true => format!("resuming at frame {} of", writer.next_frame()),

@@ -39,9 +39,8 @@ pub(crate) fn explain(error: &WriteError, out: &Path) -> String {
             _ if is_full(error) => format!("{store}: make room there and go on with --resume"),
             _ => store.to_string(),
         },
-        WriteError::Memory { needed, given } => {
-            let mib = |bytes: usize| (bytes + feed::memory()).div_ceil(1 << 20);
-            format!("--memory is {} MiB, and the array needs {} MiB", mib(*given), mib(*needed))
+        WriteError::Memory { needed, .. } => {
+            format!("--memory is too little: the array needs {} MiB", (needed + feed::memory()).div_ceil(1 << 20))
         }
         WriteError::Spill(spill) => format!(
             "{} is too slow for the frames, and nothing more can be spilled: {spill}: a larger --spill-limit or another \
