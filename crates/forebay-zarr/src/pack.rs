@@ -78,6 +78,9 @@ impl Packer {
                     Some(encoder) => self.packing.encode(encoder, &slabs)?,
                     None => self.packing.as_they_are(slabs),
                 };
+                let packed: usize = parts.iter().map(Bytes::len).sum();
+                add(&counters.packed_in, self.packing.layout.chunk_bytes as u64);
+                add(&counters.packed_out, packed as u64);
                 Ok(Packed::Chunk { layer, chunk, parts })
             }
         }

@@ -39,6 +39,10 @@ pub struct WriterSnapshot {
     pub bytes_in: u64,
     /// Bytes given to the store for the shards, indexes included.
     pub bytes_out: u64,
+    /// Bytes of the chunks that were compressed, before that.
+    pub packed_in: u64,
+    /// And after it, wherever they are now. Their ratio is the one to show while the writer works.
+    pub packed_out: u64,
     /// Bytes of frames that would be lost if the process ended now.
     pub bytes_at_risk: u64,
     /// Chunks that were compressed.
@@ -77,6 +81,8 @@ pub(crate) struct Counters {
     pub(crate) frames_appended: AtomicU64,
     pub(crate) bytes_in: AtomicU64,
     pub(crate) bytes_out: AtomicU64,
+    pub(crate) packed_in: AtomicU64,
+    pub(crate) packed_out: AtomicU64,
     pub(crate) chunks_compressed: AtomicU64,
     pub(crate) chunks_left_out: AtomicU64,
     pub(crate) append_waits: AtomicU64,
@@ -207,6 +213,8 @@ impl WriterMonitor {
             frames_spilled: (spilled as f64 * self.frames_per_chunk) as u64,
             bytes_in: get(bytes_in),
             bytes_out: get(bytes_out),
+            packed_in: get(&self.counters.packed_in),
+            packed_out: get(&self.counters.packed_out),
             bytes_at_risk: (appended - landed) * self.frame_bytes,
             chunks_compressed: get(chunks_compressed),
             chunks_left_out: get(chunks_left_out),

@@ -76,12 +76,13 @@ impl Progress {
     }
 }
 
+/// Frames landed, spilled and waiting; the slowest append. Eighty columns, as a rule.
 fn text(snapshot: &WriterSnapshot, rate: f64) -> String {
     let memory = usage::status("VmRSS:").map(|bytes| format!(", {} MiB", bytes >> 20)).unwrap_or_default();
     format!(
-        "{:.0} MB/s, ratio {:.2}{memory}; frames: {} landed, {} spilled, {} waiting; slowest append {:.1} ms",
+        "{:.0} MB/s, ratio {:.2}{memory}; {} landed, {} spilled, {} waiting; slowest {:.1} ms",
         rate / 1e6,
-        ratio(snapshot.bytes_in, snapshot.bytes_out),
+        ratio(snapshot.packed_in, snapshot.packed_out),
         with_commas(snapshot.frames_landed),
         with_commas(snapshot.frames_spilled),
         with_commas(snapshot.frames_waiting),

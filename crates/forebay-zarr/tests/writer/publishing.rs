@@ -142,6 +142,11 @@ fn large_frames_are_copied_by_several_threads_and_land_in_the_same_place() {
     writer.append(&data).unwrap();
     let snapshot = writer.close().unwrap().snapshot;
     assert!(snapshot.scatter_parallel > 0, "{snapshot:?}");
+    // The last layer is half empty, but not its chunks.
+    assert_eq!(snapshot.packed_in, 4 * 2048 * 2048 * 2);
+    // Four shards of 32 chunks.
+    let indexes = 4 * (32 * 16 + 4);
+    assert_eq!(snapshot.packed_out + indexes, snapshot.bytes_out);
     let mut writer = ArrayWriter::create(parts.clone(), spec).unwrap();
     data.chunks(10_001).for_each(|part| writer.append(part).unwrap());
     assert_eq!(writer.close().unwrap().snapshot.scatter_parallel, 0);
