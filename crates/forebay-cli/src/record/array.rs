@@ -231,11 +231,14 @@ impl Array {
             true => format!("resuming at frame {} of", writer.next_frame()),
             false => "recording into".to_owned(),
         };
+        let frames = match spec.frame.is_empty() {
+            true => "elements, each a frame".to_owned(),
+            false => format!("frames of {}", Shape(spec.frame.clone())),
+        };
         format!(
-            "{verb} {}: {} frames of {}; {}chunks {}, shards {}, {}; memory {:.0} MiB",
+            "{verb} {}: {} {frames}; {}chunks {}, shards {}, {}; memory {:.0} MiB",
             options.out.display(),
             spec.dtype,
-            Shape(spec.frame.clone()),
             if self.suggested { "suggested " } else { "" },
             Shape(spec.chunk.clone()),
             Shape(spec.shard.clone()),
