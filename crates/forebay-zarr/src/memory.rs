@@ -20,14 +20,12 @@ const RESULT_CHUNKS: usize = 5;
 /// Least bytes of the reserve, unless [`WriterOptions::memory`](crate::WriterOptions::memory) says so.
 const RESERVE: usize = 16 << 20;
 
-/// What a store takes that writes past the page cache.
-const ALIGNED: usize = 1 << 20;
-
 /// What a thread takes beside its buffers: its stack and the allocator's share.
 const THREAD: usize = 256 << 10;
 
-/// What a writer takes beyond what the process has without it, in bytes. It is a bound; a writer whose store keeps up
-/// and whose frames come slowly takes less.
+/// What a writer takes beyond what the process has without it, in bytes, when everything fills up: within a tenth, or
+/// 8 MiB where that is more. A writer whose store keeps up and whose frames come slowly takes less. A store's own buffers
+/// come on top: 1 MiB for [`Files`](crate::store::Files) that are unbuffered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryEstimate {
@@ -86,25 +84,25 @@ fn usual(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
 fn least(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
     let chunk = layout.slabs_per_chunk * layout.slab_bytes;
     let stored = spec.codec.bound(spec.checksum, layout.chunk_bytes);
-    let results = result_budget(spec, layout);
-    let (reserve, in_hand, delivery) = if spec.stores_slabs() {
-        (results + WRITE_SLOTS * (WRITE + chunk) + (workers + 2) * chunk, 0, 0)
+    let budget = result_budget(spec, layout);
+    let (reserve, results, in_hand, delivery) = if spec.stores_slabs() {
+        // What waits are slabs; only what comes back from the spill store is not: one chunk, and one read ahead.
+        (budget + WRITE_SLOTS * (WRITE + chunk) + (workers + 2) * chunk, 2 * stored, 0, 0)
     } else {
-        (2 * (WRITE_SLOTS * WRITE + (workers + 1) * chunk), stored, WRITE_SLOTS * WRITE.max(stored))
+        (2 * (WRITE_SLOTS * WRITE + (workers + 1) * chunk), budget, stored, WRITE_SLOTS * WRITE.max(stored))
     };
     MemoryEstimate {
         begun: layout.live * chunk + layout.chunks * size_of::<Slabs>(),
         reserve,
-        // The head of the line may overdraw the budget, be it new or read back.
-        results: results + stored,
+        results,
         workers: workers * (in_hand + THREAD + spec.codec.encoder_bytes(spec.dtype.size(), layout.chunk_bytes)),
-        delivery: delivery + ALIGNED + index_bytes(layout),
+        delivery: delivery + index_bytes(layout),
     }
 }
 
-/// The budget of the pipeline.
+/// The budget of the pipeline, which also pays for a little beside each chunk.
 pub(crate) fn result_budget(spec: &ArraySpec, layout: &Layout) -> usize {
-    RESULTS.max(RESULT_CHUNKS * spec.codec.bound(spec.checksum, layout.chunk_bytes))
+    RESULTS.max(RESULT_CHUNKS * (spec.codec.bound(spec.checksum, layout.chunk_bytes) + 4096))
 }
 
 fn index_bytes(layout: &Layout) -> usize {

@@ -14,6 +14,7 @@ use crate::metrics::{Metrics, Snapshot, nanos};
 use crate::pipeline::Cause;
 use crate::queue::{Receiver, SLOT, Sender};
 use crate::reorder::{DeliverError, Outlet, ReorderBuffer, Results};
+use crate::spill::pager::BLOCK;
 use crate::sync::{Arc, Mutex, lock};
 
 /// The largest batch.
@@ -34,6 +35,8 @@ pub(crate) struct Core<T, R, E> {
     buffer: Arc<ReorderBuffer<R>>,
     batch: Option<usize>,
     in_advance: usize,
+    /// So many bytes of results of a batch are stored without waiting for the rest of it.
+    store_at: usize,
     /// Why items failed, by sequence number.
     failures: Mutex<BTreeMap<u64, Reason<E>>>,
 }
@@ -59,7 +62,9 @@ impl<T, R, E> Core<T, R, E> {
         buffer: Arc<ReorderBuffer<R>>,
         batch: Option<usize>,
     ) -> Self {
-        let in_advance = IN_ADVANCE.min(consumer.budget().limit() / 256);
+        let limit = consumer.budget().limit();
+        let in_advance = IN_ADVANCE.min(limit / 256);
+        let store_at = BLOCK.min(limit / 16).max(1);
         Core {
             line,
             consumer: consumer.clone(),
@@ -68,6 +73,7 @@ impl<T, R, E> Core<T, R, E> {
             buffer,
             batch,
             in_advance,
+            store_at,
             failures: Mutex::new(BTreeMap::new()),
         }
     }
@@ -178,14 +184,19 @@ impl<T, R, E> Core<T, R, E> {
                     finished.results.push(result);
                     finished.bytes += weight + SLOT;
                     let need = (finished.bytes + rest).saturating_sub(lease.bytes());
-                    if need == 0 || lease.try_grow(need + self.in_advance) || lease.try_grow(need) {
+                    let paid = need == 0 || lease.try_grow(need + self.in_advance) || lease.try_grow(need);
+                    if !paid {
+                        lease.grow_head(need);
+                    }
+                    if items.is_empty() || (paid && finished.bytes < self.store_at) {
                         continue;
                     }
-                    lease.grow_head(need);
-                    if !items.is_empty() {
-                        // The budget is exhausted: what is finished goes where it can be delivered or spilled, and
-                        // the rest of the batch waits like any other item.
-                        self.store(&mut finished, lease);
+                    // What is stored together is delivered and spilled together. So large results go one by one, or the
+                    // head would keep those behind it in memory.
+                    self.store(&mut finished, lease);
+                    if !paid {
+                        // The budget is exhausted: what is finished can be delivered or spilled now, and the rest of
+                        // the batch waits like any other item.
                         self.receiver.await_memory(seq + 1);
                     }
                 }

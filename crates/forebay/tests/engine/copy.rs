@@ -97,8 +97,10 @@ fn rows_are_scattered_into_borrowed_buffers_for_many_rounds() {
         const ROWS: usize = 64;
         let mut pool = CopyPool::new(1).with_threshold(0);
         let mut random = Random(9);
-        let mut used = 0;
-        for _ in 0..1000 {
+        let (mut rounds, mut used) = (0, 0);
+        // On a busy machine the helper may come late for a long time.
+        while rounds < 1000 || used == 0 {
+            rounds += 1;
             let from: Vec<u8> = (0..ROW * ROWS / 8).flat_map(|_| random.next().to_ne_bytes()).collect();
             let mut to = vec![0; from.len()];
             // Band n of the target takes the n-th quarter of each row.
@@ -112,7 +114,6 @@ fn rows_are_scattered_into_borrowed_buffers_for_many_rounds() {
             let expected = (0..4).flat_map(|n| from.chunks(ROW).flat_map(move |row| &row[n * ROW / 4..][..ROW / 4]));
             assert!(to.iter().eq(expected));
         }
-        assert!(used > 0, "the helper never came in time in 1,000 rounds");
     });
 }
 

@@ -3,6 +3,7 @@
 
 use std::io::{self, IoSlice};
 use std::sync::{Arc, Mutex};
+use std::thread;
 
 use forebay::{
     Budget, Consumer, Decision, Extent, Location, Manual, MemoryStore, OnSpillError, Pager, Pipeline, Prefetch,
@@ -282,5 +283,36 @@ fn a_policy_reads_ahead_no_more_than_it_was_told() {
         assert_eq!(count, 21);
         let report = pager.monitor().snapshot();
         assert!(report.head_reads + report.prefetches >= 20 && report.prefetches >= 2, "{report:?}");
+    });
+}
+
+/// Results of one batch lie together. Large ones must not: the head would keep those behind it in memory, and a run that
+/// could spill would wait for its sink instead.
+#[test]
+fn large_results_of_a_batch_spill_from_behind_a_head_that_is_withheld() {
+    within(60, || {
+        let gate = Gate::default();
+        let budget = Budget::new(5 * (1 << 20) + 4096);
+        let pipeline = Pipeline::new().workers(2).batch(4).budget(&budget).spill(MemoryStore::new(1 << 30));
+        let monitor = pipeline.monitor();
+        let mut next = 0;
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                until("everything is worked on", || monitor.snapshot().submitted == 200);
+                gate.open();
+            });
+            let report = pipeline.run(
+                (0..200).map(Ok::<u64, std::io::Error>),
+                |n| Ok(vec![n as u8; 1 << 20]),
+                |bytes| {
+                    gate.pass();
+                    assert_eq!((bytes[0], bytes.len()), (next as u8, 1 << 20));
+                    next += 1;
+                    Ok(())
+                },
+            );
+            assert!(report.unwrap().spilled_items > 150);
+        });
+        assert_eq!(next, 200);
     });
 }
