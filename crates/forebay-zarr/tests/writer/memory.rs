@@ -42,12 +42,15 @@ fn takes_what_was_estimated(spec: ArraySpec, bytes: u64, spill: bool) {
         until("all frames are in", || producer.is_finished());
         assert!(monitor.snapshot().engine.spilled_items > 0);
     } else {
+        // Looked at for a second: a thread may not get its turn for a while.
+        let (mut last, mut looks) = ((0, 0), 0);
         until("nothing moves", || {
-            let earlier = monitor.snapshot();
-            thread::sleep(Duration::from_millis(200));
+            thread::sleep(Duration::from_millis(100));
             let now = monitor.snapshot();
-            let still = (now.bytes_in, now.packed_in) == (earlier.bytes_in, earlier.packed_in);
-            now.append_waits > 0 && still
+            let still = now.append_waits > 0 && (now.bytes_in, now.packed_in) == last;
+            looks = if still { looks + 1 } else { 0 };
+            last = (now.bytes_in, now.packed_in);
+            looks == 10
         });
         assert!(!producer.is_finished());
     }
