@@ -1,0 +1,86 @@
+//! `ExchangeError`: what can end a run.
+
+use std::fmt;
+
+use forebay::{DecodeError, OverBudget, SpillError};
+
+/// What ended a run. Cloning is cheap: every worker of a process reports the same one.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ExchangeError {
+    /// What was spilled cannot be written or read back.
+    Spill(SpillError),
+    /// Rows cannot be read back as what was written.
+    Decode(DecodeError),
+    /// The memory that was given is not enough to begin with.
+    Memory(OverBudget),
+    /// A sender says that it sent another number of rows than have arrived.
+    Counts {
+        /// The commit.
+        commit: u64,
+        /// The worker that sent.
+        from: usize,
+        /// The worker that received.
+        to: usize,
+        /// Rows that were sent, as the sender says.
+        sent: u64,
+        /// Rows that arrived.
+        received: u64,
+    },
+    /// A thread cannot be started.
+    Thread {
+        /// Its name.
+        name: String,
+        /// Why not.
+        cause: String,
+    },
+    /// A worker panicked.
+    Panicked {
+        /// What it said.
+        message: String,
+    },
+}
+
+impl fmt::Display for ExchangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Spill(error) => error.fmt(f),
+            Self::Decode(error) => error.fmt(f),
+            Self::Memory(error) => error.fmt(f),
+            Self::Counts { commit, from, to, sent, received } => {
+                write!(f, "commit {commit}: worker {from} sent {sent} rows to worker {to}, which received {received}")
+            }
+            Self::Thread { name, cause } => write!(f, "cannot start the thread {name}: {cause}"),
+            Self::Panicked { message } => write!(f, "a worker panicked: {message}"),
+        }
+    }
+}
+
+impl std::error::Error for ExchangeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Spill(error) => Some(error),
+            Self::Decode(error) => Some(error),
+            Self::Memory(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<SpillError> for ExchangeError {
+    fn from(error: SpillError) -> Self {
+        Self::Spill(error)
+    }
+}
+
+impl From<DecodeError> for ExchangeError {
+    fn from(error: DecodeError) -> Self {
+        Self::Decode(error)
+    }
+}
+
+impl From<OverBudget> for ExchangeError {
+    fn from(error: OverBudget) -> Self {
+        Self::Memory(error)
+    }
+}

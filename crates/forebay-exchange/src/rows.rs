@@ -1,0 +1,228 @@
+//! `Rows`: a block of weighted rows, what travels, is sorted, spilled and merged.
+//!
+//! A row has a *key* (the worker that owns it is found by its hash; rows of one key are a *group*), perhaps something
+//! below the key that tells rows of a group apart, and a *weight*. Rows that differ in their weight only are one row:
+//! their weights are added, and a row whose weight is nothing does not exist.
+//!
+//! Sorted rows are in order of the *hash* first, then of the key, then of what is below it. Hashes are spread evenly,
+//! so sorting is two or three passes over the data, and nearly every comparison is one of two numbers.
+//!
+//! [`Changes`] holds rows of typed keys and values with an `i64` weight, the usual way to write changes: +1 for a row
+//! that came, -1 for one that went.
+
+use std::cmp::Ordering;
+
+use forebay::DecodeError;
+
+use crate::field::Field;
+use crate::sort::sort_by_hash;
+
+/// Bytes of rows that are sent, spilled and merged at a time.
+pub const BLOCK: usize = 64 << 10;
+
+/// A block of rows. See the module.
+pub trait Rows: Default + Send + Sync + 'static {
+    /// One row, as it is read.
+    type Row<'a>: Copy
+    where
+        Self: 'a;
+
+    /// How many rows there are.
+    fn len(&self) -> usize;
+
+    /// Whether there are none.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Bytes that the rows take in memory. Constant time.
+    fn bytes(&self) -> usize;
+
+    /// The row at `index`.
+    ///
+    /// # Panics
+    /// If there is none.
+    fn get(&self, index: usize) -> Self::Row<'_>;
+
+    /// Adds a row at the end.
+    fn push(&mut self, row: Self::Row<'_>);
+
+    /// Adds the weight of `row` to the last row, of which it differs in its weight only; without weight left, the
+    /// last row goes.
+    ///
+    /// # Panics
+    /// If there is no row.
+    fn merge_last(&mut self, row: Self::Row<'_>);
+
+    /// The hash of the row's key, spread evenly over all 64 bits, the same in every process of a run.
+    fn hash(row: Self::Row<'_>) -> u64;
+
+    /// The order of rows, whatever their weights: by hash, then by key, then by what is below the key.
+    fn order(a: Self::Row<'_>, b: Self::Row<'_>) -> Ordering;
+
+    /// Whether both rows have the same key.
+    fn same_group(a: Self::Row<'_>, b: Self::Row<'_>) -> bool;
+
+    /// Sorts the rows, merges those that differ in their weight only, and drops those without weight.
+    fn consolidate(&mut self);
+
+    /// Removes all rows and keeps the memory.
+    fn clear(&mut self);
+
+    /// No rows, of the shape that these have (their number of columns, for example).
+    fn like(&self) -> Self;
+
+    /// Appends the rows' bytes to `out`.
+    fn encode(&self, out: &mut Vec<u8>);
+
+    /// The rows that [`encode`](Self::encode) wrote.
+    ///
+    /// # Errors
+    /// If `bytes` are anything else. No length in them is trusted.
+    fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
+
+    /// Adds `row`, which is not before the last one: merges the two if they differ in their weight only.
+    fn push_merged(&mut self, row: Self::Row<'_>) {
+        match self.len().checked_sub(1) {
+            Some(last) if Self::order(self.get(last), row).is_eq() => self.merge_last(row),
+            _ => self.push(row),
+        }
+    }
+}
+
+/// Rows of a key `K`, a value `V` and a weight. With `V = ()` a row of a `u64` is 16 bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changes<K, V = ()> {
+    rows: Vec<(K, V, i64)>,
+    /// Bytes that keys and values take beyond the rows.
+    heap: usize,
+}
+
+impl<K: Field, V: Field> Changes<K, V> {
+    /// No rows yet, and room for `rows`.
+    pub fn with_capacity(rows: usize) -> Self {
+        Changes { rows: Vec::with_capacity(rows), heap: 0 }
+    }
+
+    /// Adds a row.
+    pub fn add(&mut self, key: K, value: V, weight: i64) {
+        self.heap += key.heap() + value.heap();
+        self.rows.push((key, value, weight));
+    }
+
+    /// The rows.
+    pub fn iter(&self) -> std::slice::Iter<'_, (K, V, i64)> {
+        self.rows.iter()
+    }
+
+    fn compare(a: &(K, V, i64), b: &(K, V, i64)) -> Ordering {
+        a.0.hash64().cmp(&b.0.hash64()).then_with(|| a.0.cmp(&b.0)).then_with(|| a.1.cmp(&b.1))
+    }
+
+    fn count_heap(&mut self) {
+        if K::ON_HEAP || V::ON_HEAP {
+            self.heap = self.rows.iter().map(|(key, value, _)| key.heap() + value.heap()).sum();
+        }
+    }
+}
+
+impl<K, V> Default for Changes<K, V> {
+    fn default() -> Self {
+        Changes { rows: Vec::new(), heap: 0 }
+    }
+}
+
+impl<K: Field, V: Field> FromIterator<(K, V, i64)> for Changes<K, V> {
+    fn from_iter<I: IntoIterator<Item = (K, V, i64)>>(rows: I) -> Self {
+        let mut changes = Changes { rows: rows.into_iter().collect(), heap: 0 };
+        changes.count_heap();
+        changes
+    }
+}
+
+impl<K: Field, V: Field> Rows for Changes<K, V> {
+    type Row<'a> = &'a (K, V, i64);
+
+    fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    fn bytes(&self) -> usize {
+        self.rows.len() * size_of::<(K, V, i64)>() + self.heap
+    }
+
+    fn get(&self, index: usize) -> &(K, V, i64) {
+        &self.rows[index]
+    }
+
+    fn push(&mut self, row: &(K, V, i64)) {
+        self.add(row.0.clone(), row.1.clone(), row.2);
+    }
+
+    fn merge_last(&mut self, row: &(K, V, i64)) {
+        let Some(last) = self.rows.last_mut() else { unreachable!("there is a row to merge with") };
+        last.2 = last.2.wrapping_add(row.2);
+        if last.2 == 0
+            && let Some((key, value, _)) = self.rows.pop()
+        {
+            self.heap -= key.heap() + value.heap();
+        }
+    }
+
+    fn hash(row: &(K, V, i64)) -> u64 {
+        row.0.hash64()
+    }
+
+    fn order(a: &(K, V, i64), b: &(K, V, i64)) -> Ordering {
+        Self::compare(a, b)
+    }
+
+    fn same_group(a: &(K, V, i64), b: &(K, V, i64)) -> bool {
+        a.0 == b.0
+    }
+
+    fn consolidate(&mut self) {
+        sort_by_hash(&mut self.rows, &|row| row.0.hash64(), &Self::compare);
+        self.rows.dedup_by(|row, kept| {
+            let same = row.0 == kept.0 && row.1 == kept.1;
+            if same {
+                kept.2 = kept.2.wrapping_add(row.2);
+            }
+            same
+        });
+        self.rows.retain(|row| row.2 != 0);
+        self.count_heap();
+    }
+
+    fn clear(&mut self) {
+        self.rows.clear();
+        self.heap = 0;
+    }
+
+    fn like(&self) -> Self {
+        Self::default()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        out.reserve(self.bytes() + 8);
+        out.extend_from_slice(&(self.rows.len() as u64).to_le_bytes());
+        for (key, value, weight) in &self.rows {
+            key.encode(out);
+            value.encode(out);
+            out.extend_from_slice(&weight.to_le_bytes());
+        }
+    }
+
+    fn decode(mut bytes: &[u8]) -> Result<Self, DecodeError> {
+        let count = u64::decode(&mut bytes)?;
+        // A row is at least its weight.
+        let most = bytes.len() / size_of::<i64>();
+        let count = usize::try_from(count).ok().filter(|count| *count <= most).ok_or(DecodeError("too many rows"))?;
+        let mut changes = Self::with_capacity(count);
+        for _ in 0..count {
+            let (key, value) = (K::decode(&mut bytes)?, V::decode(&mut bytes)?);
+            changes.add(key, value, i64::decode(&mut bytes)?);
+        }
+        if bytes.is_empty() { Ok(changes) } else { Err(DecodeError("bytes after the last row")) }
+    }
+}
