@@ -16,4 +16,4 @@ pub use failure::Failure;
 pub use field::{Field, Serde};
 pub use memory::Memory;
 pub use rows::{BLOCK, Changes, Rows};
-pub use runs::{Cursor, Merger, Run, RunWriter, Sealed, seal};
+pub use runs::{Change, Cursor, Group, Levels, Merger, Run, RunWriter, Sealed, seal};

@@ -18,12 +18,16 @@
 //! is not given back either. A block that cannot be read back is an error that names the file.
 
 mod cursor;
+mod group;
+mod levels;
 mod merger;
 mod run;
 mod sealed;
 mod writer;
 
 pub use cursor::Cursor;
+pub use group::{Change, Group};
+pub use levels::Levels;
 pub use merger::Merger;
 pub use run::Run;
 pub use sealed::{Sealed, seal};
