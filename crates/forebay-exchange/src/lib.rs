@@ -8,6 +8,7 @@ mod failure;
 mod field;
 mod memory;
 mod rows;
+mod runs;
 mod sort;
 
 pub use error::ExchangeError;
@@ -15,3 +16,4 @@ pub use failure::Failure;
 pub use field::{Field, Serde};
 pub use memory::Memory;
 pub use rows::{BLOCK, Changes, Rows};
+pub use runs::{Cursor, Merger, Run, RunWriter, Sealed, seal};

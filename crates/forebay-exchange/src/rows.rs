@@ -11,6 +11,7 @@
 //! that came, -1 for one that went.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use forebay::DecodeError;
 
@@ -80,6 +81,16 @@ pub trait Rows: Default + Send + Sync + 'static {
     /// # Errors
     /// If `bytes` are anything else. No length in them is trusted.
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
+
+    /// Adds the rows of `other` that are in `range` at the end, as they are.
+    ///
+    /// # Panics
+    /// If they are not all there.
+    fn append(&mut self, other: &Self, range: Range<usize>) {
+        for index in range {
+            self.push(other.get(index));
+        }
+    }
 
     /// Adds `row`, which is not before the last one: merges the two if they differ in their weight only.
     fn push_merged(&mut self, row: Self::Row<'_>) {
@@ -157,6 +168,14 @@ impl<K: Field, V: Field> Rows for Changes<K, V> {
 
     fn push(&mut self, row: &(K, V, i64)) {
         self.add(row.0.clone(), row.1.clone(), row.2);
+    }
+
+    fn append(&mut self, other: &Self, range: Range<usize>) {
+        let rows = &other.rows[range];
+        if K::ON_HEAP || V::ON_HEAP {
+            self.heap += rows.iter().map(|(key, value, _)| key.heap() + value.heap()).sum::<usize>();
+        }
+        self.rows.extend_from_slice(rows);
     }
 
     fn merge_last(&mut self, row: &(K, V, i64)) {
