@@ -4,16 +4,23 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod exchange;
 mod failure;
 mod field;
 mod memory;
+mod metrics;
 mod rows;
 mod runs;
 mod sort;
 
 pub use error::ExchangeError;
+pub use exchange::{
+    Convert, Exchange, ExchangeOptions, Gate, Intake, IntakeClosed, IntakeSender, OPEN_COMMITS, ShardAccumulate,
+    intake, source,
+};
 pub use failure::Failure;
 pub use field::{Field, Serde};
 pub use memory::Memory;
+pub use metrics::{ExchangeMonitor, ExchangeSnapshot, Times};
 pub use rows::{BLOCK, Changes, Rows};
 pub use runs::{Cursor, Merger, Run, RunWriter, Sealed, seal};
