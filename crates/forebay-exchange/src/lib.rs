@@ -12,6 +12,8 @@ mod metrics;
 mod rows;
 mod runs;
 mod sort;
+#[cfg(feature = "table")]
+pub mod table;
 
 pub use error::ExchangeError;
 pub use exchange::{
