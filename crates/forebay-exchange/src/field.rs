@@ -179,7 +179,7 @@ impl Field for String {
     const ON_HEAP: bool = true;
 
     fn heap(&self) -> usize {
-        self.capacity()
+        self.len()
     }
 
     fn hash64(&self) -> u64 {
@@ -200,7 +200,7 @@ impl Field for Vec<u8> {
     const ON_HEAP: bool = true;
 
     fn heap(&self) -> usize {
-        self.capacity()
+        self.len()
     }
 
     fn hash64(&self) -> u64 {

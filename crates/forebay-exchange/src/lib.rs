@@ -4,16 +4,25 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod exchange;
 mod failure;
 mod field;
 mod memory;
+mod metrics;
 mod rows;
 mod runs;
 mod sort;
+#[cfg(feature = "table")]
+pub mod table;
 
 pub use error::ExchangeError;
+pub use exchange::{
+    Convert, Exchange, ExchangeOptions, Gate, Intake, IntakeClosed, IntakeSender, OPEN_COMMITS, ShardAccumulate,
+    intake, source,
+};
 pub use failure::Failure;
 pub use field::{Field, Serde};
 pub use memory::Memory;
+pub use metrics::{ExchangeMonitor, ExchangeSnapshot, Times};
 pub use rows::{BLOCK, Changes, Rows};
 pub use runs::{Change, Cursor, Group, Levels, Merger, Run, RunWriter, Sealed, seal};

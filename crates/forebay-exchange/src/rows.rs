@@ -14,6 +14,7 @@ use std::cmp::Ordering;
 use std::ops::Range;
 
 use forebay::DecodeError;
+use timely::Accountable;
 
 use crate::field::Field;
 use crate::sort::sort_by_hash;
@@ -148,6 +149,22 @@ impl<K: Field, V: Field> FromIterator<(K, V, i64)> for Changes<K, V> {
         let mut changes = Changes { rows: rows.into_iter().collect(), heap: 0 };
         changes.count_heap();
         changes
+    }
+}
+
+impl<K: Field, V: Field> Extend<(K, V, i64)> for Changes<K, V> {
+    fn extend<I: IntoIterator<Item = (K, V, i64)>>(&mut self, rows: I) {
+        let before = self.rows.len();
+        self.rows.extend(rows);
+        if K::ON_HEAP || V::ON_HEAP {
+            self.heap += self.rows[before..].iter().map(|(key, value, _)| key.heap() + value.heap()).sum::<usize>();
+        }
+    }
+}
+
+impl<K: Field, V: Field> Accountable for Changes<K, V> {
+    fn record_count(&self) -> i64 {
+        self.rows.len() as i64
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use forebay::{Lease, Page};
+use forebay::{Lease, Page, PageState};
 
 use crate::error::ExchangeError;
 use crate::memory::Memory;
@@ -142,6 +142,18 @@ impl<R: Rows> Run<R> {
         lease.grow_head(bytes.len() - lease.bytes());
         if let Ok(page) = memory.spill(bytes, block.rows as u64, lease) {
             block.place = Place::Paged(page);
+        }
+    }
+
+    /// Whether blocks are on their way to the spill store. Pages are written in order, so the last one tells.
+    ///
+    /// # Errors
+    /// If they cannot be written: they stay in memory.
+    pub(crate) fn is_leaving(&self) -> Result<bool, ExchangeError> {
+        match self.pages_from_back().next().map(Page::state) {
+            Some(PageState::Failed(error)) => Err(error.into()),
+            Some(PageState::OnDisk) | None => Ok(false),
+            Some(PageState::Resident | PageState::Writing) => Ok(true),
         }
     }
 
