@@ -11,7 +11,7 @@ use arrow::json::reader::ValueIter;
 
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
-use super::cut::{Record, Records, Scanner, fields};
+use super::cut::{Record, Records, Scanner, fields, newlines};
 use super::parquet_file;
 use crate::table::TableError;
 
@@ -24,11 +24,23 @@ pub(super) enum Guess {
     Sampled(DataType),
 }
 
+/// The columns of a file, in its order.
+pub(super) type Columns = Vec<(String, Guess)>;
+
+/// What is known of CSV from its beginning.
+pub(super) struct Header {
+    pub(super) columns: Columns,
+    /// Its length.
+    pub(super) len: usize,
+    /// The number of the line behind it.
+    pub(super) behind: u64,
+}
+
 /// A string longer than this is not taken for a date or a timestamp.
 const LONGEST_TIME: usize = 40;
 
 /// The columns of a Parquet file.
-pub(super) fn parquet_columns(path: &Path, footer: &ArrowReaderMetadata) -> Result<Vec<(String, Guess)>, TableError> {
+pub(super) fn parquet_columns(path: &Path, footer: &ArrowReaderMetadata) -> Result<Columns, TableError> {
     let mut seen = HashSet::new();
     let columns = parquet_file::schema(footer).fields().iter().map(|field| {
         if !seen.insert(field.name()) {
@@ -39,13 +51,8 @@ pub(super) fn parquet_columns(path: &Path, footer: &ArrowReaderMetadata) -> Resu
     columns.collect()
 }
 
-/// The columns of CSV that begins with `text`, the length of its header, and the number of the line behind it.
-pub(super) fn csv_columns(
-    path: &Path,
-    text: &[u8],
-    complete: bool,
-    delimiter: u8,
-) -> Result<(Vec<(String, Guess)>, usize, u64), TableError> {
+/// The columns of CSV that begins with `text`.
+pub(super) fn csv_columns(path: &Path, text: &[u8], complete: bool, delimiter: u8) -> Result<Header, TableError> {
     let text = whole(text, complete, Scanner::csv(delimiter));
     let mut records = Records::new(text, 0, 1, Scanner::csv(delimiter));
     let Some(header) = records.next() else {
@@ -68,8 +75,8 @@ pub(super) fn csv_columns(
     let (schema, _) = format.infer_schema(good.as_slice(), None).map_err(|error| TableError::corrupt(path, error))?;
     let names = unique(schema.fields().iter().map(|field| field.name().as_str()));
     let guesses = schema.fields().iter().map(|field| Guess::Sampled(rounded(field.data_type())));
-    let behind = super::cut::newlines(&text[..header.range.end]) + 1;
-    Ok((names.into_iter().zip(guesses).collect(), header.range.end, behind))
+    let behind = newlines(&text[..header.range.end]) + 1;
+    Ok(Header { columns: names.into_iter().zip(guesses).collect(), len: header.range.end, behind })
 }
 
 /// Names that differ: an empty one becomes `column` and its number, one that was there gets a number behind it.
@@ -94,7 +101,7 @@ fn unique<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
 }
 
 /// The columns of NDJSON that begins with `text`.
-pub(super) fn ndjson_columns(text: &[u8], complete: bool) -> Vec<(String, Guess)> {
+pub(super) fn ndjson_columns(text: &[u8], complete: bool) -> Columns {
     let text = whole(text, complete, Scanner::lines());
     let mut columns: Vec<(String, Seen)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();

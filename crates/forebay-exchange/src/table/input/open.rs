@@ -11,7 +11,7 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use super::cut::{Scanner, newlines};
 use super::format::{BOM, Format};
-use super::infer::{self, Guess};
+use super::infer::{self, Columns};
 use super::text::Text;
 use super::{InputOptions, parquet_file};
 use crate::table::TableError;
@@ -49,7 +49,7 @@ pub(super) enum Content {
 pub(super) struct Looked {
     pub(super) path: Arc<Path>,
     pub(super) content: Content,
-    pub(super) columns: Vec<(String, Guess)>,
+    pub(super) columns: Columns,
 }
 
 /// Where the rows of a text begin.
@@ -123,7 +123,10 @@ fn look_at(path: &Path, options: &InputOptions, most: usize) -> Result<Looked, T
     let bom = if sample.bytes.starts_with(BOM) { BOM.len() } else { 0 };
     let text = &sample.bytes[bom..];
     let (columns, header, line) = match format {
-        Format::Csv => infer::csv_columns(&path, text, sample.complete, options.delimiter)?,
+        Format::Csv => {
+            let header = infer::csv_columns(&path, text, sample.complete, options.delimiter)?;
+            (header.columns, header.len, header.behind)
+        }
         _ => (infer::ndjson_columns(text, sample.complete), 0, 1),
     };
     let pipe = (!is_file).then_some((sample.bytes, reader));

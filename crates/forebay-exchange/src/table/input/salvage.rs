@@ -11,11 +11,17 @@ use arrow::error::ArrowError;
 use super::cut::Record;
 use crate::table::TableError;
 
+/// Decodes records that follow each other.
+type Decode<'d> = dyn Fn(&[Record]) -> Result<Option<RecordBatch>, ArrowError> + 'd;
+
+/// Takes a record that does not decode.
+type Refuse<'r> = dyn FnMut(&Record, ArrowError) -> Result<(), TableError> + 'r;
+
 /// Decodes `records` with `decode`, as far as they can be; the others go to `refuse`.
 pub(super) fn salvage(
     records: &[Record],
-    decode: &dyn Fn(&[Record]) -> Result<Option<RecordBatch>, ArrowError>,
-    refuse: &mut dyn FnMut(&Record, ArrowError) -> Result<(), TableError>,
+    decode: &Decode<'_>,
+    refuse: &mut Refuse<'_>,
 ) -> Result<Option<RecordBatch>, TableError> {
     let mut good = Vec::new();
     part(records, decode, refuse, &mut good)?;
@@ -31,8 +37,8 @@ pub(super) fn salvage(
 
 fn part(
     records: &[Record],
-    decode: &dyn Fn(&[Record]) -> Result<Option<RecordBatch>, ArrowError>,
-    refuse: &mut dyn FnMut(&Record, ArrowError) -> Result<(), TableError>,
+    decode: &Decode<'_>,
+    refuse: &mut Refuse<'_>,
     good: &mut Vec<RecordBatch>,
 ) -> Result<(), TableError> {
     if records.is_empty() {
