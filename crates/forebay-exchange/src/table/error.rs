@@ -9,6 +9,7 @@ use arrow::datatypes::DataType;
 use forebay::OverBudget;
 
 use super::input::MalformedRow;
+use super::query_error::QueryError;
 
 /// Why a table cannot be read, filtered, grouped or written. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -68,6 +69,8 @@ pub enum TableError {
     },
     /// A row does not decode, and the first such row was to end the run.
     Malformed(MalformedRow),
+    /// A query cannot be answered.
+    Query(QueryError),
     /// A filter cannot be understood.
     Filter {
         /// Where in its text: the first character is 1.
@@ -134,6 +137,7 @@ impl fmt::Display for TableError {
                 write!(f, "column {column} is {found} in {}, but {expected} in {}", shown(path), shown(other))
             }
             Self::Malformed(row) => row.fmt(f),
+            Self::Query(error) => error.fmt(f),
             Self::Filter { at, reason } => write!(f, "the filter, at character {at}: {reason}"),
             Self::Apply { cause } => write!(f, "the filter cannot be applied: {cause}"),
             Self::Panicked { path, message } => write!(f, "{}: the decoder panicked: {message}", shown(path)),
@@ -149,6 +153,7 @@ impl std::error::Error for TableError {
         match self {
             Self::Io { cause, .. } | Self::Thread { cause } => Some(cause),
             Self::Memory(error) => Some(error),
+            Self::Query(error) => Some(error),
             _ => None,
         }
     }
@@ -157,5 +162,11 @@ impl std::error::Error for TableError {
 impl From<OverBudget> for TableError {
     fn from(error: OverBudget) -> Self {
         Self::Memory(error)
+    }
+}
+
+impl From<QueryError> for TableError {
+    fn from(error: QueryError) -> Self {
+        Self::Query(error)
     }
 }
