@@ -9,6 +9,8 @@ mod field;
 mod memory;
 mod rows;
 mod sort;
+#[cfg(feature = "table")]
+pub mod table;
 
 pub use error::ExchangeError;
 pub use failure::Failure;
