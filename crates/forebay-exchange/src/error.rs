@@ -34,6 +34,11 @@ pub enum ExchangeError {
         /// Why not.
         cause: String,
     },
+    /// What the run was for cannot go on.
+    Ended {
+        /// Why not.
+        reason: String,
+    },
     /// A worker panicked.
     Panicked {
         /// What it said.
@@ -51,6 +56,7 @@ impl fmt::Display for ExchangeError {
                 write!(f, "commit {commit}: worker {from} sent {sent} rows to worker {to}, which received {received}")
             }
             Self::Thread { name, cause } => write!(f, "cannot start the thread {name}: {cause}"),
+            Self::Ended { reason } => f.write_str(reason),
             Self::Panicked { message } => write!(f, "a worker panicked: {message}"),
         }
     }

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use forebay::OverBudget;
 
+use crate::error::ExchangeError;
+
 use super::input::MalformedRow;
+use super::output::OutputError;
 use super::query_error::QueryError;
 
 /// Why a table cannot be read, filtered, grouped or written. Cloning is cheap.
@@ -69,6 +72,10 @@ pub enum TableError {
     },
     /// A row does not decode, and the first such row was to end the run.
     Malformed(MalformedRow),
+    /// Results cannot be written.
+    Output(OutputError),
+    /// The workers cannot go on.
+    Exchange(ExchangeError),
     /// A query cannot be answered.
     Query(QueryError),
     /// A filter cannot be understood.
@@ -138,6 +145,8 @@ impl fmt::Display for TableError {
             }
             Self::Malformed(row) => row.fmt(f),
             Self::Query(error) => error.fmt(f),
+            Self::Output(error) => error.fmt(f),
+            Self::Exchange(error) => error.fmt(f),
             Self::Filter { at, reason } => write!(f, "the filter, at character {at}: {reason}"),
             Self::Apply { cause } => write!(f, "the filter cannot be applied: {cause}"),
             Self::Panicked { path, message } => write!(f, "{}: the decoder panicked: {message}", shown(path)),
@@ -154,6 +163,8 @@ impl std::error::Error for TableError {
             Self::Io { cause, .. } | Self::Thread { cause } => Some(cause),
             Self::Memory(error) => Some(error),
             Self::Query(error) => Some(error),
+            Self::Output(error) => Some(error),
+            Self::Exchange(error) => Some(error),
             _ => None,
         }
     }
@@ -168,5 +179,17 @@ impl From<OverBudget> for TableError {
 impl From<QueryError> for TableError {
     fn from(error: QueryError) -> Self {
         Self::Query(error)
+    }
+}
+
+impl From<OutputError> for TableError {
+    fn from(error: OutputError) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<ExchangeError> for TableError {
+    fn from(error: ExchangeError) -> Self {
+        Self::Exchange(error)
     }
 }

@@ -26,6 +26,7 @@ use super::number;
 use super::weight::{self, Kind};
 use crate::rows::Rows;
 use crate::sort::sort_by_hash;
+use timely::Accountable;
 
 /// Bytes of a hash.
 pub(super) const HASH: usize = size_of::<u64>();
@@ -171,6 +172,12 @@ impl PartialEq for KeyedRows {
     /// The same rows in the same order.
     fn eq(&self, other: &Self) -> bool {
         self.bytes == other.bytes && self.ends == other.ends
+    }
+}
+
+impl Accountable for KeyedRows {
+    fn record_count(&self) -> i64 {
+        Rows::len(self) as i64
     }
 }
 
