@@ -9,6 +9,7 @@ mod failure;
 mod field;
 mod memory;
 mod metrics;
+mod operators;
 mod rows;
 mod runs;
 mod sort;
@@ -24,5 +25,8 @@ pub use failure::Failure;
 pub use field::{Field, Serde};
 pub use memory::Memory;
 pub use metrics::{ExchangeMonitor, ExchangeSnapshot, Times};
+pub use operators::{
+    Addend, Aggregates, Average, Avg, Count, Distinct, Max, Min, Outlet, Reduce, ReduceSealed, Sum, Totals,
+};
 pub use rows::{BLOCK, Changes, Rows};
 pub use runs::{Change, Cursor, Group, Levels, Merger, Run, RunWriter, Sealed, seal};

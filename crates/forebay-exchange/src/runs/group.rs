@@ -1,5 +1,7 @@
 //! `Group`: the rows of one key, as they were before a commit and as they are after it.
 
+use std::cmp::Ordering;
+
 use crate::error::ExchangeError;
 use crate::memory::Memory;
 use crate::rows::Rows;
@@ -206,9 +208,23 @@ impl<'l, R: Rows> Level<'l, R> {
     /// Goes forward to the first row that is not `before` what is wanted, whose hash is `hash`.
     fn seek(&mut self, hash: u64, before: impl Fn(R::Row<'_>) -> bool) -> Result<(), ExchangeError> {
         let blocks = self.run.blocks();
-        if blocks.get(self.block + 1).is_some_and(|next| next.first < hash) {
-            // The last block that begins before the hash: the rows may begin in it.
-            self.go_to(blocks.partition_point(|block| block.first < hash) - 1);
+        let begins_before = |index: usize| match blocks[index].first.cmp(&hash) {
+            Ordering::Less => true,
+            Ordering::Equal => self.run.first_row(index).is_some_and(&before),
+            Ordering::Greater => false,
+        };
+        // The last block that begins before the rows: they may begin in it.
+        let (mut low, mut high) = (self.block + 1, blocks.len());
+        if low < high && begins_before(low) {
+            while low < high {
+                let middle = low.midpoint(high);
+                if begins_before(middle) {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            self.go_to(low - 1);
         }
         while self.look(hash)? {
             let (len, rows) = (blocks[self.block].rows, self.rows());

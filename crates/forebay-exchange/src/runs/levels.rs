@@ -12,12 +12,12 @@
 //!
 //! # Looking up
 //! [`Levels::apply`] goes through a commit's changes and the levels side by side, forward only. Of each level it reads
-//! the blocks that rows of a changed group can be in, each once: blocks are found by the hash of their first row, which
-//! is kept in memory. A group is visited from its first row, and no further than the visitor asks; what comes first
+//! the blocks that rows of a changed group can be in, each once: blocks are found by their first row, which is kept in
+//! memory. A group is visited from its first row, and no further than the visitor asks; what comes first
 //! is up to the order of the rows (see `Reverse` as a [`Field`](crate::Field) for the largest first).
 //!
 //! # Memory
-//! Rows stay in memory as far as that leaves a quarter of the budget to others, else they are spilled when a level is
+//! Rows stay in memory as far as that leaves half of the budget to others, else they are spilled when a level is
 //! written. Looking up takes one block of each spilled level, merging two; there are log2(n) levels at most.
 
 use crate::error::ExchangeError;

@@ -14,7 +14,9 @@ use crate::rows::Rows;
 pub struct Run<R> {
     blocks: VecDeque<Block<R>>,
     rows: u64,
-    /// Pays for the blocks that are in memory, and for the index: first hash, rows and place of every block.
+    /// The first row of every block that was ever added.
+    firsts: Option<R>,
+    /// Pays for the blocks that are in memory, and for the index: first row, hash and place of every block.
     lease: Lease,
 }
 
@@ -62,7 +64,7 @@ impl<R: Rows> Block<R> {
 impl<R: Rows> Run<R> {
     /// A run of `blocks`, which `lease` pays for. Empty blocks are left out.
     pub fn resident(blocks: Vec<R>, lease: Lease) -> Self {
-        let mut run = Run { blocks: VecDeque::with_capacity(blocks.len()), rows: 0, lease };
+        let mut run = Run { blocks: VecDeque::with_capacity(blocks.len()), rows: 0, firsts: None, lease };
         for rows in blocks {
             run.append(rows);
         }
@@ -71,7 +73,7 @@ impl<R: Rows> Run<R> {
 
     /// No rows yet; `memory` pays.
     pub(crate) fn empty(memory: &Memory) -> Self {
-        Run { blocks: VecDeque::new(), rows: 0, lease: memory.consumer().empty_lease() }
+        Run { blocks: VecDeque::new(), rows: 0, firsts: None, lease: memory.consumer().empty_lease() }
     }
 
     /// Has the run's lease pay for `bytes` more bytes, if they fit and leave `headroom` bytes to others.
@@ -94,9 +96,12 @@ impl<R: Rows> Run<R> {
             return;
         }
         self.rows += rows.len() as u64;
-        self.blocks.push_back(Block::new(rows));
+        let firsts = self.firsts.get_or_insert_with(|| rows.like());
+        let before = firsts.bytes();
+        firsts.push(rows.get(0));
         // The index is small, and a run without it is none.
-        self.lease.grow_head(Block::<R>::INDEX);
+        self.lease.grow_head(Block::<R>::INDEX + firsts.bytes() - before);
+        self.blocks.push_back(Block::new(rows));
     }
 
     /// How many rows there are.
@@ -159,6 +164,13 @@ impl<R: Rows> Run<R> {
 
     pub(crate) fn blocks(&self) -> &VecDeque<Block<R>> {
         &self.blocks
+    }
+
+    /// The first row of the block at `index`.
+    pub(crate) fn first_row(&self, index: usize) -> Option<R::Row<'_>> {
+        let firsts = self.firsts.as_ref()?;
+        // Blocks are taken off at the front.
+        Some(firsts.get(firsts.len() - self.blocks.len() + index))
     }
 
     /// Takes the first block off; what it cost is given back with the lease that comes with it.

@@ -20,10 +20,10 @@ pub struct RunWriter<R: Rows> {
 }
 
 impl<R: Rows> RunWriter<R> {
-    /// A run that stays in memory as far as that leaves a quarter of the budget to others, who come and go while the
+    /// A run that stays in memory as far as that leaves half of the budget to others, who come and go while the
     /// run stays.
     pub fn new(memory: &Memory) -> Self {
-        let headroom = if memory.can_spill() { memory.consumer().budget().limit() / 4 } else { 0 };
+        let headroom = if memory.can_spill() { memory.consumer().budget().limit() / 2 } else { 0 };
         RunWriter { run: Run::empty(memory), memory: memory.clone(), headroom: Some(headroom) }
     }
 
