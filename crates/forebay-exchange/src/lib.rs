@@ -6,6 +6,7 @@
 mod error;
 mod failure;
 mod field;
+pub mod hooks;
 mod memory;
 mod rows;
 mod sort;
