@@ -7,6 +7,7 @@ mod error;
 mod exchange;
 mod failure;
 mod field;
+pub mod hooks;
 mod memory;
 mod metrics;
 mod operators;

@@ -18,7 +18,8 @@
 //! * Dropping a page that is not written yet cancels the write; dropping one that is frees its place in the store.
 //! * The I/O thread never waits for a lease. A prefetch that gets none is skipped. The reader's own reads
 //!   ([`Page::get`]) overdraw the budget by at most one block, and run on the reader's thread: they are never behind
-//!   a write.
+//!   a write. A reader that must not wait for the disk has the next pages loaded ([`Pager::load`]): they overdraw the
+//!   budget too, so it bounds them itself, and go before everything that waits to be written.
 //! * No lock is held during a read or a write of the store.
 //!
 //! # Memory
@@ -34,6 +35,7 @@ use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
@@ -76,6 +78,9 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
+    loads: VecDeque<Weak<Inner>>,
+    /// The thread has ended: nothing is loaded any more.
+    closed: bool,
     pages: VecDeque<Weak<Inner>>,
     calls: VecDeque<Weak<dyn Tenant>>,
     /// Pages that somebody is about to read.
@@ -162,6 +167,23 @@ impl Pager {
             }
             listener.wait();
         }
+    }
+
+    /// Has the I/O thread read `page` back before it writes anything more. For what a reader needs next and cannot
+    /// wait for: it is not skipped when the budget is full, as a prefetch is, so the caller bounds how much it loads.
+    /// Returns at once. Does nothing for a page that is in memory, or loaded, or being loaded.
+    pub fn load(&self, page: &Page) {
+        let mut queue = lock(&self.owner.shared.queue);
+        if queue.closed {
+            return;
+        }
+        match &mut *lock(&page.inner.state) {
+            State::Disk { load, .. } if matches!(load, Load::None) => *load = Load::Running,
+            _ => return,
+        }
+        queue.loads.push_back(Arc::downgrade(&page.inner));
+        drop(queue);
+        self.owner.shared.work.notify();
     }
 
     /// A page that nobody writes yet.
@@ -268,6 +290,8 @@ enum Load {
     Asked,
     Running,
     Done(Paged),
+    /// What [`Pager::load`] met: the reader is told once.
+    Failed(SpillError),
 }
 
 /// The bytes of a page, back in memory and paid for.
@@ -319,28 +343,50 @@ impl Page {
     /// # Errors
     /// [`SpillError`] if they cannot be read or are not what was written.
     pub fn get(&self) -> Result<Paged, SpillError> {
+        loop {
+            if let Some(paged) = self.take(None)? {
+                return Ok(paged);
+            }
+        }
+    }
+
+    /// As [`get`](Page::get), but waits at most `patience` for a load or a prefetch in progress; `None` if it is not
+    /// done by then.
+    ///
+    /// # Errors
+    /// As [`get`](Page::get).
+    pub fn get_within(&self, patience: Duration) -> Result<Option<Paged>, SpillError> {
+        self.take(Instant::now().checked_add(patience))
+    }
+
+    fn take(&self, deadline: Option<Instant>) -> Result<Option<Paged>, SpillError> {
         let place = loop {
             let listener = self.inner.changed.listen();
             match &mut *lock(&self.inner.state) {
                 State::Memory { parts, lease, .. } => {
                     let bytes = join(parts);
                     let lease = lease.consumer().lease_head(bytes.len());
-                    return Ok(Paged { bytes, lease });
+                    return Ok(Some(Paged { bytes, lease }));
                 }
                 State::Disk { load, place, .. } => match std::mem::replace(load, Load::None) {
-                    Load::Done(paged) => return Ok(paged),
+                    Load::Done(paged) => return Ok(Some(paged)),
+                    Load::Failed(error) => return Err(error),
                     Load::None | Load::Asked => break place.clone(),
                     Load::Running => *load = Load::Running,
                 },
                 State::Moving => {}
             }
-            listener.wait();
+            match deadline {
+                None => listener.wait(),
+                Some(deadline) if Instant::now() >= deadline => return Ok(None),
+                Some(deadline) => listener.wait_until(deadline),
+            }
         };
         let lease = self.consumer_lease(self.memory(&place));
         if let Some(shared) = self.inner.shared.upgrade() {
             shared.metrics.head_reads.add(1);
         }
-        self.read(&place, lease)
+        self.read(&place, lease).map(Some)
     }
 
     fn consumer_lease(&self, bytes: usize) -> Lease {
@@ -372,7 +418,7 @@ impl Page {
             // Its reader has come and gone since the plan was made.
             return;
         }
-        let place = match &mut *lock(&self.inner.state) {
+        let (place, lease) = match &mut *lock(&self.inner.state) {
             State::Disk { place, load: load @ (Load::None | Load::Asked), _index: lease }
                 if matches!(load, Load::Asked) == asked =>
             {
@@ -386,15 +432,34 @@ impl Page {
             }
             _ => return,
         };
-        // A store is foreign code: if it panics, the reader, who may wait for this page, reads it itself and meets
-        // the panic.
-        let loaded = catch_unwind(AssertUnwindSafe(|| self.read(&place.0, place.1).ok())).unwrap_or_default();
+        // An error is the reader's to find, when it reads the page itself.
+        let loaded = self.read_caught(&place, lease).map_or(Load::None, Load::Done);
+        self.finish_load(loaded);
+    }
+
+    /// Reads the page back for [`Pager::load`]. On the I/O thread.
+    fn load(&self) {
+        let place = match &*lock(&self.inner.state) {
+            State::Disk { place, .. } if Arc::strong_count(&self.inner) > 1 => place.clone(),
+            _ => return,
+        };
+        let lease = self.consumer_lease(self.memory(&place));
+        let loaded = self.read_caught(&place, lease).map_or_else(Load::Failed, Load::Done);
+        self.finish_load(loaded);
+    }
+
+    /// A store is foreign code: its panic is an error like any other.
+    fn read_caught(&self, place: &Place, lease: Lease) -> Result<Paged, SpillError> {
+        let read = catch_unwind(AssertUnwindSafe(|| self.read(place, lease)));
         if let Some(shared) = self.inner.shared.upgrade() {
             shared.metrics.prefetches.add(1);
         }
+        read.unwrap_or_else(|_| Err(SpillError::io("read", "spill store", std::io::Error::other("the store panicked"))))
+    }
+
+    fn finish_load(&self, loaded: Load) {
         if let State::Disk { load, .. } = &mut *lock(&self.inner.state) {
-            // An error is the reader's to find, when it reads the page itself.
-            *load = loaded.map_or(Load::None, Load::Done);
+            *load = loaded;
         }
         self.inner.changed.notify();
     }
@@ -475,7 +540,14 @@ impl IoThread {
             let shared = Arc::clone(&self.shared);
             let listener = shared.work.listen();
             if shared.stop.load(Ordering::SeqCst) {
-                return;
+                return self.close();
+            }
+            let load = lock(&shared.queue).loads.pop_front();
+            if let Some(page) = load {
+                if let Some(inner) = page.upgrade() {
+                    Page { inner }.load();
+                }
+                continue;
             }
             // A reader waits for what is read ahead; nobody waits for a write.
             let ahead = lock(&shared.queue).ahead.pop_front();
@@ -497,6 +569,15 @@ impl IoThread {
                 None => listener.wait(),
             }
         }
+    }
+
+    /// Whoever waits for a page that is not loaded any more reads it itself.
+    fn close(&self) {
+        let mut queue = lock(&self.shared.queue);
+        queue.closed = true;
+        let loads = std::mem::take(&mut queue.loads);
+        drop(queue);
+        loads.iter().filter_map(Weak::upgrade).for_each(|inner| Page { inner }.finish_load(Load::None));
     }
 
     /// Up to a block of the pages that wait, all of one consumer.
