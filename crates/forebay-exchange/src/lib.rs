@@ -3,14 +3,18 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cluster;
 mod error;
+mod execute;
 mod failure;
 mod field;
 mod memory;
 mod rows;
 mod sort;
 
+pub use cluster::{Cluster, ClusterOptions, ClusterSnapshot};
 pub use error::ExchangeError;
+pub use execute::{Runtime, execute};
 pub use failure::Failure;
 pub use field::{Field, Serde};
 pub use memory::Memory;
