@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use crate::hooks::SpillFailed;
 use forebay::{DecodeError, OverBudget, SpillError};
 
 use crate::cluster::{Cause, ClusterError};
@@ -36,6 +37,8 @@ pub enum ExchangeError {
         /// Why not.
         cause: String,
     },
+    /// Timely's queues cannot spill any more.
+    Queues(SpillFailed),
     /// What the run was for cannot go on.
     Ended {
         /// Why not.
@@ -78,6 +81,7 @@ impl fmt::Display for ExchangeError {
                 write!(f, "commit {commit}: worker {from} sent {sent} rows to worker {to}, which received {received}")
             }
             Self::Thread { name, cause } => write!(f, "cannot start the thread {name}: {cause}"),
+            Self::Queues(error) => error.fmt(f),
             Self::Ended { reason } => f.write_str(reason),
             Self::Cluster(error) => error.fmt(f),
             Self::PeerLost { process, address, cause } => write!(
@@ -98,6 +102,7 @@ impl std::error::Error for ExchangeError {
             Self::Spill(error) => Some(error),
             Self::Decode(error) => Some(error),
             Self::Memory(error) => Some(error),
+            Self::Queues(error) => Some(error),
             Self::Cluster(error) => Some(error),
             _ => None,
         }

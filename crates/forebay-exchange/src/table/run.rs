@@ -12,23 +12,39 @@ use std::thread;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use forebay::{Budget, CancelToken, Pager, SpillStore};
+use forebay::{Budget, CancelToken, Pager, SegmentStore, SpillStore};
+use timely::communication::Hooks;
 use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Operator;
+use timely::worker::Worker;
 
-use super::job::{Job, Observer, Report, Wait};
-use super::{Inputs, Intake, KeyedRows, Output, Part, Piece, Plan, ReadReport, Reading, Share, TableError};
+use super::job::{Job, Observer, Processes, Report, Wait};
+use super::{
+    Inputs, Intake, KeyedRows, Output, OutputOptions, Part, Piece, Plan, ReadReport, Reading, Share, TableError,
+};
+use crate::cluster::{Cluster, ClusterOptions};
 use crate::error::ExchangeError;
 use crate::exchange::{
     Convert, Exchange, ExchangeOptions, IntakeClosed, IntakeSender, ShardAccumulate, intake, source,
 };
+use crate::execute::{Runtime, execute};
 use crate::failure::Failure;
+use crate::hooks::{SpillMonitor, SpillOptions, hooks};
 use crate::metrics::{ExchangeSnapshot, Times};
 use crate::runs::Sealed;
 
 /// The most memory, if nobody says how much.
 const MEMORY: usize = 1 << 30;
+
+/// A connection's buffer.
+const SLAB: usize = 1 << 20;
+
+/// The least memory beside the connections' buffers.
+const LEAST_BESIDE: usize = 4 << 20;
+
+/// The least that may be on its way from timely's queues to the disk.
+const LEAST_CAP: usize = 1 << 20;
 
 /// The first error of a run that is not the exchange's own.
 #[derive(Clone, Debug)]
@@ -66,42 +82,51 @@ impl Trouble {
 /// # Errors
 /// [`TableError`]; nothing is published then.
 pub fn run(job: Job, observer: &Observer) -> Result<Report, TableError> {
-    let Job { query, inputs, input, output, workers, memory, spill, processes: _, cancel } = job;
+    let Job { query, inputs, input, mut output, workers, memory, spill, processes, cancel } = job;
     let workers = if workers > 0 { workers } else { thread::available_parallelism().map_or(1, usize::from) };
-    let budget = memory.map_or_else(|| Budget::modest(MEMORY), Budget::new);
+    let memory = memory.unwrap_or_else(|| Budget::modest(MEMORY).limit());
     let location = spill.as_ref().map(SpillStore::location);
-    let pager = spill.map(|store| Pager::new(store, false)).transpose();
-    let pager = pager.map_err(|cause| TableError::Thread { cause: Arc::new(cause) })?;
+    let store = spill.map(Arc::new);
 
     let inputs = Inputs::open(&inputs, input)?;
     let plan = Plan::new(&query, inputs.schema())?;
+    let same = format!("aggregate {query:?}, changes: {}", output.changes);
+    let cluster = processes.map(|processes| connect(&processes, same)).transpose()?;
+    let (mut memory, mut share, mut queues) = (memory, Share::ALL, None);
+    if let Some(cluster) = &cluster {
+        output.part = Some(cluster.process());
+        share = Share { index: cluster.process(), count: cluster.processes() };
+        memory = beside_slabs(memory, workers, cluster.processes())?;
+        queues = store.clone().map(|store| spilling(store, memory)).transpose()?;
+    }
+    let budget = Budget::new(memory);
+    let pager = store.map(|store| Pager::new(store, false)).transpose().map_err(no_thread)?;
     let options = ExchangeOptions::new(&budget, pager);
     let trouble = Trouble { first: Arc::default(), failure: options.failure().clone(), cancel: cancel.clone() };
-    let (writing, parts) = Output::create(&output, plan.output_schema(), workers, &budget, &cancel)?;
-
-    let (senders, intakes): (Vec<_>, Vec<_>) = (0..workers).map(|_| intake::<RecordBatch>()).unzip();
-    let ends = intakes.into_iter().zip(parts).map(Some).collect();
-    let reading = Reading { workers, budget: budget.clone(), cancel };
-    let monitor = options.monitor();
-
-    let read = thread::scope(|scope| {
-        let (plan, trouble) = (&plan, &trouble);
-        let reader = thread::Builder::new()
-            .name("read".into())
-            .spawn_scoped(scope, move || read(inputs, plan, reading, senders, observer, trouble))
-            .map_err(|cause| TableError::Thread { cause: Arc::new(cause) })?;
-        let ended = work(workers, options, plan.clone(), ends, observer.clone(), trouble.clone());
-        if let Err(error) = &ended {
-            trouble.failure.set(error.clone());
-            trouble.cancel.cancel();
+    let (monitor, reading) = (options.monitor(), Reading { workers, budget, cancel });
+    let (hooks, queues) = queues.unzip();
+    let runtime = match &cluster {
+        None => Runtime::Process { workers },
+        Some(cluster) => Runtime::Cluster { cluster, workers, hooks: hooks.unwrap_or_default() },
+    };
+    let flow = Flow { plan, options, observer: observer.clone(), trouble };
+    let done = flow.run(runtime, inputs, share, reading, &output, workers).and_then(|(read, mut writing)| {
+        let written = writing.complete()?;
+        // Nobody publishes before everybody can.
+        cluster.as_ref().map_or(Ok(()), |cluster| cluster.barrier(0))?;
+        writing.publish()?;
+        Ok((read, written))
+    });
+    let (read, written) = done.map_err(|error| {
+        // What stopped a queue says more than that a worker panicked of it.
+        let failed = queues.as_ref().and_then(|queues: &SpillMonitor| queues.error());
+        let error = failed.map_or(error, |failed| ExchangeError::Queues(failed).into());
+        if let Some(cluster) = &cluster {
+            cluster.abort(&ExchangeError::Ended { reason: error.to_string() });
         }
-        let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        match (ended, trouble.failure.get()) {
-            (Ok(()), None) => read.ok_or(TableError::Cancelled),
-            (Err(error), _) | (_, Some(error)) => Err(trouble.instead_of(error)),
-        }
+        error
     })?;
-    let written = writing.publish()?;
+    cluster.map_or(Ok(()), Cluster::close)?;
     let exchange = monitor.snapshot();
     Ok(Report {
         rows_in: read.rows,
@@ -121,6 +146,42 @@ pub fn run(job: Job, observer: &Observer) -> Result<Report, TableError> {
     })
 }
 
+fn no_thread(cause: std::io::Error) -> TableError {
+    TableError::Thread { cause: Arc::new(cause) }
+}
+
+/// Meets the other processes.
+fn connect(processes: &Processes, job: String) -> Result<Cluster, TableError> {
+    let in_cluster = |error| TableError::Exchange(ExchangeError::Cluster(error));
+    let hosts = ClusterOptions::hosts_file(&processes.hosts).map_err(in_cluster)?;
+    let secret = processes.secret.as_ref().map(ClusterOptions::secret_file).transpose().map_err(in_cluster)?;
+    let options =
+        ClusterOptions { secret, job, deadline: processes.deadline, ..ClusterOptions::new(hosts, processes.process) };
+    Ok(Cluster::connect(options)?)
+}
+
+/// Timely's queues write what waits in them to `store`.
+fn spilling(store: Arc<SegmentStore>, memory: usize) -> Result<(Hooks, SpillMonitor), TableError> {
+    let options = SpillOptions::new(store).cap((memory / 8).max(LEAST_CAP));
+    hooks(&options).map_err(|error| TableError::Option { option: "spill-dir", reason: error.to_string() })
+}
+
+/// What is left of `memory` beside the buffers that timely's connections have from birth.
+fn beside_slabs(memory: usize, workers: usize, processes: usize) -> Result<usize, TableError> {
+    let others = processes.saturating_sub(1);
+    // From each worker to each worker here, from each worker to each other process, and from each of those.
+    let slabs = (workers * workers + workers * others + others) * SLAB;
+    let least = slabs + LEAST_BESIDE;
+    memory.checked_sub(slabs).filter(|rest| *rest >= LEAST_BESIDE).ok_or_else(|| TableError::Option {
+        option: "memory",
+        reason: format!(
+            "{workers} workers in each of {processes} processes need {} MiB at least, and {} MiB are given",
+            least.div_ceil(1 << 20),
+            memory >> 20
+        ),
+    })
+}
+
 fn waits(exchange: &ExchangeSnapshot) -> Vec<Wait> {
     let wait = |reason, times: &Times| Wait { reason, times: times.nanos.count(), time: times.total };
     vec![
@@ -130,42 +191,149 @@ fn waits(exchange: &ExchangeSnapshot) -> Vec<Wait> {
     ]
 }
 
-/// Reads everything and deals it out.
-fn read(
-    inputs: Inputs,
-    plan: &Plan,
-    reading: Reading,
-    senders: Vec<IntakeSender<RecordBatch>>,
-    observer: &Observer,
-    trouble: &Trouble,
-) -> Option<ReadReport> {
-    let consumer = match reading.budget.consumer("batches", 0) {
-        Ok(consumer) => consumer,
-        Err(error) => {
-            trouble.set(error.into());
-            return None;
+/// What every thread of a run has.
+#[derive(Clone)]
+struct Flow {
+    plan: Plan,
+    options: ExchangeOptions,
+    observer: Observer,
+    trouble: Trouble,
+}
+
+impl Flow {
+    /// Everything from the inputs to the parts of the output.
+    fn run(
+        &self,
+        runtime: Runtime<'_>,
+        inputs: Inputs,
+        share: Share,
+        reading: Reading,
+        output: &OutputOptions,
+        workers: usize,
+    ) -> Result<(ReadReport, Output), TableError> {
+        let schema = self.plan.output_schema();
+        let (writing, parts) = Output::create(output, schema, workers, &reading.budget, &reading.cancel)?;
+        let (senders, intakes): (Vec<_>, Vec<_>) = (0..workers).map(|_| intake::<RecordBatch>()).unzip();
+        let ends = intakes.into_iter().zip(parts).map(Some).collect();
+        thread::scope(|scope| {
+            let reader = thread::Builder::new()
+                .name("read".into())
+                .spawn_scoped(scope, move || self.read(inputs, share, reading, &senders))
+                .map_err(no_thread)?;
+            let ended = self.work(runtime, ends);
+            if ended.is_err() {
+                self.trouble.cancel.cancel();
+            }
+            let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            match (ended, self.trouble.failure.get()) {
+                (Ok(()), None) => Ok((read.ok_or(TableError::Cancelled)?, writing)),
+                (Err(error), _) | (_, Some(error)) => Err(self.trouble.instead_of(error)),
+            }
+        })
+    }
+
+    /// Reads everything and deals it out. What goes wrong is the run's trouble.
+    fn read(
+        &self,
+        inputs: Inputs,
+        share: Share,
+        reading: Reading,
+        senders: &[IntakeSender<RecordBatch>],
+    ) -> Option<ReadReport> {
+        let closed = |IntakeClosed| TableError::Cancelled;
+        let consumer = reading.budget.consumer("batches", 0).map_err(TableError::from);
+        let read = consumer.and_then(|consumer| {
+            let mut next = 0;
+            inputs.read(self.plan.columns(), share, reading, |piece| match piece {
+                Piece::Rows { commit, batch } => {
+                    self.observer.read(batch.num_rows());
+                    let lease = consumer.lease_head(batch.get_array_memory_size());
+                    deal(senders, &mut next, commit, batch, lease).map_err(closed)
+                }
+                Piece::Commit(commit) => senders.iter().try_for_each(|to| to.advance(commit + 1)).map_err(closed),
+            })
+        });
+        read.map_err(|error| self.trouble.set(error)).ok()
+    }
+
+    /// Runs the workers until everything is written.
+    fn work(&self, runtime: Runtime<'_>, ends: Vec<Option<Ends>>) -> Result<(), ExchangeError> {
+        let first =
+            if let Runtime::Cluster { cluster, workers, .. } = &runtime { cluster.process() * workers } else { 0 };
+        let (ends, flow) = (Mutex::new(ends), self.clone());
+        let ran = execute(runtime, self.options.failure(), move |worker| {
+            let mut ends = ends.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let Some((inlet, part)) = ends[worker.index() - first].take() else {
+                unreachable!("every worker is started once");
+            };
+            drop(ends);
+            match Exchange::new(&flow.options, worker) {
+                Ok(exchange) => flow.build(worker, &exchange, inlet, part),
+                Err(error) => flow.trouble.failure.set(error),
+            }
+        });
+        ran.map(drop)
+    }
+
+    /// The dataflow of one worker.
+    fn build(&self, worker: &mut Worker, exchange: &Exchange, inlet: Inlet, part: Part) {
+        let gate = exchange.gate();
+        let converter = Converter { intake: self.plan.intake(), trouble: self.trouble.clone() };
+        worker.dataflow::<u64, _, _>(|scope| {
+            let batches = source(scope, exchange, &gate, inlet, converter).shard_accumulate(exchange, &gate);
+            self.clone().write(batches, exchange, part);
+        });
+    }
+
+    /// Writes the one sealed batch of a worker, on its merger thread.
+    fn write(self, batches: Stream<'_, u64, Vec<Sealed<KeyedRows>>>, exchange: &Exchange, part: Part) {
+        let (merger, mut part) = (exchange.merger().clone(), Some(part));
+        batches.sink(Pipeline, "write", move |(input, frontier)| {
+            let mut batch = None;
+            input.for_each(|_, batches| batch = batches.pop());
+            if batch.is_none() && !frontier.is_empty() {
+                return;
+            }
+            if let Some(part) = part.take() {
+                let flow = self.clone();
+                merger.submit(move || {
+                    if let Err(error) = flow.write_part(batch, part) {
+                        flow.trouble.set(error);
+                    }
+                });
+            }
+        });
+    }
+
+    fn write_part(&self, batch: Option<Sealed<KeyedRows>>, mut part: Part) -> Result<(), TableError> {
+        if let Some(batch) = batch {
+            let mut cursor = batch.into_cursor()?;
+            let (mut finisher, mut out) = (self.plan.finisher(), Vec::new());
+            let mut write = |out: &mut Vec<RecordBatch>| {
+                out.drain(..).try_for_each(|batch| {
+                    self.observer.wrote(batch.num_rows());
+                    part.write(&batch)
+                })
+            };
+            while let Some(block) = cursor.next_block()? {
+                if self.trouble.is_set() {
+                    return Ok(());
+                }
+                finisher.push(&block, &mut out)?;
+                write(&mut out)?;
+            }
+            finisher.finish(&mut out)?;
+            write(&mut out)?;
         }
-    };
-    let mut next = 0;
-    let result = inputs.read(plan.columns(), Share::ALL, reading, |piece| match piece {
-        Piece::Rows { commit, batch } => {
-            observer.read(batch.num_rows());
-            let lease = consumer.lease_head(batch.get_array_memory_size());
-            deal(&senders, &mut next, commit, batch, lease).map_err(|IntakeClosed| TableError::Cancelled)
-        }
-        Piece::Commit(commit) => {
-            let all = senders.iter().try_for_each(|sender| sender.advance(commit + 1));
-            all.map_err(|IntakeClosed| TableError::Cancelled)
-        }
-    });
-    match result {
-        Ok(report) => Some(report),
-        Err(error) => {
-            trouble.set(error);
-            None
-        }
+        Ok(part.finish()?)
     }
 }
+
+/// Where a worker's batches come from.
+type Inlet = crate::exchange::Intake<RecordBatch>;
+
+/// What a worker begins with: where batches come from, and where its results go.
+type Ends = (Inlet, Part);
 
 /// To the first worker with room, from `next` on; without any, waits for the next one.
 fn deal(
@@ -190,9 +358,6 @@ fn deal(
     senders[(*next - 1) % senders.len()].send(commit, batch, lease)
 }
 
-/// What a worker begins with: where batches come from, and where its results go.
-type Ends = (crate::exchange::Intake<RecordBatch>, Part);
-
 /// Makes rows of batches on a worker.
 struct Converter {
     intake: Intake,
@@ -209,100 +374,4 @@ impl Convert<RecordBatch, KeyedRows> for Converter {
     fn flush(&mut self, out: &mut KeyedRows) {
         self.intake.flush(out);
     }
-}
-
-/// Runs the workers until everything is written.
-fn work(
-    workers: usize,
-    options: ExchangeOptions,
-    plan: Plan,
-    ends: Vec<Option<Ends>>,
-    observer: Observer,
-    trouble: Trouble,
-) -> Result<(), ExchangeError> {
-    let ends = Mutex::new(ends);
-    let failure = options.failure().clone();
-    let stop = failure.clone();
-    let guards = timely::execute(timely::Config::process(workers), move |worker| {
-        let me = worker.index();
-        let Some((inlet, part)) = ends.lock().unwrap_or_else(|poisoned| poisoned.into_inner())[me].take() else {
-            unreachable!("every worker is started once");
-        };
-        let exchange = match Exchange::new(&options, worker) {
-            Ok(exchange) => exchange,
-            Err(error) => return options.failure().set(error),
-        };
-        let gate = exchange.gate();
-        let converter = Converter { intake: plan.intake(), trouble: trouble.clone() };
-        let results =
-            Results { plan: plan.clone(), part: Some(part), observer: observer.clone(), trouble: trouble.clone() };
-        worker.dataflow::<u64, _, _>(|scope| {
-            let batches = source(scope, &exchange, &gate, inlet, converter).shard_accumulate(&exchange, &gate);
-            write(batches, &exchange, results);
-        });
-        while failure.get().is_none() && worker.has_dataflows() {
-            worker.step_or_park(None);
-        }
-    });
-    let guards = guards.map_err(|cause| ExchangeError::Thread { name: "work".into(), cause })?;
-    for result in guards.join() {
-        result.map_err(|message| ExchangeError::Panicked { message })?;
-    }
-    stop.get().map_or(Ok(()), Err)
-}
-
-/// Where a worker's sealed batch becomes rows of the output.
-struct Results {
-    plan: Plan,
-    part: Option<Part>,
-    observer: Observer,
-    trouble: Trouble,
-}
-
-/// Writes the one sealed batch of each worker, on its merger thread.
-fn write(batches: Stream<'_, u64, Vec<Sealed<KeyedRows>>>, exchange: &Exchange, mut results: Results) {
-    let exchange = exchange.clone();
-    batches.sink(Pipeline, "write", move |(input, frontier)| {
-        let mut batch = None;
-        input.for_each(|_, batches| batch = batches.pop());
-        if batch.is_none() && !frontier.is_empty() {
-            return;
-        }
-        let Some(part) = results.part.take() else { return };
-        let (plan, observer, trouble) = (results.plan.clone(), results.observer.clone(), results.trouble.clone());
-        exchange.merger().submit(move || {
-            if let Err(error) = write_part(batch, &plan, part, &observer, &trouble) {
-                trouble.set(error);
-            }
-        });
-    });
-}
-
-fn write_part(
-    batch: Option<Sealed<KeyedRows>>,
-    plan: &Plan,
-    mut part: Part,
-    observer: &Observer,
-    trouble: &Trouble,
-) -> Result<(), TableError> {
-    if let Some(batch) = batch {
-        let mut cursor = batch.into_cursor()?;
-        let (mut finisher, mut out) = (plan.finisher(), Vec::new());
-        let mut write = |out: &mut Vec<RecordBatch>| {
-            out.drain(..).try_for_each(|batch| {
-                observer.wrote(batch.num_rows());
-                part.write(&batch)
-            })
-        };
-        while let Some(block) = cursor.next_block()? {
-            if trouble.is_set() {
-                return Ok(());
-            }
-            finisher.push(&block, &mut out)?;
-            write(&mut out)?;
-        }
-        finisher.finish(&mut out)?;
-        write(&mut out)?;
-    }
-    Ok(part.finish()?)
 }

@@ -81,6 +81,7 @@ pub struct Output {
     shared: Arc<Shared>,
     sink: Arc<Mutex<Option<Sink>>>,
     place: Option<Place>,
+    complete: bool,
 }
 
 /// What one thread writes of an [`Output`].
@@ -180,18 +181,17 @@ impl Output {
             })
         };
         let parts = (0..parts).map(part).collect::<Result<_, _>>()?;
-        Ok((Output { shared, sink, place: Some(place) }, parts))
+        Ok((Output { shared, sink, place: Some(place), complete: false }, parts))
     }
 
-    /// Waits until what the parts have written is in the file, and gives it its name.
+    /// Waits until what the parts have written is in the file, which has its temporary name still.
     ///
     /// # Errors
-    /// The first error of all that there were; [`OutputError::Unfinished`] if a part is not finished. Nothing is left
-    /// then.
+    /// The first error of all that there were; [`OutputError::Unfinished`] if a part is not finished.
     ///
     /// # Panics
     /// If an encoder panicked.
-    pub fn publish(mut self) -> Result<Written, OutputError> {
+    pub fn complete(&mut self) -> Result<Written, OutputError> {
         let fate = &self.shared.fate;
         if !fate.turns.all_finished() {
             fate.fail(OutputError::Unfinished);
@@ -199,10 +199,21 @@ impl Output {
         }
         let Some(feed) = lock(&self.shared.feed).take() else { return Err(fate.error()) };
         let engine = feed.finish().map_err(|error| reason(error, fate))?;
-        let (Some(sink), Some(place)) = (lock(&self.sink).take(), self.place.take()) else { return Err(fate.error()) };
+        let Some(sink) = lock(&self.sink).take() else { return Err(fate.error()) };
         let (rows, bytes) = sink.finish()?;
-        place.publish()?;
+        self.complete = true;
         Ok(Written { rows, bytes, engine })
+    }
+
+    /// Gives the file its name, after [`complete`](Self::complete).
+    ///
+    /// # Errors
+    /// [`OutputError::Unfinished`] if it is not complete, and what the system says. Nothing is left then.
+    pub fn publish(mut self) -> Result<(), OutputError> {
+        match self.place.take().filter(|_| self.complete) {
+            Some(place) => place.publish(),
+            None => Err(OutputError::Unfinished),
+        }
     }
 }
 
