@@ -196,8 +196,7 @@ fn workers_exchange_rows_by_key_and_count_them() {
             while worker.has_dataflows() {
                 worker.step_or_park(None);
             }
-            let counts = counts.borrow().clone();
-            counts
+            counts.take()
         })
         .unwrap();
         guards.join().into_iter().map(Result::unwrap).collect::<Vec<_>>()

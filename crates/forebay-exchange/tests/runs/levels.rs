@@ -136,7 +136,12 @@ fn a_large_group_is_read_no_further_than_asked() {
     let mut levels = large_group(&store);
     let batch = seal(0, runs_of(vec![vec![(1, 49_000, 1)]], 1, &store.memory), &store.memory).unwrap();
     let mut first = None;
-    levels.apply(batch, |group| Ok(first = group.next()?.and_then(|row| row.after.map(|row| row.1)))).unwrap();
+    levels
+        .apply(batch, |group| {
+            first = group.next()?.and_then(|row| row.after.map(|row| row.1));
+            Ok(())
+        })
+        .unwrap();
     assert_eq!(first, Some(0));
     assert_eq!(levels.touched(), 1);
 }

@@ -40,14 +40,10 @@ fn check<K: Field + std::fmt::Debug, V: Field + std::fmt::Debug>(
     assert_eq!(store.memory.consumer().used(), 0, "everything that was leased was given back");
 }
 
-fn runs<K: Clone, V: Clone>(
-    key: impl Strategy<Value = K> + Clone,
-    value: impl Strategy<Value = V> + Clone,
-) -> impl Strategy<Value = Vec<Vec<(K, V, i64)>>>
-where
-    K: std::fmt::Debug,
-    V: std::fmt::Debug,
-{
+fn runs<K: std::fmt::Debug, V: std::fmt::Debug>(
+    key: impl Strategy<Value = K>,
+    value: impl Strategy<Value = V>,
+) -> impl Strategy<Value = Vec<Vec<(K, V, i64)>>> {
     let run = proptest::collection::vec((key, value, -2_i64..3), 0..400);
     proptest::collection::vec(run, 0..12)
 }
