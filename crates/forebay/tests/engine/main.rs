@@ -14,6 +14,7 @@ mod items;
 mod liveness;
 mod models;
 mod order;
+mod pager;
 mod properties;
 mod spill_faults;
 mod spilling;
