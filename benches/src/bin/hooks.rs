@@ -4,8 +4,8 @@
 //!
 //! Then what a push costs at the end of a long queue whose store discards everything.
 //!
-//! `--mib N` is the size of the backlog (default 2048), and half of the shorter queue; the longer one has sixteen times
-//! that of the shorter. Each run is a process of its own, so that the peak of one is not that of another.
+//! `--mib N` is the size of the backlog (default 2048); the two queues of the second table have half of that and eight
+//! times that. Each run is a process of its own, so that the peak of one is not that of another.
 
 use std::collections::VecDeque;
 use std::env;
@@ -85,10 +85,13 @@ fn main() -> Result<()> {
         })
     });
     let results = alternate_for(rounds, variants.collect())?;
-    println!("| | peak resident above the base, MiB | longest call of a policy, ms | longest send, ms | in which for the disk, ms | spilled, MiB |");
+    println!(
+        "| | peak resident above the base, MiB | longest call of a policy, ms | longest send, ms | in which for the disk, ms | spilled, MiB |"
+    );
     println!("|---|---:|---:|---:|---:|---:|");
     for ((_, name), outcomes) in WAYS.iter().zip(&outcomes) {
-        let median = |of: fn(&Outcome) -> u64, unit: f64| Spread::of(outcomes.iter().map(|one| of(one) as f64 / unit)).median;
+        let median =
+            |of: fn(&Outcome) -> u64, unit: f64| Spread::of(outcomes.iter().map(|one| of(one) as f64 / unit)).median;
         println!(
             "| {name} | {:.1} | {:.2} | {:.2} | {:.2} | {:.0} |",
             median(|one| one.peak, MIB as f64),
@@ -114,7 +117,9 @@ fn main() -> Result<()> {
     });
     alternate_for(rounds, variants.collect())?;
     let [short_nanos, long_nanos] = nanos.map(|nanos| Spread::of(nanos.into_iter()).median);
-    println!("| backlog | ns a push, median |\n|---|---:|\n| {short} MiB | {short_nanos:.0} |\n| {long} MiB | {long_nanos:.0} |");
+    println!(
+        "| backlog | ns a push, median |\n|---|---:|\n| {short} MiB | {short_nanos:.0} |\n| {long} MiB | {long_nanos:.0} |"
+    );
     println!("\nratio {:.2}", long_nanos / short_nanos);
     Ok(())
 }

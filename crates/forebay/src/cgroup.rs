@@ -79,6 +79,7 @@ impl Group {
 }
 
 #[cfg(all(test, not(loom)))]
+#[allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 mod tests {
     use super::{beneath, limit};
     use std::fs;

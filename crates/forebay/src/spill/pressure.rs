@@ -141,7 +141,11 @@ fn some_avg10(text: &str) -> Option<f64> {
 }
 
 #[cfg(all(test, not(loom)))]
+#[allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::{Arc, Mutex, mpsc};
+
     use super::*;
     use crate::{Budget, CancelToken, MemoryStore, Pipeline};
 
@@ -168,13 +172,13 @@ mod tests {
         fs::write(&file, psi).unwrap();
         let mut policy = Counting { policy: MemoryPressure::over(Threshold::default()), calls: Default::default() };
         policy.policy.probe = Probe::new(Vec::new(), file);
-        let calls = std::sync::Arc::clone(&policy.calls);
+        let calls = Arc::clone(&policy.calls);
         let budget = Budget::new(64 << 20);
         let pipeline = Pipeline::new().workers(2).budget(&budget).cancel(&CancelToken::new());
         let pipeline = pipeline.spill(MemoryStore::new(u64::MAX)).policy(policy);
         let monitor = pipeline.monitor();
-        let (go, head) = std::sync::mpsc::channel::<()>();
-        let head = std::sync::Mutex::new(head);
+        let (go, head) = mpsc::channel::<()>();
+        let head = Mutex::new(head);
         let source = (0..1000u64).map(Ok::<_, std::io::Error>);
         let work = |number| {
             if number == 0 {
@@ -187,7 +191,7 @@ mod tests {
             let begun = Instant::now();
             let seen = loop {
                 let spilled = monitor.snapshot().spilled_items;
-                if enough(spilled, calls.load(std::sync::atomic::Ordering::SeqCst)) {
+                if enough(spilled, calls.load(Ordering::SeqCst)) {
                     break spilled;
                 }
                 assert!(begun.elapsed() < Duration::from_secs(20), "{spilled} spilled");
@@ -201,12 +205,12 @@ mod tests {
 
     struct Counting {
         policy: MemoryPressure,
-        calls: std::sync::Arc<std::sync::atomic::AtomicU64>,
+        calls: Arc<AtomicU64>,
     }
 
     impl SpillPolicy for Counting {
         fn decide(&mut self, view: &View) -> Decision {
-            self.calls.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            self.calls.fetch_add(1, Ordering::SeqCst);
             self.policy.decide(view)
         }
 
