@@ -129,9 +129,11 @@ pub fn hooks(options: &SpillOptions) -> Result<(Hooks, SpillMonitor), BuildError
         let reader = ReadAhead::new(Arc::clone(&spool), line);
         (Box::new(writer) as Box<dyn SpillPolicy>, Box::new(reader) as Box<dyn SpillPolicy>)
     };
-    let mut hooks = Hooks::default();
-    hooks.refill = BytesRefill { logic: Arc::new(refill), limit: Some(SPARE) };
-    hooks.spill = Some(Arc::new(pair));
+    let hooks = Hooks {
+        refill: BytesRefill { logic: Arc::new(refill), limit: Some(SPARE) },
+        spill: Some(Arc::new(pair)),
+        ..Hooks::default()
+    };
     Ok((hooks, monitor))
 }
 

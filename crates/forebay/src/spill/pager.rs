@@ -103,6 +103,8 @@ pub(crate) struct Plan {
     pub(crate) prefetch: Vec<Page>,
     /// There is more: call again.
     pub(crate) more: bool,
+    /// Call again then, instead of any time asked for before.
+    pub(crate) again: Option<Instant>,
 }
 
 impl Pager {
@@ -126,7 +128,7 @@ impl Pager {
         let own = Arc::clone(&shared);
         let thread = thread::Builder::new().name("forebay-spill".into()).spawn(move || {
             let compressor = if compress { Compressor::lz4() } else { Compressor::off() };
-            IoThread { shared: own, compressor }.run();
+            IoThread { shared: own, compressor, timers: Vec::new() }.run();
         })?;
         Ok(Pager { owner: Arc::new(Owner { shared, thread: Mutex::new(Some(thread)) }) })
     }
@@ -532,6 +534,8 @@ fn join(parts: &[Bytes]) -> Bytes {
 struct IoThread {
     shared: Arc<Shared>,
     compressor: Compressor,
+    /// Whom to call when: one time a tenant.
+    timers: Vec<(Instant, Weak<dyn Tenant>)>,
 }
 
 impl IoThread {
@@ -563,12 +567,23 @@ impl IoThread {
                 let _ = self.write(&pages);
                 continue;
             }
-            let call = lock(&shared.queue).calls.pop_front();
-            match call {
-                Some(tenant) => self.serve(tenant),
-                None => listener.wait(),
+            let call = self.due().or_else(|| lock(&shared.queue).calls.pop_front());
+            match (call, self.timers.iter().map(|(at, _)| *at).min()) {
+                (Some(tenant), _) => self.serve(tenant),
+                (None, Some(next)) => listener.wait_until(next),
+                (None, None) => listener.wait(),
             }
         }
+    }
+
+    /// A tenant whose time has come.
+    fn due(&mut self) -> Option<Weak<dyn Tenant>> {
+        if self.timers.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        let due = self.timers.iter().position(|(at, _)| *at <= now)?;
+        Some(self.timers.swap_remove(due).1)
     }
 
     /// Whoever waits for a page that is not loaded any more reads it itself.
@@ -606,6 +621,10 @@ impl IoThread {
             return;
         };
         let plan = buffer.plan();
+        if let Some(again) = plan.again {
+            self.timers.retain(|(_, other)| !Weak::ptr_eq(other, &tenant));
+            self.timers.push((again, Weak::clone(&tenant)));
+        }
         if !plan.write.is_empty()
             && let Err(error) = self.write(&plan.write)
         {

@@ -12,6 +12,7 @@ mod feed;
 mod head;
 mod items;
 mod liveness;
+mod loading;
 mod models;
 mod order;
 mod pager;
