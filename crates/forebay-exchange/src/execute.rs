@@ -18,11 +18,11 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use timely::communication::allocator::AllocatorBuilder;
+use timely::CommunicationConfig;
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::allocator::zero_copy::initialize::{CommsGuard, initialize_networking_from_sockets};
 use timely::communication::{Hooks, WorkerGuards, initialize_from};
 use timely::worker::{Config, Worker};
-use timely::{CommunicationConfig, communication::allocator::ProcessBuilder};
 
 use crate::cluster::{Cluster, ClusterError, DataStream, Frame, Gone, Membership, Walk};
 use crate::error::ExchangeError;
@@ -127,41 +127,38 @@ where
         Some(DataStream::new(stream?, process, membership, &gone, walk))
     });
     let allocators = ProcessBuilder::new_bytes_vector(workers, hooks.refill.clone(), hooks.spill.clone());
-    let (builders, connections) =
+    let (builders, guard) =
         initialize_networking_from_sockets(allocators, sockets.collect(), membership.me, workers, hooks)
             .map_err(connected)?;
-    let connections = Connections { guard: Some(connections), gone };
+    let link = Link { membership: Arc::clone(membership), guard: Some(guard), gone };
     let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
-    let values = Run::start(builders, failure, Some(Arc::clone(membership)), func)?.wait(membership.deadline);
-    connections.join(membership, values.is_ok())?;
-    let values = values?;
+    let values = Run::start(builders, failure, Some(link), func)?.wait(membership.deadline)?;
     membership.tell(&Frame::End);
     membership.await_all(|peer| peer.ended)?;
     Ok(values)
 }
 
-/// Timely's threads that send and receive.
-struct Connections {
+/// The connections of a run to the peers.
+struct Link {
+    membership: Arc<Membership>,
+    /// Timely's threads that send and receive.
     guard: Option<CommsGuard>,
     gone: Arc<Gone>,
 }
 
-impl Connections {
-    /// The workers have ended, `well` or not: waits for the threads if so. Otherwise they leave by themselves.
-    fn join(mut self, membership: &Membership, well: bool) -> Result<(), ExchangeError> {
-        if well {
-            membership.await_streams()?;
-            // All threads have let go of their connections without a failure, so this neither waits nor panics.
-            self.guard = None;
-        }
+impl Link {
+    /// All workers have ended well: waits until what they sent is sent, and what they were sent is here.
+    fn join(&mut self) -> Result<(), ExchangeError> {
+        self.membership.await_streams()?;
+        // All threads have let go of their connections without a failure, so this neither waits nor panics.
+        self.guard = None;
         Ok(())
     }
 }
 
-impl Drop for Connections {
+impl Drop for Link {
     fn drop(&mut self) {
-        self.gone.set();
-        // Joining threads that have unwound would panic.
+        // Joining threads that unwind would panic; they leave by themselves.
         std::mem::forget(self.guard.take());
     }
 }
@@ -182,7 +179,7 @@ struct Run<T: Send + 'static> {
     events: Receiver<Event<T>>,
     exit: Arc<Exit>,
     failure: Failure,
-    membership: Option<Arc<Membership>>,
+    link: Option<Link>,
 }
 
 /// Holds back those who leave until all do.
@@ -208,7 +205,7 @@ impl<T: Send + 'static> Run<T> {
     fn start<F>(
         builders: Vec<AllocatorBuilder>,
         failure: &Failure,
-        membership: Option<Arc<Membership>>,
+        link: Option<Link>,
         func: F,
     ) -> Result<Run<T>, ExchangeError>
     where
@@ -217,13 +214,13 @@ impl<T: Send + 'static> Run<T> {
         let (events, receiver) = channel();
         let exit = Arc::new(Exit::default());
         let (stop, at) = (failure.clone(), Arc::clone(&exit));
-        let first = membership.as_ref().map_or(0, |membership| membership.me * builders.len());
+        let first = link.as_ref().map_or(0, |link| link.membership.me * builders.len());
         let guards = initialize_from(builders, Box::new(()), move |allocator| {
             let worker = Worker::new(Config::default(), allocator, Some(Instant::now()));
             work(worker, first, &func, &stop, &at, &events);
         })
         .map_err(|cause| thread("timely:work", cause))?;
-        Ok(Run { guards: Some(guards), events: receiver, exit, failure: failure.clone(), membership })
+        Ok(Run { guards: Some(guards), events: receiver, exit, failure: failure.clone(), link })
     }
 
     /// Waits until all workers are done, or have left; for these no longer than `grace`.
@@ -256,8 +253,8 @@ impl<T: Send + 'static> Run<T> {
                 && let Some(error) = self.failure.get()
             {
                 failed = Some(Instant::now());
-                if let Some(membership) = &self.membership {
-                    membership.end(error);
+                if let Some(link) = &self.link {
+                    link.membership.end(error);
                 }
             }
             if failed.is_some() && !leaving.contains(&false) {
@@ -272,6 +269,12 @@ impl<T: Send + 'static> Run<T> {
             && let Some(guards) = self.guards.take()
         {
             guards.join();
+            if let Some(link) = &mut self.link {
+                link.gone.set();
+                if self.failure.get().is_none() {
+                    link.join()?;
+                }
+            }
         }
         match self.failure.get() {
             Some(error) => Err(error),
@@ -309,33 +312,23 @@ fn work<T: Send + 'static>(
         }
         None
     }));
-    let event = match run {
-        Ok(Some(value)) => {
-            let dropped = catch_unwind(AssertUnwindSafe(|| drop(worker)));
-            dropped.map_or_else(|panic| leave(failure, Some(panic), index), |()| Event::Done(index, value))
-        }
-        Ok(None) => {
-            let _ = events.send(Event::Leaving(index));
-            exit.pass();
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(worker)));
-            leave(failure, None, index)
-        }
-        Err(panic) => {
-            failure.set(panicked(&text(&*panic)));
-            let _ = events.send(Event::Leaving(index));
-            exit.pass();
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(worker)));
-            leave(failure, None, index)
-        }
-    };
-    let _ = events.send(event);
-}
-
-fn leave<T>(failure: &Failure, panic: Option<Box<dyn Any + Send>>, index: usize) -> Event<T> {
-    if let Some(panic) = panic {
+    let value = run.unwrap_or_else(|panic| {
         failure.set(panicked(&text(&*panic)));
+        None
+    });
+    if value.is_none() {
+        let _ = events.send(Event::Leaving(index));
+        exit.pass();
     }
-    Event::Left(index)
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(worker)));
+    let _ = events.send(match (dropped, value) {
+        (Ok(()), Some(value)) => Event::Done(index, value),
+        (Ok(()), None) => Event::Left(index),
+        (Err(panic), _) => {
+            failure.set(panicked(&text(&*panic)));
+            Event::Left(index)
+        }
+    });
 }
 
 /// What a panic said.
