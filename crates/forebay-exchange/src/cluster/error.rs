@@ -191,7 +191,9 @@ impl fmt::Display for ClusterError {
                 "process {process} runs {theirs} workers and this one {ours}; start all processes with the same number"
             ),
             Self::Used => f.write_str("the cluster has run already; connect another one"),
-            Self::Barrier { number, last } => write!(f, "barrier {number} comes after barrier {last}; numbers must grow"),
+            Self::Barrier { number, last } => {
+                write!(f, "barrier {number} comes after barrier {last}; numbers must grow")
+            }
         }
     }
 }
@@ -211,11 +213,15 @@ impl fmt::Display for Refusal {
         match self {
             Self::Stranger => f.write_str("is no process of a forebay cluster"),
             Self::Silent => f.write_str("did not complete the handshake"),
-            Self::Version { theirs } => write!(f, "speaks version {theirs} of the protocol, not {}", super::hello::VERSION),
+            Self::Version { theirs } => {
+                write!(f, "speaks version {theirs} of the protocol, not {}", super::hello::VERSION)
+            }
             Self::ByteOrder => f.write_str("has the other byte order"),
             Self::Job => f.write_str("runs another job: all processes need the same arguments"),
             Self::Count { theirs } => write!(f, "counts {theirs} processes: all need the same hosts file"),
-            Self::Number { theirs } => write!(f, "says that it is process {theirs}: is the order of the hosts the same?"),
+            Self::Number { theirs } => {
+                write!(f, "says that it is process {theirs}: is the order of the hosts the same?")
+            }
             Self::Secret => f.write_str("has another secret: all processes need the same secret file"),
             Self::Duplicate => f.write_str("has a number that is taken: was a process started twice?"),
             Self::Running => f.write_str("came back into a run that goes on: start all processes again"),

@@ -185,7 +185,8 @@ impl Membership {
                 _ => controls.push(peer.control.clone()),
             }
         }
-        let data: Vec<_> = state.peers.iter().flatten().filter_map(|peer| peer.data.as_ref()?.try_clone().ok()).collect();
+        let data: Vec<_> =
+            state.peers.iter().flatten().filter_map(|peer| peer.data.as_ref()?.try_clone().ok()).collect();
         drop(state);
         tracing::warn!(process = self.me, "the run ends: {error}");
         let frame = match &error {

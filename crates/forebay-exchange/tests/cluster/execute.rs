@@ -37,7 +37,7 @@ fn returns_what_each_worker_returns() {
     for workers in [1, 3] {
         let runtime = Runtime::Process { workers };
         let indexes = execute(runtime, &Failure::new(), |worker| {
-            worker.dataflow::<u64, _, _>(|scope| (0..10u64).to_stream(scope).probe());
+            worker.dataflow::<u64, _, _>(|scope| (0..10u64).to_stream(scope).probe().0);
             worker.index()
         });
         assert_eq!(indexes.unwrap(), (0..workers).collect::<Vec<_>>());
@@ -90,30 +90,38 @@ fn a_worker_in_a_long_operator_is_waited_for() {
             if worker.index() == 1 {
                 let (inside, set) = (Arc::clone(&inside), set.clone());
                 worker.dataflow::<u64, _, _>(|scope| {
-                    source::<_, timely::container::CapacityContainerBuilder<Vec<u64>>, _, _>(scope, "fails", |held, _| {
-                        move |_| {
-                            let _ = &held;
-                            inside.wait();
-                            set.set(error());
-                        }
-                    })
+                    source::<_, timely::container::CapacityContainerBuilder<Vec<u64>>, _, _>(
+                        scope,
+                        "fails",
+                        |held, _| {
+                            move |_| {
+                                let _ = &held;
+                                inside.wait();
+                                set.set(error());
+                            }
+                        },
+                    )
                     .probe();
                 });
             } else {
                 let (inside, set, ended) = (Arc::clone(&inside), set.clone(), Arc::clone(&ended));
                 worker.dataflow::<u64, _, _>(|scope| {
-                    source::<_, timely::container::CapacityContainerBuilder<Vec<u64>>, _, _>(scope, "long", |held, _| {
-                        move |_| {
-                            let _ = &held;
-                            inside.wait();
-                            while set.get().is_none() {
-                                std::thread::yield_now();
+                    source::<_, timely::container::CapacityContainerBuilder<Vec<u64>>, _, _>(
+                        scope,
+                        "long",
+                        |held, _| {
+                            move |_| {
+                                let _ = &held;
+                                inside.wait();
+                                while set.get().is_none() {
+                                    std::thread::yield_now();
+                                }
+                                // What an operator is in the middle of is not cut short.
+                                std::thread::sleep(Duration::from_millis(300));
+                                ended.fetch_add(1, Ordering::SeqCst);
                             }
-                            // What an operator is in the middle of is not cut short.
-                            std::thread::sleep(Duration::from_millis(300));
-                            ended.fetch_add(1, Ordering::SeqCst);
-                        }
-                    })
+                        },
+                    )
                     .probe();
                 });
             }

@@ -58,8 +58,13 @@ fn another_number_of_workers_is_an_error_everywhere() {
         let two = plan.start(1, &[("WORKERS", "2")]);
         // Whoever sees it first tells the other.
         for (process, outcome) in [one.ends(SLACK), two.ends(SLACK)].iter().enumerate() {
-            let kind = if outcome.said.iter().any(|line| line.starts_with("error cluster")) { "cluster" } else { "aborted" };
-            outcome.failed(kind, if kind == "cluster" { 0 } else { 1 - process }, "start all processes with the same number");
+            let kind =
+                if outcome.said.iter().any(|line| line.starts_with("error cluster")) { "cluster" } else { "aborted" };
+            outcome.failed(
+                kind,
+                if kind == "cluster" { 0 } else { 1 - process },
+                "start all processes with the same number",
+            );
         }
     });
 }

@@ -15,7 +15,7 @@ type Connected = Result<(), ExchangeError>;
 fn connect(count: usize, change: impl Fn(usize, &mut ClusterOptions)) -> Vec<Connected> {
     let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
     let hosts: Vec<_> = listeners.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect();
-    let threads: Vec<_> = listeners.into_iter().enumerate().map(|(process, listener)| {
+    let threads = listeners.into_iter().enumerate().map(|(process, listener)| {
         let mut options = ClusterOptions {
             listener: Some(listener),
             secret: Some(b"s3cret".to_vec()),
@@ -146,7 +146,8 @@ fn a_number_twice() {
         let (one, twin) = (start(1, 20_000, &listeners[1]), start(1, 500, &spare));
         // Whichever came first stays; the one with the short deadline gives up in any case.
         let twin = twin.join().unwrap().unwrap_err();
-        if let ExchangeError::Cluster(ClusterError::Connect { process: 0, cause: Attempt::Refused(refusal), .. }) = twin {
+        if let ExchangeError::Cluster(ClusterError::Connect { process: 0, cause: Attempt::Refused(refusal), .. }) = twin
+        {
             assert_eq!(refusal, Refusal::Duplicate);
             let two = start(2, 20_000, &listeners[2]);
             for thread in [zero, one, two] {

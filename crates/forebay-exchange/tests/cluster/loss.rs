@@ -11,9 +11,8 @@ use crate::support::{DEADLINE, Member, Plan, SLACK, within};
 /// The victim, the stage at which it is lost, and the survivors.
 fn held(plan: &Plan, victim: usize, stage: &str) -> (Member, Vec<Member>) {
     let processes = 0..plan.hosts.len();
-    let mut members: Vec<_> = processes
-        .map(|process| plan.start(process, &[("HOLD", if process == victim { stage } else { "" })]))
-        .collect();
+    let mut members: Vec<_> =
+        processes.map(|process| plan.start(process, &[("HOLD", if process == victim { stage } else { "" })])).collect();
     members[victim].at(stage);
     (members.remove(victim), members)
 }

@@ -27,7 +27,8 @@ fn a_hosts_file_has_comments_and_blank_lines() {
 #[test]
 fn a_line_that_is_no_address_is_named() {
     let dir = TempDir::new().unwrap();
-    let bad = ["beta", "beta:", ":4000", "beta:port", "beta:0", "beta:65536", "a b:1", "::1:4000", "beta:-1", "beta:4 000"];
+    let bad =
+        ["beta", "beta:", ":4000", "beta:port", "beta:0", "beta:65536", "a b:1", "::1:4000", "beta:-1", "beta:4 000"];
     for bad in bad {
         let path = file(&dir, format!("alpha:4000\n# more\n{bad}\n").as_bytes());
         let error = ClusterOptions::hosts_file(&path).unwrap_err();

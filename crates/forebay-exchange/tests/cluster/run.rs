@@ -14,7 +14,7 @@ fn agree(plan: &Plan, members: Vec<Member>) {
     assert_eq!(total("rows"), senders * plan.rows);
     assert_eq!(total("sum"), senders * plan.rows * (plan.rows - 1) / 2);
     // Nobody counted everything alone: the rows did travel.
-    assert!(outcomes.iter().all(|outcome| outcome.number("rows") == total("rows") / outcomes.len() as u64));
+    assert!(outcomes.iter().all(|outcome| outcome.number("rows") > total("rows") / 2 / outcomes.len() as u64));
 }
 
 #[test]

@@ -34,11 +34,11 @@ pub(crate) fn within<T: Send + 'static>(test: impl FnOnce() -> T + Send + 'stati
 /// Processes to come: their listening sockets are bound.
 pub(crate) struct Plan {
     pub(crate) hosts: Vec<String>,
-    listeners: Vec<TcpListener>,
+    pub(crate) listeners: Vec<TcpListener>,
     pub(crate) rows: u64,
     pub(crate) workers: usize,
     pub(crate) deadline: Duration,
-    dir: TempDir,
+    pub(crate) dir: TempDir,
 }
 
 impl Plan {
