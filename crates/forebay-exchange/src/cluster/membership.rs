@@ -257,6 +257,10 @@ impl Membership {
             Frame::Start { workers } => peer.workers = Some(workers),
             Frame::Enter { number } => peer.entered = peer.entered.max(Some(number)),
             Frame::End => peer.ended = true,
+            Frame::Goodbye if peer.workers.is_some() && !peer.ended => {
+                drop(state);
+                return self.lost(process, Cause::Left);
+            }
             Frame::Goodbye => peer.goodbye = true,
             Frame::Failed { process: failed, reason } => {
                 drop(state);

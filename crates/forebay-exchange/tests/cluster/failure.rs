@@ -1,5 +1,7 @@
 //! A process that fails takes the others with it, and they can say why.
 
+use std::time::{Duration, Instant};
+
 use crate::support::{Plan, SLACK, within};
 
 /// Process 1 of three fails in the way `fail`.
@@ -17,6 +19,25 @@ fn a_failure_of_an_operator_reaches_all_with_its_reason() {
         let (failed, others) = fails("set");
         failed.failed("other", 0, "the disk is full");
         others.iter().for_each(|other| other.failed("aborted", 1, "the disk is full"));
+    });
+}
+
+#[test]
+fn a_failure_beside_a_worker_that_hangs_reaches_all_at_once_and_ends_its_process_in_time() {
+    within(|| {
+        // The only worker of process 1 never leaves its operator.
+        let mut plan = Plan::new(3);
+        (plan.workers, plan.deadline) = (1, Duration::from_secs(5));
+        let since = Instant::now();
+        let hangs = plan.start(1, &[("FAIL", "hang")]);
+        let others = [plan.start(0, &[]), plan.start(2, &[])];
+        for other in others {
+            other.ends(SLACK).failed("aborted", 1, "the disk is full");
+        }
+        assert!(since.elapsed() < plan.deadline);
+        let outcome = hangs.ends(plan.deadline + SLACK);
+        outcome.failed("other", 0, "the disk is full");
+        assert!(since.elapsed() > plan.deadline);
     });
 }
 

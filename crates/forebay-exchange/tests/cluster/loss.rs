@@ -29,7 +29,7 @@ fn killed(stage: &'static str) {
                 survivor.ends(SLACK).failed("lost", victim, "connection");
             }
             // A closed connection is noticed at once; no deadline has to pass.
-            assert!(since.elapsed() < SLACK);
+            assert!(since.elapsed() < DEADLINE);
         }
     });
 }
@@ -150,8 +150,8 @@ fn stopped(stage: &'static str) {
         for survivor in survivors {
             survivor.ends(plan.deadline + SLACK).failed("lost", 1, "it has said nothing for");
         }
-        // Silence is all there is, so it took the deadline; a part of that may have passed before the stop.
-        assert!(since.elapsed() > DEADLINE / 2);
+        // Silence is all there is, so it took the deadline, less what had passed since its last heartbeat, and little more.
+        assert!(since.elapsed() > DEADLINE / 2 && since.elapsed() < DEADLINE * 2, "{:?}", since.elapsed());
         // It comes back and finds that it was taken for lost.
         gone.signal(Signal::CONT);
         gone.go();

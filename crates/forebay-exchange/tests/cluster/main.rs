@@ -5,6 +5,7 @@
 mod execute;
 mod failure;
 mod handshake;
+mod impostor;
 mod loss;
 mod member;
 mod options;

@@ -178,6 +178,15 @@ fn dataflow(
                                 name: "merger".to_owned(),
                                 cause: "the disk is full".to_owned(),
                             }),
+                            "hang" => {
+                                failure.set(ExchangeError::Thread {
+                                    name: "merger".to_owned(),
+                                    cause: "the disk is full".to_owned(),
+                                });
+                                loop {
+                                    std::thread::park();
+                                }
+                            }
                             "panic" => panic!("an operator has a bug"),
                             _ => {}
                         }
