@@ -71,8 +71,8 @@ impl fmt::Debug for Runtime<'_> {
 /// `func` should not step the worker itself: while it does, it has to look at `failure` itself.
 ///
 /// In a cluster it returns when all processes are done. After an error the cluster is of no more use, and workers that have not
-/// left within the deadline (10 s in a process alone) are left to themselves, with what they hold: the program should then
-/// exit.
+/// left within the deadline (10 s in a process alone) are left to themselves, with what they hold, and so are timely's
+/// threads: the program should then exit.
 ///
 /// # Errors
 /// What `failure` was set to: by the dataflow, by the loss of a peer, or by a panic.
@@ -138,7 +138,8 @@ where
     let values = Run::start(builders, failure, Some(link), func)?.wait(membership.deadline)?;
     membership.tell(&Frame::End);
     membership.await_all(|peer| peer.ended)?;
-    Ok(values)
+    // What works beside the dataflow may have failed meanwhile.
+    failure.get().map_or(Ok(values), Err)
 }
 
 /// The connections of a run to the peers.
@@ -293,8 +294,9 @@ impl<T: Send + 'static> Run<T> {
             guards.join();
             if let Some(link) = &mut self.link {
                 link.gone.set();
-                if self.failure.get().is_none() {
-                    link.join()?;
+                match failed {
+                    None => link.join()?,
+                    Some(_) => link.membership.settle(),
                 }
             }
         }

@@ -128,12 +128,20 @@ impl Membership {
         };
         let mut state = self.lock();
         let membership = Arc::clone(self);
-        let thread = std::thread::Builder::new()
-            .name(format!("control-{process}"))
-            .spawn(move || control::run(&membership, process, &stream, &control))?;
+        let thread = std::thread::Builder::new().name(format!("control-{process}")).spawn({
+            let control = control.clone();
+            move || control::run(&membership, process, &stream, &control)
+        })?;
         state.threads.push(thread);
         state.running += 1;
         state.peers[process] = Some(peer);
+        let story = state.story.clone();
+        drop(state);
+        if let Some(story) = story {
+            // It came while the others were told.
+            control.send(&self.word(&story));
+            control.finish();
+        }
         Ok(())
     }
 
@@ -163,7 +171,10 @@ impl Membership {
         let mut state = self.lock();
         state.refused += 1;
         if let Some(last) = process.and_then(|process| state.refusals.get_mut(process as usize)) {
-            *last = Some(refusal);
+            // That somebody has gone says less than why somebody was refused.
+            if refusal != Refusal::Silent || last.is_none() {
+                *last = Some(refusal);
+            }
         }
     }
 
@@ -189,15 +200,7 @@ impl Membership {
             state.peers.iter().flatten().filter_map(|peer| peer.data.as_ref()?.try_clone().ok()).collect();
         drop(state);
         tracing::warn!(process = self.me, "the run ends: {error}");
-        let frame = match &error {
-            ExchangeError::PeerLost { process, cause, .. } => {
-                Frame::Lost { process: *process as u32, cause: cause.clone() }
-            }
-            ExchangeError::Aborted { process, reason, .. } => {
-                Frame::Failed { process: *process as u32, reason: reason.clone() }
-            }
-            error => Frame::Failed { process: self.me as u32, reason: error.to_string() },
-        };
+        let frame = self.word(&error);
         // First the word, then the cut: see the module's documentation.
         for control in controls {
             control.send(&frame);
@@ -215,6 +218,19 @@ impl Membership {
             failure.set(error);
         }
         self.changed.notify_all();
+    }
+
+    /// What the others are told of `error`.
+    fn word(&self, error: &ExchangeError) -> Frame {
+        match error {
+            ExchangeError::PeerLost { process, cause, .. } => {
+                Frame::Lost { process: *process as u32, cause: cause.clone() }
+            }
+            ExchangeError::Aborted { process, reason, .. } => {
+                Frame::Failed { process: *process as u32, reason: reason.clone() }
+            }
+            error => Frame::Failed { process: self.me as u32, reason: error.to_string() },
+        }
     }
 
     /// `process` is lost.
@@ -377,6 +393,12 @@ impl Membership {
         let state = self.lock();
         let state = self.changed.wait_while(state, |state| state.streams > 0 && state.story.is_none());
         state.unwrap_or_else(PoisonError::into_inner).story.clone().map_or(Ok(()), Err)
+    }
+
+    /// The run has failed and its workers have left: waits a moment until timely's threads have let go of the connections.
+    pub(crate) fn settle(&self) {
+        let state = self.lock();
+        drop(self.changed.wait_timeout_while(state, self.moment(), |state| state.streams > 0));
     }
 
     /// Ends the control connections: waits a moment until the peers have ended theirs, so that none of them loses what it was

@@ -36,7 +36,8 @@ fn a_failure_beside_a_worker_that_hangs_reaches_all_at_once_and_ends_its_process
         }
         assert!(since.elapsed() < plan.deadline);
         let outcome = hangs.ends(plan.deadline + SLACK);
-        outcome.failed("other", 0, "the disk is full");
+        outcome.failed_and_left("other", 0, "the disk is full");
+        assert!(outcome.said.iter().any(|line| line.starts_with("threads ") && line.contains("timely:work")));
         assert!(since.elapsed() > plan.deadline);
     });
 }

@@ -22,8 +22,16 @@ fn killed(stage: &'static str) {
     within(move || {
         for victim in [0, 2] {
             let plan = Plan::new(4);
-            let (gone, survivors) = held(&plan, victim, stage);
+            let (gone, mut survivors) = if stage == "connected" {
+                // Those who are still connecting may see more than one process go.
+                let mut members = plan.start_all(stage);
+                members.iter_mut().for_each(|member| member.at(stage));
+                (members.remove(victim), members)
+            } else {
+                held(&plan, victim, stage)
+            };
             gone.signal(Signal::KILL);
+            survivors.iter_mut().for_each(Member::go);
             let since = Instant::now();
             for survivor in survivors {
                 survivor.ends(SLACK).failed("lost", victim, "connection");
@@ -87,6 +95,20 @@ fn killed_before_it_connects() {
                 });
                 outcome.failed("aborted", teller.unwrap(), "has not connected within 2s");
             }
+        }
+    });
+}
+
+#[test]
+fn stopped_before_it_connects() {
+    within(|| {
+        let mut plan = Plan::new(2);
+        plan.deadline = Duration::from_secs(2);
+        // The system accepts connections for it, so that only its silence shows.
+        let (gone, survivors) = held(&plan, 0, "start");
+        gone.signal(Signal::STOP);
+        for survivor in survivors {
+            survivor.ends(plan.deadline + SLACK).failed("connect", 0, "did not complete the handshake");
         }
     });
 }
@@ -161,8 +183,8 @@ fn stopped(stage: &'static str) {
 }
 
 #[test]
-fn stopped_when_it_has_connected() {
-    stopped("connected");
+fn stopped_after_the_first_barrier() {
+    stopped("barrier");
 }
 
 #[test]

@@ -87,10 +87,27 @@ fn member() {
                 _ => ("other", 0),
             };
             line.say(&format!("error {kind} {process}: {error}"));
+            line.say(&format!("threads {}", threads().join(" ")));
             3
         }
     };
     std::process::exit(code);
+}
+
+/// Threads of timely and of the cluster that are still there, a moment after the run has failed.
+fn threads() -> Vec<String> {
+    let mut left = Vec::new();
+    for _ in 0..100 {
+        let tasks = std::fs::read_dir("/proc/self/task").into_iter().flatten();
+        let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+        let ours = |name: &str| ["timely", "control", "door"].iter().any(|ours| name.starts_with(ours));
+        left = names.map(|name| name.trim_end().to_owned()).filter(|name| ours(name)).collect();
+        if left.is_empty() {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    left
 }
 
 fn run(line: &Line) -> Result<(), ExchangeError> {

@@ -187,8 +187,15 @@ impl Outcome {
         assert_eq!(self.errors, "");
     }
 
-    /// It ended with the typed error `kind` about `process`, whose message contains `text`, and without any panic's text.
+    /// It ended with the typed error `kind` about `process`, whose message contains `text`, without any panic's text, and with no
+    /// thread left.
     pub(crate) fn failed(&self, kind: &str, process: usize, text: &str) {
+        self.failed_and_left(kind, process, text);
+        assert!(self.said.iter().any(|line| line.trim_end() == "threads"), "{self:?}");
+    }
+
+    /// The same, but threads may be left.
+    pub(crate) fn failed_and_left(&self, kind: &str, process: usize, text: &str) {
         let start = format!("error {kind} {process}: ");
         let error = self.said.iter().find(|line| line.starts_with("error ")).unwrap_or_else(|| panic!("{self:?}"));
         assert!(error.starts_with(&start) && error.contains(text), "not {start:?} with {text:?}: {self:?}");
