@@ -47,6 +47,8 @@ struct State {
     /// The last barrier that this process has entered.
     entered: Option<u64>,
     used: bool,
+    /// This process has said goodbye.
+    goodbye: bool,
     refused: u64,
     /// Why the last that claimed a number was refused, by the number.
     refusals: Vec<Option<Refusal>>,
@@ -67,10 +69,10 @@ impl Membership {
         self.deadline.min(Duration::from_secs(1))
     }
 
-    /// Whether all peers have said goodbye, or the run has ended otherwise.
+    /// Whether this process has said goodbye, or the run has ended otherwise.
     pub(crate) fn is_over(&self) -> bool {
         let state = self.lock();
-        state.story.is_some() || state.formed && state.peers.iter().flatten().all(|peer| peer.goodbye)
+        state.story.is_some() || state.goodbye
     }
 
     pub(crate) fn story(&self) -> Option<ExchangeError> {
@@ -310,6 +312,12 @@ impl Membership {
     pub(crate) fn tell(&self, frame: &Frame) {
         let controls: Vec<_> = self.lock().peers.iter().flatten().map(|peer| peer.control.clone()).collect();
         controls.iter().for_each(|control| control.send(frame));
+    }
+
+    /// Says goodbye to everybody.
+    pub(crate) fn part(&self) {
+        self.lock().goodbye = true;
+        self.tell(&Frame::Goodbye);
     }
 
     /// Waits until `done` holds for each peer, or the run has ended. A peer that has said goodbye will not bring it about any
