@@ -9,20 +9,23 @@
 //! * A worker that panics fails the run. The program's panic hook has shown its text; this crate installs none, and nothing here
 //!   panics by itself: not even when a connection breaks (see `cluster::stream`). A program whose users shall not see
 //!   panics of operators installs a hook that prints nothing. `panic = "abort"` is not supported.
-//! * A failure of one process is told to its peers as soon as one of its workers leaves.
+//! * A failure of one process is told to its peers at once, also while all of its workers are busy: the thread that called
+//!   `execute` is woken like a worker.
 
 use std::any::Any;
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use timely::communication::allocator::AllocatorBuilder;
+use timely::CommunicationConfig;
 use timely::communication::allocator::zero_copy::initialize::{CommsGuard, initialize_networking_from_sockets};
+use timely::communication::allocator::{AllocatorBuilder, ProcessBuilder};
 use timely::communication::{Hooks, WorkerGuards, initialize_from};
+use timely::scheduling::{Activations, SyncActivator};
 use timely::worker::{Config, Worker};
-use timely::{CommunicationConfig, communication::allocator::ProcessBuilder};
 
 use crate::cluster::{Cluster, ClusterError, DataStream, Frame, Gone, Membership, Walk};
 use crate::error::ExchangeError;
@@ -68,8 +71,8 @@ impl fmt::Debug for Runtime<'_> {
 /// `func` should not step the worker itself: while it does, it has to look at `failure` itself.
 ///
 /// In a cluster it returns when all processes are done. After an error the cluster is of no more use, and workers that have not
-/// left within the deadline (10 s in a process alone) are left to themselves, with what they hold: the program should then
-/// exit.
+/// left within the deadline (10 s in a process alone) are left to themselves, with what they hold, and so are timely's
+/// threads: the program should then exit.
 ///
 /// # Errors
 /// What `failure` was set to: by the dataflow, by the loss of a peer, or by a panic.
@@ -84,7 +87,7 @@ where
                 0 | 1 => CommunicationConfig::Thread,
                 workers => CommunicationConfig::Process(workers),
             };
-            let (builders, _) = config.try_build().map_err(|cause| thread("timely:work", cause))?;
+            let (builders, _) = config.try_build().map_err(|cause| no_thread("timely:work", cause))?;
             Run::start(builders, failure, None, func)?.wait(GRACE)
         }
         Runtime::Cluster { cluster, workers, hooks } => {
@@ -121,47 +124,45 @@ where
 
     let gone = Arc::new(Gone::default());
     let of = |process: usize| workers * process..workers * (process + 1);
-    let connected = |error: std::io::Error| thread("timely:send", error.to_string());
+    let connected = |error: std::io::Error| no_thread("timely:send", error.to_string());
     let sockets = membership.data().map_err(connected)?.into_iter().enumerate().map(|(process, stream)| {
         let walk = Walk::new(of(process), of(membership.me));
         Some(DataStream::new(stream?, process, membership, &gone, walk))
     });
     let allocators = ProcessBuilder::new_bytes_vector(workers, hooks.refill.clone(), hooks.spill.clone());
-    let (builders, connections) =
+    let (builders, guard) =
         initialize_networking_from_sockets(allocators, sockets.collect(), membership.me, workers, hooks)
             .map_err(connected)?;
-    let connections = Connections { guard: Some(connections), gone };
+    let link = Link { membership: Arc::clone(membership), guard: Some(guard), gone };
     let builders = builders.into_iter().map(AllocatorBuilder::Tcp).collect();
-    let values = Run::start(builders, failure, Some(Arc::clone(membership)), func)?.wait(membership.deadline);
-    connections.join(membership, values.is_ok())?;
-    let values = values?;
+    let values = Run::start(builders, failure, Some(link), func)?.wait(membership.deadline)?;
     membership.tell(&Frame::End);
     membership.await_all(|peer| peer.ended)?;
-    Ok(values)
+    // What works beside the dataflow may have failed meanwhile.
+    failure.get().map_or(Ok(values), Err)
 }
 
-/// Timely's threads that send and receive.
-struct Connections {
+/// The connections of a run to the peers.
+struct Link {
+    membership: Arc<Membership>,
+    /// Timely's threads that send and receive.
     guard: Option<CommsGuard>,
     gone: Arc<Gone>,
 }
 
-impl Connections {
-    /// The workers have ended, `well` or not: waits for the threads if so. Otherwise they leave by themselves.
-    fn join(mut self, membership: &Membership, well: bool) -> Result<(), ExchangeError> {
-        if well {
-            membership.await_streams()?;
-            // All threads have let go of their connections without a failure, so this neither waits nor panics.
-            self.guard = None;
-        }
+impl Link {
+    /// All workers have ended well: waits until what they sent is sent, and what they were sent is here.
+    fn join(&mut self) -> Result<(), ExchangeError> {
+        self.membership.await_streams()?;
+        // All threads have let go of their connections without a failure, so this neither waits nor panics.
+        self.guard = None;
         Ok(())
     }
 }
 
-impl Drop for Connections {
+impl Drop for Link {
     fn drop(&mut self) {
-        self.gone.set();
-        // Joining threads that have unwound would panic.
+        // Joining threads that unwind would panic; they leave by themselves.
         std::mem::forget(self.guard.take());
     }
 }
@@ -176,13 +177,23 @@ enum Event<T> {
     Left(usize),
 }
 
+/// Where a worker is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Working,
+    /// Waits for the others to leave.
+    Leaving,
+    /// Its dataflows are gone.
+    Out,
+}
+
 /// The workers of this process.
 struct Run<T: Send + 'static> {
     guards: Option<WorkerGuards<()>>,
     events: Receiver<Event<T>>,
     exit: Arc<Exit>,
     failure: Failure,
-    membership: Option<Arc<Membership>>,
+    link: Option<Link>,
 }
 
 /// Holds back those who leave until all do.
@@ -208,70 +219,86 @@ impl<T: Send + 'static> Run<T> {
     fn start<F>(
         builders: Vec<AllocatorBuilder>,
         failure: &Failure,
-        membership: Option<Arc<Membership>>,
+        link: Option<Link>,
         func: F,
     ) -> Result<Run<T>, ExchangeError>
     where
         F: Fn(&mut Worker) -> T + Send + Sync + 'static,
     {
-        let (events, receiver) = channel();
+        let (sender, events) = channel();
+        let waiter = thread::current();
         let exit = Arc::new(Exit::default());
         let (stop, at) = (failure.clone(), Arc::clone(&exit));
-        let first = membership.as_ref().map_or(0, |membership| membership.me * builders.len());
+        let first = link.as_ref().map_or(0, |link| link.membership.me * builders.len());
         let guards = initialize_from(builders, Box::new(()), move |allocator| {
             let worker = Worker::new(Config::default(), allocator, Some(Instant::now()));
-            work(worker, first, &func, &stop, &at, &events);
+            work(worker, first, &func, &stop, &at, |event| {
+                let _ = sender.send(event);
+                waiter.unpark();
+            });
         })
-        .map_err(|cause| thread("timely:work", cause))?;
-        Ok(Run { guards: Some(guards), events: receiver, exit, failure: failure.clone(), membership })
+        .map_err(|cause| no_thread("timely:work", cause))?;
+        Ok(Run { guards: Some(guards), events, exit, failure: failure.clone(), link })
     }
 
     /// Waits until all workers are done, or have left; for these no longer than `grace`.
     fn wait(mut self, grace: Duration) -> Result<Vec<T>, ExchangeError> {
         let count = self.guards.as_ref().map_or(0, |guards| guards.guards().len());
         let mut values: Vec<Option<T>> = (0..count).map(|_| None).collect();
-        // Per worker: whether it is on its way out, and whether it is out.
-        let (mut leaving, mut left) = (vec![false; count], vec![false; count]);
+        let mut places = vec![Place::Working; count];
         let mut failed: Option<Instant> = None;
-        while left.contains(&false) {
-            // A worker whose thread ends before it could say anything is found by looking; that happens if timely's own
-            // start fails.
-            match self.events.recv_timeout(if failed.is_some() { LOOK } else { grace }) {
-                Ok(Event::Done(worker, value)) => {
-                    values[worker] = Some(value);
-                    (leaving[worker], left[worker]) = (true, true);
+        // A failure unparks this thread as it unparks a worker. The channel behind that must live as long.
+        let activations = Activations::new(None);
+        self.failure.wake(SyncActivator::new(Vec::new(), activations.sync()));
+        loop {
+            // Before its last word is read: a thread that is found to have ended has said all it will say.
+            let ended: Vec<_> =
+                self.guards.iter().flat_map(|guards| guards.guards()).map(|it| it.is_finished()).collect();
+            for event in self.events.try_iter() {
+                match event {
+                    Event::Done(worker, value) => (places[worker], values[worker]) = (Place::Out, Some(value)),
+                    Event::Leaving(worker) => places[worker] = Place::Leaving,
+                    Event::Left(worker) => places[worker] = Place::Out,
                 }
-                Ok(Event::Leaving(worker)) => leaving[worker] = true,
-                Ok(Event::Left(worker)) => (leaving[worker], left[worker]) = (true, true),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    for (worker, guard) in self.guards.iter().flat_map(|guards| guards.guards()).enumerate() {
-                        if guard.is_finished() && !left[worker] {
-                            (leaving[worker], left[worker]) = (true, true);
-                            self.failure.set(panicked("it could not be started"));
-                        }
-                    }
+            }
+            for (place, ended) in places.iter_mut().zip(ended) {
+                if ended && *place != Place::Out {
+                    *place = Place::Out;
+                    self.failure.set(panicked("it could not be started"));
                 }
             }
             if failed.is_none()
                 && let Some(error) = self.failure.get()
             {
                 failed = Some(Instant::now());
-                if let Some(membership) = &self.membership {
-                    membership.end(error);
+                if let Some(link) = &self.link {
+                    link.membership.end(error);
                 }
             }
-            if failed.is_some() && !leaving.contains(&false) {
+            if failed.is_some() && !places.contains(&Place::Working) {
                 self.exit.open();
+            }
+            if places.iter().all(|place| *place == Place::Out) {
+                break;
             }
             if failed.is_some_and(|since| since.elapsed() >= grace) {
                 tracing::error!("workers do not leave within {grace:?}; exit the program");
                 break;
             }
+            // Workers unpark this thread when they have said something. One that could not be started cannot.
+            thread::park_timeout(if failed.is_some() { LOOK } else { grace });
         }
-        if !left.contains(&false)
+        if places.iter().all(|place| *place == Place::Out)
             && let Some(guards) = self.guards.take()
         {
             guards.join();
+            if let Some(link) = &mut self.link {
+                link.gone.set();
+                match failed {
+                    None => link.join()?,
+                    Some(_) => link.membership.settle(),
+                }
+            }
         }
         match self.failure.get() {
             Some(error) => Err(error),
@@ -294,7 +321,7 @@ fn work<T: Send + 'static>(
     func: &impl Fn(&mut Worker) -> T,
     failure: &Failure,
     exit: &Exit,
-    events: &Sender<Event<T>>,
+    tell: impl Fn(Event<T>),
 ) {
     let index = worker.index() - first;
     // The path of no dataflow: all that this activation does is to unpark the worker.
@@ -309,33 +336,23 @@ fn work<T: Send + 'static>(
         }
         None
     }));
-    let event = match run {
-        Ok(Some(value)) => {
-            let dropped = catch_unwind(AssertUnwindSafe(|| drop(worker)));
-            dropped.map_or_else(|panic| leave(failure, Some(panic), index), |()| Event::Done(index, value))
-        }
-        Ok(None) => {
-            let _ = events.send(Event::Leaving(index));
-            exit.pass();
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(worker)));
-            leave(failure, None, index)
-        }
-        Err(panic) => {
-            failure.set(panicked(&text(&*panic)));
-            let _ = events.send(Event::Leaving(index));
-            exit.pass();
-            let _ = catch_unwind(AssertUnwindSafe(|| drop(worker)));
-            leave(failure, None, index)
-        }
-    };
-    let _ = events.send(event);
-}
-
-fn leave<T>(failure: &Failure, panic: Option<Box<dyn Any + Send>>, index: usize) -> Event<T> {
-    if let Some(panic) = panic {
+    let value = run.unwrap_or_else(|panic| {
         failure.set(panicked(&text(&*panic)));
+        None
+    });
+    if value.is_none() {
+        tell(Event::Leaving(index));
+        exit.pass();
     }
-    Event::Left(index)
+    let dropped = catch_unwind(AssertUnwindSafe(|| drop(worker)));
+    tell(match (dropped, value) {
+        (Ok(()), Some(value)) => Event::Done(index, value),
+        (Ok(()), None) => Event::Left(index),
+        (Err(panic), _) => {
+            failure.set(panicked(&text(&*panic)));
+            Event::Left(index)
+        }
+    });
 }
 
 /// What a panic said.
@@ -348,6 +365,6 @@ fn panicked(message: &str) -> ExchangeError {
     ExchangeError::Panicked { message: message.to_owned() }
 }
 
-fn thread(name: &str, cause: String) -> ExchangeError {
+fn no_thread(name: &str, cause: String) -> ExchangeError {
     ExchangeError::Thread { name: name.to_owned(), cause }
 }

@@ -6,7 +6,7 @@
 
 use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::error::Cause;
 use super::frame::{FRAME, Frame};
@@ -23,12 +23,14 @@ pub(crate) fn run(membership: &Membership, process: usize, stream: &TcpStream, c
 /// Reads until the connection ends; says how, unless the peer has told why.
 fn listen(membership: &Membership, process: usize, mut stream: &TcpStream, control: &Control) -> Option<Cause> {
     let interval = membership.deadline / 5;
-    if let Err(error) = stream.set_read_timeout(Some(interval)) {
-        return Some(Cause::Broken(error.to_string()));
-    }
     let (mut heard, mut beaten) = (Instant::now(), Instant::now());
     let (mut bytes, mut filled) = ([0; FRAME], 0);
     loop {
+        // So that silence is noticed at the deadline, and not a heartbeat later.
+        let left = membership.deadline.saturating_sub(heard.elapsed()).max(Duration::from_millis(1));
+        if let Err(error) = stream.set_read_timeout(Some(left.min(interval))) {
+            return Some(Cause::Broken(error.to_string()));
+        }
         match stream.read(&mut bytes[filled..]) {
             Ok(0) => return Some(Cause::Closed),
             Ok(read) => {

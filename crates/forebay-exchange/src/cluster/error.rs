@@ -176,7 +176,7 @@ impl fmt::Display for ClusterError {
                 write!(f, "cannot connect to process {process} ({address}) within {within:?}: ")?;
                 match cause {
                     Attempt::Io(error) => write!(f, "{error}; is it started?"),
-                    Attempt::Refused(refusal) => write!(f, "at one end, the other {refusal}"),
+                    Attempt::Refused(refusal) => write!(f, "one of the two says that the other {refusal}"),
                 }
             }
             Self::Missing { process, address, within, refused } => {

@@ -24,7 +24,7 @@ pub(crate) fn knock(
 ) -> Result<(), ExchangeError> {
     let (address, within) = (&membership.hosts[process], membership.deadline);
     let until = since + within;
-    let mut pause = PAUSE.0;
+    let (mut pause, mut refusal) = (PAUSE.0, None);
     loop {
         if let Some(story) = membership.story() {
             return Err(story);
@@ -33,9 +33,15 @@ pub(crate) fn knock(
             Ok(()) => return Ok(()),
             Err(cause) => cause,
         };
+        // A refusal says more than that the peer has given up since.
+        if let Attempt::Refused(cause) = cause
+            && cause != Refusal::Silent
+        {
+            refusal = Some(cause);
+        }
         let left = until.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            let address = address.clone();
+            let (address, cause) = (address.clone(), refusal.map_or(cause, Attempt::Refused));
             return Err(ClusterError::Connect { process, address, within, cause }.into());
         }
         tracing::debug!("process {process} ({address}) cannot be reached yet: {cause:?}");

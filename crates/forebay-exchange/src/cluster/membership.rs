@@ -47,6 +47,8 @@ struct State {
     /// The last barrier that this process has entered.
     entered: Option<u64>,
     used: bool,
+    /// This process has said goodbye.
+    goodbye: bool,
     refused: u64,
     /// Why the last that claimed a number was refused, by the number.
     refusals: Vec<Option<Refusal>>,
@@ -67,10 +69,10 @@ impl Membership {
         self.deadline.min(Duration::from_secs(1))
     }
 
-    /// Whether all peers have said goodbye, or the run has ended otherwise.
+    /// Whether this process has said goodbye, or the run has ended otherwise.
     pub(crate) fn is_over(&self) -> bool {
         let state = self.lock();
-        state.story.is_some() || state.formed && state.peers.iter().flatten().all(|peer| peer.goodbye)
+        state.story.is_some() || state.goodbye
     }
 
     pub(crate) fn story(&self) -> Option<ExchangeError> {
@@ -128,12 +130,20 @@ impl Membership {
         };
         let mut state = self.lock();
         let membership = Arc::clone(self);
-        let thread = std::thread::Builder::new()
-            .name(format!("control-{process}"))
-            .spawn(move || control::run(&membership, process, &stream, &control))?;
+        let thread = std::thread::Builder::new().name(format!("control-{process}")).spawn({
+            let control = control.clone();
+            move || control::run(&membership, process, &stream, &control)
+        })?;
         state.threads.push(thread);
         state.running += 1;
         state.peers[process] = Some(peer);
+        let story = state.story.clone();
+        drop(state);
+        if let Some(story) = story {
+            // It came while the others were told.
+            control.send(&self.word(&story));
+            control.finish();
+        }
         Ok(())
     }
 
@@ -163,7 +173,10 @@ impl Membership {
         let mut state = self.lock();
         state.refused += 1;
         if let Some(last) = process.and_then(|process| state.refusals.get_mut(process as usize)) {
-            *last = Some(refusal);
+            // That somebody has gone says less than why somebody was refused.
+            if refusal != Refusal::Silent || last.is_none() {
+                *last = Some(refusal);
+            }
         }
     }
 
@@ -189,15 +202,7 @@ impl Membership {
             state.peers.iter().flatten().filter_map(|peer| peer.data.as_ref()?.try_clone().ok()).collect();
         drop(state);
         tracing::warn!(process = self.me, "the run ends: {error}");
-        let frame = match &error {
-            ExchangeError::PeerLost { process, cause, .. } => {
-                Frame::Lost { process: *process as u32, cause: cause.clone() }
-            }
-            ExchangeError::Aborted { process, reason, .. } => {
-                Frame::Failed { process: *process as u32, reason: reason.clone() }
-            }
-            error => Frame::Failed { process: self.me as u32, reason: error.to_string() },
-        };
+        let frame = self.word(&error);
         // First the word, then the cut: see the module's documentation.
         for control in controls {
             control.send(&frame);
@@ -215,6 +220,19 @@ impl Membership {
             failure.set(error);
         }
         self.changed.notify_all();
+    }
+
+    /// What the others are told of `error`.
+    fn word(&self, error: &ExchangeError) -> Frame {
+        match error {
+            ExchangeError::PeerLost { process, cause, .. } => {
+                Frame::Lost { process: *process as u32, cause: cause.clone() }
+            }
+            ExchangeError::Aborted { process, reason, .. } => {
+                Frame::Failed { process: *process as u32, reason: reason.clone() }
+            }
+            error => Frame::Failed { process: self.me as u32, reason: error.to_string() },
+        }
     }
 
     /// `process` is lost.
@@ -257,6 +275,10 @@ impl Membership {
             Frame::Start { workers } => peer.workers = Some(workers),
             Frame::Enter { number } => peer.entered = peer.entered.max(Some(number)),
             Frame::End => peer.ended = true,
+            Frame::Goodbye if peer.workers.is_some() && !peer.ended => {
+                drop(state);
+                return self.lost(process, Cause::Left);
+            }
             Frame::Goodbye => peer.goodbye = true,
             Frame::Failed { process: failed, reason } => {
                 drop(state);
@@ -290,6 +312,12 @@ impl Membership {
     pub(crate) fn tell(&self, frame: &Frame) {
         let controls: Vec<_> = self.lock().peers.iter().flatten().map(|peer| peer.control.clone()).collect();
         controls.iter().for_each(|control| control.send(frame));
+    }
+
+    /// Says goodbye to everybody.
+    pub(crate) fn part(&self) {
+        self.lock().goodbye = true;
+        self.tell(&Frame::Goodbye);
     }
 
     /// Waits until `done` holds for each peer, or the run has ended. A peer that has said goodbye will not bring it about any
@@ -373,6 +401,12 @@ impl Membership {
         let state = self.lock();
         let state = self.changed.wait_while(state, |state| state.streams > 0 && state.story.is_none());
         state.unwrap_or_else(PoisonError::into_inner).story.clone().map_or(Ok(()), Err)
+    }
+
+    /// The run has failed and its workers have left: waits a moment until timely's threads have let go of the connections.
+    pub(crate) fn settle(&self) {
+        let state = self.lock();
+        drop(self.changed.wait_timeout_while(state, self.moment(), |state| state.streams > 0));
     }
 
     /// Ends the control connections: waits a moment until the peers have ended theirs, so that none of them loses what it was

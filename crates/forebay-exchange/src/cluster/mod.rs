@@ -133,7 +133,7 @@ impl Cluster {
     /// # Errors
     /// Why the run has ended before all had said goodbye.
     pub fn close(self) -> Result<(), ExchangeError> {
-        self.membership.tell(&Frame::Goodbye);
+        self.membership.part();
         let closed = self.membership.await_all(|peer| peer.goodbye);
         self.membership.finish();
         closed
