@@ -55,7 +55,7 @@ pub(super) fn read(
 
     let decode = |unit: Unit| {
         let decoded = layouts[unit.input].decode(&unit)?;
-        missing.add(unit.input, unit.most_rows().saturating_sub(decoded.rows));
+        missing.add(unit.input, unit.expected_rows(), decoded.rows);
         let ended = matches!(unit.kind, UnitKind::End);
         Ok(Done { input: unit.input, ended, bytes: unit.bytes(), decoded })
     };
