@@ -74,19 +74,18 @@ fn each_commit_has_so_many_rows_of_each_input() {
 #[test]
 fn malformed_rows_count_in_no_commit_and_nothing_piles_up() {
     let files = Files::new();
-    let bad: String = (0..20_000).map(|n| if n % 10 == 0 { format!("{n}\n") } else { "x\n".to_owned() }).collect();
+    let bad: String = (0..50_000).map(|n| if n % 10 == 0 { format!("{n}\n") } else { "x\n".to_owned() }).collect();
     let head: String = (0..2_000).map(|n| format!("{}\n", -n)).collect();
     let good: String = (0..200_000).map(|n| format!("{n}\n")).collect();
     let paths = [files.write("bad.csv", format!("n\n{head}{bad}")), files.write("good.csv", format!("n\n{good}"))];
-    let inputs = [(0..2_000).map(|n| -n).chain((0..20_000).step_by(10)).collect(), (0..200_000).collect()];
+    let inputs = [(0..2_000).map(|n| -n).chain((0..50_000).step_by(10)).collect(), (0..200_000).collect()];
     let mut how = every(100);
     how.options.piece = Some(1_000);
     let delivered = read(&paths, how).unwrap();
     check(&delivered, &inputs, 100);
-    assert_eq!(delivered.report.malformed_rows, 18_000);
-    // About 1.6 MB of numbers in all.
-    let peak = delivered.report.snapshot.overdraft_peak;
-    assert_eq!(peak, 0);
+    assert_eq!(delivered.report.malformed_rows, 45_000);
+    // Some 200 KB; 700 KB if a line were taken for a row, so that 45,000 rows of the other input wait.
+    assert!(delivered.peak < 400_000, "{} bytes", delivered.peak);
 }
 
 #[test]

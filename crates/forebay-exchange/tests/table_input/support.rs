@@ -62,6 +62,8 @@ pub(crate) struct Delivered {
     pub(crate) schema: SchemaRef,
     pub(crate) pieces: Vec<Piece>,
     pub(crate) report: ReadReport,
+    /// The most bytes that were leased for it at one time.
+    pub(crate) peak: usize,
 }
 
 /// How inputs are read in a test.
@@ -91,7 +93,8 @@ pub(crate) fn read(paths: &[impl AsRef<Path>], how: How) -> Result<Delivered, Ta
         None => (0..all.fields().len()).collect(),
     };
     let schema = Arc::new(all.project(&columns).unwrap());
-    let reading = Reading { workers: how.workers, budget: Budget::new(how.budget), cancel: CancelToken::new() };
+    let budget = Budget::new(how.budget);
+    let reading = Reading { workers: how.workers, budget: budget.clone(), cancel: CancelToken::new() };
     let mut pieces = Vec::new();
     let report = inputs.read(&columns, how.share, reading, |piece| {
         if let Piece::Rows { batch, .. } = &piece {
@@ -100,7 +103,7 @@ pub(crate) fn read(paths: &[impl AsRef<Path>], how: How) -> Result<Delivered, Ta
         pieces.push(piece);
         Ok(())
     })?;
-    Ok(Delivered { schema, pieces, report })
+    Ok(Delivered { schema, pieces, report, peak: budget.peak() })
 }
 
 /// Reads until both workers have taken part. Which thread gets a unit is the system's choice, so one run says nothing.
