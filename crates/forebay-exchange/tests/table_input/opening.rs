@@ -4,9 +4,11 @@ use std::fs::{self, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 
-use forebay_exchange::table::{InputOptions, TableError};
+use forebay::{Budget, CancelToken};
+use forebay_exchange::table::{InputOptions, Inputs, Piece, Reading, Share, TableError};
 
 use crate::support::{Files, How, error, numbers, read};
 
@@ -65,6 +67,62 @@ fn a_named_pipe_is_read_once_sample_included() {
     let delivered = read(&[path], How::default()).unwrap();
     writer.join().unwrap();
     assert_eq!(delivered.all(), numbers(0, 3_000));
+}
+
+/// The writer goes on only once everything that it has written is delivered: what waits for more would hang here.
+#[test]
+fn a_pipe_that_pauses_holds_nothing_back() {
+    let files = Files::new();
+    let path = files.path("pipe");
+    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+    let (arrived, wait) = mpsc::channel::<()>();
+    let to = path.clone();
+    let writer = thread::spawn(move || {
+        let mut pipe = OpenOptions::new().write(true).open(to).unwrap();
+        let line = "1\n";
+        pipe.write_all(format!("n\n{}", line.repeat(1_100)).as_bytes()).unwrap();
+        for _ in 0..3 {
+            wait.recv().unwrap();
+            pipe.write_all(line.repeat(10).as_bytes()).unwrap();
+        }
+    });
+    let inputs = Inputs::open(&[path], InputOptions::default()).unwrap();
+    let reading = Reading { workers: 2, budget: Budget::new(16 << 20), cancel: CancelToken::new() };
+    let (mut rows, mut next) = (0, 1_100);
+    let report = inputs.read(&[0], Share::ALL, reading, |piece| {
+        if let Piece::Rows { batch, .. } = piece {
+            rows += batch.num_rows();
+        }
+        if rows >= next {
+            next += 10;
+            // After the third time nobody waits any more.
+            let _ = arrived.send(());
+        }
+        Ok(())
+    });
+    writer.join().unwrap();
+    assert_eq!(report.unwrap().rows, 1_130);
+}
+
+/// Cancelled from the caller's side, and from outside.
+#[test]
+fn reading_ends_with_the_callers_error_or_when_it_is_cancelled() {
+    let files = Files::new();
+    let path = files.parquet("1.parquet", &[numbers(0, 10_000)], 100);
+    let cancel = CancelToken::new();
+    let reading = Reading { workers: 2, budget: Budget::new(16 << 20), cancel: cancel.clone() };
+    let open = || Inputs::open(std::slice::from_ref(&path), InputOptions::default()).unwrap();
+    let refuse = |_| Err(TableError::Apply { cause: "enough".to_owned() });
+    let found = open().read(&[0], Share::ALL, reading.clone(), refuse).unwrap_err();
+    assert!(found.to_string().contains("enough"), "{found}");
+    let mut pieces = 0;
+    let found = open().read(&[0], Share::ALL, reading, |_| {
+        pieces += 1;
+        cancel.cancel();
+        Ok(())
+    });
+    assert!(matches!(found, Err(TableError::Cancelled)), "{found:?}");
+    assert!(pieces < 100, "{pieces}");
 }
 
 #[test]
