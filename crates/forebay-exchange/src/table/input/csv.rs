@@ -1,0 +1,150 @@
+//! A piece of CSV to batches.
+//!
+//! Whole batches are decoded at once; a batch that does not decode is decoded in parts (see [`salvage`]). An empty
+//! field is null, quoted or not; empty lines are no rows.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{AsArray, RecordBatch};
+use arrow::csv::ReaderBuilder;
+use arrow::csv::reader::Decoder;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use super::cut::{Record, Records, Scanner, fields, newlines};
+use super::decoded::Decoded;
+use super::row::{MalformedRow, excerpt};
+use super::salvage::salvage;
+use super::text::TextPiece;
+use super::{BATCH, type_name};
+use crate::table::TableError;
+
+/// How one file's pieces are decoded.
+#[derive(Clone, Debug)]
+pub(super) struct CsvLayout {
+    pub(super) path: Arc<Path>,
+    /// All columns of the file, in its order.
+    pub(super) schema: SchemaRef,
+    /// Which are wanted, in the order in which they are.
+    pub(super) projection: Vec<usize>,
+    pub(super) delimiter: u8,
+    pub(super) strict: bool,
+}
+
+impl CsvLayout {
+    /// The rows of `piece`.
+    ///
+    /// # Errors
+    /// [`TableError::Malformed`] for the first row that does not decode, if that is to end the run.
+    pub(super) fn decode(&self, piece: &TextPiece) -> Result<Decoded, TableError> {
+        let mut decoded = Decoded::default();
+        let text = piece.bytes.as_slice();
+        let mut decoder = self.decoder(BATCH);
+        let mut at = 0;
+        while at < text.len() {
+            let begin = at;
+            match next_batch(&mut decoder, text, &mut at) {
+                Ok(batch) => decoded.push(batch),
+                Err(_) => {
+                    let line = piece.line + newlines(&text[..begin]);
+                    let records = Records::new(text, begin, line, Scanner::csv(self.delimiter));
+                    let records: Vec<_> = records.take(BATCH).collect();
+                    at = records.last().map_or(text.len(), |last| last.range.end);
+                    self.salvage(text, &records, &mut decoded)?;
+                    decoder = self.decoder(BATCH);
+                }
+            }
+        }
+        Ok(decoded)
+    }
+
+    fn salvage(&self, text: &[u8], records: &[Record], decoded: &mut Decoded) -> Result<(), TableError> {
+        let decode = |records: &[Record]| self.decode_records(text, records, &self.schema, &self.projection);
+        let malformed = &mut decoded.malformed;
+        let mut refuse = |record: &Record, error: ArrowError| {
+            let row = || MalformedRow {
+                path: Arc::clone(&self.path),
+                line: record.line,
+                reason: self.diagnose(text, record, &error),
+            };
+            if self.strict {
+                return Err(TableError::Malformed(row()));
+            }
+            malformed.add(row);
+            Ok(())
+        };
+        let batch = salvage(records, &decode, &mut refuse)?;
+        decoded.push(batch);
+        Ok(())
+    }
+
+    fn decoder(&self, rows: usize) -> Decoder {
+        decoder(&self.schema, &self.projection, self.delimiter, rows)
+    }
+
+    fn decode_records(
+        &self,
+        text: &[u8],
+        records: &[Record],
+        schema: &SchemaRef,
+        projection: &[usize],
+    ) -> Result<Option<RecordBatch>, ArrowError> {
+        let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
+        let text = &text[first.range.start..last.range.end];
+        // A lone carriage return ends a row for the decoder, and no record.
+        let mut decoder = decoder(schema, projection, self.delimiter, text.len().min(BATCH));
+        let mut at = 0;
+        let batch = next_batch(&mut decoder, text, &mut at)?;
+        if at < text.len() {
+            return Err(ArrowError::CsvError("carriage returns within a line".to_owned()));
+        }
+        Ok(batch)
+    }
+
+    /// What is wrong with the one record that gave `error`.
+    fn diagnose(&self, text: &[u8], record: &Record, error: &ArrowError) -> String {
+        let bytes = &text[record.range.clone()];
+        let (found, expected) = (fields(bytes, self.delimiter), self.schema.fields().len());
+        if found != expected {
+            return format!("{found} fields instead of {expected}");
+        }
+        if std::str::from_utf8(bytes).is_err() {
+            return "not UTF-8".to_owned();
+        }
+        let plain: Vec<_> = self.schema.fields().iter().map(|f| Field::new(f.name(), DataType::Utf8, true)).collect();
+        let plain = Arc::new(Schema::new(plain));
+        for &column in &self.projection {
+            let one = std::slice::from_ref(record);
+            if self.decode_records(text, one, &self.schema, &[column]).is_ok() {
+                continue;
+            }
+            let field = self.schema.field(column);
+            let found = self.decode_records(text, one, &plain, &[column]).ok().flatten();
+            let found = found.map_or_else(String::new, |batch| batch.column(0).as_string::<i32>().value(0).to_owned());
+            return format!("column {}: '{}' is no {}", field.name(), excerpt(&found), type_name(field.data_type()));
+        }
+        excerpt(&error.to_string())
+    }
+}
+
+fn decoder(schema: &SchemaRef, projection: &[usize], delimiter: u8, rows: usize) -> Decoder {
+    ReaderBuilder::new(Arc::clone(schema))
+        .with_header(false)
+        .with_delimiter(delimiter)
+        .with_batch_size(rows)
+        .with_projection(projection.to_vec())
+        .build_decoder()
+}
+
+/// Decodes `text` from `at` on, until a batch is full or the text ends; then the record that has not ended does.
+fn next_batch(decoder: &mut Decoder, text: &[u8], at: &mut usize) -> Result<Option<RecordBatch>, ArrowError> {
+    while decoder.capacity() > 0 {
+        let read = decoder.decode(&text[*at..])?;
+        *at += read;
+        if read == 0 {
+            break;
+        }
+    }
+    decoder.flush()
+}

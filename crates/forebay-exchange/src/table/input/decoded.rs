@@ -1,0 +1,36 @@
+//! `Decoded`: what a worker makes of a unit.
+
+use arrow::array::RecordBatch;
+use forebay::Weigh;
+
+use super::row::Malformed;
+
+/// The rows of a unit.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Decoded {
+    pub(super) batches: Vec<RecordBatch>,
+    pub(super) rows: u64,
+    pub(super) malformed: Malformed,
+}
+
+impl Decoded {
+    /// Adds the next batch, if it has rows.
+    pub(super) fn push(&mut self, batch: Option<RecordBatch>) {
+        if let Some(batch) = batch.filter(|batch| batch.num_rows() > 0) {
+            self.rows += batch.num_rows() as u64;
+            self.batches.push(batch);
+        }
+    }
+}
+
+impl Weigh for Decoded {
+    fn weight(&self) -> usize {
+        let malformed: usize = self.malformed.first.iter().map(|row| size_of_val(row) + row.reason.capacity()).sum();
+        size_of::<Self>() + malformed + self.batches.iter().map(weight).sum::<usize>()
+    }
+}
+
+/// What a batch keeps in memory. Of one that is a part of another, all of the other.
+pub(super) fn weight(batch: &RecordBatch) -> usize {
+    size_of::<RecordBatch>() + batch.get_array_memory_size()
+}

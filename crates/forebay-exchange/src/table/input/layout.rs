@@ -1,0 +1,120 @@
+//! `Layout`: how the units of one input become batches of the wanted columns.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, RecordBatchOptions};
+use arrow::compute::cast;
+use arrow::datatypes::{Schema, SchemaRef};
+use arrow::error::ArrowError;
+
+use super::csv::CsvLayout;
+use super::decoded::Decoded;
+use super::ndjson::NdjsonLayout;
+use super::open::{Content, Input};
+use super::parquet_file::ParquetLayout;
+use super::row::MalformedRow;
+use super::schedule::{Stream, Unit, UnitKind};
+use super::{InputOptions, Inputs};
+use crate::table::TableError;
+
+/// What the workers know about one input.
+#[derive(Debug)]
+pub(super) struct Layout {
+    path: Arc<Path>,
+    decoder: Decoder,
+    strict: bool,
+    /// The wanted columns.
+    schema: SchemaRef,
+}
+
+#[derive(Debug)]
+enum Decoder {
+    Csv(CsvLayout),
+    Ndjson(NdjsonLayout),
+    Parquet(ParquetLayout),
+}
+
+impl Layout {
+    /// Splits `input` into what the workers know and what the source reads.
+    pub(super) fn new(input: Input, columns: &[usize], wanted: &SchemaRef, options: &InputOptions) -> (Self, Stream) {
+        let Input { path, content, schema, places } = input;
+        let InputOptions { delimiter, strict, .. } = *options;
+        let places: Vec<usize> = columns.iter().map(|column| places[*column]).collect();
+        let own = Arc::clone(&path);
+        let (decoder, stream) = match content {
+            Content::Parquet(footer) => {
+                let layout = ParquetLayout { path: own, footer, columns: places };
+                (Decoder::Parquet(layout.clone()), Stream::Parquet(layout))
+            }
+            Content::Csv(start) => {
+                let layout = CsvLayout { path: own, schema, projection: places, delimiter, strict };
+                (Decoder::Csv(layout), Stream::csv(Arc::clone(&path), start, delimiter))
+            }
+            Content::Ndjson(start) => {
+                let fields: Vec<_> = places.iter().map(|place| Arc::clone(&schema.fields()[*place])).collect();
+                let layout = NdjsonLayout { path: own, schema: Arc::new(Schema::new(fields)), strict };
+                (Decoder::Ndjson(layout), Stream::lines(Arc::clone(&path), start))
+            }
+        };
+        (Layout { path, decoder, strict, schema: Arc::clone(wanted) }, stream)
+    }
+
+    /// The rows of `unit`.
+    pub(super) fn decode(&self, unit: &Unit) -> Result<Decoded, TableError> {
+        let mut decoded = guarded(&self.path, || self.decode_unit(unit))??;
+        for batch in &mut decoded.batches {
+            *batch = self.conform(batch).map_err(|error| TableError::corrupt(&self.path, error))?;
+        }
+        Ok(decoded)
+    }
+
+    fn decode_unit(&self, unit: &Unit) -> Result<Decoded, TableError> {
+        match (&self.decoder, &unit.kind) {
+            (Decoder::Parquet(layout), UnitKind::Part(part)) => layout.decode(part),
+            (_, UnitKind::Text(piece)) if piece.dropped.is_some() => {
+                let reason = piece.dropped.clone().unwrap_or_default();
+                let row = MalformedRow { path: Arc::clone(&self.path), line: piece.line, reason };
+                if self.strict {
+                    return Err(TableError::Malformed(row));
+                }
+                let mut decoded = Decoded::default();
+                decoded.malformed.add(|| row);
+                Ok(decoded)
+            }
+            (Decoder::Csv(layout), UnitKind::Text(piece)) => layout.decode(piece),
+            (Decoder::Ndjson(layout), UnitKind::Text(piece)) => layout.decode(piece),
+            // The end of an input has no rows.
+            _ => Ok(Decoded::default()),
+        }
+    }
+
+    /// The columns of `batch` with the types of the wanted ones.
+    fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+        let columns = batch.columns().iter().zip(self.schema.fields()).map(|(column, field)| {
+            let same = column.data_type() == field.data_type();
+            if same { Ok(Arc::clone(column)) } else { cast(column, field.data_type()) }
+        });
+        let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+        RecordBatch::try_new_with_options(Arc::clone(&self.schema), columns.collect::<Result<_, _>>()?, &rows)
+    }
+}
+
+/// What the workers know about the inputs of a share, what the source reads, and the wanted columns.
+pub(super) fn layouts(inputs: Inputs, columns: &[usize], taken: impl Fn(usize) -> bool) -> (Vec<Layout>, Vec<Stream>) {
+    let fields: Vec<_> = columns.iter().map(|column| Arc::clone(&inputs.schema.fields()[*column])).collect();
+    let wanted = Arc::new(Schema::new(fields));
+    let options = inputs.options;
+    let own = inputs.inputs.into_iter().enumerate().filter(|(at, _)| taken(*at)).map(|(_, input)| input);
+    own.map(|input| Layout::new(input, columns, &wanted, &options)).unzip()
+}
+
+/// Runs what reads bytes from outside: a panic of a library is an error.
+pub(super) fn guarded<R>(path: &Path, run: impl FnOnce() -> R) -> Result<R, TableError> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let message = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+        let message = message.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
+        TableError::Panicked { path: path.to_owned(), message }
+    })
+}

@@ -1,0 +1,178 @@
+//! `Input`: one file, as it was found when the inputs were opened.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::datatypes::SchemaRef;
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+
+use super::cut::{Scanner, newlines};
+use super::format::{BOM, Format};
+use super::infer::{self, Columns};
+use super::text::Text;
+use super::{InputOptions, parquet_file};
+use crate::table::TableError;
+
+/// Most rows of a sample.
+const SAMPLE_ROWS: u64 = 1000;
+/// Most bytes of a sample; less if there are many inputs.
+const SAMPLE_BYTES: usize = 1 << 20;
+/// All samples together, unless each is at its least.
+const ALL_SAMPLES: usize = 16 << 20;
+/// How much is read at a time, and the least of a sample.
+const STEP: usize = 64 << 10;
+
+/// One file.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) path: Arc<Path>,
+    pub(super) content: Content,
+    /// The columns it has, with the types to which they are decoded.
+    pub(super) schema: SchemaRef,
+    /// For each column of all inputs, where it is in this one. JSON has all.
+    pub(super) places: Vec<usize>,
+}
+
+/// What is in a file.
+#[derive(Debug)]
+pub(super) enum Content {
+    Parquet(ArrowReaderMetadata),
+    Csv(Start),
+    Ndjson(Start),
+}
+
+/// A file that was looked at, before the types of its columns are settled.
+#[derive(Debug)]
+pub(super) struct Looked {
+    pub(super) path: Arc<Path>,
+    pub(super) content: Content,
+    pub(super) columns: Columns,
+}
+
+/// Where the rows of a text begin.
+pub(super) struct Start {
+    /// What was read already, and the rest. None: a file that can be opened again.
+    pipe: Option<(Vec<u8>, Box<dyn Read + Send>)>,
+    /// Bytes before the first row.
+    skip: usize,
+    /// The number of the line with which the first row begins.
+    line: u64,
+}
+
+impl Start {
+    /// Reads the text in pieces.
+    pub(super) fn text(
+        self,
+        path: Arc<Path>,
+        scanner: Scanner,
+        piece: usize,
+        longest: usize,
+    ) -> Result<Text, TableError> {
+        let reader: Box<dyn Read + Send> = match self.pipe {
+            Some((mut sample, rest)) => {
+                sample.drain(..self.skip);
+                Box::new(io::Cursor::new(sample).chain(rest))
+            }
+            None => {
+                let mut file = File::open(&path).map_err(|error| TableError::io(&path, "open", error))?;
+                let skip = SeekFrom::Start(self.skip as u64);
+                file.seek(skip).map_err(|error| TableError::io(&path, "seek in", error))?;
+                Box::new(file)
+            }
+        };
+        Ok(Text::new(path, reader, scanner, self.line, piece, longest))
+    }
+}
+
+impl fmt::Debug for Start {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Start").field("skip", &self.skip).field("line", &self.line).finish_non_exhaustive()
+    }
+}
+
+/// Looks at each of `paths`.
+pub(super) fn look(paths: &[PathBuf], options: &InputOptions) -> Result<Vec<Looked>, TableError> {
+    let most = (ALL_SAMPLES / paths.len()).clamp(STEP, SAMPLE_BYTES);
+    let is_standard = |path: &&PathBuf| path.as_path() == Path::new("-");
+    if paths.iter().filter(is_standard).count() > 1 {
+        return Err(TableError::refused(Path::new("-"), "named more than once"));
+    }
+    paths.iter().map(|path| look_at(path, options, most)).collect()
+}
+
+fn look_at(path: &Path, options: &InputOptions, most: usize) -> Result<Looked, TableError> {
+    let (mut reader, is_file) = open(path)?;
+    let path: Arc<Path> = Arc::from(path);
+    let mut sample = Sample { bytes: Vec::new(), complete: false };
+    sample.read(&path, &mut *reader, 4, u64::MAX)?;
+    if sample.bytes.starts_with(b"PAR1") {
+        Format::of(&path, &sample.bytes, options.format)?;
+        if !is_file {
+            let reason = "Parquet cannot be read from a pipe, its footer is at the end; write it to a file first";
+            return Err(TableError::refused(&path, reason));
+        }
+        let footer = parquet_file::footer(&path)?;
+        let columns = infer::parquet_columns(&path, &footer)?;
+        return Ok(Looked { path, content: Content::Parquet(footer), columns });
+    }
+    sample.read(&path, &mut *reader, most, SAMPLE_ROWS)?;
+    let format = Format::of(&path, &sample.bytes, options.format)?;
+    let bom = if sample.bytes.starts_with(BOM) { BOM.len() } else { 0 };
+    let text = &sample.bytes[bom..];
+    let (columns, header, line) = match format {
+        Format::Csv => {
+            let header = infer::csv_columns(&path, text, sample.complete, options.delimiter)?;
+            (header.columns, header.len, header.behind)
+        }
+        _ => (infer::ndjson_columns(text, sample.complete), 0, 1),
+    };
+    let pipe = (!is_file).then_some((sample.bytes, reader));
+    let start = Start { pipe, skip: bom + header, line };
+    let content = if format == Format::Csv { Content::Csv(start) } else { Content::Ndjson(start) };
+    Ok(Looked { path, content, columns })
+}
+
+/// Opens `path`, and says whether it can be opened again.
+fn open(path: &Path) -> Result<(Box<dyn Read + Send>, bool), TableError> {
+    if path == Path::new("-") {
+        return Ok((Box::new(io::stdin()), false));
+    }
+    let meta = fs::metadata(path).map_err(|error| TableError::io(path, "open", error))?;
+    if meta.is_dir() {
+        return Err(TableError::refused(path, "a directory"));
+    }
+    let file = File::open(path).map_err(|error| TableError::io(path, "open", error))?;
+    Ok((Box::new(file), meta.is_file()))
+}
+
+struct Sample {
+    bytes: Vec<u8>,
+    /// Nothing comes behind it.
+    complete: bool,
+}
+
+impl Sample {
+    /// Reads until there are `most` bytes, or `rows` lines and a header.
+    fn read(&mut self, path: &Path, reader: &mut dyn Read, most: usize, rows: u64) -> Result<(), TableError> {
+        let mut lines = newlines(&self.bytes);
+        while self.bytes.len() < most && lines <= rows && !self.complete {
+            let begin = self.bytes.len();
+            self.bytes.resize(begin + STEP.min(most - begin), 0);
+            let read = match reader.read(&mut self.bytes[begin..]) {
+                Ok(read) => read,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {
+                    self.bytes.truncate(begin);
+                    continue;
+                }
+                Err(error) => return Err(TableError::io(path, "read", error)),
+            };
+            self.bytes.truncate(begin + read);
+            self.complete = read == 0;
+            lines += newlines(&self.bytes[begin..]);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,125 @@
+//! Joins schedule, workers and commits in one pipeline.
+
+use arrow::array::RecordBatch;
+use forebay::{Cause, Lease, Pipeline, RunError, Weigh};
+
+use super::commits::Commits;
+use super::decoded::Decoded;
+use super::layout::layouts;
+use super::row::Malformed;
+use super::schedule::{Missing, Schedule, Sizes, Unit, UnitKind};
+use super::{Inputs, Piece, ReadReport, Reading, Share};
+use crate::table::TableError;
+
+/// Units in flight, for each worker: enough that none waits while the oldest is decoded.
+const AHEAD: usize = 4;
+
+/// What a worker made of a unit.
+struct Done {
+    input: usize,
+    ended: bool,
+    bytes: u64,
+    decoded: Decoded,
+}
+
+impl Weigh for Done {
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.decoded.weight()
+    }
+}
+
+/// Reads the inputs of `share`.
+pub(super) fn read(
+    inputs: Inputs,
+    columns: &[usize],
+    share: Share,
+    reading: Reading,
+    deliver: impl FnMut(Piece) -> Result<(), TableError>,
+) -> Result<ReadReport, TableError> {
+    let Reading { workers, budget, cancel } = reading;
+    let workers = workers.max(1);
+    let every = inputs.options.commit_every;
+    let (piece, longest) = (inputs.options.piece, inputs.options.longest_row);
+    let (layouts, streams) = layouts(inputs, columns, |input| share.takes(input));
+
+    // With commits a unit of each input may wait.
+    let holders = if every.is_some() { workers.max(streams.len()) } else { workers };
+    let fair = budget.limit() / (2 * AHEAD * holders);
+    let piece = piece.unwrap_or(fair.clamp(64 << 10, 1 << 20));
+    let sizes = Sizes { piece, part: fair.clamp(256 << 10, 8 << 20), longest };
+
+    let missing = Missing::new(streams.len());
+    let commits = every.map(|every| Commits::new(every, streams.len()));
+    let held = budget.consumer("rows of later commits", 0)?.empty_lease();
+    let mut sink = Sink { deliver, commits, held, rows: 0, bytes: 0, malformed: Malformed::default() };
+
+    let decode = |unit: Unit| {
+        let decoded = layouts[unit.input].decode(&unit)?;
+        missing.add(unit.input, unit.most_rows().saturating_sub(decoded.rows));
+        let ended = matches!(unit.kind, UnitKind::End);
+        Ok(Done { input: unit.input, ended, bytes: unit.bytes(), decoded })
+    };
+    let outcome = Pipeline::new()
+        .name("input")
+        .workers(workers)
+        .budget(&budget)
+        .window(AHEAD * workers)
+        .outstanding((AHEAD * workers) as u64)
+        .batch(1)
+        .cancel(&cancel)
+        .run(Schedule::new(streams, sizes, every, &missing), decode, |done| sink.take(done));
+    let snapshot = outcome.map_err(ended_by)?;
+    sink.finish()?;
+    let Sink { rows, bytes, malformed, .. } = sink;
+    Ok(ReadReport { rows, bytes, malformed_rows: malformed.count, malformed: malformed.first, snapshot })
+}
+
+/// The caller's side.
+struct Sink<D> {
+    deliver: D,
+    commits: Option<Commits>,
+    /// Pays for what waits for its commit.
+    held: Lease,
+    rows: u64,
+    bytes: u64,
+    malformed: Malformed,
+}
+
+impl<D: FnMut(Piece) -> Result<(), TableError>> Sink<D> {
+    fn take(&mut self, done: Done) -> Result<(), TableError> {
+        let Decoded { batches, rows, malformed } = done.decoded;
+        self.rows += rows;
+        self.bytes += done.bytes;
+        self.malformed.append(malformed);
+        let Some(commits) = &mut self.commits else {
+            let rows = |batch: RecordBatch| Piece::Rows { commit: 0, batch };
+            return batches.into_iter().map(rows).try_for_each(&mut self.deliver);
+        };
+        commits.push(done.input, batches, done.ended, &mut self.deliver)?;
+        let (now, before) = (commits.waiting(), self.held.bytes());
+        if now > before {
+            // Never refused: nothing could be delivered without what waits here.
+            self.held.grow_head(now - before);
+        } else {
+            self.held.shrink_to(now);
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self) -> Result<(), TableError> {
+        match &self.commits {
+            Some(commits) => commits.finish(&mut self.deliver),
+            None => (self.deliver)(Piece::Commit(0)),
+        }
+    }
+}
+
+fn ended_by(error: RunError<TableError>) -> TableError {
+    match error.cause {
+        Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
+        Cause::Budget(error) => TableError::Memory(error),
+        Cause::Thread(error) => TableError::Thread { cause: error.into() },
+        // Nothing is spilled here, so nothing else is left.
+        _ => TableError::Cancelled,
+    }
+}

@@ -1,0 +1,62 @@
+//! `MalformedRow`: a row that does not decode, and what is counted of such rows.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::table::error::shown;
+
+/// How many malformed rows are kept; all are counted.
+pub(super) const KEPT: usize = 20;
+
+/// A row that was left out because it does not decode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MalformedRow {
+    /// The file; `-` is standard input.
+    pub path: Arc<Path>,
+    /// The number of the line with which it begins. The first line of the file, a header's too, is 1; newlines within
+    /// quotes count.
+    pub line: u64,
+    /// What is wrong with it.
+    pub reason: String,
+}
+
+impl fmt::Display for MalformedRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", shown(&self.path), self.line, self.reason)
+    }
+}
+
+/// The malformed rows of a part: the first ones, and how many there are.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Malformed {
+    pub(super) first: Vec<MalformedRow>,
+    pub(super) count: u64,
+}
+
+impl Malformed {
+    /// Counts one more row; makes `row` only if it is kept.
+    pub(super) fn add(&mut self, row: impl FnOnce() -> MalformedRow) {
+        self.count += 1;
+        if self.first.len() < KEPT {
+            self.first.push(row());
+        }
+    }
+
+    /// Adds the rows of the next part.
+    pub(super) fn append(&mut self, next: Malformed) {
+        self.count += next.count;
+        let room = KEPT - self.first.len();
+        self.first.extend(next.first.into_iter().take(room));
+    }
+}
+
+/// `text` as it is shown in a message: short, and on one line.
+pub(super) fn excerpt(text: &str) -> String {
+    const LONGEST: usize = 60;
+    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    if text.chars().nth(LONGEST).is_some() {
+        shown.push_str("...");
+    }
+    shown
+}
