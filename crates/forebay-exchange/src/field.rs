@@ -3,6 +3,8 @@
 //! Integers, booleans, arrays of bytes, tuples of fields, strings, and with [`Serde`] everything that serde can write.
 //! Fields of fixed width are written as they lie in memory, little-endian.
 
+use std::cmp::Reverse;
+
 use forebay::DecodeError;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -175,11 +177,32 @@ tuples!(A B);
 tuples!(A B C);
 tuples!(A B C D);
 
+/// The same value, in the opposite order.
+impl<T: Field> Field for Reverse<T> {
+    const ON_HEAP: bool = T::ON_HEAP;
+
+    fn heap(&self) -> usize {
+        self.0.heap()
+    }
+
+    fn hash64(&self) -> u64 {
+        self.0.hash64()
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        self.0.encode(out);
+    }
+
+    fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+        T::decode(bytes).map(Reverse)
+    }
+}
+
 impl Field for String {
     const ON_HEAP: bool = true;
 
     fn heap(&self) -> usize {
-        self.capacity()
+        self.len()
     }
 
     fn hash64(&self) -> u64 {
@@ -200,7 +223,7 @@ impl Field for Vec<u8> {
     const ON_HEAP: bool = true;
 
     fn heap(&self) -> usize {
-        self.capacity()
+        self.len()
     }
 
     fn hash64(&self) -> u64 {

@@ -4,16 +4,29 @@
 #![forbid(unsafe_code)]
 
 mod error;
+mod exchange;
 mod failure;
 mod field;
 mod memory;
+mod metrics;
+mod operators;
 mod rows;
+mod runs;
 mod sort;
 #[cfg(feature = "table")]
 pub mod table;
 
 pub use error::ExchangeError;
+pub use exchange::{
+    Convert, Exchange, ExchangeOptions, Gate, Intake, IntakeClosed, IntakeSender, OPEN_COMMITS, ShardAccumulate,
+    intake, source,
+};
 pub use failure::Failure;
 pub use field::{Field, Serde};
 pub use memory::Memory;
+pub use metrics::{ExchangeMonitor, ExchangeSnapshot, Times};
+pub use operators::{
+    Addend, Aggregates, Average, Avg, Count, Distinct, Max, Min, Outlet, Reduce, ReduceSealed, Sum, Totals,
+};
 pub use rows::{BLOCK, Changes, Rows};
+pub use runs::{Change, Cursor, Group, Levels, Merger, Run, RunWriter, Sealed, seal};

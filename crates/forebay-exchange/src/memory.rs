@@ -42,4 +42,18 @@ impl Memory {
         parts.put(Bytes::from(bytes));
         Ok(pager.put(parts, rows, lease))
     }
+
+    /// Has `page` read ahead of its reader, if there is room. Ask only for what is going to be read.
+    pub fn prefetch(&self, page: &Page) {
+        if let Some(pager) = &self.pager {
+            pager.prefetch(page);
+        }
+    }
+
+    /// Waits until `page` is on disk or its write has failed. Only on a merger thread.
+    pub fn settle(&self, page: &Page) {
+        if let Some(pager) = &self.pager {
+            pager.settle(page);
+        }
+    }
 }

@@ -11,8 +11,10 @@
 //! that came, -1 for one that went.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use forebay::DecodeError;
+use timely::Accountable;
 
 use crate::field::Field;
 use crate::sort::sort_by_hash;
@@ -81,6 +83,16 @@ pub trait Rows: Default + Send + Sync + 'static {
     /// If `bytes` are anything else. No length in them is trusted.
     fn decode(bytes: &[u8]) -> Result<Self, DecodeError>;
 
+    /// Adds the rows of `other` that are in `range` at the end, as they are.
+    ///
+    /// # Panics
+    /// If they are not all there.
+    fn append(&mut self, other: &Self, range: Range<usize>) {
+        for index in range {
+            self.push(other.get(index));
+        }
+    }
+
     /// Adds `row`, which is not before the last one: merges the two if they differ in their weight only.
     fn push_merged(&mut self, row: Self::Row<'_>) {
         match self.len().checked_sub(1) {
@@ -140,6 +152,22 @@ impl<K: Field, V: Field> FromIterator<(K, V, i64)> for Changes<K, V> {
     }
 }
 
+impl<K: Field, V: Field> Extend<(K, V, i64)> for Changes<K, V> {
+    fn extend<I: IntoIterator<Item = (K, V, i64)>>(&mut self, rows: I) {
+        let before = self.rows.len();
+        self.rows.extend(rows);
+        if K::ON_HEAP || V::ON_HEAP {
+            self.heap += self.rows[before..].iter().map(|(key, value, _)| key.heap() + value.heap()).sum::<usize>();
+        }
+    }
+}
+
+impl<K: Field, V: Field> Accountable for Changes<K, V> {
+    fn record_count(&self) -> i64 {
+        self.rows.len() as i64
+    }
+}
+
 impl<K: Field, V: Field> Rows for Changes<K, V> {
     type Row<'a> = &'a (K, V, i64);
 
@@ -157,6 +185,14 @@ impl<K: Field, V: Field> Rows for Changes<K, V> {
 
     fn push(&mut self, row: &(K, V, i64)) {
         self.add(row.0.clone(), row.1.clone(), row.2);
+    }
+
+    fn append(&mut self, other: &Self, range: Range<usize>) {
+        let rows = &other.rows[range];
+        if K::ON_HEAP || V::ON_HEAP {
+            self.heap += rows.iter().map(|(key, value, _)| key.heap() + value.heap()).sum::<usize>();
+        }
+        self.rows.extend_from_slice(rows);
     }
 
     fn merge_last(&mut self, row: &(K, V, i64)) {

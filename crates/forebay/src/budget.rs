@@ -68,6 +68,24 @@ struct Account {
     /// Bytes that were refused to somebody who now waits.
     hungry: Option<usize>,
     room: Arc<Event>,
+    /// What to call beside notifying `room`.
+    call: Option<Box<dyn FnOnce() + Send>>,
+}
+
+/// Somebody who waited and may try again.
+struct Fed {
+    room: Arc<Event>,
+    call: Option<Box<dyn FnOnce() + Send>>,
+}
+
+impl Fed {
+    /// Without the pool's lock.
+    fn wake(self) {
+        self.room.notify();
+        if let Some(call) = self.call {
+            call();
+        }
+    }
 }
 
 /// Implemented by whoever can move what it holds out of memory.
@@ -165,7 +183,8 @@ impl Budget {
     }
 
     pub(crate) fn register(&self, name: &str, minimum: usize, room: Arc<Event>) -> Result<Consumer, OverBudget> {
-        let account = Account { name: name.to_owned(), minimum, used: 0, peak: 0, reclaim: None, hungry: None, room };
+        let account =
+            Account { name: name.to_owned(), minimum, used: 0, peak: 0, reclaim: None, hungry: None, room, call: None };
         let mut state = lock(&self.pool.state);
         if minimum > 0 && state.promised.saturating_add(minimum) > self.pool.limit {
             drop(state);
@@ -207,16 +226,22 @@ impl State {
         }
     }
 
-    /// Takes or refuses `bytes`; `force` overdraws.
-    fn charge(&mut self, limit: usize, slot: usize, bytes: usize, force: bool) -> bool {
+    /// What the account and the pool would be charged with `bytes` more, and whether the pool has room for that.
+    fn charged_with(&mut self, limit: usize, slot: usize, bytes: usize) -> Option<(usize, usize, bool)> {
         let account = self.account(slot);
-        let Some(used) = account.used.checked_add(bytes) else {
-            return false;
-        };
+        let used = account.used.checked_add(bytes)?;
         let extra = used.max(account.minimum) - account.used.max(account.minimum);
         let charged = self.charged.saturating_add(extra);
         // What lies within a minimum was set aside before, so it is granted even while others have overdrawn the pool.
-        if !force && extra > 0 && charged > limit {
+        Some((used, charged, extra == 0 || charged <= limit))
+    }
+
+    /// Takes or refuses `bytes`; `force` overdraws.
+    fn charge(&mut self, limit: usize, slot: usize, bytes: usize, force: bool) -> bool {
+        let Some((used, charged, fits)) = self.charged_with(limit, slot, bytes) else {
+            return false;
+        };
+        if !fits && !force {
             return false;
         }
         let account = self.account(slot);
@@ -230,7 +255,7 @@ impl State {
     }
 
     /// Gives `bytes` back; returns whom to wake.
-    fn refund(&mut self, limit: usize, slot: usize, bytes: usize) -> Vec<Arc<Event>> {
+    fn refund(&mut self, limit: usize, slot: usize, bytes: usize) -> Vec<Fed> {
         let account = self.account(slot);
         let before = account.used.max(account.minimum);
         account.used -= bytes;
@@ -241,7 +266,7 @@ impl State {
     }
 
     /// Takes everyone who now fits off the list of the hungry.
-    fn fed(&mut self, limit: usize) -> Vec<Arc<Event>> {
+    fn fed(&mut self, limit: usize) -> Vec<Fed> {
         if self.hungry == 0 {
             return Vec::new();
         }
@@ -256,7 +281,7 @@ impl State {
             if within_minimum || self.charged.saturating_add(wanted.saturating_sub(slack)) <= limit {
                 account.hungry = None;
                 self.hungry -= 1;
-                woken.push(Arc::clone(&account.room));
+                woken.push(Fed { room: Arc::clone(&account.room), call: account.call.take() });
             }
         }
         woken
@@ -325,7 +350,8 @@ struct Membership {
 impl Drop for Membership {
     fn drop(&mut self) {
         let mut state = lock(&self.pool.state);
-        if let Some(account) = state.accounts[self.slot].take() {
+        let gone = state.accounts[self.slot].take();
+        if let Some(account) = &gone {
             state.charged -= account.used.max(account.minimum);
             state.used -= account.used;
             state.promised -= account.minimum;
@@ -334,7 +360,7 @@ impl Drop for Membership {
         let woken = state.fed(self.pool.limit);
         self.pool.publish(&state);
         drop(state);
-        woken.iter().for_each(|room| room.notify());
+        woken.into_iter().for_each(Fed::wake);
     }
 }
 
@@ -410,6 +436,23 @@ impl Consumer {
             self.ask(bytes);
             listener.wait();
         }
+    }
+
+    /// Says whether `bytes` bytes fit now. If they do not, the largest consumer that can spill is asked to make room,
+    /// and `call` is called once when a refund lets them in: for whoever must not wait, a dataflow operator for
+    /// example. Somebody else may take the room first: try again then. A consumer has one such call; a later one
+    /// replaces it. `call` runs on the thread that gives memory back, without a lock, and must not block.
+    pub fn when_room(&self, bytes: usize, call: impl FnOnce() + Send + 'static) -> bool {
+        let mut state = lock(&self.inner.pool.state);
+        if state.charged_with(self.inner.pool.limit, self.inner.slot, bytes).is_some_and(|(_, _, fits)| fits) {
+            return true;
+        }
+        state.set_hungry(self.inner.slot, bytes);
+        let replaced = state.account(self.inner.slot).call.replace(Box::new(call));
+        drop(state);
+        drop(replaced);
+        self.ask(bytes);
+        false
     }
 
     pub(crate) fn room(&self) -> Arc<Event> {
@@ -510,7 +553,7 @@ impl Lease {
         pool.publish(&state);
         drop(state);
         self.bytes = bytes;
-        woken.iter().for_each(|room| room.notify());
+        woken.into_iter().for_each(Fed::wake);
     }
 
     /// A lease of its own for `bytes` bytes out of this one (all of them, if it has fewer).

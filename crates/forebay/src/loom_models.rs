@@ -115,6 +115,23 @@ fn loom_two_hungry_threads_of_one_consumer_are_both_fed() {
     });
 }
 
+/// Whoever must not wait is told, or could have had it at once; never neither.
+#[test]
+fn loom_a_refused_wish_is_called_by_the_refund() {
+    model(3, || {
+        let budget = Budget::new(10);
+        let held = budget.consumer("holder", 0).unwrap().try_lease(8).unwrap();
+        let hungry = budget.consumer("hungry", 0).unwrap();
+        let refund = thread::spawn(move || drop(held));
+        let called = Arc::new(AtomicBool::new(false));
+        let call = Arc::clone(&called);
+        let fits = hungry.when_room(5, move || call.store(true, Ordering::SeqCst));
+        refund.join().unwrap();
+        assert!(fits != called.load(Ordering::SeqCst));
+        drop(hungry.try_lease(5).unwrap());
+    });
+}
+
 /// Whoever waits to become the head is woken by the delivery that makes it the head, also when another waits for
 /// another number.
 #[test]

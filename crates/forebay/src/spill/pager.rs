@@ -78,6 +78,8 @@ struct Shared {
 struct Queue {
     pages: VecDeque<Weak<Inner>>,
     calls: VecDeque<Weak<dyn Tenant>>,
+    /// Pages that somebody is about to read.
+    ahead: VecDeque<Weak<Inner>>,
 }
 
 /// A buffer that has the I/O thread find work for itself.
@@ -136,6 +138,30 @@ impl Pager {
         lock(&self.owner.shared.queue).pages.push_back(Arc::downgrade(&page.inner));
         self.owner.shared.work.notify();
         page
+    }
+
+    /// Has the I/O thread read `page` ahead of its reader, if it is on disk and the budget has room for it. Returns at
+    /// once. What is read stays in memory, paid for, until [`Page::get`] takes it or the page is dropped: ask only for
+    /// what is going to be read. A reader that comes first reads itself, and takes the wish back.
+    pub fn prefetch(&self, page: &Page) {
+        match &mut *lock(&page.inner.state) {
+            State::Disk { load: load @ Load::None, .. } => *load = Load::Asked,
+            _ => return,
+        }
+        lock(&self.owner.shared.queue).ahead.push_back(Arc::downgrade(&page.inner));
+        self.owner.shared.work.notify();
+    }
+
+    /// Waits until `page`, which was [`put`](Self::put), is on disk or its write has failed: for whoever writes faster
+    /// than the store and has nothing else to do meanwhile. Never call it where others wait for this thread.
+    pub fn settle(&self, page: &Page) {
+        loop {
+            let listener = page.inner.changed.listen();
+            if !page.in_motion() || self.owner.shared.stop.load(Ordering::SeqCst) {
+                return;
+            }
+            listener.wait();
+        }
     }
 
     /// A page that nobody writes yet.
@@ -238,6 +264,8 @@ struct Place {
 
 enum Load {
     None,
+    /// Waits for the I/O thread, which somebody asked to read it ahead.
+    Asked,
     Running,
     Done(Paged),
 }
@@ -301,7 +329,7 @@ impl Page {
                 }
                 State::Disk { load, place, .. } => match std::mem::replace(load, Load::None) {
                     Load::Done(paged) => return Ok(paged),
-                    Load::None => break place.clone(),
+                    Load::None | Load::Asked => break place.clone(),
                     Load::Running => *load = Load::Running,
                 },
                 State::Moving => {}
@@ -337,14 +365,18 @@ impl Page {
         Ok(Paged { bytes, lease })
     }
 
-    /// Reads the page ahead of its reader, if the budget has room for it. On the I/O thread.
-    fn prefetch(&self) {
+    /// Reads the page ahead of its reader, if the budget has room for it; one that was `asked` for, only as long as its
+    /// reader has not come. On the I/O thread.
+    fn prefetch(&self, asked: bool) {
         if Arc::strong_count(&self.inner) == 1 {
             // Its reader has come and gone since the plan was made.
             return;
         }
         let place = match &mut *lock(&self.inner.state) {
-            State::Disk { place, load, _index: lease } if matches!(load, Load::None) => {
+            State::Disk { place, load: load @ (Load::None | Load::Asked), _index: lease }
+                if matches!(load, Load::Asked) == asked =>
+            {
+                *load = Load::None;
                 let mut paid = lease.consumer().empty_lease();
                 if !paid.try_grow(self.memory(place)) {
                     return;
@@ -365,6 +397,15 @@ impl Page {
             *load = loaded.map_or(Load::None, Load::Done);
         }
         self.inner.changed.notify();
+    }
+
+    /// Whether it is still to be written.
+    fn in_motion(&self) -> bool {
+        match &*lock(&self.inner.state) {
+            State::Memory { status, .. } => !matches!(status, Status::Failed(_)),
+            State::Disk { .. } => false,
+            State::Moving => true,
+        }
     }
 
     pub(crate) fn failed(&self) -> bool {
@@ -436,6 +477,14 @@ impl IoThread {
             if shared.stop.load(Ordering::SeqCst) {
                 return;
             }
+            // A reader waits for what is read ahead; nobody waits for a write.
+            let ahead = lock(&shared.queue).ahead.pop_front();
+            if let Some(ahead) = ahead {
+                if let Some(inner) = ahead.upgrade() {
+                    Page { inner }.prefetch(true);
+                }
+                continue;
+            }
             let pages = self.queued();
             if !pages.is_empty() {
                 // Whoever put a page in looks at its state.
@@ -483,7 +532,7 @@ impl IoThread {
             tracing::warn!(%error, "a block was not spilled and stays in memory");
             buffer.refused(&error);
         }
-        plan.prefetch.iter().for_each(Page::prefetch);
+        plan.prefetch.iter().for_each(|page| page.prefetch(false));
         if plan.more {
             // To the end of the line: other tenants of this thread have their turn.
             lock(&self.shared.queue).calls.push_back(tenant);

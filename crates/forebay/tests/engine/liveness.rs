@@ -2,11 +2,11 @@
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::thread;
 
-use forebay::{Budget, CancelToken, MemoryStore, Pipeline, SegmentStore, WorkQueue};
+use forebay::{Budget, CancelToken, MemoryStore, Pipeline, Reclaim, SegmentStore, WorkQueue};
 
 use crate::support::{Gate, Gates, bytes_of, until, within};
 
@@ -497,4 +497,35 @@ fn a_token_ends_a_pipeline_in_which_every_thread_waits_for_memory() {
         });
         assert_eq!(budget.used(), 0);
     });
+}
+
+/// Who must not wait is told when there is room, once, and the largest consumer that can spill is asked to make it.
+#[test]
+fn who_must_not_wait_is_called_when_there_is_room() {
+    struct Asked(AtomicUsize);
+    impl Reclaim for Asked {
+        fn reclaim(&self, bytes: usize) {
+            self.0.fetch_add(bytes, Ordering::SeqCst);
+        }
+    }
+    let budget = Budget::new(100);
+    let (holder, hungry) = (budget.consumer("holder", 0).unwrap(), budget.consumer("hungry", 0).unwrap());
+    let asked = Arc::new(Asked(AtomicUsize::new(0)));
+    holder.can_spill(Arc::downgrade(&(Arc::clone(&asked) as Arc<dyn Reclaim>)));
+    let mut held = holder.try_lease(90).unwrap();
+    let calls = Arc::new(AtomicUsize::new(0));
+    let call = || {
+        let calls = Arc::clone(&calls);
+        move || {
+            calls.fetch_add(1, Ordering::SeqCst);
+        }
+    };
+    assert!(hungry.when_room(10, call()), "it fits");
+    assert!(!hungry.when_room(30, call()));
+    assert_eq!(asked.0.load(Ordering::SeqCst), 30);
+    held.shrink_to(80);
+    assert_eq!(calls.load(Ordering::SeqCst), 0, "not enough yet");
+    held.shrink_to(70);
+    held.shrink_to(60);
+    assert_eq!(calls.load(Ordering::SeqCst), 1, "once");
 }

@@ -47,7 +47,7 @@ pub fn alone(name: &str, seconds: u64, test: impl FnOnce() + Send + 'static) {
 }
 
 /// A gate that is closed until it is opened. Who waits at it can be counted.
-#[derive(Clone, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Gate(Arc<(Mutex<(bool, usize)>, Condvar)>);
 
 impl Gate {

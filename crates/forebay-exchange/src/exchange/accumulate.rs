@@ -1,0 +1,405 @@
+//! `accumulate`: the owner of a key collects its rows, commit by commit.
+//!
+//! Rows are appended to a buffer. A full buffer is sorted and merged; if that made it much smaller it goes on as the
+//! buffer, otherwise it becomes a run. Everything is paid for by leases that are tried and never waited for: refused,
+//! the operator spills runs, leaves what has arrived unpaid, and so withholds credit; it is activated when memory is
+//! there. When the frontier has passed a commit, the counts are checked and the merger thread seals it.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Instant;
+
+use forebay::{Lease, Reclaim};
+use timely::container::NoopBuilder;
+use timely::dataflow::Stream;
+use timely::dataflow::channels::pact::DistributorPact;
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::scheduling::SyncActivator;
+
+use crate::error::ExchangeError;
+use crate::exchange::Exchange;
+use crate::exchange::parcel::{ByAddress, Content, Parcel, Receipt};
+use crate::metrics::Metrics;
+use crate::rows::{BLOCK, Rows};
+use crate::runs::{Run, Sealed, seal};
+
+/// What `accumulate` gives: its sealed batches, and what it says to the senders.
+type Streams<'scope, R> = (Stream<'scope, u64, Vec<Sealed<R>>>, Stream<'scope, u64, Receipt>);
+
+pub(crate) fn accumulate<'scope, R: Rows>(
+    exchange: &Exchange,
+    parcels: Stream<'scope, u64, Parcel<R>>,
+) -> Streams<'scope, R> {
+    let scope = parcels.scope();
+    let mut builder = OperatorBuilder::new("accumulate".to_owned(), scope);
+    let (batches_out, batches) = builder.new_output();
+    let (receipts_out, receipts) = builder.new_output();
+    let mut batches_out = OutputBuilder::<_, NoopBuilder<Vec<Sealed<R>>>>::from(batches_out);
+    let mut receipts_out = OutputBuilder::<_, NoopBuilder<Receipt>>::from(receipts_out);
+    let mut input = builder.new_input(parcels, DistributorPact(|_| ByAddress));
+    let address = builder.operator_info().address.to_vec();
+    let activator = || scope.worker().sync_activator_for(address.clone());
+
+    exchange.failure().wake(activator());
+    let wish = Arc::new(Wish { asked: AtomicBool::new(false), activator: activator() });
+    let as_reclaim: Arc<dyn Reclaim> = Arc::clone(&wish) as Arc<dyn Reclaim>;
+    exchange.memory().consumer().can_spill(Arc::downgrade(&as_reclaim));
+    let activator: Arc<SyncActivator> = Arc::new(activator());
+    let mut receiver = Receiver::<R>::new(scope.index(), scope.peers(), exchange.clone(), activator);
+    let metrics = Arc::clone(exchange.metrics());
+
+    builder.build(move |mut capabilities| {
+        // The right to tell senders something, as long as any may still send.
+        let mut to_tell = capabilities.pop();
+        drop(capabilities);
+        move |frontiers| {
+            let _timed = metrics.accumulate.activated();
+            input.for_each(|capability, parcel| {
+                let Parcel { from, content, .. } = std::mem::take(parcel);
+                match content {
+                    Content::Rows(rows) => {
+                        receiver.open(*capability.time(), || capability.retain(0));
+                        receiver.arrive(*capability.time(), from as usize, rows);
+                    }
+                    Content::Sent(rows) => {
+                        receiver.open(*capability.time(), || capability.retain(0));
+                        receiver.claim(*capability.time(), from as usize, rows);
+                    }
+                    Content::Damaged(error) => receiver.exchange.failure().set(error),
+                    Content::Nothing => {}
+                }
+            });
+            if wish.asked.swap(false, Ordering::Relaxed) {
+                receiver.make_room();
+            }
+            receiver.pay();
+            let frontier = frontiers[0].frontier();
+            receiver.seal_before(|commit| !frontier.less_equal(&commit));
+            let mut batches = batches_out.activate();
+            receiver.sealed(|capability, batch| {
+                batches.session_with_builder(&capability).give_container(&mut vec![batch]);
+            });
+            if let Some(capability) = &mut to_tell {
+                let sealed = receiver.sealed_below(frontier.first().copied());
+                let mut receipts = receipts_out.activate();
+                receiver.tell(sealed, |mut receipt| {
+                    receipts.session_with_builder(&*capability).give_container(&mut receipt);
+                });
+            }
+            if frontier.is_empty() {
+                to_tell = None;
+            }
+        }
+    });
+    // The operator asks through a weak handle; the worker's context keeps it.
+    exchange.keep(as_reclaim);
+    (batches, receipts)
+}
+
+/// Somebody needs memory that this operator may hold.
+struct Wish {
+    asked: AtomicBool,
+    activator: SyncActivator,
+}
+
+impl Reclaim for Wish {
+    fn reclaim(&self, _: usize) {
+        if !self.asked.swap(true, Ordering::Relaxed) {
+            let _ = self.activator.activate();
+        }
+    }
+}
+
+struct Receiver<R: Rows> {
+    me: usize,
+    exchange: Exchange,
+    activator: Arc<SyncActivator>,
+    open: BTreeMap<u64, Open<R>>,
+    /// Rows that nobody pays for yet, as they came.
+    unpaid: VecDeque<(u64, usize, R)>,
+    /// For each sender, what it has not been told.
+    owed: Vec<u64>,
+    told: u64,
+    /// Commits that the merger works on, oldest first.
+    sealing: VecDeque<(u64, Capability<u64>, Instant)>,
+    results: mpsc::Receiver<Result<Sealed<R>, ExchangeError>>,
+    seals: mpsc::Sender<Result<Sealed<R>, ExchangeError>>,
+    metrics: Arc<Metrics>,
+}
+
+struct Open<R: Rows> {
+    capability: Capability<u64>,
+    buffer: R,
+    lease: Lease,
+    /// At this size the buffer is sorted.
+    sort_at: usize,
+    runs: Vec<Run<R>>,
+    received: Vec<u64>,
+    claimed: Vec<u64>,
+    since: Instant,
+}
+
+impl<R: Rows> Receiver<R> {
+    fn new(me: usize, peers: usize, exchange: Exchange, activator: Arc<SyncActivator>) -> Self {
+        let (seals, results) = mpsc::channel();
+        let metrics = Arc::clone(exchange.metrics());
+        Receiver {
+            me,
+            exchange,
+            activator,
+            open: BTreeMap::new(),
+            unpaid: VecDeque::new(),
+            owed: vec![0; peers],
+            told: 0,
+            sealing: VecDeque::new(),
+            results,
+            seals,
+            metrics,
+        }
+    }
+
+    fn open(&mut self, commit: u64, capability: impl FnOnce() -> Capability<u64>) {
+        let (peers, exchange, metrics) = (self.owed.len(), &self.exchange, &self.metrics);
+        self.open.entry(commit).or_insert_with(|| {
+            metrics.open_commits.add(1);
+            Open {
+                capability: capability(),
+                buffer: R::default(),
+                lease: exchange.memory().consumer().empty_lease(),
+                sort_at: exchange.run_bytes(),
+                runs: Vec::new(),
+                received: vec![0; peers],
+                claimed: vec![0; peers],
+                since: Instant::now(),
+            }
+        });
+    }
+
+    fn arrive(&mut self, commit: u64, from: usize, rows: R) {
+        self.metrics.rows_received.add(rows.len() as u64);
+        self.unpaid.push_back((commit, from, rows));
+    }
+
+    fn claim(&mut self, commit: u64, from: usize, rows: u64) {
+        if let Some(open) = self.open.get_mut(&commit)
+            && let Some(claimed) = open.claimed.get_mut(from)
+        {
+            *claimed += rows;
+        }
+    }
+
+    /// Takes in what has arrived, as far as there is memory for it.
+    fn pay(&mut self) {
+        while let Some((commit, from, rows)) = self.unpaid.front() {
+            let (commit, from, bytes) = (*commit, *from, rows.bytes());
+            let Some(open) = self.open.get_mut(&commit) else { unreachable!("rows keep their commit open") };
+            if !open.lease.try_grow(bytes) && !self.overdraw_or_wait(commit, bytes) {
+                return;
+            }
+            let Some((_, _, rows)) = self.unpaid.pop_front() else { return };
+            self.owed[from] += bytes as u64;
+            self.append(commit, from, rows);
+        }
+    }
+
+    /// Memory was refused. Spills; when nothing of this worker is on its way out of memory, the rows at the head get in
+    /// whatever the budget says.
+    fn overdraw_or_wait(&mut self, commit: u64, bytes: usize) -> bool {
+        self.metrics.refused.add(1);
+        self.make_room();
+        let activator = Arc::clone(&self.activator);
+        let consumer = self.exchange.memory().consumer().clone();
+        let room = consumer.when_room(bytes, move || {
+            // A worker that is gone needs no waking.
+            let _ = activator.activate();
+        });
+        let leaving = self.leaving();
+        let Some(open) = self.open.get_mut(&commit) else { return false };
+        if room && open.lease.try_grow(bytes) {
+            return true;
+        }
+        match leaving {
+            Ok(true) => false,
+            Ok(false) if self.exchange.memory().can_spill() => {
+                open.lease.grow_head(bytes);
+                self.metrics.overdrawn.add(1);
+                true
+            }
+            Ok(false) => {
+                // A batch that is sealed may give memory back; nothing else will.
+                if self.sealing.is_empty()
+                    && let Err(error) = consumer.try_lease(bytes)
+                {
+                    self.exchange.failure().set(error);
+                }
+                false
+            }
+            Err(error) => {
+                self.exchange.failure().set(error);
+                false
+            }
+        }
+    }
+
+    /// Whether runs are on their way out of memory.
+    ///
+    /// # Errors
+    /// If they cannot be written: what holds the memory stays there.
+    fn leaving(&self) -> Result<bool, ExchangeError> {
+        let runs = self.open.values().flat_map(|open| &open.runs);
+        runs.map(Run::is_leaving).try_fold(false, |any, leaving| Ok(any | leaving?))
+    }
+
+    /// Hands runs to the spill store, the largest first, until half of what they take is on its way.
+    fn make_room(&mut self) {
+        let memory = self.exchange.memory();
+        if !memory.can_spill() {
+            return;
+        }
+        if !self.open.values().any(|open| open.runs.iter().any(Run::is_resident)) {
+            // Only buffers are left: the largest becomes a run.
+            if let Some(open) = self.open.values_mut().max_by_key(|open| open.buffer.bytes())
+                && open.buffer.bytes() >= BLOCK
+            {
+                open.close_buffer(&self.metrics);
+            }
+        }
+        let mut resident: Vec<&mut Run<R>> =
+            self.open.values_mut().flat_map(|open| &mut open.runs).filter(|run| run.is_resident()).collect();
+        resident.sort_by_key(|run| std::cmp::Reverse(run.bytes()));
+        let all: usize = resident.iter().map(|run| run.bytes()).sum();
+        let mut spilled = 0;
+        for run in resident {
+            if spilled * 2 >= all {
+                break;
+            }
+            spilled += run.bytes();
+            self.metrics.runs_spilled.add(1);
+            run.spill(memory);
+        }
+    }
+
+    fn append(&mut self, commit: u64, from: usize, rows: R) {
+        let Some(open) = self.open.get_mut(&commit) else { unreachable!("rows keep their commit open") };
+        open.received[from] += rows.len() as u64;
+        if open.buffer.is_empty() {
+            open.buffer = rows;
+        } else {
+            open.buffer.append(&rows, 0..rows.len());
+        }
+        if open.buffer.bytes() < open.sort_at {
+            return;
+        }
+        let before = open.buffer.bytes();
+        open.buffer.consolidate();
+        let after = open.buffer.bytes();
+        open.lease.shrink_to(after);
+        if after * 2 <= before {
+            // Many rows of few keys: the next sort comes when as much again has arrived.
+            self.metrics.merged_early.add((before - after) as u64);
+            return;
+        }
+        open.close_sorted(&self.metrics);
+        if self.exchange.is_tight() {
+            self.make_room();
+        }
+    }
+
+    fn seal_before(&mut self, over: impl Fn(u64) -> bool) {
+        while let Some(entry) = self.open.first_entry() {
+            let commit = *entry.key();
+            if !over(commit) || self.unpaid.iter().any(|(of, _, _)| *of == commit) {
+                return;
+            }
+            let mut open = entry.remove();
+            for (from, (&sent, &received)) in open.claimed.iter().zip(&open.received).enumerate() {
+                if sent != received {
+                    let to = self.me;
+                    self.exchange.failure().set(ExchangeError::Counts { commit, from, to, sent, received });
+                    return;
+                }
+            }
+            open.close_buffer(&self.metrics);
+            self.sealing.push_back((commit, open.capability, open.since));
+            let (runs, memory, failure) = (open.runs, self.exchange.memory().clone(), self.exchange.failure().clone());
+            let (seals, activator) = (self.seals.clone(), Arc::clone(&self.activator));
+            self.exchange.merger().submit(move || {
+                let sealed = seal(commit, runs, &memory);
+                if let Err(error) = &sealed {
+                    failure.set(error.clone());
+                }
+                // Whoever is gone needs no result.
+                if seals.send(sealed).is_ok() {
+                    let _ = activator.activate();
+                }
+            });
+        }
+    }
+
+    /// Hands on what the merger has sealed.
+    fn sealed(&mut self, mut give: impl FnMut(Capability<u64>, Sealed<R>)) {
+        while let Ok(result) = self.results.try_recv() {
+            let Some((_, capability, since)) = self.sealing.pop_front() else { unreachable!("it was submitted") };
+            if let Ok(batch) = result {
+                self.metrics.open_commits.sub(1);
+                self.metrics.commit.record(since.elapsed());
+                give(capability, batch);
+            }
+        }
+    }
+
+    /// Every commit below this is sealed here; `frontier` is the first of which rows may still come.
+    fn sealed_below(&self, frontier: Option<u64>) -> u64 {
+        let open = self.open.keys().next().copied();
+        let sealing = self.sealing.front().map(|(commit, _, _)| *commit);
+        [open, sealing, frontier].into_iter().flatten().min().unwrap_or(u64::MAX)
+    }
+
+    fn tell(&mut self, sealed: u64, mut give: impl FnMut(Receipt)) {
+        let news = sealed > self.told;
+        self.told = self.told.max(sealed);
+        for (to, owed) in self.owed.iter_mut().enumerate() {
+            if *owed > 0 || news {
+                let bytes = std::mem::take(owed);
+                give(Receipt { to: to as u32, from: self.me as u32, bytes, sealed, whole: true });
+            }
+        }
+    }
+}
+
+impl<R: Rows> Open<R> {
+    fn close_buffer(&mut self, metrics: &Metrics) {
+        self.buffer.consolidate();
+        self.lease.shrink_to(self.buffer.bytes());
+        self.close_sorted(metrics);
+    }
+
+    /// The buffer, sorted, becomes a run.
+    fn close_sorted(&mut self, metrics: &Metrics) {
+        let sorted = std::mem::take(&mut self.buffer);
+        if sorted.is_empty() {
+            return;
+        }
+        metrics.runs.add(1);
+        let lease = self.lease.split(usize::MAX);
+        self.runs.push(Run::resident(blocks(sorted), lease));
+    }
+}
+
+/// Cuts `rows` into blocks, which are spilled and read back one by one.
+fn blocks<R: Rows>(rows: R) -> Vec<R> {
+    if rows.bytes() <= BLOCK {
+        return vec![rows];
+    }
+    // As many rows in each as make a block on average.
+    let each = (rows.len() * BLOCK / rows.bytes()).max(1);
+    let block = |begin: usize| {
+        let mut block = rows.like();
+        block.append(&rows, begin..rows.len().min(begin + each));
+        block
+    };
+    (0..rows.len()).step_by(each).map(block).collect()
+}

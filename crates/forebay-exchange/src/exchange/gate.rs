@@ -1,0 +1,90 @@
+//! `Gate`: whether sources may go on.
+//!
+//! A source asks before it reads. The gate is shut for everything while some receiver owes credit, and for a commit
+//! that is too far ahead of what is sealed. A source that finds it shut parks; it is activated when that changes.
+//! Nobody polls.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Instant;
+
+use timely::scheduling::Activator;
+
+use crate::metrics::Metrics;
+
+/// Most commits that are not sealed yet and that sources have begun.
+pub const OPEN_COMMITS: u64 = 3;
+
+/// Between one `shard_accumulate` and the sources in front of it, on one worker. Cloning gives another handle.
+#[derive(Clone)]
+pub struct Gate {
+    state: Rc<RefCell<State>>,
+}
+
+struct State {
+    /// Rows wait for a receiver's credit.
+    owed: bool,
+    /// Commits below this one are sealed on every worker.
+    sealed: u64,
+    parked: Vec<Parked>,
+    metrics: std::sync::Arc<Metrics>,
+}
+
+struct Parked {
+    source: Activator,
+    since: Instant,
+    for_credit: bool,
+}
+
+impl Gate {
+    pub(crate) fn new(metrics: std::sync::Arc<Metrics>) -> Self {
+        Gate { state: Rc::new(RefCell::new(State { owed: false, sealed: 0, parked: Vec::new(), metrics })) }
+    }
+
+    /// Whether a source may read rows of `commit` now. If not, `source` is activated when it should ask again.
+    pub fn admits(&self, commit: u64, source: &Activator) -> bool {
+        let mut state = self.state.borrow_mut();
+        let for_credit = state.owed;
+        if !for_credit && commit < state.sealed.saturating_add(OPEN_COMMITS) {
+            return true;
+        }
+        let (source, since) = (source.clone(), Instant::now());
+        state.parked.push(Parked { source, since, for_credit });
+        false
+    }
+
+    /// Notes whether some receiver owes credit.
+    pub(crate) fn set_owed(&self, owed: bool) {
+        let mut state = self.state.borrow_mut();
+        if std::mem::replace(&mut state.owed, owed) && !owed {
+            state.wake();
+        }
+    }
+
+    /// Notes that commits below `sealed` are sealed on every worker.
+    pub(crate) fn set_sealed(&self, sealed: u64) {
+        let mut state = self.state.borrow_mut();
+        if sealed > state.sealed {
+            state.sealed = sealed;
+            state.wake();
+        }
+    }
+}
+
+impl State {
+    fn wake(&mut self) {
+        for parked in self.parked.drain(..) {
+            let wait = if parked.for_credit { &self.metrics.credit_waits } else { &self.metrics.commit_waits };
+            wait.record(parked.since.elapsed());
+            parked.source.activate();
+        }
+    }
+}
+
+impl fmt::Debug for Gate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.state.borrow();
+        f.debug_struct("Gate").field("owed", &state.owed).field("sealed", &state.sealed).finish_non_exhaustive()
+    }
+}

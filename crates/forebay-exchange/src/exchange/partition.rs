@@ -1,0 +1,191 @@
+//! `partition`: every row goes into a container for the worker that owns its key.
+//!
+//! Containers leave when they are full (64 KiB), when rows of a later commit come, and at the commit. A container needs *credit*: each receiver grants each
+//! sender a window of bytes, and gives it back once it has paid for what it got. Without credit the container waits
+//! here and the gate is shut, so what waits is what the sources had already begun. At a commit, each receiver is told
+//! how many rows it was sent.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use timely::Accountable;
+use timely::container::NoopBuilder;
+use timely::dataflow::Stream;
+use timely::dataflow::channels::pact::{DistributorPact, Pipeline};
+use timely::dataflow::operators::Capability;
+use timely::dataflow::operators::generic::OutputBuilder;
+use timely::dataflow::operators::generic::builder_rc::OperatorBuilder;
+use timely::progress::Antichain;
+
+use crate::exchange::Exchange;
+use crate::exchange::gate::Gate;
+use crate::exchange::parcel::{ByAddress, Content, Parcel, Receipt};
+use crate::metrics::Metrics;
+use crate::rows::{BLOCK, Rows};
+
+/// Which of `workers` workers owns the keys with this hash. The low half decides, because rows are sorted by the high.
+pub(crate) fn owner(hash: u64, workers: usize) -> usize {
+    ((hash & 0xffff_ffff) * workers as u64 >> 32) as usize
+}
+
+pub(crate) fn partition<'scope, R: Rows + Accountable>(
+    exchange: &Exchange,
+    gate: Gate,
+    rows: Stream<'scope, u64, R>,
+    receipts: Stream<'scope, u64, Receipt>,
+) -> Stream<'scope, u64, Parcel<R>> {
+    let scope = rows.scope();
+    let mut builder = OperatorBuilder::new("partition".to_owned(), scope);
+    let (output, parcels) = builder.new_output();
+    let mut output = OutputBuilder::<_, NoopBuilder<Parcel<R>>>::from(output);
+    let mut input = builder.new_input(rows, Pipeline);
+    // What is said about parcels leads to no new ones of its own: the capability to send is the rows'.
+    let nothing: [(usize, Antichain<u64>); 0] = [];
+    let mut receipts = builder.new_input_connection(receipts, DistributorPact(|_| ByAddress), nothing);
+    let metrics = Arc::clone(exchange.metrics());
+    let mut sender = Sender::<R>::new(scope.index(), scope.peers(), exchange.window(), gate, Arc::clone(&metrics));
+
+    builder.build(move |_| {
+        move |frontiers| {
+            let _timed = metrics.partition.activated();
+            receipts.for_each(|_, receipt| sender.receive(std::mem::take(receipt)));
+            input.for_each(|capability, rows| {
+                let commit = *capability.time();
+                sender.begin(commit, || capability.retain(0));
+                sender.add(commit, rows);
+                Rows::clear(rows);
+            });
+            let frontier = frontiers[0].frontier();
+            sender.close_before(|commit| !frontier.less_equal(&commit));
+            let mut output = output.activate();
+            sender.send(|capability, mut parcel| output.session_with_builder(capability).give_container(&mut parcel));
+        }
+    });
+    parcels
+}
+
+struct Sender<R> {
+    me: usize,
+    receivers: Vec<Receiver<R>>,
+    /// Commits of which rows may still come or wait.
+    open: BTreeMap<u64, Open<R>>,
+    gate: Gate,
+    metrics: Arc<Metrics>,
+}
+
+struct Receiver<R> {
+    /// Bytes that may be sent. A container may exceed it, the next one then waits.
+    credit: i64,
+    /// Commits below are sealed there.
+    sealed: u64,
+    /// Full containers without credit, oldest first.
+    waiting: VecDeque<(u64, R)>,
+}
+
+struct Open<R> {
+    capability: Capability<u64>,
+    /// For each receiver, what is not full yet, and how many rows were put in containers.
+    targets: Vec<(R, u64)>,
+    closed: bool,
+    /// Containers of this commit that wait for credit.
+    waiting: usize,
+}
+
+impl<R: Rows> Sender<R> {
+    fn new(me: usize, peers: usize, window: usize, gate: Gate, metrics: Arc<Metrics>) -> Self {
+        let receiver = || Receiver { credit: window as i64, sealed: 0, waiting: VecDeque::new() };
+        Sender { me, receivers: (0..peers).map(|_| receiver()).collect(), open: BTreeMap::new(), gate, metrics }
+    }
+
+    fn receive(&mut self, receipt: Receipt) {
+        let Some(receiver) = self.receivers.get_mut(receipt.from as usize) else { return };
+        receiver.credit += receipt.bytes as i64;
+        receiver.sealed = receiver.sealed.max(receipt.sealed);
+        self.metrics.in_flight.sub(receipt.bytes);
+        self.gate.set_sealed(self.receivers.iter().map(|receiver| receiver.sealed).min().unwrap_or(0));
+    }
+
+    fn begin(&mut self, commit: u64, capability: impl FnOnce() -> Capability<u64>) {
+        if self.open.contains_key(&commit) {
+            return;
+        }
+        // The sources go on: what they left behind need not wait for the commit.
+        for (earlier, open) in &mut self.open {
+            open.flush(*earlier, &mut self.receivers);
+        }
+        let targets = self.receivers.iter().map(|_| (R::default(), 0)).collect();
+        self.open.insert(commit, Open { capability: capability(), targets, closed: false, waiting: 0 });
+    }
+
+    fn add(&mut self, commit: u64, rows: &R) {
+        let Some(open) = self.open.get_mut(&commit) else { unreachable!("the commit was begun") };
+        let workers = self.receivers.len();
+        for index in 0..rows.len() {
+            let row = rows.get(index);
+            let to = owner(R::hash(row), workers);
+            let (block, sent) = &mut open.targets[to];
+            if block.is_empty() {
+                *block = rows.like();
+            }
+            block.push(row);
+            *sent += 1;
+            if block.bytes() >= BLOCK {
+                let full = std::mem::take(block);
+                open.waiting += 1;
+                self.receivers[to].waiting.push_back((commit, full));
+            }
+        }
+    }
+
+    /// No more rows come of the commits that are `over`: what is not full leaves as it is.
+    fn close_before(&mut self, over: impl Fn(u64) -> bool) {
+        for (commit, open) in &mut self.open {
+            if open.closed || !over(*commit) {
+                continue;
+            }
+            open.closed = true;
+            open.flush(*commit, &mut self.receivers);
+        }
+    }
+
+    /// Sends what has credit, and the counts of commits that are complete.
+    fn send(&mut self, mut give: impl FnMut(&Capability<u64>, Parcel<R>)) {
+        let mut owed = false;
+        for (to, receiver) in self.receivers.iter_mut().enumerate() {
+            while receiver.credit > 0
+                && let Some((commit, rows)) = receiver.waiting.pop_front()
+            {
+                let Some(open) = self.open.get_mut(&commit) else { unreachable!("rows of a commit keep it open") };
+                open.waiting -= 1;
+                receiver.credit -= rows.bytes() as i64;
+                self.metrics.rows_sent.add(rows.len() as u64);
+                self.metrics.bytes_sent.add(rows.bytes() as u64);
+                self.metrics.in_flight.add(rows.bytes() as u64);
+                give(&open.capability, Parcel::new(self.me, to, Content::Rows(rows)));
+            }
+            owed |= !receiver.waiting.is_empty();
+        }
+        self.gate.set_owed(owed);
+        self.open.retain(|_, open| {
+            let complete = open.closed && open.waiting == 0;
+            if complete {
+                for (to, (_, sent)) in open.targets.iter().enumerate().filter(|(_, (_, sent))| *sent > 0) {
+                    give(&open.capability, Parcel::new(self.me, to, Content::Sent(*sent)));
+                }
+            }
+            !complete
+        });
+    }
+}
+
+impl<R: Rows> Open<R> {
+    /// Blocks that are not full leave as they are.
+    fn flush(&mut self, commit: u64, receivers: &mut [Receiver<R>]) {
+        for ((block, _), receiver) in self.targets.iter_mut().zip(receivers) {
+            if !block.is_empty() {
+                self.waiting += 1;
+                receiver.waiting.push_back((commit, std::mem::take(block)));
+            }
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! `Group`: the rows of one key, as they were before a commit and as they are after it.
+
+use std::cmp::Ordering;
+
+use crate::error::ExchangeError;
+use crate::memory::Memory;
+use crate::rows::Rows;
+use crate::runs::cursor::Cursor;
+use crate::runs::run::{Block, Loaded, Place, Run};
+use crate::runs::writer::RunWriter;
+
+/// The rows of one key, merged over all levels and the commit's changes, in order. What is not asked for is not read.
+pub struct Group<'g, 'l, R: Rows> {
+    delta: &'g mut Delta<R>,
+    levels: &'g mut [Level<'l, R>],
+    scratch: &'g mut Scratch<R>,
+    hash: u64,
+}
+
+/// Rows of a group's own, kept from group to group for their memory.
+pub(crate) struct Scratch<R> {
+    /// One row, whose key is the group's.
+    key: R,
+    /// The row that is visited, before and after the commit: one row each, or none.
+    before: R,
+    after: R,
+}
+
+/// One row, before and after a commit. It is missing where it has no weight.
+#[derive(Debug)]
+pub struct Change<'a, R: Rows> {
+    /// As it was.
+    pub before: Option<R::Row<'a>>,
+    /// As it is.
+    pub after: Option<R::Row<'a>>,
+}
+
+impl<R: Rows> Scratch<R> {
+    pub(crate) fn like(rows: &R) -> Self {
+        Scratch { key: rows.like(), before: rows.like(), after: rows.like() }
+    }
+}
+
+impl<'g, 'l, R: Rows> Group<'g, 'l, R> {
+    /// The group of the next row of `delta`, which is ready.
+    pub(crate) fn new(
+        delta: &'g mut Delta<R>,
+        levels: &'g mut [Level<'l, R>],
+        scratch: &'g mut Scratch<R>,
+    ) -> Result<Self, ExchangeError> {
+        let row = delta.rows.get(delta.at);
+        let hash = R::hash(row);
+        scratch.key.clear();
+        scratch.key.push(row);
+        let key = scratch.key.get(0);
+        for level in &mut *levels {
+            // Rows of other keys with the same hash may come first.
+            level.seek(hash, |row| R::order(row, key).is_lt() && !R::same_group(row, key))?;
+        }
+        Ok(Group { delta, levels, scratch, hash })
+    }
+
+    /// A row with the group's key. What is below the key, and its weight, say nothing.
+    pub fn key(&self) -> R::Row<'_> {
+        self.scratch.key.get(0)
+    }
+
+    /// The next row of the group, changed or not; none after the last.
+    ///
+    /// # Errors
+    /// If a block cannot be read back.
+    #[allow(clippy::should_implement_trait, reason = "it can fail, and it lends")]
+    pub fn next(&mut self) -> Result<Option<Change<'_, R>>, ExchangeError> {
+        let Scratch { key, before, after } = &mut *self.scratch;
+        let key = key.get(0);
+        loop {
+            let mut least = self.delta.peek(key)?;
+            let changed = least;
+            for level in &mut *self.levels {
+                level.look(self.hash)?;
+            }
+            for level in &*self.levels {
+                let Some(row) = level.peek(key) else { continue };
+                if least.is_none_or(|least| R::order(row, least).is_lt()) {
+                    least = Some(row);
+                }
+            }
+            let Some(least) = least else { return Ok(None) };
+            before.clear();
+            after.clear();
+            let mut taken = 0_u64;
+            for (index, level) in self.levels.iter().enumerate() {
+                if let Some(row) = level.peek(key).filter(|row| R::order(*row, least).is_eq()) {
+                    before.push_merged(row);
+                    after.push_merged(row);
+                    taken |= 1 << index;
+                }
+            }
+            let changed = changed.filter(|row| R::order(*row, least).is_eq());
+            if let Some(row) = changed {
+                after.push_merged(row);
+            }
+            let changed = changed.is_some();
+            for (index, level) in self.levels.iter_mut().enumerate() {
+                level.at += usize::from(taken >> index & 1 == 1);
+            }
+            self.delta.at += usize::from(changed);
+            if !before.is_empty() || !after.is_empty() {
+                break;
+            }
+        }
+        let only = |rows: &'_ R| !rows.is_empty();
+        let (before, after) = (&self.scratch.before, &self.scratch.after);
+        Ok(Some(Change { before: only(before).then(|| before.get(0)), after: only(after).then(|| after.get(0)) }))
+    }
+
+    /// The next row of the group that the commit changes; none after the last. Reads nothing of what lies between.
+    ///
+    /// # Errors
+    /// If a block cannot be read back.
+    pub fn next_changed(&mut self) -> Result<Option<Change<'_, R>>, ExchangeError> {
+        let Some(row) = self.delta.peek(self.scratch.key.get(0))? else { return Ok(None) };
+        for level in &mut *self.levels {
+            level.seek(self.hash, |other| R::order(other, row).is_lt())?;
+        }
+        self.next()
+    }
+
+    /// Goes past the changes that were not visited.
+    pub(crate) fn end(self) -> Result<(), ExchangeError> {
+        while self.delta.peek(self.scratch.key.get(0))?.is_some() {
+            self.delta.at += 1;
+        }
+        Ok(())
+    }
+}
+
+impl<R: Rows> std::fmt::Debug for Group<'_, '_, R> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Group").field("hash", &self.hash).finish_non_exhaustive()
+    }
+}
+
+/// The changes of a commit: read once, and kept for the level that they become.
+pub(crate) struct Delta<R: Rows> {
+    cursor: Cursor<R>,
+    rows: R,
+    at: usize,
+    done: RunWriter<R>,
+}
+
+impl<R: Rows> Delta<R> {
+    pub(crate) fn new(cursor: Cursor<R>, memory: &Memory) -> Self {
+        Delta { cursor, rows: R::default(), at: 0, done: RunWriter::new(memory) }
+    }
+
+    pub(crate) fn rows(&self) -> &R {
+        &self.rows
+    }
+
+    /// Whether there is another row, which then lies at `at`.
+    pub(crate) fn ready(&mut self) -> Result<bool, ExchangeError> {
+        while self.at == self.rows.len() {
+            self.done.push(std::mem::take(&mut self.rows))?;
+            self.at = 0;
+            match self.cursor.next_block()? {
+                Some(rows) => self.rows = rows,
+                None => return Ok(false),
+            }
+        }
+        Ok(true)
+    }
+
+    /// The next row, if it is of the group of `key`.
+    fn peek(&mut self, key: R::Row<'_>) -> Result<Option<R::Row<'_>>, ExchangeError> {
+        Ok(if self.ready()? { Some(self.rows.get(self.at)).filter(|row| R::same_group(*row, key)) } else { None })
+    }
+
+    /// What was read, as a run.
+    pub(crate) fn finish(self) -> Run<R> {
+        self.done.finish()
+    }
+}
+
+/// A level, read forward.
+pub(crate) struct Level<'l, R: Rows> {
+    run: &'l Run<R>,
+    block: usize,
+    /// The block, if it is a page and was read.
+    loaded: Option<Loaded<R>>,
+    /// Whether the block was looked into.
+    open: bool,
+    /// The next row in the block.
+    at: usize,
+    touched: u64,
+}
+
+impl<'l, R: Rows> Level<'l, R> {
+    pub(crate) fn new(run: &'l Run<R>) -> Self {
+        Level { run, block: 0, loaded: None, open: false, at: 0, touched: 0 }
+    }
+
+    /// How many blocks were looked into.
+    pub(crate) fn touched(&self) -> u64 {
+        self.touched
+    }
+
+    /// Goes forward to the first row that is not `before` what is wanted, whose hash is `hash`.
+    fn seek(&mut self, hash: u64, before: impl Fn(R::Row<'_>) -> bool) -> Result<(), ExchangeError> {
+        let blocks = self.run.blocks();
+        let begins_before = |index: usize| match blocks[index].first.cmp(&hash) {
+            Ordering::Less => true,
+            Ordering::Equal => self.run.first_row(index).is_some_and(&before),
+            Ordering::Greater => false,
+        };
+        // The last block that begins before the rows: they may begin in it.
+        let (mut low, mut high) = (self.block + 1, blocks.len());
+        if low < high && begins_before(low) {
+            while low < high {
+                let middle = low.midpoint(high);
+                if begins_before(middle) {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            self.go_to(low - 1);
+        }
+        while self.look(hash)? {
+            let (len, rows) = (blocks[self.block].rows, self.rows());
+            // The next group is likely to be near.
+            let mut step = 1;
+            let mut low = self.at;
+            while low + step <= len && before(rows.get(low + step - 1)) {
+                low += step;
+                step *= 2;
+            }
+            let mut high = len.min(low + step - 1);
+            while low < high {
+                let middle = low.midpoint(high);
+                if before(rows.get(middle)) {
+                    low = middle + 1;
+                } else {
+                    high = middle;
+                }
+            }
+            self.at = low;
+            if low < len {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the block that the next row is in, if it can have the hash; whether it can.
+    fn look(&mut self, hash: u64) -> Result<bool, ExchangeError> {
+        let blocks = self.run.blocks();
+        loop {
+            let Some(block) = blocks.get(self.block) else { return Ok(false) };
+            if self.at == block.rows {
+                self.go_to(self.block + 1);
+                continue;
+            }
+            if self.at == 0 && block.first > hash {
+                return Ok(false);
+            }
+            if !self.open {
+                if let Place::Paged(page) = &block.place {
+                    self.loaded = Some(Block::load(page)?);
+                }
+                self.open = true;
+                self.touched += 1;
+            }
+            return Ok(true);
+        }
+    }
+
+    fn go_to(&mut self, block: usize) {
+        (self.block, self.at, self.open, self.loaded) = (block, 0, false, None);
+    }
+
+    fn rows(&self) -> &R {
+        match (&self.loaded, &self.run.blocks()[self.block].place) {
+            (Some(loaded), _) => &loaded.rows,
+            (None, Place::Memory(rows)) => rows,
+            (None, Place::Paged(_)) => unreachable!("a block is read before it is looked into"),
+        }
+    }
+
+    /// The next row, if its block is open and it is of the group of `key`.
+    fn peek(&self, key: R::Row<'_>) -> Option<R::Row<'_>> {
+        if self.open { Some(self.rows().get(self.at)).filter(|row| R::same_group(*row, key)) } else { None }
+    }
+}
