@@ -135,7 +135,7 @@ impl Intake {
         let rows = self.keys.hashes().len();
         if !self.adaptive.is_on() {
             for row in 0..rows {
-                out.append(&parts.shape, |out| {
+                out.write(&parts.shape, |out| {
                     out.extend_from_slice(self.keys.get(row));
                     if parts.shape.values {
                         out.push(0);
@@ -172,7 +172,7 @@ impl Intake {
             if parts.diff.is_some() && weight::is_nothing(&parts.shape.kinds, &weight) == Ok(true) {
                 continue;
             }
-            out.append(&parts.shape, |out| {
+            out.write(&parts.shape, |out| {
                 out.extend_from_slice(self.groups.key(group));
                 if parts.shape.values {
                     out.push(0);
@@ -241,7 +241,7 @@ impl Intake {
 }
 
 fn put_value(parts: &Parts, key: &[u8], count: i64, out: &mut KeyedRows) {
-    out.append(&parts.shape, |out| {
+    out.write(&parts.shape, |out| {
         out.extend_from_slice(key);
         number::put_i64(out, count);
     });

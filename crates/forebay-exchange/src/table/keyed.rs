@@ -18,9 +18,11 @@
 //! A container knows its [`Shape`] from its first row, or from its bytes; an empty one may have none.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 use forebay::DecodeError;
+use timely::Accountable;
 
 use super::number;
 use super::weight::{self, Kind};
@@ -142,7 +144,7 @@ impl KeyedRows {
     /// # Panics
     /// If the rows would take 4 GiB together.
     #[inline]
-    pub(super) fn append(&mut self, shape: &Arc<Shape>, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn write(&mut self, shape: &Arc<Shape>, write: impl FnOnce(&mut Vec<u8>)) {
         if self.shape.is_none() {
             self.shape = Some(shape.clone());
         }
@@ -174,12 +176,26 @@ impl PartialEq for KeyedRows {
     }
 }
 
+impl Accountable for KeyedRows {
+    fn record_count(&self) -> i64 {
+        self.ends.len() as i64
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+}
+
 impl Rows for KeyedRows {
     type Row<'a> = KeyedRow<'a>;
 
     #[inline]
     fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty()
     }
 
     #[inline]
@@ -197,7 +213,16 @@ impl Rows for KeyedRows {
 
     #[inline]
     fn push(&mut self, row: KeyedRow<'_>) {
-        self.append(row.shape, |out| out.extend_from_slice(row.bytes));
+        self.write(row.shape, |out| out.extend_from_slice(row.bytes));
+    }
+
+    fn append(&mut self, other: &Self, range: Range<usize>) {
+        let Some(shape) = other.shape.as_ref().filter(|_| !range.is_empty()) else { return };
+        let (from, to) = (other.begin(range.start), other.begin(range.end));
+        let ends = self.bytes.len();
+        self.write(shape, |out| out.extend_from_slice(&other.bytes[from..to]));
+        self.ends.pop();
+        self.ends.extend(other.ends[range].iter().map(|end| (*end as usize - from + ends) as u32));
     }
 
     fn merge_last(&mut self, row: KeyedRow<'_>) {

@@ -107,9 +107,7 @@ mod tests {
     #[test]
     fn numbers_at_the_borders_come_back() {
         for bits in 0..127 {
-            for value in
-                [1_i128 << bits, (1 << bits) - 1, -(1 << bits), -(1 << bits) - 1]
-            {
+            for value in [1_i128 << bits, (1 << bits) - 1, -(1 << bits), -(1 << bits) - 1] {
                 there_and_back(value);
             }
         }

@@ -102,6 +102,25 @@ impl Results {
         makes.iter().try_for_each(|made| self.from_values[*made].add_value(group, value))
     }
 
+    /// Appends all accumulators of `group` to `out`.
+    pub(super) fn put_totals(&self, group: usize, out: &mut Vec<u8>) {
+        self.accumulators.iter().chain(&self.from_values).for_each(|accumulators| accumulators.put(group, out));
+    }
+
+    /// Adds what [`put_totals`](Self::put_totals) wrote to the last group.
+    pub(super) fn add_totals(&mut self, mut totals: &[u8]) -> Result<(), DecodeError> {
+        let Some(group) = self.len().checked_sub(1) else { return Ok(()) };
+        let mut all = self.accumulators.iter_mut().chain(&mut self.from_values);
+        all.try_for_each(|accumulators| accumulators.add_taken(group, &mut totals))
+    }
+
+    /// Forgets all groups.
+    pub(super) fn clear(&mut self) {
+        self.keys.clear();
+        self.ends.clear();
+        self.resize();
+    }
+
     fn key(&self, group: usize) -> &[u8] {
         &self.keys[group.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[group]]
     }
@@ -115,9 +134,7 @@ impl Results {
             let column = self.column(output, &columns, parts)?;
             columns.push(column);
         }
-        self.keys.clear();
-        self.ends.clear();
-        self.resize();
+        self.clear();
         RecordBatch::try_new(parts.output_schema.clone(), columns)
             .map_err(|error| QueryError::arrow("making a batch of results", error))
     }

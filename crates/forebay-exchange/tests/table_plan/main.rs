@@ -1,0 +1,12 @@
+//! What `forebay aggregate` computes, against a model that goes row by row: batches through intakes, runs, blocks and
+//! the finisher, without a dataflow between them.
+
+#![cfg(feature = "table")]
+
+mod aggregates;
+mod changes;
+mod errors;
+mod keyed;
+mod model;
+mod pre_aggregation;
+mod table;
