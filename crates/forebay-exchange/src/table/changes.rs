@@ -52,10 +52,7 @@ struct Totals {
 impl Totals {
     fn add(&mut self, row: Option<KeyedRow<'_>>) -> Result<(), DecodeError> {
         let Some(row) = row else { return Ok(()) };
-        if self.results.len() == 0 {
-            self.results.begin(row);
-        }
-        self.results.add(row)
+        if self.results.len() == 0 { self.results.begin(row) } else { self.results.add(row) }
     }
 
     /// The totals, if the group is there. Nothing of it is kept.
@@ -155,10 +152,9 @@ impl ChangeFinisher {
             if self.results.len() >= GROUPS && !self.results.continues(row) {
                 self.take(out)?;
             }
-            self.results.begin(row);
             let sign = number::take(&mut row.weight()).map_err(QueryError::from)?;
             self.signs.push(sign as i8);
-            row.value().and_then(|totals| self.results.add_totals(totals)).map_err(QueryError::from)?;
+            row.value().and_then(|totals| self.results.begin_totals(row, totals)).map_err(QueryError::from)?;
         }
         Ok(())
     }

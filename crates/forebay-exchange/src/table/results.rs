@@ -53,12 +53,32 @@ impl Results {
         self.ends.last().is_some() && self.key(self.len() - 1) == row.group()
     }
 
-    /// Begins the group of `row`.
+    /// Begins the group of `row`, and adds it.
     #[inline]
-    pub(super) fn begin(&mut self, row: KeyedRow<'_>) {
+    pub(super) fn begin(&mut self, row: KeyedRow<'_>) -> Result<(), DecodeError> {
+        self.open(row);
+        if row.tag() > 0 {
+            self.resize();
+            return self.add(row);
+        }
+        let mut weight = row.weight();
+        self.accumulators.iter_mut().try_for_each(|accumulators| accumulators.push_taken(&mut weight))?;
+        let groups = self.ends.len();
+        self.from_values.iter_mut().for_each(|accumulators| accumulators.resize(groups));
+        Ok(())
+    }
+
+    /// Begins the group of `row` with what [`put_totals`](Self::put_totals) wrote.
+    pub(super) fn begin_totals(&mut self, row: KeyedRow<'_>, mut totals: &[u8]) -> Result<(), DecodeError> {
+        self.open(row);
+        let mut all = self.accumulators.iter_mut().chain(&mut self.from_values);
+        all.try_for_each(|accumulators| accumulators.push_taken(&mut totals))
+    }
+
+    #[inline]
+    fn open(&mut self, row: KeyedRow<'_>) {
         self.keys.extend_from_slice(row.group());
         self.ends.push(self.keys.len());
-        self.resize();
     }
 
     /// Ends the last group, if there is one: it is gone, if no row of it is left.
@@ -105,13 +125,6 @@ impl Results {
     /// Appends all accumulators of `group` to `out`.
     pub(super) fn put_totals(&self, group: usize, out: &mut Vec<u8>) {
         self.accumulators.iter().chain(&self.from_values).for_each(|accumulators| accumulators.put(group, out));
-    }
-
-    /// Adds what [`put_totals`](Self::put_totals) wrote to the last group.
-    pub(super) fn add_totals(&mut self, mut totals: &[u8]) -> Result<(), DecodeError> {
-        let Some(group) = self.len().checked_sub(1) else { return Ok(()) };
-        let mut all = self.accumulators.iter_mut().chain(&mut self.from_values);
-        all.try_for_each(|accumulators| accumulators.add_taken(group, &mut totals))
     }
 
     /// Forgets all groups.

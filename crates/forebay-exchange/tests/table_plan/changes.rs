@@ -18,11 +18,11 @@ use crate::table::{Dice, plan, query, random_table, schema_of, with_diff};
 fn changes(plan: &Plan, commits: Vec<RecordBatch>) -> BTreeMap<u64, Vec<RecordBatch>> {
     let options = ExchangeOptions::new(&Budget::new(64 << 20), None);
     let failure = options.failure().clone();
-    let (mut sender, rows): (IntakeSender<RecordBatch>, _) = intake();
+    let (sender, rows): (IntakeSender<RecordBatch>, _) = intake();
     let feeder = std::thread::spawn(move || {
         for (commit, table) in commits.into_iter().enumerate() {
             sender.send(commit as u64, table, None).unwrap();
-            sender.advance(commit as u64 + 1);
+            sender.advance(commit as u64 + 1).unwrap();
         }
     });
     let (plan, rows) = (plan.clone(), Mutex::new(Some(rows)));
