@@ -2,6 +2,7 @@
 //! the finisher, without a dataflow between them.
 
 #![cfg(feature = "table")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
 mod aggregates;
 mod changes;
