@@ -122,6 +122,23 @@ impl Accumulators {
         }
     }
 
+    /// Begins a group with the accumulator at the front of `weight`, which it takes off.
+    #[inline]
+    pub(super) fn push_taken(&mut self, weight: &mut &[u8]) -> Result<(), DecodeError> {
+        match self {
+            Self::Count(states) => states.push(number::take(weight)? as i64),
+            Self::Sum(states) => states.push(number::take(weight)?),
+            Self::Extreme { states, .. } => states.push(weight::take_extreme(weight)?),
+            Self::Text { states, .. } => states.push(weight::take_text(weight)?.map(Box::from)),
+            Self::FloatSum(states) => {
+                let mut sum = FloatSum::default();
+                sum.add_taken(weight)?;
+                states.push(sum);
+            }
+        }
+        Ok(())
+    }
+
     /// Adds one value of a value column to `group`: counts it, or compares it.
     pub(super) fn add_value(&mut self, group: usize, mut value: &[u8]) -> Result<(), DecodeError> {
         match self {

@@ -33,14 +33,15 @@ impl Finisher {
     pub fn push(&mut self, block: &KeyedRows, out: &mut Vec<RecordBatch>) -> Result<(), TableError> {
         check_shape(&self.plan, block)?;
         for row in (0..block.len()).map(|index| block.get(index)) {
-            if !self.results.continues(row) {
-                self.results.end();
-                if self.results.len() >= GROUPS {
-                    out.push(self.results.take()?);
-                }
-                self.results.begin(row);
+            if self.results.continues(row) {
+                self.results.add(row).map_err(QueryError::from)?;
+                continue;
             }
-            self.results.add(row).map_err(QueryError::from)?;
+            self.results.end();
+            if self.results.len() >= GROUPS {
+                out.push(self.results.take()?);
+            }
+            self.results.begin(row).map_err(QueryError::from)?;
         }
         Ok(())
     }

@@ -119,6 +119,17 @@ impl FloatSum {
     }
 }
 
+/// Takes a sum off the front of `bytes`, whichever it is.
+pub(super) fn skip(bytes: &mut &[u8]) -> Result<(), DecodeError> {
+    match bytes.first() {
+        Some(&FLOAT) => {
+            *bytes = bytes.get(9..).ok_or(DecodeError("the row ends early"))?;
+            Ok(())
+        }
+        _ => FloatSum::default().add_taken(bytes),
+    }
+}
+
 /// Appends the sum of one float to a row.
 #[inline]
 pub(super) fn put_float(out: &mut Vec<u8>, value: f64) {

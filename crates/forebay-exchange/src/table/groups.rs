@@ -41,13 +41,15 @@ impl Groups {
         self.bytes.len()
     }
 
-    /// The number of the group of `key`, whose hash is `hash`.
+    /// The number of the group of `key`, whose hash is `hash`. If the keys are each a `NUMBER`, only their last bytes
+    /// can differ when their hashes do not.
     #[inline]
-    pub(super) fn index(&mut self, hash: u64, key: &[u8]) -> u32 {
+    pub(super) fn index<const NUMBER: bool>(&mut self, hash: u64, key: &[u8]) -> u32 {
         let Groups { table, hashes, bytes, ends } = self;
         let same = |group: &u32| {
             let group = *group as usize;
-            hashes[group] == hash && key_of(bytes, ends, group) == key
+            hashes[group] == hash
+                && if NUMBER { bytes[ends[group] - 1] == key[key.len() - 1] } else { key_of(bytes, ends, group) == key }
         };
         if let Some(group) = table.find(hash, same) {
             return *group;

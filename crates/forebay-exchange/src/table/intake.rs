@@ -135,7 +135,7 @@ impl Intake {
         let rows = self.keys.hashes().len();
         if !self.adaptive.is_on() {
             for row in 0..rows {
-                out.append(&parts.shape, |out| {
+                out.write(&parts.shape, |out| {
                     out.extend_from_slice(self.keys.get(row));
                     if parts.shape.values {
                         out.push(0);
@@ -149,8 +149,11 @@ impl Intake {
         }
         let before = self.groups.len();
         self.indices.clear();
-        for (row, hash) in self.keys.hashes().iter().enumerate() {
-            self.indices.push(self.groups.index(*hash, self.keys.get(row)));
+        let hashes = self.keys.hashes().iter().enumerate();
+        if parts.shape.number {
+            self.indices.extend(hashes.map(|(row, hash)| self.groups.index::<true>(*hash, self.keys.get(row))));
+        } else {
+            self.indices.extend(hashes.map(|(row, hash)| self.groups.index::<false>(*hash, self.keys.get(row))));
         }
         for (accumulators, column) in self.accumulators.iter_mut().zip(columns) {
             accumulators.resize(self.groups.len());
@@ -172,7 +175,7 @@ impl Intake {
             if parts.diff.is_some() && weight::is_nothing(&parts.shape.kinds, &weight) == Ok(true) {
                 continue;
             }
-            out.append(&parts.shape, |out| {
+            out.write(&parts.shape, |out| {
                 out.extend_from_slice(self.groups.key(group));
                 if parts.shape.values {
                     out.push(0);
@@ -216,7 +219,7 @@ impl Intake {
             key.extend_from_slice(&value);
             let sign = signs.map_or(1, |signs| signs[row]);
             if adaptive.is_on() {
-                let group = groups.index(mix(*hash ^ XxHash3_64::oneshot(&value)), &key) as usize;
+                let group = groups.index::<false>(mix(*hash ^ XxHash3_64::oneshot(&value)), &key) as usize;
                 counts.resize(groups.len(), 0);
                 counts[group] += sign;
             } else {
@@ -241,7 +244,7 @@ impl Intake {
 }
 
 fn put_value(parts: &Parts, key: &[u8], count: i64, out: &mut KeyedRows) {
-    out.append(&parts.shape, |out| {
+    out.write(&parts.shape, |out| {
         out.extend_from_slice(key);
         number::put_i64(out, count);
     });

@@ -18,9 +18,11 @@
 //! A container knows its [`Shape`] from its first row, or from its bytes; an empty one may have none.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 use std::sync::Arc;
 
 use forebay::DecodeError;
+use timely::Accountable;
 
 use super::number;
 use super::weight::{self, Kind};
@@ -30,6 +32,9 @@ use timely::Accountable;
 
 /// Bytes of a hash.
 pub(super) const HASH: usize = size_of::<u64>();
+
+/// Rows of up to so many bytes are copied as if they had so many.
+const COPY: usize = 32;
 
 /// What the rows of a query are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +70,10 @@ impl<'a> KeyedRow<'a> {
     /// The row at the front of `bytes`, of which there may be more.
     #[inline]
     fn parse(shape: &'a Arc<Shape>, bytes: &'a [u8]) -> Result<Self, DecodeError> {
+        if shape.number && !shape.values && bytes.len() > HASH {
+            let key_end = HASH as u32 + 1;
+            return Ok(KeyedRow { shape, bytes, key_end, weight_at: key_end });
+        }
         let mut rest = bytes.get(HASH..).ok_or(DecodeError("the row ends early"))?;
         let key_len = if shape.number { 1 } else { number::take_u64(&mut rest)? };
         weight::take_bytes(&mut rest, key_len)?;
@@ -114,10 +123,6 @@ impl<'a> KeyedRow<'a> {
     fn kinds(&self) -> &'a [Kind] {
         if self.tag() == 0 { &self.shape.kinds } else { &[Kind::Count] }
     }
-
-    fn is_nothing(&self) -> bool {
-        weight::is_nothing(self.kinds(), self.weight()).unwrap_or(false)
-    }
 }
 
 /// The bytes of a key, as they are in a row, of a query whose key is not one number. Returns nothing; appends to `out`.
@@ -143,7 +148,7 @@ impl KeyedRows {
     /// # Panics
     /// If the rows would take 4 GiB together.
     #[inline]
-    pub(super) fn append(&mut self, shape: &Arc<Shape>, write: impl FnOnce(&mut Vec<u8>)) {
+    pub(super) fn write(&mut self, shape: &Arc<Shape>, write: impl FnOnce(&mut Vec<u8>)) {
         if self.shape.is_none() {
             self.shape = Some(shape.clone());
         }
@@ -157,14 +162,40 @@ impl KeyedRows {
         index.checked_sub(1).map_or(0, |before| self.ends[before] as usize)
     }
 
-    /// The rows' order: an index of each with its hash, so that few bytes are moved.
-    fn sorted(&self) -> Vec<(u64, u32)> {
-        let mut index: Vec<(u64, u32)> =
-            (0..self.len()).map(|at| (self.get(at).key_hash(), u32::try_from(at).unwrap_or(u32::MAX))).collect();
-        sort_by_hash(&mut index, &|row| row.0, &|a, b| {
-            a.0.cmp(&b.0).then_with(|| self.get(a.1 as usize).identity().cmp(self.get(b.1 as usize).identity()))
-        });
-        index
+    /// The hash of the row at `index`.
+    #[inline]
+    fn hash_at(&self, index: usize) -> u64 {
+        self.bytes[self.begin(index)..].first_chunk().map_or(0, |hash| u64::from_le_bytes(*hash))
+    }
+
+    /// The numbers of the rows, in the rows' order.
+    fn sorted(&self) -> impl Iterator<Item = usize> {
+        // A row's number in the low bits, as much of its hash as fits above: eight bytes a row are moved.
+        let mask = self.len().next_power_of_two() as u64 - 1;
+        let mut order: Vec<u64> = (0..self.len()).map(|at| (self.hash_at(at) & !mask) | at as u64).collect();
+        sort_by_hash(&mut order, &|row| *row, &u64::cmp);
+        // What looks the same so far is compared as a whole.
+        let same = |a: &u64, b: &u64| a & !mask == b & !mask;
+        for rows in order.chunk_by_mut(same).filter(|rows| rows.len() > 1) {
+            rows.sort_unstable_by(|a, b| Self::order(self.get((a & mask) as usize), self.get((b & mask) as usize)));
+        }
+        order.into_iter().map(move |row| (row & mask) as usize)
+    }
+
+    /// Adds the row at `index` of `other`, which is of the same shape.
+    #[inline]
+    fn copy(&mut self, other: &Self, index: usize) {
+        let (begin, end) = (other.begin(index), other.ends[index] as usize);
+        // Many bytes at once and the surplus taken back: cheaper than copying a number of bytes that is not known.
+        match other.bytes[begin..].first_chunk::<COPY>() {
+            Some(bytes) if end - begin <= COPY => {
+                let end = self.bytes.len() + (end - begin);
+                self.bytes.extend_from_slice(bytes);
+                self.bytes.truncate(end);
+            }
+            _ => self.bytes.extend_from_slice(&other.bytes[begin..end]),
+        }
+        self.ends.push(self.bytes.len() as u32);
     }
 }
 
@@ -177,7 +208,11 @@ impl PartialEq for KeyedRows {
 
 impl Accountable for KeyedRows {
     fn record_count(&self) -> i64 {
-        Rows::len(self) as i64
+        self.ends.len() as i64
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty()
     }
 }
 
@@ -187,6 +222,10 @@ impl Rows for KeyedRows {
     #[inline]
     fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    fn is_empty(&self) -> bool {
+        self.ends.is_empty()
     }
 
     #[inline]
@@ -204,7 +243,16 @@ impl Rows for KeyedRows {
 
     #[inline]
     fn push(&mut self, row: KeyedRow<'_>) {
-        self.append(row.shape, |out| out.extend_from_slice(row.bytes));
+        self.write(row.shape, |out| out.extend_from_slice(row.bytes));
+    }
+
+    fn append(&mut self, other: &Self, range: Range<usize>) {
+        let Some(shape) = other.shape.as_ref().filter(|_| !range.is_empty()) else { return };
+        let (from, to) = (other.begin(range.start), other.begin(range.end));
+        let ends = self.bytes.len();
+        self.write(shape, |out| out.extend_from_slice(&other.bytes[from..to]));
+        self.ends.pop();
+        self.ends.extend(other.ends[range].iter().map(|end| (*end as usize - from + ends) as u32));
     }
 
     fn merge_last(&mut self, row: KeyedRow<'_>) {
@@ -244,15 +292,19 @@ impl Rows for KeyedRows {
         a.group() == b.group()
     }
 
+    /// No row is without weight to begin with.
     fn consolidate(&mut self) {
         let Some(shape) = &self.shape else { return };
         let mut sorted = KeyedRows::of(shape.clone());
-        sorted.bytes.reserve_exact(self.bytes.len());
+        sorted.bytes.reserve_exact(self.bytes.len() + COPY);
         sorted.ends.reserve_exact(self.ends.len());
-        for (_, at) in self.sorted() {
-            let row = self.get(at as usize);
-            if !row.is_nothing() {
-                sorted.push_merged(row);
+        let mut last = None;
+        for index in self.sorted() {
+            let hash = self.hash_at(index);
+            if last.replace(hash) == Some(hash) {
+                sorted.push_merged(self.get(index));
+            } else {
+                sorted.copy(self, index);
             }
         }
         *self = sorted;

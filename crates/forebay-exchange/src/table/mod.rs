@@ -1,6 +1,7 @@
 //! Group-by over Parquet, CSV and NDJSON: what `forebay aggregate` runs.
 
 mod accumulator;
+mod changes;
 mod error;
 mod filter;
 mod finish;
@@ -21,6 +22,7 @@ mod run;
 mod values;
 mod weight;
 
+pub use changes::{ChangeFinisher, ChangeReduce};
 pub use error::TableError;
 pub use filter::Filter;
 pub use finish::Finisher;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::row::{RowConverter, SortField};
 
+use super::changes::{CHANGE, ChangeFinisher, ChangeReduce, change_schema};
 use super::error::TableError;
 use super::filter::Filter;
 use super::finish::Finisher;
@@ -153,6 +154,27 @@ impl Plan {
     /// What makes results of one sealed batch.
     pub fn finisher(&self) -> Finisher {
         Finisher::new(self.clone())
+    }
+
+    /// What gives the changes of each commit.
+    ///
+    /// # Errors
+    /// [`QueryError::SameName`], if a column of the result is called `change`.
+    pub fn changes(&self) -> Result<ChangeReduce, TableError> {
+        match self.output_schema().column_with_name(CHANGE) {
+            Some(_) => Err(QueryError::SameName { name: CHANGE.to_owned() }.into()),
+            None => Ok(ChangeReduce::new(self.clone())),
+        }
+    }
+
+    /// What makes batches of the changes of one commit.
+    pub fn change_finisher(&self) -> ChangeFinisher {
+        ChangeFinisher::new(self.clone())
+    }
+
+    /// The columns of changes: those of the result, then `change`.
+    pub fn change_schema(&self) -> SchemaRef {
+        change_schema(self)
     }
 
     pub(super) fn parts(&self) -> &Parts {

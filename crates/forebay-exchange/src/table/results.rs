@@ -53,12 +53,32 @@ impl Results {
         self.ends.last().is_some() && self.key(self.len() - 1) == row.group()
     }
 
-    /// Begins the group of `row`.
+    /// Begins the group of `row`, and adds it.
     #[inline]
-    pub(super) fn begin(&mut self, row: KeyedRow<'_>) {
+    pub(super) fn begin(&mut self, row: KeyedRow<'_>) -> Result<(), DecodeError> {
+        self.open(row);
+        if row.tag() > 0 {
+            self.resize();
+            return self.add(row);
+        }
+        let mut weight = row.weight();
+        self.accumulators.iter_mut().try_for_each(|accumulators| accumulators.push_taken(&mut weight))?;
+        let groups = self.ends.len();
+        self.from_values.iter_mut().for_each(|accumulators| accumulators.resize(groups));
+        Ok(())
+    }
+
+    /// Begins the group of `row` with what [`put_totals`](Self::put_totals) wrote.
+    pub(super) fn begin_totals(&mut self, row: KeyedRow<'_>, mut totals: &[u8]) -> Result<(), DecodeError> {
+        self.open(row);
+        let mut all = self.accumulators.iter_mut().chain(&mut self.from_values);
+        all.try_for_each(|accumulators| accumulators.push_taken(&mut totals))
+    }
+
+    #[inline]
+    fn open(&mut self, row: KeyedRow<'_>) {
         self.keys.extend_from_slice(row.group());
         self.ends.push(self.keys.len());
-        self.resize();
     }
 
     /// Ends the last group, if there is one: it is gone, if no row of it is left.
@@ -102,6 +122,18 @@ impl Results {
         makes.iter().try_for_each(|made| self.from_values[*made].add_value(group, value))
     }
 
+    /// Appends all accumulators of `group` to `out`.
+    pub(super) fn put_totals(&self, group: usize, out: &mut Vec<u8>) {
+        self.accumulators.iter().chain(&self.from_values).for_each(|accumulators| accumulators.put(group, out));
+    }
+
+    /// Forgets all groups.
+    pub(super) fn clear(&mut self) {
+        self.keys.clear();
+        self.ends.clear();
+        self.resize();
+    }
+
     fn key(&self, group: usize) -> &[u8] {
         &self.keys[group.checked_sub(1).map_or(0, |before| self.ends[before])..self.ends[group]]
     }
@@ -115,9 +147,7 @@ impl Results {
             let column = self.column(output, &columns, parts)?;
             columns.push(column);
         }
-        self.keys.clear();
-        self.ends.clear();
-        self.resize();
+        self.clear();
         RecordBatch::try_new(parts.output_schema.clone(), columns)
             .map_err(|error| QueryError::arrow("making a batch of results", error))
     }

@@ -5,7 +5,7 @@
 
 use forebay::DecodeError;
 
-use super::float_sum::FloatSum;
+use super::float_sum::{self, FloatSum};
 use super::number;
 
 /// What an accumulator adds up.
@@ -93,8 +93,8 @@ pub(super) fn take_bytes<'a>(bytes: &mut &'a [u8], len: u64) -> Result<&'a [u8],
 pub(super) fn skip(kinds: &[Kind], bytes: &mut &[u8]) -> Result<(), DecodeError> {
     for kind in kinds {
         match kind {
-            Kind::Count | Kind::Sum => drop(number::take(bytes)?),
-            Kind::FloatSum => FloatSum::default().add_taken(bytes)?,
+            Kind::Count | Kind::Sum => number::skip(bytes)?,
+            Kind::FloatSum => float_sum::skip(bytes)?,
             Kind::Min | Kind::Max => drop(take_extreme(bytes)?),
             Kind::MinText | Kind::MaxText => drop(take_text(bytes)?),
         }

@@ -1,0 +1,156 @@
+//! All aggregates of all types, by all types.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
+use arrow::compute::concat_batches;
+
+use crate::model::{assert_same, expected, gathered};
+use crate::table::{COLUMNS, Dice, plan, query, random_table, results, schema_of, with_diff};
+
+const NUMBERS: [&str; 8] = ["int", "short", "unsigned", "float", "float32", "money", "long", "tiny"];
+
+fn all_aggregates() -> Vec<String> {
+    let mut all = vec!["count".to_owned()];
+    for column in COLUMNS {
+        for function in ["count", "min", "max", "distinct"] {
+            all.push(format!("{function}:{column}"));
+        }
+    }
+    for column in NUMBERS {
+        all.push(format!("sum:{column}"));
+        all.push(format!("avg:{column}"));
+    }
+    all
+}
+
+fn keys(dice: &mut Dice, most: u64) -> Vec<&'static str> {
+    let mut keys: Vec<&str> = Vec::new();
+    for _ in 0..=dice.below(most) {
+        let column = COLUMNS[dice.below(COLUMNS.len() as u64) as usize];
+        if !keys.contains(&column) {
+            keys.push(column);
+        }
+    }
+    keys
+}
+
+/// The rows of `table`, some of them taken back later.
+fn with_retractions(dice: &mut Dice, table: &RecordBatch) -> RecordBatch {
+    let come = with_diff(table, vec![1; table.num_rows()]);
+    let mut parts = vec![come.clone()];
+    for row in 0..table.num_rows() {
+        if dice.below(2) == 0 {
+            parts.push(with_diff(&table.slice(row, 1), vec![-1]));
+        }
+    }
+    concat_batches(&come.schema(), &parts).unwrap()
+}
+
+#[test]
+fn results_are_those_of_the_model() {
+    let all = all_aggregates();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    for seed in 0..40 {
+        let dice = &mut Dice::new(seed);
+        let rows = 1 + dice.below(300) as usize;
+        let table = random_table(dice, rows);
+        let keys = keys(dice, 3);
+        let mut query = query(&keys, &all);
+        query.wide_sums = seed % 2 == 0;
+        let plan = plan(&query, &table.schema());
+        let got = gathered(keys.len(), &results(dice, &plan, &table));
+        assert_same(&got, &expected(&query, &table, None), &format!("seed {seed}, by {keys:?}"));
+    }
+}
+
+#[test]
+fn each_type_alone_is_a_key() {
+    for (seed, column) in COLUMNS.into_iter().enumerate() {
+        let dice = &mut Dice::new(seed as u64);
+        let table = random_table(dice, 200);
+        let query = query(&[column], &["count", "sum:int", "sum:float"]);
+        let plan = plan(&query, &table.schema());
+        let results = results(dice, &plan, &table);
+        assert_same(&gathered(1, &results), &expected(&query, &table, None), column);
+        assert_eq!(results[0].column(0).data_type(), table.column_by_name(column).unwrap().data_type());
+    }
+}
+
+#[test]
+fn what_is_taken_back_is_not_there() {
+    let all = all_aggregates();
+    let all: Vec<&str> = all.iter().map(String::as_str).collect();
+    for seed in 0..40 {
+        let dice = &mut Dice::new(1000 + seed);
+        let rows = 1 + dice.below(200) as usize;
+        let table = random_table(dice, rows);
+        let table = with_retractions(dice, &table);
+        let keys = keys(dice, 2);
+        let mut query = query(&keys, &all);
+        query.diff = Some("diff".to_owned());
+        let plan = plan(&query, &table.schema());
+        let got = gathered(keys.len(), &results(dice, &plan, &table));
+        assert_same(&got, &expected(&query, &table, Some("diff")), &format!("seed {seed}, by {keys:?}"));
+    }
+}
+
+#[test]
+fn what_is_taken_back_altogether_leaves_no_row() {
+    let dice = &mut Dice::new(5);
+    let table = random_table(dice, 100);
+    let gone = concat_batches(
+        &with_diff(&table, vec![1; 100]).schema(),
+        &[with_diff(&table, vec![1; 100]), with_diff(&table, vec![-1; 100])],
+    )
+    .unwrap();
+    let mut query = query(&["text"], &["count", "sum:float", "sum:long", "min:text", "distinct:float"]);
+    query.diff = Some("diff".to_owned());
+    let plan = plan(&query, &gone.schema());
+    let batches = crate::table::batches(dice, &plan, &gone);
+    let runs = crate::table::runs(dice, &plan, &batches);
+    assert!(runs.iter().map(forebay_exchange::Rows::len).sum::<usize>() > 0);
+    assert!(crate::table::blocks(dice, &runs).is_empty());
+}
+
+#[test]
+fn float_sums_are_exact_in_any_order() {
+    let values = [1e300, 1.0, -1e300, 0.1, 0.2, -0.3, 1e-300, f64::MAX, f64::MAX, -f64::MAX, -f64::MAX];
+    // What is left of all of them, as a calculation with fractions says.
+    let exact = 1.0 + (0.1 + 0.2 - 0.3 - 2.7755575615628914e-17);
+    for seed in 0..20 {
+        let dice = &mut Dice::new(seed);
+        let mut values = values.to_vec();
+        for at in (1..values.len()).rev() {
+            values.swap(at, dice.below(at as u64 + 1) as usize);
+        }
+        let rows = values.len();
+        let columns: Vec<(&str, ArrayRef)> =
+            vec![("k", Arc::new(Int64Array::from(vec![1; rows]))), ("v", Arc::new(Float64Array::from(values)))];
+        let (schema, table) = schema_of(columns);
+        let plan = plan(&query(&["k"], &["sum:v"]), &schema);
+        let results = results(dice, &plan, &table);
+        let sum = gathered(1, &results).into_values().next().unwrap();
+        let crate::model::Cell::Float(sum) = sum[0] else { panic!("{sum:?}") };
+        assert!((sum - exact).abs() <= 1e-15, "seed {seed}: {sum}, expected {exact}");
+    }
+}
+
+#[test]
+fn a_filter_leaves_rows_out() {
+    let dice = &mut Dice::new(3);
+    let table = random_table(dice, 200);
+    let mut filtered = query(&["text"], &["count", "sum:int"]);
+    filtered.filter = Some("int > 0 and short = 5".to_owned());
+    let plan = plan(&filtered, &table.schema());
+    assert!(plan.columns().len() == 3 && plan.columns().is_sorted());
+    let got = gathered(1, &results(dice, &plan, &table));
+    let mask = (0..table.num_rows()).map(|row| {
+        let value = |name: &str| crate::model::cell(table.column_by_name(name).unwrap(), row);
+        value("int") > crate::model::Cell::Number(0) && value("short") == crate::model::Cell::Number(5)
+    });
+    let mask: Vec<bool> = mask.collect();
+    assert!(mask.contains(&true));
+    let rest = arrow::compute::filter_record_batch(&table, &mask.into()).unwrap();
+    assert_same(&got, &expected(&filtered, &rest, None), "the filtered table");
+}
