@@ -33,7 +33,7 @@ pub trait Field: Ord + Clone + Send + Sync + 'static {
 
 /// One to one, so two numbers with the same hash are the same number. Stafford's variant 13 of the finaliser of
 /// MurmurHash3.
-fn mix(number: u64) -> u64 {
+pub(crate) fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)

@@ -9,6 +9,8 @@ use arrow::datatypes::DataType;
 use forebay::OverBudget;
 
 use super::input::MalformedRow;
+use super::output::OutputError;
+use super::query_error::QueryError;
 
 /// Why a table cannot be read, filtered, grouped or written. Cloning is cheap.
 #[derive(Clone, Debug)]
@@ -96,6 +98,10 @@ pub enum TableError {
     },
     /// The run was cancelled from outside.
     Cancelled,
+    /// A query cannot be answered.
+    Query(QueryError),
+    /// Results cannot be written.
+    Output(OutputError),
 }
 
 impl TableError {
@@ -140,6 +146,8 @@ impl fmt::Display for TableError {
             Self::Memory(error) => error.fmt(f),
             Self::Thread { cause } => write!(f, "cannot start a thread: {cause}"),
             Self::Cancelled => f.write_str("cancelled"),
+            Self::Query(error) => error.fmt(f),
+            Self::Output(error) => error.fmt(f),
         }
     }
 }
@@ -149,6 +157,8 @@ impl std::error::Error for TableError {
         match self {
             Self::Io { cause, .. } | Self::Thread { cause } => Some(cause),
             Self::Memory(error) => Some(error),
+            Self::Query(error) => Some(error),
+            Self::Output(error) => Some(error),
             _ => None,
         }
     }
@@ -157,5 +167,20 @@ impl std::error::Error for TableError {
 impl From<OverBudget> for TableError {
     fn from(error: OverBudget) -> Self {
         Self::Memory(error)
+    }
+}
+
+impl From<QueryError> for TableError {
+    fn from(error: QueryError) -> Self {
+        Self::Query(error)
+    }
+}
+
+impl From<OutputError> for TableError {
+    fn from(error: OutputError) -> Self {
+        match error {
+            OutputError::Cancelled => Self::Cancelled,
+            error => Self::Output(error),
+        }
     }
 }
