@@ -2,12 +2,13 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use forebay::{CancelToken, Location, SegmentStore, Snapshot};
 
+use super::output::Unpublished;
 use super::{InputOptions, MalformedRow, OutputOptions, Query, TableError};
 use crate::error::ExchangeError;
 
@@ -99,6 +100,8 @@ pub struct Observer {
     rows_in: Arc<AtomicU64>,
     commits: Arc<AtomicU64>,
     rows_out: Arc<AtomicU64>,
+    /// Removes what is not published.
+    unpublished: Arc<OnceLock<Unpublished>>,
 }
 
 /// How far a run is.
@@ -123,6 +126,18 @@ impl Observer {
     pub fn progress(&self) -> Progress {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
         Progress { rows_in: read(&self.rows_in), commits: read(&self.commits), rows_out: read(&self.rows_out) }
+    }
+
+    /// Removes what is written and not published, for a process that must end before [`run`](super::run) has returned.
+    pub fn discard(&self) {
+        if let Some(unpublished) = self.unpublished.get() {
+            unpublished.discard();
+        }
+    }
+
+    pub(crate) fn writes(&self, unpublished: Unpublished) {
+        // A run has one output.
+        let _ = self.unpublished.set(unpublished);
     }
 
     pub(crate) fn read(&self, rows: usize) {

@@ -41,6 +41,9 @@ pub fn run(job: Job, observer: &Observer) -> Result<Report, AggregateError> {
     let inputs = Inputs::open(&inputs, input)?;
     let plan = Plan::new(&query, inputs.schema())?;
     let (writing, mut parts) = Output::create(&output, plan.output_schema(), 1, &budget, &cancel)?;
+    if let Some(unpublished) = writing.unpublished() {
+        observer.writes(unpublished);
+    }
     let Some(part) = parts.pop() else { unreachable!("one part was asked for") };
     let mut state = State { plan: &plan, rows: KeyedRows::default(), results: None, part, observer, commits: 0 };
     let mut intake = plan.intake();
