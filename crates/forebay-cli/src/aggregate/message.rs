@@ -75,8 +75,9 @@ pub(crate) fn malformed(report: &Report) -> Vec<String> {
         return Vec::new();
     }
     let mut lines: Vec<String> = report.malformed.iter().take(SHOWN).map(ToString::to_string).collect();
-    let rows = if count == 1 { "row was".into() } else { format!("{} rows were", with_commas(count)) };
-    let rows = if count == 1 { format!("1 malformed {rows}") } else { rows.replacen(" rows", " malformed rows", 1) };
-    lines.push(format!("{rows} left out"));
+    lines.push(match count {
+        1 => "1 malformed row was left out".to_owned(),
+        _ => format!("{} malformed rows were left out", with_commas(count)),
+    });
     lines
 }

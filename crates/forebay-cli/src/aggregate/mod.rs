@@ -62,7 +62,8 @@ fn aggregate(options: &Options) -> Result<(), Failure> {
         Ok(report) => report,
         Err(error) => {
             if let Some(signal) = signal.get() {
-                let text = format!("ended by {}; nothing was published", names::name(signal));
+                let rest = if options.output.is_some() { "; nothing was published" } else { "" };
+                let text = format!("ended by {}{rest}", names::name(signal));
                 return Err(Failure { text, code: names::exit_code(signal) });
             }
             return message::failure(&error).map_or(Ok(()), Err);

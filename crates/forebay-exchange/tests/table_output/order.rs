@@ -13,7 +13,7 @@ use crate::harness::{MIB, create, parquet_counts, rows, to, write};
 fn parts_alternate_whoever_is_faster() {
     let dir = tempdir().unwrap();
     let mut files = Vec::new();
-    // The first part waits until the second has written all that it may, and the other way round.
+    // One part begins when the other has begun, and the other way round.
     for slow in [0, 1] {
         let path = dir.path().join(format!("{slow}.parquet"));
         let (output, mut parts) = create(&to(&path), 2, 64 * MIB).unwrap();
@@ -21,7 +21,6 @@ fn parts_alternate_whoever_is_faster() {
         let (said, heard) = mpsc::channel();
         thread::scope(|scope| {
             scope.spawn(move || {
-                // A block is full behind this row: the next one waits for its turn.
                 early.write(&rows(0, 1)).unwrap();
                 said.send(()).unwrap();
                 early.write(&rows(1, 200_000)).unwrap();
@@ -30,7 +29,8 @@ fn parts_alternate_whoever_is_faster() {
             scope.spawn(move || {
                 let mut late = late;
                 heard.recv().unwrap();
-                late.write(&rows(0, 200_000)).unwrap();
+                late.write(&rows(0, 1)).unwrap();
+                late.write(&rows(1, 200_000)).unwrap();
                 late.finish().unwrap();
             });
         });
