@@ -5,12 +5,16 @@
 //! same holds for everything when the program is called under the name `rsync`.
 #![forbid(unsafe_code)]
 
+mod aggregate;
 mod inspect;
 mod limits;
+mod progress;
 mod record;
+mod signals;
 mod size;
 mod spill;
 mod sync;
+mod usage;
 
 use std::env;
 use std::ffi::OsString;
@@ -26,6 +30,7 @@ use clap_complete::Shell;
 #[derive(Parser)]
 #[command(name = "forebay", version)]
 enum Cli {
+    Aggregate(Box<aggregate::Options>),
     Record(Box<record::Options>),
     /// Print what array is in a directory, what of it is stored, and what is missing
     ///
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
         return sync::main(args.drain(2..));
     }
     let done = match Cli::from_arg_matches(&command().get_matches_from(args)) {
+        Ok(Cli::Aggregate(options)) => return aggregate::main(&options),
         Ok(Cli::Record(options)) => return record::main(&options),
         Ok(Cli::Inspect { path }) => return inspect::main(&path),
         Ok(Cli::Completions { shell }) => print(|out| {

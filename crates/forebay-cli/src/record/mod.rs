@@ -15,7 +15,6 @@ mod pace;
 mod progress;
 mod signals;
 mod stats;
-mod usage;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -27,10 +26,11 @@ use forebay_zarr::{ArrayWriter, WriteError};
 
 pub(crate) use args::Options;
 
-use crate::limits;
+use crate::progress::Progress;
+use crate::usage::Usage;
+use crate::{limits, signals as names};
 use feed::{Event, Feed};
 use pace::Pace;
-use progress::Progress;
 
 /// What ends the program early: a line for standard error, and an exit code.
 #[derive(Debug)]
@@ -71,7 +71,7 @@ pub(crate) fn main(options: &Options) -> ExitCode {
 }
 
 fn record(options: &Options) -> Result<u8, Failure> {
-    let usage = usage::Usage::begin();
+    let usage = Usage::begin();
     let (sender, events) = mpsc::channel();
     signals::watch(sender.clone(), options.quiet)
         .map_err(|error| Failure::other(format!("cannot watch for signals: {error}")))?;
@@ -81,7 +81,7 @@ fn record(options: &Options) -> Result<u8, Failure> {
     }
     let begun = writer.next_frame();
     let monitor = writer.monitor();
-    let progress = Progress::start(&monitor, options.quiet);
+    let progress = progress::start(&monitor, options.quiet);
     let ended = run(&mut writer, input, (sender, events), &progress);
     // What failed is said at once: the writer may have to wait for a disk before it is gone.
     let failed = |error: &WriteError| {
@@ -127,8 +127,8 @@ fn record(options: &Options) -> Result<u8, Failure> {
         }
         Some(Ended::Input(Err(error))) => Err(Failure::other(format!("{}; {safe}", message::input(error, begun)))),
         Some(Ended::Signal(signal)) => {
-            complain(&format!("ended by {}; {safe}", signals::name(signal)));
-            Ok(signals::exit_code(signal))
+            complain(&format!("ended by {}; {safe}", names::name(signal)));
+            Ok(names::exit_code(signal))
         }
         None => Ok(1),
     }

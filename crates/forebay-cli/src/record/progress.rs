@@ -1,79 +1,22 @@
-//! A line of progress on a terminal; nothing elsewhere.
-
-use std::io::{self, IsTerminal};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+//! The line of progress.
 
 use forebay_zarr::{WriterMonitor, WriterSnapshot};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::usage;
+use crate::progress::Progress;
 use crate::size::with_commas;
+use crate::usage;
 
-/// How often the line is renewed.
-const RENEW: Duration = Duration::from_millis(250);
-
-/// The line, while there is one. A thread keeps it up to date, also while an append waits.
-#[derive(Debug)]
-pub(crate) struct Progress(Option<Shown>);
-
-#[derive(Debug)]
-struct Shown {
-    bar: ProgressBar,
-    over: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Progress {
-    pub(crate) fn start(monitor: &WriterMonitor, quiet: bool) -> Self {
-        if quiet || !io::stderr().is_terminal() {
-            return Progress(None);
-        }
-        let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-        if let Ok(style) = ProgressStyle::with_template("{elapsed} {wide_msg}") {
-            bar.set_style(style);
-        }
-        let over = Arc::new(AtomicBool::new(false));
-        let (monitor, line, end) = (monitor.clone(), bar.clone(), Arc::clone(&over));
-        let thread = thread::Builder::new().name("record-progress".into()).spawn(move || {
-            let (mut before, mut then) = (monitor.snapshot(), Instant::now());
-            while !end.load(Ordering::Acquire) {
-                thread::park_timeout(RENEW);
-                let (now, snapshot) = (Instant::now(), monitor.snapshot());
-                let rate = (snapshot.bytes_in - before.bytes_in) as f64 / (now - then).as_secs_f64().max(0.001);
-                line.set_message(text(&snapshot, rate));
-                // Over a second or so, that the rate does not jump.
-                if now - then > 4 * RENEW {
-                    (before, then) = (snapshot, now);
-                }
-            }
-        });
-        // Without a thread there is no line.
-        Progress(Some(Shown { bar, over, thread: thread.ok() }))
+/// Shows it, unless it is to be `quiet`.
+pub(crate) fn start(monitor: &WriterMonitor, quiet: bool) -> Progress {
+    if quiet {
+        return Progress::none();
     }
-
-    /// Takes the line away while `write` writes to standard error.
-    pub(crate) fn suspend(&self, write: impl FnOnce()) {
-        match &self.0 {
-            Some(shown) => shown.bar.suspend(write),
-            None => write(),
-        }
-    }
-
-    /// Takes the line away.
-    pub(crate) fn finish(self) {
-        if let Some(Shown { bar, over, thread }) = self.0 {
-            over.store(true, Ordering::Release);
-            if let Some(thread) = thread {
-                thread.thread().unpark();
-                // It has nothing to say if it panicked.
-                let _ = thread.join();
-            }
-            bar.finish_and_clear();
-        }
-    }
+    let monitor = monitor.clone();
+    Progress::start(
+        "record-progress",
+        move || monitor.snapshot(),
+        |now, before, seconds| text(now, (now.bytes_in - before.bytes_in) as f64 / seconds),
+    )
 }
 
 /// Frames landed, spilled and waiting; the slowest append. Eighty columns, as a rule.

@@ -9,6 +9,7 @@ use signal_hook::iterator::Signals;
 
 use super::complain;
 use super::feed::Event;
+use crate::signals::{exit_code, name};
 
 /// Sends the first signal that comes as an event, and says so unless it is to be `quiet`.
 ///
@@ -30,18 +31,4 @@ pub(crate) fn watch(sender: Sender<Event>, quiet: bool) -> io::Result<()> {
         }
     })?;
     Ok(())
-}
-
-/// What a shell reports for a process that this signal ended.
-pub(crate) fn exit_code(signal: i32) -> u8 {
-    128u8.saturating_add(u8::try_from(signal).unwrap_or_default())
-}
-
-/// Its name.
-pub(crate) fn name(signal: i32) -> &'static str {
-    match signal {
-        SIGHUP => "SIGHUP",
-        SIGINT => "SIGINT",
-        _ => "SIGTERM",
-    }
 }

@@ -8,9 +8,9 @@ use forebay_zarr::{MemoryEstimate, WriterSnapshot};
 
 use super::feed;
 use super::progress::ratio;
-use super::usage::Usage;
 use crate::size::with_commas;
 use crate::spill;
+use crate::usage::Usage;
 
 /// What there is to say.
 #[derive(Debug)]

@@ -56,6 +56,20 @@ pub trait Reduce<R: Rows>: Send + 'static {
         group: &mut Group<'_, '_, Self::State>,
         out: &mut Outlet<'_, Self::Out>,
     ) -> Result<(), ExchangeError>;
+
+    /// The keys of `commit` follow.
+    fn begin(&mut self, commit: u64) {
+        let _ = commit;
+    }
+
+    /// All keys of the commit have been seen. What is left in `out` is given out after this.
+    ///
+    /// # Errors
+    /// Any: the run ends.
+    fn end(&mut self, out: &mut Outlet<'_, Self::Out>) -> Result<(), ExchangeError> {
+        let _ = out;
+        Ok(())
+    }
 }
 
 /// Where an aggregate puts what it gives out.
@@ -100,10 +114,12 @@ struct Running<R: Rows, F: Reduce<R>> {
 
 impl<R: Rows, F: Reduce<R>> Running<R, F> {
     fn commit(&mut self, batch: Sealed<R>, teller: &Teller<F::Out>) -> Result<(), ExchangeError> {
+        let commit = batch.commit();
         let changes = self.changes(batch)?;
         let Running { reduce, levels, memory, .. } = self;
         let mut out = Outlet { rows: reduce.out(), teller, memory };
         let mut given_up = false;
+        reduce.begin(commit);
         levels.apply(changes, |group| {
             if given_up {
                 return Ok(());
@@ -115,6 +131,7 @@ impl<R: Rows, F: Reduce<R>> Running<R, F> {
             }
             Ok(())
         })?;
+        reduce.end(&mut out)?;
         out.flush();
         Ok(())
     }

@@ -184,7 +184,10 @@ impl From<QueryError> for TableError {
 
 impl From<OutputError> for TableError {
     fn from(error: OutputError) -> Self {
-        Self::Output(error)
+        match error {
+            OutputError::Cancelled => Self::Cancelled,
+            error => Self::Output(error),
+        }
     }
 }
 

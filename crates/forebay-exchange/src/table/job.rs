@@ -1,12 +1,13 @@
 //! `Job`: a group-by with everything that it needs, as [`run`](super::run) takes it, and what comes of it.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use forebay::{CancelToken, Location, SegmentStore, Snapshot};
 
+use super::output::Unpublished;
 use super::{InputOptions, MalformedRow, OutputOptions, Query};
 
 /// A group-by over files.
@@ -97,6 +98,8 @@ pub struct Observer {
     rows_in: Arc<AtomicU64>,
     commits: Arc<AtomicU64>,
     rows_out: Arc<AtomicU64>,
+    /// Removes what is not published.
+    unpublished: Arc<OnceLock<Unpublished>>,
 }
 
 /// How far a run is.
@@ -121,6 +124,18 @@ impl Observer {
     pub fn progress(&self) -> Progress {
         let read = |number: &AtomicU64| number.load(Ordering::Relaxed);
         Progress { rows_in: read(&self.rows_in), commits: read(&self.commits), rows_out: read(&self.rows_out) }
+    }
+
+    /// Removes what is written and not published, for a process that must end before [`run`](super::run) has returned.
+    pub fn discard(&self) {
+        if let Some(unpublished) = self.unpublished.get() {
+            unpublished.discard();
+        }
+    }
+
+    pub(crate) fn writes(&self, unpublished: Unpublished) {
+        // A run has one output.
+        let _ = self.unpublished.set(unpublished);
     }
 
     pub(crate) fn read(&self, rows: usize) {

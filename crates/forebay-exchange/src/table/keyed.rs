@@ -22,7 +22,6 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use forebay::DecodeError;
-use timely::Accountable;
 
 use super::number;
 use super::weight::{self, Kind};

@@ -1,6 +1,7 @@
 //! Group-by over Parquet, CSV and NDJSON: what `forebay aggregate` runs.
 
 mod accumulator;
+mod changed;
 mod changes;
 mod error;
 mod filter;

@@ -7,6 +7,8 @@
 //!
 //! The reader is a thread; batches go to the worker that has room. Each worker writes a part of the output.
 
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 use std::time::Duration;
@@ -19,6 +21,7 @@ use timely::dataflow::channels::pact::Pipeline;
 use timely::dataflow::operators::Operator;
 use timely::worker::Worker;
 
+use super::changed::{Changed, WriteChanges};
 use super::job::{Job, Observer, Processes, Report, Wait};
 use super::{
     Inputs, Intake, KeyedRows, Output, OutputOptions, Part, Piece, Plan, ReadReport, Reading, Share, TableError,
@@ -32,6 +35,7 @@ use crate::execute::{Runtime, execute};
 use crate::failure::Failure;
 use crate::hooks::{SpillMonitor, SpillOptions, hooks};
 use crate::metrics::{ExchangeSnapshot, Times};
+use crate::operators::ReduceSealed;
 use crate::runs::Sealed;
 
 /// The most memory, if nobody says how much.
@@ -48,7 +52,7 @@ const LEAST_CAP: usize = 1 << 20;
 
 /// The first error of a run that is not the exchange's own.
 #[derive(Clone, Debug)]
-struct Trouble {
+pub(super) struct Trouble {
     first: Arc<Mutex<Option<TableError>>>,
     failure: Failure,
     cancel: CancelToken,
@@ -56,7 +60,7 @@ struct Trouble {
 
 impl Trouble {
     /// Ends the run.
-    fn set(&self, error: TableError) {
+    pub(super) fn set(&self, error: TableError) {
         let text = error.to_string();
         self.lock().get_or_insert(error);
         self.failure.set(ExchangeError::Ended { reason: text });
@@ -109,7 +113,8 @@ pub fn run(job: Job, observer: &Observer) -> Result<Report, TableError> {
         None => Runtime::Process { workers },
         Some(cluster) => Runtime::Cluster { cluster, workers, hooks: hooks.unwrap_or_default() },
     };
-    let flow = Flow { plan, options, observer: observer.clone(), trouble };
+    let (changes, commits) = (output.changes, Arc::default());
+    let flow = Flow { plan, options, observer: observer.clone(), trouble, changes, commits };
     let done = flow.run(runtime, inputs, share, reading, &output, workers).and_then(|(read, mut writing)| {
         let written = writing.complete()?;
         // Nobody publishes before everybody can.
@@ -198,6 +203,10 @@ struct Flow {
     options: ExchangeOptions,
     observer: Observer,
     trouble: Trouble,
+    /// Whether what each commit changes is asked for.
+    changes: bool,
+    /// Commits that the inputs have ended so far.
+    commits: Arc<AtomicU64>,
 }
 
 impl Flow {
@@ -213,6 +222,9 @@ impl Flow {
     ) -> Result<(ReadReport, Output), TableError> {
         let schema = self.plan.output_schema();
         let (writing, parts) = Output::create(output, schema, workers, &reading.budget, &reading.cancel)?;
+        if let Some(unpublished) = writing.unpublished() {
+            self.observer.writes(unpublished);
+        }
         let (senders, intakes): (Vec<_>, Vec<_>) = (0..workers).map(|_| intake::<RecordBatch>()).unzip();
         let ends = intakes.into_iter().zip(parts).map(Some).collect();
         thread::scope(|scope| {
@@ -250,7 +262,10 @@ impl Flow {
                     let lease = consumer.lease_head(batch.get_array_memory_size());
                     deal(senders, &mut next, commit, batch, lease).map_err(closed)
                 }
-                Piece::Commit(commit) => senders.iter().try_for_each(|to| to.advance(commit + 1)).map_err(closed),
+                Piece::Commit(commit) => {
+                    self.commits.store(commit + 1, Ordering::Release);
+                    senders.iter().try_for_each(|to| to.advance(commit + 1)).map_err(closed)
+                }
             })
         });
         read.map_err(|error| self.trouble.set(error)).ok()
@@ -263,12 +278,13 @@ impl Flow {
         let (ends, flow) = (Mutex::new(ends), self.clone());
         let ran = execute(runtime, self.options.failure(), move |worker| {
             let mut ends = ends.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            let Some((inlet, part)) = ends[worker.index() - first].take() else {
+            let at = worker.index() - first;
+            let Some(its) = ends[at].take() else {
                 unreachable!("every worker is started once");
             };
             drop(ends);
             match Exchange::new(&flow.options, worker) {
-                Ok(exchange) => flow.build(worker, &exchange, inlet, part),
+                Ok(exchange) => flow.build(worker, &exchange, its, at == 0),
                 Err(error) => flow.trouble.failure.set(error),
             }
         });
@@ -276,17 +292,63 @@ impl Flow {
     }
 
     /// The dataflow of one worker.
-    fn build(&self, worker: &mut Worker, exchange: &Exchange, inlet: Inlet, part: Part) {
+    fn build(&self, worker: &mut Worker, exchange: &Exchange, (inlet, part): Ends, first: bool) {
         let gate = exchange.gate();
         let converter = Converter { intake: self.plan.intake(), trouble: self.trouble.clone() };
         worker.dataflow::<u64, _, _>(|scope| {
             let batches = source(scope, exchange, &gate, inlet, converter).shard_accumulate(exchange, &gate);
-            self.clone().write(batches, exchange, part);
+            if self.changes {
+                self.write_changes(batches, exchange, part, first);
+            } else {
+                self.clone().write(batches, exchange, part);
+            }
+        });
+    }
+
+    /// Writes what each commit changes, on the merger thread. The `first` worker of the process counts commits.
+    fn write_changes(&self, batches: Batches<'_>, exchange: &Exchange, part: Part, first: bool) {
+        let changed = Changed::new(part, first.then(|| self.observer.clone()));
+        let write = WriteChanges::new(&self.plan, changed.clone(), self.observer.clone(), self.trouble.clone());
+        let write = match write {
+            Ok(write) => write,
+            Err(error) => return self.trouble.set(error),
+        };
+        let (flow, merger) = (self.clone(), exchange.merger().clone());
+        // Commits below `next` have a batch, or it is noted that they have none.
+        let (mut next, mut full) = (0, BTreeSet::new());
+        let noted = batches.unary_frontier(Pipeline, "commits", move |_, _| {
+            move |(input, frontier), output| {
+                input.for_each(|capability, batches| {
+                    full.insert(*capability.time());
+                    output.session(&capability).give_container(batches);
+                });
+                let (before, over) = (next, frontier.is_empty());
+                let announced = || flow.commits.load(Ordering::Acquire).max(full.last().map_or(0, |last| last + 1));
+                next = frontier.frontier().first().copied().unwrap_or_else(announced).max(next);
+                if next == before && !over {
+                    return;
+                }
+                changed.skip((before..next).filter(|commit| !full.contains(commit)));
+                full = full.split_off(&next);
+                if over {
+                    changed.end_after(next);
+                }
+                let (changed, trouble) = (changed.clone(), flow.trouble.clone());
+                merger.submit(move || {
+                    if let Err(error) = changed.settle() {
+                        trouble.set(error);
+                    }
+                });
+            }
+        });
+        noted.reduce(exchange, "changes", write).sink(Pipeline, "written", |(input, _)| {
+            // The output has them already; this takes the last of them off the stream.
+            input.for_each(|_, _| {});
         });
     }
 
     /// Writes the one sealed batch of a worker, on its merger thread.
-    fn write(self, batches: Stream<'_, u64, Vec<Sealed<KeyedRows>>>, exchange: &Exchange, part: Part) {
+    fn write(self, batches: Batches<'_>, exchange: &Exchange, part: Part) {
         let (merger, mut part) = (exchange.merger().clone(), Some(part));
         batches.sink(Pipeline, "write", move |(input, frontier)| {
             let mut batch = None;
@@ -328,6 +390,9 @@ impl Flow {
         Ok(part.finish()?)
     }
 }
+
+/// What workers have of each commit.
+type Batches<'scope> = Stream<'scope, u64, Vec<Sealed<KeyedRows>>>;
 
 /// Where a worker's batches come from.
 type Inlet = crate::exchange::Intake<RecordBatch>;

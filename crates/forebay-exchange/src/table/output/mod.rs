@@ -48,6 +48,7 @@ use forebay::{Budget, CancelToken, Cause, Feed, Lease, Pipeline, RunError, Snaps
 use block::{Block, Encoded, Item, bytes_of};
 use encoder::Encoder;
 use place::Place;
+pub(crate) use place::Unpublished;
 use sink::Sink;
 use turns::{Stand, Turns};
 
@@ -182,6 +183,11 @@ impl Output {
         };
         let parts = (0..parts).map(part).collect::<Result<_, _>>()?;
         Ok((Output { shared, sink, place: Some(place), complete: false }, parts))
+    }
+
+    /// What is left if the process ends before this is dropped.
+    pub(crate) fn unpublished(&self) -> Option<Unpublished> {
+        self.place.as_ref().map(Place::unpublished)
     }
 
     /// Waits until what the parts have written is in the file, which has its temporary name still.

@@ -62,5 +62,8 @@ impl OutputOptions {
 }
 
 fn of_name(path: &Path) -> Result<OutputFormat, OutputError> {
-    OutputFormat::of_name(path).ok_or_else(|| OutputError::UnknownFormat(path.to_owned()))
+    OutputFormat::of_name(path).ok_or_else(|| {
+        let path = path.to_owned();
+        if path.is_dir() { OutputError::IsDirectory(path) } else { OutputError::UnknownFormat(path) }
+    })
 }

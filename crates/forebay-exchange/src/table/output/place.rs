@@ -35,6 +35,21 @@ pub(crate) struct Place {
     made: Option<Made>,
 }
 
+/// The temporary name of what is not published, and the directory that was made for it.
+#[derive(Clone, Debug)]
+pub(crate) struct Unpublished {
+    temporary: Option<PathBuf>,
+    made: Option<PathBuf>,
+}
+
+impl Unpublished {
+    /// Removes them. Once it is published, there is nothing of that name, and the directory is not empty.
+    pub(crate) fn discard(&self) {
+        let _ = self.temporary.as_ref().map(fs::remove_file);
+        let _ = self.made.as_ref().map(fs::remove_dir);
+    }
+}
+
 /// A directory that nobody needs unless something is published in it.
 #[derive(Debug)]
 struct Made(PathBuf);
@@ -126,6 +141,12 @@ impl Place {
         let (file, temporary) = created.map_err(refused)?;
         let stream = Stream { file, path: path.clone(), bytes: 0, failed: None };
         Ok((Place { path, file: Some(temporary), made }, stream))
+    }
+
+    /// What is left if the process ends before this is dropped.
+    pub(crate) fn unpublished(&self) -> Unpublished {
+        let temporary = self.file.as_ref().map(|file| file.path().to_owned());
+        Unpublished { temporary, made: self.made.as_ref().map(|made| made.0.clone()) }
     }
 
     /// Gives what was written its final name, in place of what has it.

@@ -1,0 +1,175 @@
+//! The command line of `forebay aggregate`.
+
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueHint};
+use forebay_exchange::table::{Aggregate, Format, OutputFormat};
+
+use crate::size;
+
+/// Group the rows of Parquet, CSV and NDJSON, with more groups than fit in memory
+#[derive(Args, Debug)]
+#[command(after_help = "See `forebay aggregate --help` for examples and exit codes.", after_long_help = AFTER)]
+pub(crate) struct Options {
+    /// Files to read; none or - is standard input
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+
+    /// Columns whose values make a group, separated by commas. May be repeated
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', required = true, help_heading = "Query")]
+    pub(crate) by: Vec<String>,
+    /// count, count:COL, sum:COL, min:COL, max:COL, avg:COL or distinct:COL. May be repeated
+    ///
+    /// The columns of the result are the keys and then these, in the order given: `count`, `sum_amount`, ... Without
+    /// any, the result is the groups alone.
+    #[arg(long, value_name = "AGG", value_delimiter = ',', help_heading = "Query")]
+    pub(crate) agg: Vec<Aggregate>,
+    /// Which rows count, such as "amount >= 10"
+    #[arg(long = "where", value_name = "CONDITION", help_heading = "Query")]
+    pub(crate) filter: Option<String>,
+    /// Sums of integers are decimals of 38 digits instead of 64-bit integers, which end the run when they overflow
+    #[arg(long, help_heading = "Query")]
+    pub(crate) wide_sums: bool,
+    /// A column that says whether a row comes (+1) or goes again (-1)
+    #[arg(long, value_name = "COLUMN", help_heading = "Query")]
+    pub(crate) diff: Option<String>,
+
+    /// parquet, csv or ndjson [default: by each file's first bytes and name]
+    #[arg(long, value_name = "FORMAT", value_parser = input_format, help_heading = "Input")]
+    pub(crate) input_format: Option<Format>,
+    /// What is between the fields of CSV: a character, or `tab` [default: a comma; a tab in .tsv]
+    #[arg(long, value_name = "CHAR", value_parser = delimiter, help_heading = "Input")]
+    pub(crate) delimiter: Option<u8>,
+    /// End at the first malformed row; otherwise they are left out, counted, and the first ones reported
+    #[arg(long, help_heading = "Input")]
+    pub(crate) strict: bool,
+    /// Commit after every N rows of each input [default: once, at the end]
+    #[arg(long, value_name = "N", help_heading = "Input")]
+    pub(crate) commit_every: Option<NonZeroU64>,
+
+    /// Write to this file, whole or not at all; with / at its end, to a directory [default: standard output]
+    ///
+    /// A file is written under a temporary name and gets its own when everything is in it; one that is there is
+    /// replaced then. A directory is made, or must be empty, and gets a file `part-N` of each process N.
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::AnyPath, help_heading = "Output")]
+    pub(crate) output: Option<PathBuf>,
+    /// parquet, csv, tsv, ndjson or table [default: by the name of FILE]
+    ///
+    /// Without a file, the first rows as a table if standard output is a terminal, and else CSV. In a directory,
+    /// Parquet. CSV does not tell a null from an empty string.
+    #[arg(long, value_name = "FORMAT", help_heading = "Output")]
+    pub(crate) format: Option<OutputFormat>,
+    /// Write what each commit changes: a column `commit`, the result's columns, a column `change` of +1 or -1
+    ///
+    /// On standard output the rows of a commit appear when it is complete, all at once. A file gets its name at the
+    /// end.
+    #[arg(long, help_heading = "Output")]
+    pub(crate) changes: bool,
+    /// Print what was done at the end, on standard error
+    #[arg(long, help_heading = "Output")]
+    pub(crate) stats: bool,
+    /// Print errors only
+    #[arg(long, short, help_heading = "Output")]
+    pub(crate) quiet: bool,
+
+    /// Threads that group; as many read, and as many write [default: one per core]
+    #[arg(long, short, value_name = "N", help_heading = "Resources")]
+    pub(crate) workers: Option<NonZeroUsize>,
+    /// The most memory for what waits, in each process [default: 1G, or a quarter of what the control group allows]
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Resources")]
+    pub(crate) memory: Option<u64>,
+    /// Where what does not fit into memory goes [default: the directory for temporary files]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Resources")]
+    pub(crate) spill_dir: Option<PathBuf>,
+    /// The most that is there at a time [default: a quarter of the free space]
+    #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Resources")]
+    pub(crate) spill_limit: Option<u64>,
+
+    /// The processes of this run: a file with host:port of each, one a line, the same everywhere
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "process", requires = "output",
+          help_heading = "Several processes")]
+    pub(crate) processes: Option<PathBuf>,
+    /// Which of them this one is, from 0: its line in the file
+    #[arg(long, value_name = "N", requires = "processes", help_heading = "Several processes")]
+    pub(crate) process: Option<usize>,
+    /// A file with a secret that all of them know; without it, anybody who reaches the ports may take part
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "processes",
+          help_heading = "Several processes")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// How long one may be silent, or take to connect, before it counts as lost [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, requires = "processes",
+          help_heading = "Several processes")]
+    pub(crate) deadline: Option<Duration>,
+}
+
+const AFTER: &str = "\
+Examples:
+  forebay aggregate --by city --agg count --agg sum:amount --agg max:amount data/*.parquet -o out.parquet
+  forebay aggregate --by country,city --agg avg:price --where \"price > 0\" sales.csv
+  forebay aggregate --by user --agg count --commit-every 100000 --changes < events.ndjson
+  forebay aggregate --by user --agg distinct:page logs/*.ndjson --memory 256M --spill-dir /scratch -o out.csv
+  forebay aggregate --by key --agg count data/*.parquet --processes hosts.txt --process 0 -o outdir/
+
+Nulls are as in SQL: they are a group of their own as keys, and are left out of aggregates other than count. Integer and
+decimal results are exact. Rows of the result are in no particular order.
+
+Several processes are started with the same command line but for --process. They take the files round-robin. Each writes
+a part of the result, and none does if one fails.
+
+Exit codes:
+  0    the result is written, or whoever read standard output has gone
+  1    a file, a row under --strict, memory, the spill directory or the output is not as it should be
+  2    the command line makes no sense, or not for these files: there is no such column, for example
+  3    another process of the run is lost or has failed
+  129, 130, 143
+       SIGHUP, SIGINT or SIGTERM came
+";
+
+fn input_format(text: &str) -> Result<Format, String> {
+    match text {
+        "parquet" => Ok(Format::Parquet),
+        "csv" => Ok(Format::Csv),
+        "ndjson" | "jsonl" => Ok(Format::Ndjson),
+        _ => Err("it must be one of parquet, csv, ndjson".into()),
+    }
+}
+
+fn delimiter(text: &str) -> Result<u8, String> {
+    match text.as_bytes() {
+        b"tab" | b"\\t" => Ok(b'\t'),
+        [one] if one.is_ascii() => Ok(*one),
+        _ => Err("it must be one ASCII character, or `tab`".into()),
+    }
+}
+
+fn size(text: &str) -> Result<u64, String> {
+    size::parse(text).ok_or_else(|| "a size is a number and a unit, such as 512M or 2G".into())
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.parse().ok().and_then(|number: f64| Duration::try_from_secs_f64(number).ok());
+    number.filter(|time| !time.is_zero()).ok_or_else(|| "it must be a number of seconds above 0".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delimiter_is_one_character() {
+        assert_eq!([";", "tab", "\\t", "\t"].map(delimiter), [Ok(b';'), Ok(b'\t'), Ok(b'\t'), Ok(b'\t')]);
+        for text in ["", ";;", "é", "comma"] {
+            assert!(delimiter(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_deadline_is_above_nothing() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        for text in ["", "0", "-1", "1e300", "NaN", "ten"] {
+            assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+}
