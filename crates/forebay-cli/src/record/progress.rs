@@ -15,7 +15,9 @@ pub(crate) fn start(monitor: &WriterMonitor, quiet: bool) -> Progress {
     Progress::start(
         "record-progress",
         move || monitor.snapshot(),
-        |now, before, seconds| text(now, (now.bytes_in - before.bytes_in) as f64 / seconds),
+        |now: &WriterSnapshot, before: &WriterSnapshot, seconds| {
+            text(now, (now.bytes_in - before.bytes_in) as f64 / seconds)
+        },
     )
 }
 
