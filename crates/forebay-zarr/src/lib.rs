@@ -50,6 +50,7 @@
 struct CrateReadme;
 
 mod assemble;
+mod buffers;
 pub mod codec;
 mod dtype;
 mod error;

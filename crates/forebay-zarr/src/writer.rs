@@ -115,7 +115,7 @@ impl ArrayWriter {
         let WriterOptions { workers, memory, spill } = options;
         let memory = memory::settle(&spec, &layout, workers, memory)?;
         let most_slabs = layout.live * layout.slabs_per_chunk + memory.reserve / layout.slab_bytes;
-        let slabs = Pool::of_slabs(layout.slab_bytes, most_slabs);
+        let slabs = Pool::new(layout.slab_bytes, most_slabs);
         let counters = Arc::new(Counters::default());
         counters.frames_appended.store(frame, Ordering::Relaxed);
         let attributes = Arc::new(Mutex::new(Attributes { map: spec.attributes.clone(), changed: false }));

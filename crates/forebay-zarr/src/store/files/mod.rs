@@ -32,6 +32,9 @@ use super::{Activity, Shard, Store, StoreError};
 /// How many shards keep their files open between writes.
 const OPEN: usize = 128;
 
+/// Most parts of one system call.
+const PARTS: usize = 1024;
+
 /// An array in a directory.
 #[derive(Debug)]
 pub struct Files {

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::direct::{Direct, Outcome};
 use super::fs::{FileSystem, WriteFile};
-use super::{Shared, retry};
+use super::{PARTS, Shared, retry};
 use crate::store::{Shard, StoreError};
 
 /// So many bytes are written before the system is asked to begin with the disk. A disk that is kept busy from the start
@@ -21,9 +21,6 @@ const WRITE_BACK: u64 = 8 << 20;
 /// that is as small as this stays in memory that the system has at hand; filling new memory all the time was measured
 /// to cost three times as much, and pushes out what others read.
 const ON_THE_WAY: u64 = 32 << 20;
-
-/// Most parts of one system call.
-const PARTS: usize = 1024;
 
 /// A file under a temporary name, which goes unless it gets its own.
 pub(super) struct Temporary {
