@@ -98,6 +98,9 @@ mod tests {
         }
         out.into_iter().for_each(drop);
         let next: Vec<Buffer> = (0..3).map(|_| buffers.take()).collect();
-        assert_eq!(next.iter().map(|buffer| (buffer.len(), buffer.capacity())).collect::<Vec<_>>(), [(0, 20), (0, 10), (0, 0)]);
+        assert_eq!(
+            next.iter().map(|buffer| (buffer.len(), buffer.capacity())).collect::<Vec<_>>(),
+            [(0, 20), (0, 10), (0, 0)]
+        );
     }
 }

@@ -13,7 +13,7 @@ use forebay_zarr::suggest::{CHUNK_MIB, SHARD_MIB, suggest};
 use forebay_zarr::{ArraySpec, ArrayWriter, MemoryEstimate, WriteError, WriterOptions};
 use serde_json::{Map, Value};
 
-use super::args::{Options, Shape};
+use super::args::{Options, Shape, Unbuffered};
 use super::{Failure, complain, feed, fill, message, open_input};
 use crate::spill;
 
@@ -77,7 +77,7 @@ fn create(
     // An array that is there must not be removed for one that is refused.
     let estimate = writing.estimate(&spec).map_err(|error| fail(&error))?;
     let files = Files::create(&options.out, options.overwrite).map_err(|error| fail(&error.into()))?;
-    let files = Arc::new(files.unbuffered(options.unbuffered));
+    let files = Arc::new(unbuffered(options, files));
     let writer = writing.create(Arc::clone(&files), spec).map_err(|error| fail(&error))?;
     Ok((Array { estimate, spill, files, suggested, resumed: false }, writer, input))
 }
@@ -90,7 +90,7 @@ fn resume(
 ) -> Result<(Array, ArrayWriter, Input), Failure> {
     let fail = |error: &WriteError| Failure::other(message::explain(error, &options.out));
     let files = Files::open(&options.out).map_err(|error| fail(&error.into()))?;
-    let files = Arc::new(files.unbuffered(options.unbuffered));
+    let files = Arc::new(unbuffered(options, files));
     let mut writer = writing.open_append(Arc::clone(&files)).map_err(|error| fail(&error))?;
     let spec = writer.spec();
     agree(options, spec)?;
@@ -101,6 +101,13 @@ fn resume(
         writer.set_attributes(attributes).map_err(|error| fail(&error))?;
     }
     Ok((Array { estimate, spill, files, suggested: false, resumed: true }, writer, input))
+}
+
+fn unbuffered(options: &Options, files: Files) -> Files {
+    match options.unbuffered {
+        Some(when) => files.unbuffered(when == Unbuffered::Always),
+        None => files,
+    }
 }
 
 /// The array that the options ask for, and whether its chunks or shards are suggested.
@@ -215,11 +222,11 @@ fn attributes(path: &Path) -> Result<Map<String, Value>, Failure> {
 
 impl Array {
     /// How files were written, of those that were.
-    pub(crate) fn written(&self, unbuffered: bool) -> String {
-        match (unbuffered, self.files.unbuffered_refused()) {
-            (false, _) => "through the page cache".to_owned(),
-            (true, None) => "past the page cache".to_owned(),
-            (true, Some(why)) => format!("through the page cache, because {why}"),
+    pub(crate) fn written(&self) -> String {
+        match (self.files.unbuffered_refused(), self.files.bytes_past_cache()) {
+            (Some(why), _) => format!("through the page cache, because {why}"),
+            (None, 0) => "through the page cache".to_owned(),
+            (None, _) => "past the page cache".to_owned(),
         }
     }
 

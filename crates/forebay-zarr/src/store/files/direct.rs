@@ -81,6 +81,11 @@ impl Direct {
         Direct { page, written: 0, tail: Vec::new() }
     }
 
+    /// Bytes of whole pages that are in the file.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Adds `parts` to `file`.
     pub(super) fn write(&mut self, file: &dyn WriteFile, buffers: &Buffers, parts: &[Bytes]) -> io::Result<Outcome> {
         let mut buffer = buffers.take(self.page);
