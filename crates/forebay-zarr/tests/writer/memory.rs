@@ -110,7 +110,7 @@ fn withhold(spec: &ArraySpec, monitor: &WriterMonitor, frame: u64, situation: Si
     let write = spec.chunk_bytes().max(1 << 20);
     until("the workers have begun what there is", || {
         let now = monitor.snapshot();
-        let compressed = layers * chunks - now.chunks_compressed <= WORKERS as u64;
+        let compressed = layers * chunks - now.packed_in / spec.chunk_bytes() <= WORKERS as u64;
         let written = now.packed_out.saturating_sub(now.bytes_out) <= write;
         compressed && (written || situation != Steady)
     });
@@ -135,7 +135,9 @@ fn camera() -> ArraySpec {
 }
 
 fn camera_without_a_codec() -> ArraySpec {
-    ArraySpec { codec: Codec::None, ..camera() }
+    let mut spec = camera();
+    spec.codec = Codec::None;
+    spec
 }
 
 /// One chunk of 16 MiB at a time.
