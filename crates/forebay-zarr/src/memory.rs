@@ -144,8 +144,7 @@ fn least(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
     let others = workers * context + index_bytes(layout);
     if spec.stores_slabs() {
         // What waits are slabs; only what comes back from the spill store is not: one chunk, and one read ahead.
-        let write = WRITE.max(chunk);
-        let in_hand = (WRITE_SLOTS - 1) * write;
+        let in_hand = WRITE.max(chunk);
         let delivery = WRITE_SLOTS * (WRITE + chunk) - in_hand;
         let reserve = (workers + 2) * chunk;
         MemoryEstimate {

@@ -232,7 +232,6 @@ impl Array {
 
     /// What is about to happen.
     pub(crate) fn announcement(&self, writer: &ArrayWriter, options: &Options) -> String {
-        let memory = self.estimate.total() + feed::memory();
         let spec = writer.spec();
         let verb = match self.resumed {
             true => format!("resuming at frame {} of", writer.next_frame()),
@@ -243,14 +242,23 @@ impl Array {
             false => format!("frames of {}", Shape(spec.frame.clone())),
         };
         format!(
-            "{verb} {}: {} {frames}; {}chunks {}, shards {}, {}; memory {:.0} MiB",
+            "{verb} {}: {} {frames}; {}chunks {}, shards {}, {}; {}",
             options.out.display(),
             spec.dtype,
             if self.suggested { "suggested " } else { "" },
             Shape(spec.chunk.clone()),
             Shape(spec.shard.clone()),
             spec.codec,
-            memory as f64 / 1048576.0
+            self.memory()
         )
+    }
+
+    /// What it will take. The less the frames become, the less memory; by how much is not known yet.
+    fn memory(&self) -> String {
+        let mib = |bytes: usize| (bytes + feed::memory()) as f64 / f64::from(1 << 20);
+        let (least, usual) = (mib(self.estimate.steady(f64::INFINITY)), mib(self.estimate.steady(1.0)));
+        let most = mib(self.estimate.total());
+        let usual = if usual - least < 1.0 { format!("{usual:.0}") } else { format!("{least:.0} to {usual:.0}") };
+        format!("memory {usual} MiB while the disk keeps up, {most:.0} at most")
     }
 }

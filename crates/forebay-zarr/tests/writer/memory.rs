@@ -96,7 +96,12 @@ fn takes_what_was_estimated(spec: ArraySpec, bytes: u64, compressible: bool, sit
     };
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     println!("used {:.1} of {:.1} MiB, {situation:?}, ratio {ratio:.1}; {estimate}", mib(used), mib(expected));
-    assert!(used.abs_diff(expected) <= (expected / 10).max(8 << 20), "used {:.1}, said {:.1}", mib(used), mib(expected));
+    assert!(
+        used.abs_diff(expected) <= (expected / 10).max(8 << 20),
+        "used {:.1}, said {:.1}",
+        mib(used),
+        mib(expected)
+    );
 }
 
 /// Waits until the append that begins with frame `frame` may come.
