@@ -171,6 +171,15 @@ impl Rounds {
         Spread::of(self.outcomes.iter().map(figure)).median
     }
 
+    /// How many times less of `figure` this writer took than `other`, which took turns with it: the median of the
+    /// rounds, and each round. What slows a machine down for a while hits both in the same round.
+    #[must_use]
+    pub fn ratios(&self, other: &Rounds, figure: impl Fn(&Outcome) -> f64) -> String {
+        let ratios = || self.outcomes.iter().zip(&other.outcomes).map(|(own, other)| figure(other) / figure(own));
+        let rounds: Vec<String> = ratios().map(|ratio| format!("{ratio:.2}")).collect();
+        format!("{:.2} x (rounds: {})", Spread::of(ratios()).median, rounds.join(" "))
+    }
+
     /// MB a second.
     #[must_use]
     pub fn speed(&self) -> f64 {

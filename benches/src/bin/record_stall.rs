@@ -78,7 +78,13 @@ fn main() -> Result<()> {
     );
     println!("longest append          {:.1} ms", longest.as_secs_f64() * 1e3);
     println!("caught up after         {:.1} s", caught_up.as_secs_f64());
-    println!("peak memory             {} MiB; estimate {estimate}", used >> 20);
+    let ratio = recorded.snapshot.packed_in as f64 / recorded.snapshot.packed_out as f64;
+    println!(
+        "peak memory             {} MiB; {} estimated for a store that stands still and this ratio, {ratio:.2}",
+        used >> 20,
+        estimate.stalled(ratio) >> 20
+    );
+    println!("estimate                {estimate}");
     Ok(())
 }
 

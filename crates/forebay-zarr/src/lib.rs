@@ -37,7 +37,7 @@
 //!   shape in `zarr.json` grows when all shards of the row have their names. A process that is killed at any moment
 //!   leaves an array that any reader of Zarr opens, and that [`ArrayWriter::open_append`] goes on with. It loses what
 //!   readers did not see, which [`WriterSnapshot::bytes_at_risk`] says at any time.
-//! * Memory is bounded by [`memory_estimate`].
+//! * Memory is bounded by [`memory_estimate`], which also says what a writer takes whose store keeps up.
 //!
 //! # What it is not
 //! Not a reader, apart from what appending to an array takes. Not for arrays that grow in any but their first dimension.
@@ -50,6 +50,7 @@
 struct CrateReadme;
 
 mod assemble;
+mod buffers;
 pub mod codec;
 mod dtype;
 mod error;

@@ -17,35 +17,80 @@ const RESULTS: usize = 8 << 20;
 /// And the least in chunks: the next one, the one that is being handed on, and what is on its way to the spill store.
 const RESULT_CHUNKS: usize = 5;
 
-/// Least bytes of the reserve, unless [`WriterOptions::memory`](crate::WriterOptions::memory) says so.
+/// Least bytes of slabs beyond those of chunks that are begun, unless [`WriterOptions::memory`](crate::WriterOptions::memory) says so.
 const RESERVE: usize = 16 << 20;
 
 /// What a thread takes beside its buffers: its stack and the allocator's share.
 const THREAD: usize = 256 << 10;
 
-/// What a writer takes beyond what the process has without it, in bytes, when everything fills up: within a tenth, or
-/// 8 MiB where that is more. A writer whose store keeps up and whose frames come slowly takes less. A store's own buffers
-/// come on top: 1 MiB for [`Files`](crate::store::Files) that are unbuffered.
+/// What a writer takes beyond what the process has without it, in bytes.
+///
+/// There is no one number: memory is taken when it is needed. What is known before the first frame is what each
+/// situation takes, within a tenth, or 8 MiB where that is more:
+///
+/// | | frames come | the store |
+/// |---|---|---|
+/// | [`steady`](Self::steady) | no faster than they are compressed | keeps up |
+/// | [`stalled`](Self::stalled) | no faster than they are compressed | has stood still until everything was full behind it |
+/// | [`total`](Self::total) | faster, until everything is full | has stood still, or is slower than they come |
+///
+/// *No faster than they are compressed*: when an append comes, no finished chunk waits for a worker. Frames that come in
+/// bursts, or a store that is slow for a moment, are somewhere between the numbers; the writer never goes beyond the last.
+/// Chunks that were compressed take what they became, so the numbers depend on the ratio of the data, by what is in
+/// [`stored`](Self::stored) and [`delivery`](Self::delivery). A store's own buffers come on top: up to 1 MiB for
+/// [`Files`](crate::store::Files).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryEstimate {
     /// Slabs of chunks that are begun, and the list of all chunks side by side.
     pub begun: usize,
-    /// Slabs in reserve.
-    pub reserve: usize,
-    /// Compressed chunks that wait for their turn, or come back from the spill store.
+    /// Slabs of chunks that are in the workers' hands or, without a codec, on their way to the store; contexts and
+    /// buffers of the workers; the indexes of a row of shards.
+    pub working: usize,
+    /// Chunks that were just compressed, if they did not become smaller.
+    pub stored: usize,
+    /// What waits for its turn while the store stands still, or comes back from the spill store.
     pub results: usize,
-    /// Contexts and buffers of the workers.
-    pub workers: usize,
-    /// What is on its way to the store, and the indexes of a row of shards.
+    /// What is on its way to the store while that stands still, if it did not become smaller.
     pub delivery: usize,
+    /// Slabs of chunks that wait for a worker.
+    pub reserve: usize,
+    /// Of all these, slabs; without those of chunks that are begun.
+    slabs: usize,
 }
 
 impl MemoryEstimate {
-    /// All of it.
-    pub fn total(&self) -> usize {
-        self.begun + self.reserve + self.results + self.workers + self.delivery
+    /// While the store keeps up, for data that become `ratio` times smaller.
+    pub fn steady(&self, ratio: f64) -> usize {
+        self.begun + self.working + smaller(self.stored, ratio)
     }
+
+    /// While the store stands still, for data that become `ratio` times smaller.
+    pub fn stalled(&self, ratio: f64) -> usize {
+        // However small they become, as many wait as make up a write.
+        let least = self.delivery.min((WRITE_SLOTS - 1) * WRITE);
+        self.steady(ratio) + self.results + smaller(self.delivery, ratio).max(least)
+    }
+
+    /// When everything is full, for data that become `ratio` times smaller.
+    pub fn full(&self, ratio: f64) -> usize {
+        self.stalled(ratio) + self.reserve
+    }
+
+    /// The most: when everything is full, for data that do not become smaller.
+    pub fn total(&self) -> usize {
+        self.full(1.0)
+    }
+
+    /// Bytes of slabs that may be in use.
+    pub(crate) fn slabs(&self, layout: &Layout) -> usize {
+        layout.live * layout.slabs_per_chunk * layout.slab_bytes + self.slabs
+    }
+}
+
+/// What `bytes` bytes become that become `ratio` times smaller; never more.
+fn smaller(bytes: usize, ratio: f64) -> usize {
+    (bytes as f64 / ratio.max(1.0)) as usize
 }
 
 impl fmt::Display for MemoryEstimate {
@@ -53,13 +98,17 @@ impl fmt::Display for MemoryEstimate {
         let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
         write!(
             f,
-            "{:.1} MiB: chunks begun {:.1}, reserve {:.1}, compressed {:.1}, workers {:.1}, delivery {:.1}",
+            "{:.1} MiB while the store keeps up, {:.1} while it stands still, {:.1} at most: chunks begun {:.1}, in work \
+             {:.1}, compressed {:.1}; waiting {:.1}, delivery {:.1}; reserve {:.1}",
+            mib(self.steady(1.0)),
+            mib(self.stalled(1.0)),
             mib(self.total()),
             mib(self.begun),
-            mib(self.reserve),
+            mib(self.working),
+            mib(self.stored),
             mib(self.results),
-            mib(self.workers),
-            mib(self.delivery)
+            mib(self.delivery),
+            mib(self.reserve)
         )
     }
 }
@@ -73,30 +122,52 @@ pub fn memory_estimate(spec: &ArraySpec, workers: usize) -> Result<MemoryEstimat
     Ok(usual(spec, &Layout::new(spec), workers.max(1)))
 }
 
-/// With a quarter of what is begun in reserve.
+/// With as many slabs beyond those that are begun as a quarter of these.
 fn usual(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
     let least = least(spec, layout, workers);
-    MemoryEstimate { reserve: least.reserve.max(RESERVE).max(least.begun / 4), ..least }
+    let slabs = least.slabs.max(RESERVE).max(least.begun / 4);
+    with_more(least, slabs - least.slabs)
 }
 
-/// With a reserve for what workers and store have in hand at a time, and as much again; without a codec, for all that
-/// may wait.
+fn with_more(estimate: MemoryEstimate, more: usize) -> MemoryEstimate {
+    MemoryEstimate { reserve: estimate.reserve + more, slabs: estimate.slabs + more, ..estimate }
+}
+
+/// With a reserve for what workers and store have in hand at a time, and as much again; without a codec, for what
+/// workers have in hand.
 fn least(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
     let chunk = layout.slabs_per_chunk * layout.slab_bytes;
-    let stored = spec.codec.bound(spec.checksum, layout.chunk_bytes);
+    let begun = layout.live * chunk + layout.chunks * size_of::<Slabs>();
+    let bound = spec.codec.bound(spec.checksum, layout.chunk_bytes);
     let budget = result_budget(spec, layout);
-    let (reserve, results, in_hand, delivery) = if spec.stores_slabs() {
+    let context = THREAD + spec.codec.encoder_bytes(spec.dtype.size(), layout.chunk_bytes);
+    let others = workers * context + index_bytes(layout);
+    if spec.stores_slabs() {
         // What waits are slabs; only what comes back from the spill store is not: one chunk, and one read ahead.
-        (budget + WRITE_SLOTS * (WRITE + chunk) + (workers + 2) * chunk, 2 * stored, 0, 0)
+        let in_hand = WRITE.max(chunk);
+        let delivery = WRITE_SLOTS * (WRITE + chunk) - in_hand;
+        let reserve = (workers + 2) * chunk;
+        MemoryEstimate {
+            begun,
+            working: in_hand + others,
+            stored: 0,
+            results: budget + 2 * bound,
+            delivery,
+            reserve,
+            slabs: in_hand + budget + delivery + reserve,
+        }
     } else {
-        (2 * (WRITE_SLOTS * WRITE + (workers + 1) * chunk), budget, stored, WRITE_SLOTS * WRITE.max(stored))
-    };
-    MemoryEstimate {
-        begun: layout.live * chunk + layout.chunks * size_of::<Slabs>(),
-        reserve,
-        results,
-        workers: workers * (in_hand + THREAD + spec.codec.encoder_bytes(spec.dtype.size(), layout.chunk_bytes)),
-        delivery: delivery + index_bytes(layout),
+        let in_hand = workers * chunk;
+        let reserve = 2 * (WRITE_SLOTS * WRITE + (workers + 1) * chunk) - in_hand;
+        MemoryEstimate {
+            begun,
+            working: in_hand + others,
+            stored: (workers + 1) * bound,
+            results: budget,
+            delivery: (WRITE_SLOTS - 1) * WRITE.max(bound),
+            reserve,
+            slabs: in_hand + reserve,
+        }
     }
 }
 
@@ -119,7 +190,7 @@ pub(crate) fn settle(
     let Some(given) = given else { return Ok(usual(spec, layout, workers)) };
     let least = least(spec, layout, workers);
     match given.checked_sub(least.total()) {
-        Some(more) => Ok(MemoryEstimate { reserve: least.reserve + more, ..least }),
+        Some(more) => Ok(with_more(least, more)),
         None => Err(WriteError::Memory { needed: least.total(), given }),
     }
 }

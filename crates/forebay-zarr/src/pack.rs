@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::buffers::Buffers;
 use crate::codec::{Encoder, crc32c};
 use crate::error::WriteError;
 use crate::layout::Layout;
-use crate::pool::Pool;
 use crate::progress::{Counters, Stage, add};
 use crate::scatter::{Finished, Slabs};
 use crate::spec::ArraySpec;
@@ -19,8 +19,8 @@ pub(crate) struct Packing {
     spec: Arc<ArraySpec>,
     layout: Layout,
     counters: Arc<Counters>,
-    /// Where compressed chunks go.
-    buffers: Pool,
+    /// Where chunks are compressed to.
+    buffers: Buffers,
     /// A slab of nothing but fill value: stands for slabs where nothing arrived.
     fill: Bytes,
 }
@@ -41,7 +41,7 @@ impl Packing {
             spec: Arc::new(spec.clone()),
             layout: layout.clone(),
             counters: Arc::clone(counters),
-            buffers: Pool::of_buffers(keep),
+            buffers: Buffers::new(keep),
             fill: Bytes::from(fill),
         }
     }
@@ -101,9 +101,11 @@ impl Packing {
             .enumerate()
             .map(|(n, slab)| &slab.as_ref().map_or(&self.fill[..], |slab| &slab[..])[..self.layout.slab_len(n)])
             .collect();
-        let Some(mut out) = self.buffers.take() else { unreachable!("this pool has no limit") };
+        let mut out = self.buffers.take();
         encoder.encode(&pieces, &mut out)?;
-        Ok(vec![Bytes::from_owner(out)])
+        // A chunk that waits takes what it is long: one that became short does not keep a long buffer for itself.
+        let short = out.len() <= out.capacity() / 2;
+        Ok(vec![if short { Bytes::copy_from_slice(&out) } else { Bytes::from_owner(out) }])
     }
 
     fn as_they_are(&self, slabs: Slabs) -> Vec<Bytes> {

@@ -1,25 +1,37 @@
-//! `Pool`: buffers that are used again and again.
+//! `Pool`: slabs that are used again and again.
 //!
-//! Touching memory for the first time is five times slower than touching it again, so buffers are kept, and the last
-//! one given back is the first one given out. A [`Pooled`] buffer finds its own way back when it is dropped.
+//! Touching memory for the first time is five times slower than touching it again, so slabs are kept, and the last one
+//! given back is the first one given out. A [`Pooled`] slab finds its own way back when it is dropped.
+//!
+//! Slabs are cut from *blocks*, which are large for three reasons: the system maps, and unmaps, one block and not some
+//! hundred slabs; where it gives out large pages by itself, a block has room for them; and slabs that are whole pages
+//! lie at page boundaries, so that a disk can read them where they are. A block is only touched as far as slabs of it
+//! were given out.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
-/// Buffers of one kind. Cloning gives another handle to the same pool.
+use bytes::BytesMut;
+
+/// About how many bytes a block has: more than the 32 MiB up to which an allocator may hand out memory that was used
+/// before, all of which it would have to fill with zeros.
+const BLOCK: usize = 33 << 20;
+
+/// Where the first slab of a block begins: at a multiple of this.
+const PAGE: usize = 4096;
+
+/// Slabs of one size. Cloning gives another handle to the same pool.
 #[derive(Clone)]
 pub(crate) struct Pool {
     shared: Arc<Shared>,
 }
 
 struct Shared {
-    /// Bytes that each buffer has from the start; 0 for buffers that grow.
+    /// Bytes of a slab.
     len: usize,
-    /// Most buffers out at a time.
+    /// Most slabs out at a time.
     limit: usize,
-    /// Most buffers kept while they are not in use.
-    keep: usize,
     state: Mutex<State>,
     /// The one producer waits here.
     room: Condvar,
@@ -27,32 +39,27 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    idle: Vec<Vec<u8>>,
+    idle: Vec<BytesMut>,
+    /// What is left of the last block.
+    block: BytesMut,
+    /// Slabs of all blocks, those that are still to be cut included.
+    made: usize,
     out: usize,
     most_out: usize,
-    /// How many buffers somebody waits for; 0: nobody waits.
+    /// How many slabs somebody waits for; 0: nobody waits.
     awaited: usize,
     /// Nobody waits any more.
     closed: bool,
 }
 
 impl Pool {
-    /// At most `limit` buffers of `len` zeros.
-    pub(crate) fn of_slabs(len: usize, limit: usize) -> Self {
-        Self::new(len, limit, limit)
-    }
-
-    /// Any number of empty buffers, of which `keep` are kept when they are not in use.
-    pub(crate) fn of_buffers(keep: usize) -> Self {
-        Self::new(0, usize::MAX, keep)
-    }
-
-    fn new(len: usize, limit: usize, keep: usize) -> Self {
+    /// At most `limit` slabs of `len` zeros.
+    pub(crate) fn new(len: usize, limit: usize) -> Self {
         let (state, room) = (Mutex::new(State::default()), Condvar::new());
-        Pool { shared: Arc::new(Shared { len, limit, keep, state, room }) }
+        Pool { shared: Arc::new(Shared { len, limit, state, room }) }
     }
 
-    /// A buffer with whatever it held last, or `None` if the limit is reached.
+    /// A slab with whatever it held last, or `None` if the limit is reached.
     pub(crate) fn take(&self) -> Option<Pooled> {
         let mut state = self.shared.lock();
         if state.out == self.shared.limit {
@@ -61,17 +68,17 @@ impl Pool {
         state.out += 1;
         state.most_out = state.most_out.max(state.out);
         let idle = state.idle.pop();
+        let bytes = idle.unwrap_or_else(|| self.shared.cut(&mut state));
         drop(state);
-        let bytes = idle.unwrap_or_else(|| vec![0; self.shared.len]);
         Some(Pooled { bytes, pool: self.clone() })
     }
 
-    /// How many buffers may still be taken. Only the one who takes them makes it less.
+    /// How many slabs may still be taken. Only the one who takes them makes it less.
     pub(crate) fn available(&self) -> usize {
         self.shared.limit - self.shared.lock().out
     }
 
-    /// Waits until `count` buffers can be taken, or the pool is closed.
+    /// Waits until `count` slabs can be taken, or the pool is closed.
     pub(crate) fn wait_for(&self, count: usize) {
         let Shared { limit, room, .. } = &*self.shared;
         let mut state = self.shared.lock();
@@ -88,7 +95,7 @@ impl Pool {
         self.shared.room.notify_all();
     }
 
-    /// Bytes of the buffers that are out now, and the most there were; of buffers of fixed size.
+    /// Bytes of the slabs that are out now, and the most there were.
     pub(crate) fn bytes_out(&self) -> (usize, usize) {
         let state = self.shared.lock();
         (state.out * self.shared.len, state.most_out * self.shared.len)
@@ -99,6 +106,19 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+
+    /// A slab that was never used.
+    fn cut(&self, state: &mut State) -> BytesMut {
+        if state.block.len() < self.len {
+            let slabs = BLOCK.div_ceil(self.len).min(self.limit - state.made);
+            let mut block = BytesMut::zeroed(slabs * self.len + PAGE);
+            let _before = block.split_to(block.as_ptr().align_offset(PAGE));
+            block.truncate(slabs * self.len);
+            state.block = block;
+            state.made += slabs;
+        }
+        state.block.split_to(self.len)
+    }
 }
 
 impl fmt::Debug for Pool {
@@ -108,31 +128,20 @@ impl fmt::Debug for Pool {
     }
 }
 
-/// A buffer of a [`Pool`], to which it returns when it is dropped.
+/// A slab of a [`Pool`], to which it returns when it is dropped.
 pub(crate) struct Pooled {
-    bytes: Vec<u8>,
+    bytes: BytesMut,
     pool: Pool,
 }
 
 impl Drop for Pooled {
     fn drop(&mut self) {
         let shared = &self.pool.shared;
-        let mut bytes = std::mem::take(&mut self.bytes);
-        if shared.len == 0 {
-            bytes.clear();
-        }
         let mut state = shared.lock();
         state.out -= 1;
+        state.idle.push(std::mem::take(&mut self.bytes));
         let wake = state.awaited > 0 && shared.limit - state.out >= state.awaited;
-        let surplus = if state.idle.len() < shared.keep {
-            state.idle.push(bytes);
-            None
-        } else {
-            Some(bytes)
-        };
         drop(state);
-        // Given back to the system without the lock.
-        drop(surplus);
         if wake {
             shared.room.notify_one();
         }
@@ -140,20 +149,20 @@ impl Drop for Pooled {
 }
 
 impl Deref for Pooled {
-    type Target = Vec<u8>;
+    type Target = [u8];
 
-    fn deref(&self) -> &Vec<u8> {
+    fn deref(&self) -> &[u8] {
         &self.bytes
     }
 }
 
 impl DerefMut for Pooled {
-    fn deref_mut(&mut self) -> &mut Vec<u8> {
+    fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.bytes
     }
 }
 
-/// So that a finished buffer can be shared as [`Bytes`](bytes::Bytes).
+/// So that a slab can be shared as [`Bytes`](bytes::Bytes).
 impl AsRef<[u8]> for Pooled {
     fn as_ref(&self) -> &[u8] {
         &self.bytes
@@ -172,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_and_is_the_next_one_out() {
-        let pool = Pool::of_slabs(4, 2);
+        let pool = Pool::new(4, 2);
         let mut first = pool.take().unwrap();
         first[0] = 7;
         let second = pool.take().unwrap();
@@ -185,16 +194,22 @@ mod tests {
     }
 
     #[test]
-    fn surplus_buffers_are_not_kept() {
-        let pool = Pool::of_buffers(1);
-        let buffers: Vec<Pooled> = (0..3).filter_map(|_| pool.take()).collect();
-        drop(buffers);
-        assert_eq!(pool.shared.lock().idle.len(), 1);
+    fn slabs_of_whole_pages_begin_at_pages_and_do_not_overlap() {
+        let limit = BLOCK / (2 * PAGE) + 3;
+        let pool = Pool::new(2 * PAGE, limit);
+        let mut slabs: Vec<Pooled> = std::iter::from_fn(|| pool.take()).collect();
+        assert_eq!(slabs.len(), limit);
+        for (n, slab) in slabs.iter_mut().enumerate() {
+            assert_eq!((slab.len(), slab.as_ptr().align_offset(PAGE)), (2 * PAGE, 0));
+            slab.fill(n as u8);
+        }
+        assert!(slabs.iter().enumerate().all(|(n, slab)| slab.iter().all(|&byte| byte == n as u8)));
+        assert_eq!(pool.shared.lock().made, limit);
     }
 
     #[test]
     fn whoever_waits_is_woken_when_enough_came_back_or_by_the_end() {
-        let pool = Pool::of_slabs(1, 2);
+        let pool = Pool::new(1, 2);
         let (first, second) = (pool.take(), pool.take());
         let waiter = std::thread::spawn({
             let pool = pool.clone();

@@ -9,7 +9,7 @@
 //! * The bytes of the array depend on the data and the specification alone, not on the number of workers, on the sizes
 //!   in which the data came, or on what was spilled.
 //! * Readers see whole frames of whole rows of shards: the shape grows only when every shard of the row has landed.
-//! * Memory is what [`memory_estimate`](crate::memory_estimate) says.
+//! * Memory is at most what [`memory_estimate`](crate::memory_estimate) says, and what it says for each situation.
 //!
 //! # Failure
 //! Once a stage has failed, every call returns its error. What was published stays; the rest leaves nothing behind.
@@ -114,8 +114,8 @@ impl ArrayWriter {
         let layout = Layout::new(&spec);
         let WriterOptions { workers, memory, spill } = options;
         let memory = memory::settle(&spec, &layout, workers, memory)?;
-        let most_slabs = layout.live * layout.slabs_per_chunk + memory.reserve / layout.slab_bytes;
-        let slabs = Pool::of_slabs(layout.slab_bytes, most_slabs);
+        let most_slabs = memory.slabs(&layout) / layout.slab_bytes;
+        let slabs = Pool::new(layout.slab_bytes, most_slabs);
         let counters = Arc::new(Counters::default());
         counters.frames_appended.store(frame, Ordering::Relaxed);
         let attributes = Arc::new(Mutex::new(Attributes { map: spec.attributes.clone(), changed: false }));
@@ -192,7 +192,7 @@ impl ArrayWriter {
         &self.spec
     }
 
-    /// What the writer takes, at most.
+    /// What the writer takes.
     pub fn estimate(&self) -> MemoryEstimate {
         self.memory
     }

@@ -3,7 +3,7 @@
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, ValueEnum, ValueHint};
 use forebay_zarr::{Codec, DataType};
 
 use crate::size;
@@ -85,9 +85,19 @@ pub(crate) struct Options {
     /// The most that waits there [default: a quarter of the free space]
     #[arg(long, value_name = "SIZE", value_parser = size, requires = "spill_dir", help_heading = "Resources")]
     pub(crate) spill_limit: Option<u64>,
-    /// Write past the page cache (O_DIRECT), where the file system can
-    #[arg(long, help_heading = "Resources")]
-    pub(crate) unbuffered: bool,
+    /// Write past the page cache (O_DIRECT), where the file system can [default: where that spares a copy]
+    ///
+    /// It does for chunks that are stored as they are and consist of whole pages of 4 KiB.
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "always",
+        help_heading = "Resources"
+    )]
+    pub(crate) unbuffered: Option<Unbuffered>,
 
     /// Print what was done at the end, on standard output
     #[arg(long, help_heading = "Output")]
@@ -117,6 +127,15 @@ Exit codes:
   129, 130, 143
        SIGHUP, SIGINT or SIGTERM came; every frame that was read as a whole is safe
 ";
+
+/// When to write past the page cache, unless it is where that spares a copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Unbuffered {
+    /// Wherever the file system can
+    Always,
+    /// Nowhere
+    Never,
+}
 
 /// Extents, separated by commas.
 #[derive(Clone, Debug, PartialEq, Eq)]

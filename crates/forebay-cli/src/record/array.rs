@@ -13,7 +13,7 @@ use forebay_zarr::suggest::{CHUNK_MIB, SHARD_MIB, suggest};
 use forebay_zarr::{ArraySpec, ArrayWriter, MemoryEstimate, WriteError, WriterOptions};
 use serde_json::{Map, Value};
 
-use super::args::{Options, Shape};
+use super::args::{Options, Shape, Unbuffered};
 use super::{Failure, complain, feed, fill, message, open_input};
 use crate::spill;
 
@@ -77,7 +77,7 @@ fn create(
     // An array that is there must not be removed for one that is refused.
     let estimate = writing.estimate(&spec).map_err(|error| fail(&error))?;
     let files = Files::create(&options.out, options.overwrite).map_err(|error| fail(&error.into()))?;
-    let files = Arc::new(files.unbuffered(options.unbuffered));
+    let files = Arc::new(unbuffered(options, files));
     let writer = writing.create(Arc::clone(&files), spec).map_err(|error| fail(&error))?;
     Ok((Array { estimate, spill, files, suggested, resumed: false }, writer, input))
 }
@@ -90,7 +90,7 @@ fn resume(
 ) -> Result<(Array, ArrayWriter, Input), Failure> {
     let fail = |error: &WriteError| Failure::other(message::explain(error, &options.out));
     let files = Files::open(&options.out).map_err(|error| fail(&error.into()))?;
-    let files = Arc::new(files.unbuffered(options.unbuffered));
+    let files = Arc::new(unbuffered(options, files));
     let mut writer = writing.open_append(Arc::clone(&files)).map_err(|error| fail(&error))?;
     let spec = writer.spec();
     agree(options, spec)?;
@@ -101,6 +101,13 @@ fn resume(
         writer.set_attributes(attributes).map_err(|error| fail(&error))?;
     }
     Ok((Array { estimate, spill, files, suggested: false, resumed: true }, writer, input))
+}
+
+fn unbuffered(options: &Options, files: Files) -> Files {
+    match options.unbuffered {
+        Some(when) => files.unbuffered(when == Unbuffered::Always),
+        None => files,
+    }
 }
 
 /// The array that the options ask for, and whether its chunks or shards are suggested.
@@ -215,17 +222,16 @@ fn attributes(path: &Path) -> Result<Map<String, Value>, Failure> {
 
 impl Array {
     /// How files were written, of those that were.
-    pub(crate) fn written(&self, unbuffered: bool) -> String {
-        match (unbuffered, self.files.unbuffered_refused()) {
-            (false, _) => "through the page cache".to_owned(),
-            (true, None) => "past the page cache".to_owned(),
-            (true, Some(why)) => format!("through the page cache, because {why}"),
+    pub(crate) fn written(&self) -> String {
+        match (self.files.unbuffered_refused(), self.files.bytes_past_cache()) {
+            (Some(why), _) => format!("through the page cache, because {why}"),
+            (None, 0) => "through the page cache".to_owned(),
+            (None, _) => "past the page cache".to_owned(),
         }
     }
 
     /// What is about to happen.
     pub(crate) fn announcement(&self, writer: &ArrayWriter, options: &Options) -> String {
-        let memory = self.estimate.total() + feed::memory();
         let spec = writer.spec();
         let verb = match self.resumed {
             true => format!("resuming at frame {} of", writer.next_frame()),
@@ -236,14 +242,23 @@ impl Array {
             false => format!("frames of {}", Shape(spec.frame.clone())),
         };
         format!(
-            "{verb} {}: {} {frames}; {}chunks {}, shards {}, {}; memory {:.0} MiB",
+            "{verb} {}: {} {frames}; {}chunks {}, shards {}, {}; {}",
             options.out.display(),
             spec.dtype,
             if self.suggested { "suggested " } else { "" },
             Shape(spec.chunk.clone()),
             Shape(spec.shard.clone()),
             spec.codec,
-            memory as f64 / 1048576.0
+            self.memory()
         )
+    }
+
+    /// What it will take. The less the frames become, the less memory; by how much is not known yet.
+    fn memory(&self) -> String {
+        let mib = |bytes: usize| (bytes + feed::memory()) as f64 / f64::from(1 << 20);
+        let (least, usual) = (mib(self.estimate.steady(f64::INFINITY)), mib(self.estimate.steady(1.0)));
+        let most = mib(self.estimate.total());
+        let usual = if usual - least < 1.0 { format!("{usual:.0}") } else { format!("{least:.0} to {usual:.0}") };
+        format!("memory {usual} MiB while the disk keeps up, {most:.0} at most")
     }
 }

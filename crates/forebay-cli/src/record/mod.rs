@@ -112,7 +112,7 @@ fn record(options: &Options) -> Result<u8, Failure> {
             usage: &usage,
             estimate: array.estimate,
             spill: array.spill.as_ref(),
-            written: &array.written(options.unbuffered),
+            written: &array.written(),
         });
         // A reader that has gone away wants no statistics.
         let _ = io::stdout().write_all(summary.as_bytes());

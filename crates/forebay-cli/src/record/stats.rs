@@ -66,7 +66,7 @@ fn write(out: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
     if let Some(peak) = usage.peak_above() {
         writeln!(out, "forebay: peak memory {:.1} MiB", mib(peak))?;
     }
-    writeln!(out, "forebay: memory estimate {estimate}; blocks of the input {:.1}", mib(feed::memory() as u64))?;
+    writeln!(out, "forebay: memory estimate {}", memory(estimate, snapshot))?;
     writeln!(
         out,
         "forebay: {} appends, longest {:.3} ms, 99 of 100 below {:.3} ms; {} waits",
@@ -89,6 +89,19 @@ fn write(out: &mut String, facts: &Facts<'_>) -> std::fmt::Result {
         "forebay: {} bytes, {} frames taken and not in the array",
         with_commas(snapshot.bytes_at_risk),
         with_commas(snapshot.frames_waiting)
+    )
+}
+
+/// What was known before, now that the ratio is known too.
+fn memory(estimate: MemoryEstimate, snapshot: &WriterSnapshot) -> String {
+    let ratio = ratio(snapshot.packed_in, snapshot.packed_out).max(1.0);
+    let with_blocks = |bytes: usize| mib((bytes + feed::memory()) as u64);
+    format!(
+        "{:.1} MiB while the disk keeps up, {:.1} while it stands still, {:.1} at most; blocks of the input, {:.1}, included",
+        with_blocks(estimate.steady(ratio)),
+        with_blocks(estimate.stalled(ratio)),
+        with_blocks(estimate.total()),
+        mib(feed::memory() as u64)
     )
 }
 

@@ -27,7 +27,11 @@ fn the_numbers_add_up_and_the_workers_worked() {
     assert_eq!(number(stats, " shards landed"), 32, "{stats}");
     assert!(number(stats, " delivery jobs,") > 32, "{stats}");
     assert!(stats.contains("forebay: 0 bytes, 0 frames taken and not in the array"), "{stats}");
-    assert!(stats.contains("forebay: memory estimate "), "{stats}");
+    let estimate = stats.lines().find(|line| line.starts_with("forebay: memory estimate ")).unwrap();
+    let numbers: Vec<f64> = estimate.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [steady, stalled, most] = numbers[..] else { panic!("{estimate}") };
+    assert!(12.0 < steady && steady < stalled && stalled < most, "{estimate}");
+    assert!(estimate.ends_with("blocks of the input, 12.0, included"), "{estimate}");
 }
 
 #[test]
@@ -44,6 +48,24 @@ fn files_that_are_written_past_the_page_cache_are_the_same() {
         did.out
     );
     let same = std::process::Command::new("diff").arg("-r").args([plain.out(), direct.out()]).status().unwrap();
+    assert!(same.success());
+}
+
+#[test]
+fn chunks_that_are_stored_as_they_are_go_past_the_page_cache_unless_they_shall_not() {
+    let args = "--shape t,256,256 --dtype uint16 --chunk 8,256,256 --shard 8,256,256 --codec none --stats -q";
+    let input = frames(0, 16, 256 * 256 * 2);
+    let never = Bench::new();
+    let did = never.record(&format!("{args} --unbuffered=never"), &input).well();
+    assert!(did.out.contains("forebay: written through the page cache\n"), "{}", did.out);
+    let usual = Bench::new();
+    let did = usual.record(args, &input).well();
+    assert!(
+        did.out.contains("forebay: written past the page cache") || did.out.contains("page cache, because"),
+        "{}",
+        did.out
+    );
+    let same = std::process::Command::new("diff").arg("-r").args([never.out(), usual.out()]).status().unwrap();
     assert!(same.success());
 }
 

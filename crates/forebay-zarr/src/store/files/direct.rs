@@ -1,9 +1,9 @@
 //! Writing past the page cache: whole pages from aligned memory.
 //!
-//! The system takes only whole pages at page boundaries, from memory that is aligned too. Compressed chunks are
-//! neither, so bytes are copied once, into an aligned buffer, which is written but for what does not fill a page. That
-//! *tail* the shard keeps, and its next write begins with it. Only the last page of a shard is padded, and the padding
-//! is cut off again.
+//! The system takes only whole pages at page boundaries, from memory that is aligned too. Chunks that are stored as they
+//! are often are just that, and are written from where they lie. Compressed chunks are neither, so their bytes are copied
+//! once, into an aligned buffer, which is written but for what does not fill a page. That *tail* the shard keeps, and its
+//! next write begins with it. Only the last page of a shard is padded, and the padding is cut off again.
 //!
 //! The buffers, of 1 MiB, belong to the store and are lent for one write; a shard keeps a tail of less than a page.
 
@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 
 use super::fs::WriteFile;
-use super::retry;
+use super::{PARTS, retry};
 
 /// Bytes of a buffer.
 const BUFFER: usize = 1 << 20;
@@ -81,6 +81,11 @@ impl Direct {
         Direct { page, written: 0, tail: Vec::new() }
     }
 
+    /// Bytes of whole pages that are in the file.
+    pub(super) fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Adds `parts` to `file`.
     pub(super) fn write(&mut self, file: &dyn WriteFile, buffers: &Buffers, parts: &[Bytes]) -> io::Result<Outcome> {
         let mut buffer = buffers.take(self.page);
@@ -93,28 +98,42 @@ impl Direct {
         let mut outcome = Outcome::Written;
         let mut filled = self.tail.len();
         buffer[..filled].copy_from_slice(&self.tail);
+        // Whole pages, to be written from where they lie; none while something is in the buffer.
+        let mut aligned: Vec<IoSlice<'_>> = Vec::new();
         for part in parts {
             let mut part = &part[..];
+            if filled.is_multiple_of(self.page) && begins_at_page(part, self.page) {
+                self.write_pages(file, &mut [IoSlice::new(&buffer[..filled])], &mut outcome)?;
+                filled = 0;
+                let (pages, rest) = part.split_at(part.len() - part.len() % self.page);
+                aligned.push(IoSlice::new(pages));
+                part = rest;
+            }
+            if !part.is_empty() {
+                self.write_pages(file, &mut aligned, &mut outcome)?;
+                aligned.clear();
+            }
             while !part.is_empty() {
                 let (now, later) = part.split_at(part.len().min(buffer.len() - filled));
                 buffer[filled..][..now.len()].copy_from_slice(now);
                 filled += now.len();
                 part = later;
                 if filled == buffer.len() {
-                    self.write_pages(file, buffer, &mut outcome)?;
+                    self.write_pages(file, &mut [IoSlice::new(buffer)], &mut outcome)?;
                     filled = 0;
                 }
             }
         }
+        self.write_pages(file, &mut aligned, &mut outcome)?;
         let whole = match outcome {
             Outcome::Written => filled - filled % self.page,
             // Nobody will ask for a tail any more.
             Outcome::Refused(_) => filled,
         };
-        self.write_pages(file, &buffer[..whole], &mut outcome)?;
+        self.write_pages(file, &mut [IoSlice::new(&buffer[..whole])], &mut outcome)?;
         if let Outcome::Refused(_) = outcome {
             // It may have been refused only now.
-            self.write_pages(file, &buffer[whole..filled], &mut outcome)?;
+            self.write_pages(file, &mut [IoSlice::new(&buffer[whole..filled])], &mut outcome)?;
             self.tail.clear();
         } else {
             self.tail.clear();
@@ -133,7 +152,7 @@ impl Direct {
             let (bytes, padding) = last.split_at_mut(self.tail.len());
             bytes.copy_from_slice(&self.tail);
             padding.fill(0);
-            let written = self.write_pages(file, last, &mut outcome);
+            let written = self.write_pages(file, &mut [IoSlice::new(last)], &mut outcome);
             buffers.give_back(buffer);
             written?;
         }
@@ -142,9 +161,20 @@ impl Direct {
     }
 
     /// Writes `pages` behind what is written, through the page cache if that is how it has to be.
-    fn write_pages(&mut self, file: &dyn WriteFile, mut pages: &[u8], outcome: &mut Outcome) -> io::Result<()> {
-        while !pages.is_empty() {
-            let refusal = match retry(|| file.write_at(&[IoSlice::new(pages)], self.written)) {
+    fn write_pages(
+        &mut self,
+        file: &dyn WriteFile,
+        mut pages: &mut [IoSlice<'_>],
+        outcome: &mut Outcome,
+    ) -> io::Result<()> {
+        loop {
+            // Those that are empty go.
+            IoSlice::advance_slices(&mut pages, 0);
+            if pages.is_empty() {
+                return Ok(());
+            }
+            let now = &pages[..pages.len().min(PARTS)];
+            let refusal = match retry(|| file.write_at(now, self.written)) {
                 Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
                 Ok(count) => {
                     // What is beyond the last whole page is written once more.
@@ -153,7 +183,7 @@ impl Direct {
                         Outcome::Refused(_) => count,
                     };
                     self.written += whole as u64;
-                    pages = &pages[whole..];
+                    IoSlice::advance_slices(&mut pages, whole);
                     if whole > 0 {
                         continue;
                     }
@@ -168,6 +198,10 @@ impl Direct {
             retry(|| file.use_cache())?;
             *outcome = Outcome::Refused(refusal);
         }
-        Ok(())
     }
+}
+
+/// Whether `bytes` begin where a page of memory does, and fill it.
+fn begins_at_page(bytes: &[u8], page: usize) -> bool {
+    bytes.len() >= page && bytes.as_ptr().addr().is_multiple_of(page)
 }

@@ -5,8 +5,9 @@
 //! shards are dropped; a writer that is killed leaves it, and the next one cleans up. Locks are advisory and known to
 //! one machine only, as they are on most network file systems.
 //!
-//! Shards go through the page cache without a copy, and the disk is kept busy while they do; or, if
-//! [`unbuffered`](Files::unbuffered), past it. At most 128 shards keep their files open; beyond that, a shard's file is
+//! Shards go past the page cache where that spares a copy: from memory that lies as the disk takes it, which is where
+//! chunks are whole pages and stored as they are. Others go through it, and the disk is kept busy while they do.
+//! [`unbuffered`](Files::unbuffered) decides otherwise. At most 128 shards keep their files open; beyond that, a shard's file is
 //! opened for each write. (An error of the disk that the system notices while such a file is closed and forgotten may
 //! then be told to nobody.)
 
@@ -32,12 +33,16 @@ use super::{Activity, Shard, Store, StoreError};
 /// How many shards keep their files open between writes.
 const OPEN: usize = 128;
 
+/// Most parts of one system call.
+const PARTS: usize = 1024;
+
 /// An array in a directory.
 #[derive(Debug)]
 pub struct Files {
     shared: Arc<Shared>,
     fs: Arc<dyn FileSystem>,
-    unbuffered: bool,
+    /// `None`: where that spares a copy.
+    unbuffered: Option<bool>,
     open_files: usize,
 }
 
@@ -54,6 +59,8 @@ struct Shared {
     buffers: Buffers,
     /// Why the page cache is used nevertheless.
     refused: OnceLock<String>,
+    /// Bytes that went past it.
+    past_cache: AtomicU64,
 }
 
 impl Files {
@@ -95,16 +102,18 @@ impl Files {
             open: AtomicUsize::new(0),
             buffers: Buffers::default(),
             refused: OnceLock::new(),
+            past_cache: AtomicU64::new(0),
         };
-        Files { shared: Arc::new(shared), fs: Arc::new(RealFs), unbuffered: false, open_files: OPEN }
+        Files { shared: Arc::new(shared), fs: Arc::new(RealFs), unbuffered: None, open_files: OPEN }
     }
 
-    /// Whether shards are to be written past the page cache. Default: false.
+    /// Whether shards are to be written past the page cache: all or none. Default: those that need no copy for it,
+    /// because they begin with 1 MiB or more that lies in whole pages.
     ///
-    /// That takes 1 MiB, and for each open shard up to a page (4 KiB). Where the file system refuses, shards go through
-    /// the page cache, and [`unbuffered_refused`](Files::unbuffered_refused) says so.
+    /// What has to be copied takes 1 MiB, and for each open shard up to a page (4 KiB). Where the file system refuses,
+    /// shards go through the page cache, and [`unbuffered_refused`](Files::unbuffered_refused) says so.
     pub fn unbuffered(mut self, unbuffered: bool) -> Self {
-        self.unbuffered = unbuffered;
+        self.unbuffered = Some(unbuffered);
         self
     }
 
@@ -118,6 +127,11 @@ impl Files {
     pub fn file_system(mut self, fs: impl FileSystem) -> Self {
         self.fs = Arc::new(fs);
         self
+    }
+
+    /// Bytes of shards that went past the page cache. The last page of a shard, which is not full, does not count.
+    pub fn bytes_past_cache(&self) -> u64 {
+        self.shared.past_cache.load(Relaxed)
     }
 
     /// Why shards went through the page cache although they should not, if they did.

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::direct::{Direct, Outcome};
 use super::fs::{FileSystem, WriteFile};
-use super::{Shared, retry};
+use super::{PARTS, Shared, retry};
 use crate::store::{Shard, StoreError};
 
 /// So many bytes are written before the system is asked to begin with the disk. A disk that is kept busy from the start
@@ -22,8 +22,11 @@ const WRITE_BACK: u64 = 8 << 20;
 /// to cost three times as much, and pushes out what others read.
 const ON_THE_WAY: u64 = 32 << 20;
 
-/// Most parts of one system call.
-const PARTS: usize = 1024;
+/// What everything has to be aligned to, on nearly every machine.
+const PAGE: usize = 4096;
+
+/// With less than this at its beginning, a shard is not worth a way past the page cache.
+const LARGE: usize = 1 << 20;
 
 /// A file under a temporary name, which goes unless it gets its own.
 pub(super) struct Temporary {
@@ -112,6 +115,8 @@ pub(super) struct FileShard {
     len: u64,
     /// Up to here the system has been asked to write to the disk.
     write_back: u64,
+    /// Whether it is written past the page cache; `None` before the first write, which decides it.
+    unbuffered: Option<bool>,
     /// Where the file system takes part in it.
     direct: Option<Direct>,
     /// A write has failed: nobody knows what is in the file.
@@ -124,7 +129,7 @@ impl FileShard {
         fs: &Arc<dyn FileSystem>,
         shared: &Arc<Shared>,
         key: &str,
-        unbuffered: bool,
+        unbuffered: Option<bool>,
         most: usize,
     ) -> Result<Self, StoreError> {
         shared.path(key)?;
@@ -137,11 +142,12 @@ impl FileShard {
             slot,
             len: 0,
             write_back: 0,
+            unbuffered,
             direct: None,
             failed: false,
         };
-        if unbuffered && shared.refused.get().is_none() {
-            shard.direct = bypass(&*file, shard.path())?.map_err(|why| shared.refuse(why)).ok().map(Direct::new);
+        if unbuffered == Some(true) {
+            shard.bypass(&*file)?;
         }
         shard.file = shard.slot.is_some().then_some(file);
         Ok(shard)
@@ -149,6 +155,15 @@ impl FileShard {
 
     fn path(&self) -> &Path {
         &self.temporary.path
+    }
+
+    /// Past the page cache from now on, unless the file system refuses.
+    fn bypass(&mut self, file: &dyn WriteFile) -> Result<(), StoreError> {
+        let shared = &self.temporary.shared;
+        if shared.refused.get().is_none() {
+            self.direct = bypass(file, self.path())?.map_err(|why| shared.refuse(why)).ok().map(Direct::new);
+        }
+        Ok(())
     }
 
     /// The file, from its slot or opened anew.
@@ -168,7 +183,12 @@ impl FileShard {
         let bytes: u64 = parts.iter().map(|part| part.len() as u64).sum();
         match &mut self.direct {
             Some(direct) => {
-                let outcome = direct.write(file, &self.temporary.shared.buffers, parts)?;
+                let shared = &self.temporary.shared;
+                let before = direct.written();
+                let outcome = direct.write(file, &shared.buffers, parts)?;
+                if let Outcome::Written = outcome {
+                    shared.past_cache.fetch_add(direct.written() - before, Relaxed);
+                }
                 if let Outcome::Refused(why) = outcome {
                     self.temporary.shared.refuse(why);
                     self.direct = None;
@@ -198,6 +218,9 @@ impl Shard for FileShard {
         // Until this has gone well.
         self.failed = true;
         let file = self.take_file()?;
+        if *self.unbuffered.get_or_insert_with(|| needs_no_copy(parts)) && self.len == 0 && self.direct.is_none() {
+            self.bypass(&*file)?;
+        }
         self.write_to(&*file, parts).map_err(StoreError::io("write", self.path()))?;
         self.file = self.slot.is_some().then_some(file);
         self.failed = false;
@@ -225,6 +248,13 @@ impl FileShard {
             false => Ok(()),
         }
     }
+}
+
+/// Whether `parts` are many whole pages of memory.
+fn needs_no_copy(parts: &[Bytes]) -> bool {
+    let bytes: usize = parts.iter().map(Bytes::len).sum();
+    let in_pages = |part: &Bytes| part.len().is_multiple_of(PAGE) && part.as_ptr().addr().is_multiple_of(PAGE);
+    bytes >= LARGE && parts.iter().all(in_pages)
 }
 
 /// Makes writes to `file` go past the page cache; returns the alignment, or why the file system refuses.
