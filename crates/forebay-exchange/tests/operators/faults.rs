@@ -1,6 +1,7 @@
 //! What cannot be read ends the run and not the process.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use forebay::spill::faulty::{Errno, Fault, FaultyFs, Operation};
 use forebay::{Budget, SegmentOptions};
@@ -10,7 +11,7 @@ use forebay_exchange::{
 use timely::dataflow::operators::{Input, Probe};
 use timely::dataflow::{InputHandle, Stream};
 
-use crate::engine::within;
+use crate::engine::{until, within};
 use crate::support::{Spilling, runs_of};
 
 /// Counts, two ways to go wrong included.
@@ -56,13 +57,20 @@ fn run(store: &Spilling, panics: bool, meanwhile: impl FnOnce() + Send + Sync + 
                 let runs = runs_of(vec![rows], 1000, exchange.memory());
                 input.send(seal(commit, runs, exchange.memory()).unwrap());
                 input.advance_to(commit + 1);
-                options.failure().wake(worker.sync_activator_for(Vec::new()));
                 while probe.less_than(input.time()) && options.failure().get().is_none() {
                     worker.step_or_park(Some(std::time::Duration::from_millis(20)));
                 }
                 if let Some(meanwhile) = meanwhile.take() {
                     meanwhile();
                 }
+            }
+            // Whatever the job still says arrives before this.
+            let over = Arc::new(AtomicBool::new(false));
+            let said = Arc::clone(&over);
+            exchange.merger().submit(move || said.store(true, Ordering::SeqCst));
+            until("the jobs are over", || over.load(Ordering::SeqCst));
+            for _ in 0..10 {
+                worker.step();
             }
             let complete = !probe.less_than(&2);
             worker.drop_dataflow(index);
