@@ -204,6 +204,7 @@ struct Clock {
     apply: AtomicU64,
     apply_cpu: AtomicU64,
     refill: AtomicU64,
+    refill_cpu: AtomicU64,
 }
 
 fn nanos(since: Instant) -> u64 {
@@ -276,9 +277,10 @@ fn backlog(way: Way, mib: u64) -> Result<Outcome> {
 fn timed(mut hooks: Hooks, clock: &Arc<Clock>) -> Hooks {
     let (refill, own) = (Arc::clone(&hooks.refill.logic), Arc::clone(clock));
     hooks.refill.logic = Arc::new(move |size| {
-        let begun = Instant::now();
+        let (begun, before) = (Instant::now(), thread_cpu());
         let slab = refill(size);
         own.refill.fetch_add(nanos(begun), Ordering::Relaxed);
+        own.refill_cpu.fetch_add(thread_cpu() - before, Ordering::Relaxed);
         slab
     });
     hooks.spill = hooks.spill.map(|pair| {
@@ -448,11 +450,13 @@ fn push(mib: u64) -> Result<Outcome> {
     let (cost, each) = measure(|| {
         let last = count / 8;
         send(count - last);
-        let waited = clock.refill.load(Ordering::Relaxed);
+        // A new buffer, and waiting for it, are not part of a push.
+        let refills = || (clock.refill.load(Ordering::Relaxed), clock.refill_cpu.load(Ordering::Relaxed));
+        let (refill, refill_cpu) = refills();
         let (begun, before) = (Instant::now(), thread_cpu());
         send(last);
-        let spent = nanos(begun) - (clock.refill.load(Ordering::Relaxed) - waited);
-        Ok((spent / last, (thread_cpu() - before) / last))
+        let (wall, cpu) = (nanos(begun), thread_cpu() - before);
+        Ok(((wall + refill - refills().0) / last, (cpu + refill_cpu - refills().1) / last))
     })?;
     let apply = clock.apply.load(Ordering::Relaxed);
     let apply_cpu = clock.apply_cpu.load(Ordering::Relaxed);
