@@ -24,6 +24,7 @@ use anyhow::{Context, Result, anyhow, bail, ensure};
 use forebay::{Backing, Extent, Location, SegmentStore, SpillError, SpillStore, Usage};
 use forebay_benches::harness::{Cost, Spread, alternate_for, heading, measure, memory, variant};
 use forebay_exchange::hooks::{SpillMonitor, SpillOptions, hooks};
+use nix::time::{ClockId, clock_gettime};
 use timely::CommunicationConfig;
 use timely::bytes::arc::{Bytes, BytesMut};
 use timely::communication::allocator::zero_copy::bytes_exchange::{MergeQueue, QueueEntry, SendEndpoint};
@@ -86,16 +87,17 @@ fn main() -> Result<()> {
     });
     let results = alternate_for(rounds, variants.collect())?;
     println!(
-        "| | peak resident above the base, MiB | longest call of a policy, ms | longest send, ms | in which for the disk, ms | spilled, MiB |"
+        "| | peak resident above the base, MiB | longest call of a policy, ms | the same, processor time | longest send, ms | in which for the disk, ms | spilled, MiB |"
     );
-    println!("|---|---:|---:|---:|---:|---:|");
+    println!("|---|---:|---:|---:|---:|---:|---:|");
     for ((_, name), outcomes) in WAYS.iter().zip(&outcomes) {
         let median =
             |of: fn(&Outcome) -> u64, unit: f64| Spread::of(outcomes.iter().map(|one| of(one) as f64 / unit)).median;
         println!(
-            "| {name} | {:.1} | {:.2} | {:.2} | {:.2} | {:.0} |",
+            "| {name} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} | {:.0} |",
             median(|one| one.peak, MIB as f64),
             median(|one| one.apply, 1e6),
+            median(|one| one.apply_cpu, 1e6),
             median(|one| one.send, 1e6),
             median(|one| one.waited, 1e6),
             median(|one| one.spilled, MIB as f64),
@@ -110,17 +112,17 @@ fn main() -> Result<()> {
         variant(format!("{mib} MiB"), move |round| {
             let outcome = in_child(Way::Push, mib)?;
             if round > 0 {
-                nanos.push(outcome.send as f64);
+                nanos.push((outcome.send as f64, outcome.waited as f64));
             }
             Ok(outcome.cost)
         })
     });
     alternate_for(rounds, variants.collect())?;
-    let [short_nanos, long_nanos] = nanos.map(|nanos| Spread::of(nanos.into_iter()).median);
-    println!(
-        "| backlog | ns a push, median |\n|---|---:|\n| {short} MiB | {short_nanos:.0} |\n| {long} MiB | {long_nanos:.0} |"
-    );
-    println!("\nratio {:.2}", long_nanos / short_nanos);
+    println!("| backlog | ns a push, median | processor time, median |\n|---|---:|---:|");
+    for (mib, nanos) in [short, long].into_iter().zip(&nanos) {
+        let (wall, cpu) = (Spread::of(nanos.iter().map(|one| one.0)), Spread::of(nanos.iter().map(|one| one.1)));
+        println!("| {mib} MiB | {:.0} | {:.0} |", wall.median, cpu.median);
+    }
     Ok(())
 }
 
@@ -145,6 +147,7 @@ struct Outcome {
     cost: Cost,
     peak: u64,
     apply: u64,
+    apply_cpu: u64,
     send: u64,
     waited: u64,
     spilled: u64,
@@ -152,8 +155,8 @@ struct Outcome {
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Outcome { cost: Cost { wall, cpu }, peak, apply, send, waited, spilled } = self;
-        write!(f, "{wall} {cpu} {peak} {apply} {send} {waited} {spilled}")
+        let Outcome { cost: Cost { wall, cpu }, peak, apply, apply_cpu, send, waited, spilled } = self;
+        write!(f, "{wall} {cpu} {peak} {apply} {apply_cpu} {send} {waited} {spilled}")
     }
 }
 
@@ -162,10 +165,11 @@ fn in_child(way: Way, mib: u64) -> Result<Outcome> {
     let text = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "{}: {}", output.status, String::from_utf8_lossy(&output.stderr));
     match text.split_whitespace().collect::<Vec<_>>().as_slice() {
-        [wall, cpu, peak, apply, send, waited, spilled] => Ok(Outcome {
+        [wall, cpu, peak, apply, apply_cpu, send, waited, spilled] => Ok(Outcome {
             cost: Cost { wall: wall.parse()?, cpu: cpu.parse()? },
             peak: peak.parse()?,
             apply: apply.parse()?,
+            apply_cpu: apply_cpu.parse()?,
             send: send.parse()?,
             waited: waited.parse()?,
             spilled: spilled.parse()?,
@@ -198,11 +202,19 @@ impl Bytesable for Block {
 #[derive(Default)]
 struct Clock {
     apply: AtomicU64,
+    apply_cpu: AtomicU64,
     refill: AtomicU64,
+    refill_cpu: AtomicU64,
 }
 
 fn nanos(since: Instant) -> u64 {
     since.elapsed().as_nanos() as u64
+}
+
+/// Processor time of this thread, in nanoseconds: what remains of a time on a machine that does other things too.
+fn thread_cpu() -> u64 {
+    let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID);
+    time.map_or(0, |time| time.tv_sec() as u64 * 1_000_000_000 + time.tv_nsec() as u64)
 }
 
 fn backlog(way: Way, mib: u64) -> Result<Outcome> {
@@ -254,6 +266,7 @@ fn backlog(way: Way, mib: u64) -> Result<Outcome> {
         cost,
         peak: memory("VmHWM")?.saturating_sub(base),
         apply: clock.apply.load(Ordering::Relaxed),
+        apply_cpu: clock.apply_cpu.load(Ordering::Relaxed),
         send: longest.0,
         waited: longest.1,
         spilled,
@@ -264,9 +277,10 @@ fn backlog(way: Way, mib: u64) -> Result<Outcome> {
 fn timed(mut hooks: Hooks, clock: &Arc<Clock>) -> Hooks {
     let (refill, own) = (Arc::clone(&hooks.refill.logic), Arc::clone(clock));
     hooks.refill.logic = Arc::new(move |size| {
-        let begun = Instant::now();
+        let (begun, before) = (Instant::now(), thread_cpu());
         let slab = refill(size);
         own.refill.fetch_add(nanos(begun), Ordering::Relaxed);
+        own.refill_cpu.fetch_add(thread_cpu() - before, Ordering::Relaxed);
         slab
     });
     hooks.spill = hooks.spill.map(|pair| {
@@ -287,9 +301,10 @@ struct Timed {
 
 impl SpillPolicy for Timed {
     fn apply(&mut self, queue: &mut VecDeque<QueueEntry>) {
-        let begun = Instant::now();
+        let (begun, before) = (Instant::now(), thread_cpu());
         self.policy.apply(queue);
         self.clock.apply.fetch_max(nanos(begun), Ordering::Relaxed);
+        self.clock.apply_cpu.fetch_max(thread_cpu() - before, Ordering::Relaxed);
     }
 }
 
@@ -435,11 +450,15 @@ fn push(mib: u64) -> Result<Outcome> {
     let (cost, each) = measure(|| {
         let last = count / 8;
         send(count - last);
-        let waited = clock.refill.load(Ordering::Relaxed);
-        let begun = Instant::now();
+        // A new buffer, and waiting for it, are not part of a push.
+        let refills = || (clock.refill.load(Ordering::Relaxed), clock.refill_cpu.load(Ordering::Relaxed));
+        let (refill, refill_cpu) = refills();
+        let (begun, before) = (Instant::now(), thread_cpu());
         send(last);
-        let spent = nanos(begun) - (clock.refill.load(Ordering::Relaxed) - waited);
-        Ok(spent / last)
+        let (wall, cpu) = (nanos(begun), thread_cpu() - before);
+        Ok(((wall + refill - refills().0) / last, (cpu + refill_cpu - refills().1) / last))
     })?;
-    Ok(Outcome { cost, peak: 0, apply: clock.apply.load(Ordering::Relaxed), send: each, waited: 0, spilled: 0 })
+    let apply = clock.apply.load(Ordering::Relaxed);
+    let apply_cpu = clock.apply_cpu.load(Ordering::Relaxed);
+    Ok(Outcome { cost, peak: 0, apply, apply_cpu, send: each.0, waited: each.1, spilled: 0 })
 }

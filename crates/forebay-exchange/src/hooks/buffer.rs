@@ -57,19 +57,39 @@ impl DerefMut for Aligned {
 }
 
 /// What was read back, as timely's own bytes: without a copy if nobody else has them and they are aligned, which is
-/// what the pager gives.
-pub(super) fn to_timely(bytes: bytes::Bytes) -> Bytes {
+/// what the pager gives. `keep` is dropped with them.
+pub(super) fn to_timely(bytes: bytes::Bytes, keep: impl Send + 'static) -> Bytes {
     match bytes.try_into_mut() {
-        Ok(buffer) if buffer.as_ptr().align_offset(ALIGN) == 0 => BytesMut::from(buffer).freeze(),
-        Ok(buffer) => copy(&buffer),
-        Err(shared) => copy(&shared),
+        Ok(bytes) if bytes.as_ptr().align_offset(ALIGN) == 0 => BytesMut::from(Kept { bytes, _keep: keep }).freeze(),
+        Ok(bytes) => BytesMut::from(Kept { bytes: copy(&bytes), _keep: keep }).freeze(),
+        Err(shared) => BytesMut::from(Kept { bytes: copy(&shared), _keep: keep }).freeze(),
     }
 }
 
-fn copy(bytes: &[u8]) -> Bytes {
+fn copy(bytes: &[u8]) -> Aligned {
     let mut buffer = Aligned::with_capacity(bytes.len());
     buffer.extend(bytes);
-    buffer.freeze()
+    buffer
+}
+
+/// Bytes, and something that lives as long as they do.
+struct Kept<B, K> {
+    bytes: B,
+    _keep: K,
+}
+
+impl<B: Deref<Target = [u8]>, K> Deref for Kept<B, K> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+impl<B: DerefMut<Target = [u8]>, K> DerefMut for Kept<B, K> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes
+    }
 }
 
 #[cfg(test)]
@@ -90,7 +110,7 @@ mod tests {
                 let shared = bytes::Bytes::from(source.clone());
                 let own = bytes::Bytes::from(source.clone()).slice(offset..);
                 for bytes in [shared.slice(offset..), own] {
-                    let timely = to_timely(bytes);
+                    let timely = to_timely(bytes, ());
                     assert!(aligned(&timely) && timely[..] == source[offset..]);
                 }
             }

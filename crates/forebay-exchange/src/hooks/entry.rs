@@ -34,7 +34,7 @@ pub(super) struct Entry {
 
 enum State {
     Open { buffer: Aligned, entries: u64, pin: Option<Bytes> },
-    Out { held: Weak<Held>, page: Page },
+    Out { held: Weak<Held>, page: Arc<Page> },
     Taken,
 }
 
@@ -47,7 +47,7 @@ impl Entry {
     /// An entry that is on its way to the store.
     pub(super) fn out(bytes: Bytes, spool: &Spool) -> Self {
         let (held, page) = spool.put(bytes, None, 1);
-        Entry { state: Mutex::new(State::Out { held, page }) }
+        Entry { state: Mutex::new(State::Out { held, page: Arc::new(page) }) }
     }
 
     /// Copies `bytes` to the end of an open entry if they fit. As when timely merges what it sends, a message begins at
@@ -73,7 +73,7 @@ impl Entry {
         *state = match std::mem::replace(&mut *state, State::Taken) {
             State::Open { buffer, entries, pin } => {
                 let (held, page) = spool.put(buffer.freeze(), pin, entries);
-                State::Out { held, page }
+                State::Out { held, page: Arc::new(page) }
             }
             other => other,
         };
@@ -112,7 +112,9 @@ impl Entry {
                     Some(paged) => {
                         spool.counters.fetched_bytes.add(page.len());
                         spool.counters.fetched_pages.add(1);
-                        to_timely(paged.bytes)
+                        // Giving the page's place on the disk back is a system call. The receiver makes it, when it is
+                        // done with the bytes: here it would be made under the queue's mutex.
+                        to_timely(paged.bytes, Arc::clone(page))
                     }
                     None => return Ok(None),
                 },

@@ -70,8 +70,8 @@
 //! mutex. The thread of a disk that does nothing cannot be ended: it is left behind.
 //!
 //! # Numbers
-//! A call of the writer's policy takes well under a microsecond, or the copy of what is small (128 KiB: some 10 us),
-//! however long the queue is. Reading the clock for the counters is 32 ns of it.
+//! The longest call of a policy took 0.05 ms of processor time over a backlog of 256 MiB, timely's threshold with a plain
+//! file 7 ms; a push of 64 KiB took 1.2 us of it behind 128 MiB and behind 2 GiB (`benches`, `hooks`).
 
 mod buffer;
 mod build;
