@@ -9,6 +9,7 @@
 //! | `hello` | `Hello`: the handshake's frames and proofs |
 //! | `door`, `knock` | the two sides of the handshake: the listening socket, the attempts to connect |
 //! | `membership`, `peer` | what is known of the others; the one story of how it ended |
+//! | `together` | barriers, goodbyes, what a run needs |
 //! | `frame`, `control` | what is said on a control connection, and the thread that says and hears it |
 //! | `walk`, `stream` | the data connection as timely sees it: boundaries checked, failures kept from it |
 //!
@@ -37,6 +38,7 @@ mod options;
 mod peer;
 mod snapshot;
 mod stream;
+mod together;
 mod walk;
 
 use std::fmt;
