@@ -92,12 +92,12 @@ impl CsvLayout {
     ) -> Result<Option<RecordBatch>, ArrowError> {
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
         let text = &text[first.range.start..last.range.end];
-        // A lone carriage return ends a row for the decoder, and no record.
-        let mut decoder = decoder(schema, projection, self.delimiter, text.len().min(BATCH));
-        let mut at = 0;
-        let batch = next_batch(&mut decoder, text, &mut at)?;
-        if at < text.len() {
-            return Err(ArrowError::CsvError("carriage returns within a line".to_owned()));
+        // One more than there will be: a full decoder leaves an empty line at the end unread.
+        let mut decoder = decoder(schema, projection, self.delimiter, records.len() + 1);
+        let batch = next_batch(&mut decoder, text, &mut 0)?;
+        let rows = batch.as_ref().map_or(0, RecordBatch::num_rows);
+        if rows != records.len() {
+            return Err(ArrowError::CsvError(format!("{rows} rows in {} records", records.len())));
         }
         Ok(batch)
     }

@@ -1,6 +1,7 @@
 //! `Scanner`: where the records of a text end, without decoding them.
 //!
-//! A record of CSV ends at a newline outside quotes. A quote opens a quoted field only where a field begins; within
+//! A record of CSV ends at a newline outside quotes, or at a carriage return, as the decoder has it; a newline behind that
+//! is an empty record, which is none. A quote opens a quoted field only where a field begins; within
 //! one, two quotes are one, and whatever follows the closing quote belongs to an unquoted field. That is what the decoder
 //! does too: a text that is cut here decodes to the same rows as in one piece. A record of NDJSON ends at a newline.
 //!
@@ -8,7 +9,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memchr2, memrchr};
+use memchr::{memchr, memchr3, memrchr, memrchr2};
 
 /// Scans a text that comes in buffers.
 #[derive(Clone, Debug)]
@@ -44,13 +45,12 @@ impl Scanner {
         self.state == State::Quoted
     }
 
-    /// Scans up to the end of the first record that ends in `bytes`: the place behind its newline. The next call goes on
-    /// there.
+    /// Scans up to the end of the first record that ends in `bytes`: the place behind it. The next call goes on there.
     pub(super) fn first_end(&mut self, bytes: &[u8]) -> Option<usize> {
         self.scan(bytes, true)
     }
 
-    /// Scans all of `bytes`: the place behind the last newline that ends a record.
+    /// Scans all of `bytes`: the place behind the last record that ends there.
     pub(super) fn last_end(&mut self, bytes: &[u8]) -> Option<usize> {
         self.scan(bytes, false)
     }
@@ -65,12 +65,12 @@ impl Scanner {
                 State::Open => {
                     let stop = self.open_stretch(bytes, at, delimiter, first);
                     let stretch = &bytes[at..stop];
-                    if first && bytes.get(stop) == Some(&b'\n') {
+                    if first && matches!(bytes.get(stop), Some(b'\n' | b'\r')) {
                         self.before = b'\n';
                         return Some(stop + 1);
                     }
-                    if let Some(newline) = memrchr(b'\n', stretch) {
-                        end = Some(at + newline + 1);
+                    if let Some(last) = memrchr2(b'\n', b'\r', stretch) {
+                        end = Some(at + last + 1);
                     }
                     if let Some(last) = stretch.last() {
                         self.before = *last;
@@ -101,18 +101,18 @@ impl Scanner {
         end
     }
 
-    /// From `from`, outside quotes: the place of the next quote that opens a field, or, with `newlines`, of the next
-    /// newline, if that comes first; else the end.
-    fn open_stretch(&self, bytes: &[u8], from: usize, delimiter: u8, newlines: bool) -> usize {
+    /// From `from`, outside quotes: the place of the next quote that opens a field, or, with `ends`, of the next end of a
+    /// record, if that comes first; else the end.
+    fn open_stretch(&self, bytes: &[u8], from: usize, delimiter: u8, ends: bool) -> usize {
         let mut at = from;
         loop {
             let rest = &bytes[at..];
-            let found = if newlines { memchr2(b'"', b'\n', rest) } else { memchr(b'"', rest) };
+            let found = if ends { memchr3(b'"', b'\n', b'\r', rest) } else { memchr(b'"', rest) };
             let Some(found) = found else { return bytes.len() };
             let place = at + found;
             let before = if place == from { self.before } else { bytes[place - 1] };
             let opens = before == delimiter || before == b'\n' || before == b'\r';
-            if bytes[place] == b'\n' || opens {
+            if bytes[place] != b'"' || opens {
                 return place;
             }
             at = place + 1;

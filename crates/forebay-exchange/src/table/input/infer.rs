@@ -7,9 +7,9 @@ use std::path::Path;
 
 use arrow::csv::reader::Format as CsvFormat;
 use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
-use arrow::json::reader::ValueIter;
 
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use serde_json::Value;
 
 use super::cut::{Record, Records, Scanner, fields, newlines};
 use super::parquet_file;
@@ -35,6 +35,9 @@ pub(super) struct Header {
     /// The number of the line behind it.
     pub(super) behind: u64,
 }
+
+/// Most rows of a sample.
+pub(super) const SAMPLE_ROWS: usize = 1000;
 
 /// A string longer than this is not taken for a date or a timestamp.
 const LONGEST_TIME: usize = 40;
@@ -65,7 +68,7 @@ pub(super) fn csv_columns(path: &Path, text: &[u8], complete: bool, delimiter: u
     }
     let width = fields(header_text, delimiter);
     let mut good = header_text.to_vec();
-    for record in records {
+    for record in records.take(SAMPLE_ROWS) {
         let bytes = &text[record.range];
         if fields(bytes, delimiter) == width && std::str::from_utf8(bytes).is_ok() {
             good.extend_from_slice(bytes);
@@ -105,31 +108,14 @@ pub(super) fn ndjson_columns(text: &[u8], complete: bool) -> Columns {
     let text = whole(text, complete, Scanner::lines());
     let mut columns: Vec<(String, Seen)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
-    for Record { range, .. } in Records::new(text, 0, 1, Scanner::lines()) {
-        let Some(Ok(row)) = ValueIter::new(&text[range], Some(1)).next() else { continue };
-        let Some(row) = row.as_object() else { continue };
+    for Record { range, .. } in Records::new(text, 0, 1, Scanner::lines()).take(SAMPLE_ROWS) {
+        let Ok(Value::Object(row)) = serde_json::from_slice(&text[range]) else { continue };
         for (name, value) in row {
             let place = *places.entry(name.clone()).or_insert_with(|| {
-                columns.push((name.clone(), Seen::default()));
+                columns.push((name, Seen::default()));
                 columns.len() - 1
             });
-            let seen = &mut columns[place].1;
-            if let Some(string) = value.as_str() {
-                seen.string(string);
-            } else if value.is_boolean() {
-                seen.add(DataType::Boolean);
-            } else if value.is_i64() {
-                seen.add(DataType::Int64);
-            } else if value.is_f64() {
-                seen.add(DataType::Float64);
-            } else if value.is_u64() {
-                // Larger than an Int64: kept as the text it is, as in CSV.
-                seen.add(DataType::Utf8);
-            } else if value.is_array() {
-                seen.add(DataType::List(Field::new_list_field(DataType::Utf8, true).into()));
-            } else if value.is_object() {
-                seen.add(DataType::Struct(Fields::empty()));
-            }
+            columns[place].1.value(&value);
         }
     }
     columns.into_iter().map(|(name, seen)| (name, Guess::Sampled(seen.kind()))).collect()
@@ -149,12 +135,28 @@ impl Default for Seen {
 }
 
 impl Seen {
-    fn add(&mut self, kind: DataType) {
+    fn value(&mut self, value: &Value) {
+        let kind = match value {
+            Value::Null => DataType::Null,
+            Value::Bool(_) => DataType::Boolean,
+            Value::Number(number) if number.is_i64() => DataType::Int64,
+            // Larger than an Int64: kept as the text it is, as in CSV.
+            Value::Number(number) if number.is_u64() => DataType::Utf8,
+            Value::Number(_) => DataType::Float64,
+            Value::String(string) => {
+                self.string(string);
+                DataType::Utf8
+            }
+            Value::Array(_) => DataType::List(Field::new_list_field(DataType::Utf8, true).into()),
+            Value::Object(_) => DataType::Struct(Fields::empty()),
+        };
+        if kind == DataType::Utf8 && !value.is_string() {
+            self.times = None;
+        }
         self.kind = join(&self.kind, &kind);
     }
 
     fn string(&mut self, string: &str) {
-        self.add(DataType::Utf8);
         if string.len() > LONGEST_TIME || !string.starts_with(|c: char| c.is_ascii_digit()) || string.contains('"') {
             self.times = None;
         }

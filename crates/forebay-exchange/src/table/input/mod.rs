@@ -18,7 +18,8 @@
 //! * A malformed row costs that row only. It is counted, and the first ones are described.
 //!
 //! # What it does not do
-//! It does not decompress files, guess delimiters or read a file again. Types of text come from a sample at its start.
+//! It does not decompress files or guess delimiters. A read of a pipe that waits for its writer is not interrupted by
+//! cancelling: the run ends when the read does. Types of text come from a sample at its start.
 //!
 //! # Failure
 //! [`TableError`] with the file's name. Rows before the failure may have been delivered.
@@ -146,8 +147,9 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Looks at each of `paths`: the footer of Parquet, the first rows of text (a thousand, or 1 MiB). No path, or
-    /// `-`, is standard input. Pipes are kept open; what was looked at is read all the same.
+    /// Looks at each of `paths`: the footer of Parquet, the first rows of text (a thousand, or 1 MiB, or less if there
+    /// are more than 16 inputs). No path, or `-`, is standard input. Of a pipe, this waits for so many rows or the end; it
+    /// is kept open, and what was looked at is read all the same.
     ///
     /// Columns of text have the types that fit the samples of all texts: Int64, Float64, Boolean, Date32, Timestamp in
     /// microseconds (in nanoseconds, if there are such) or else Utf8. Columns of CSV without a name are called `column`

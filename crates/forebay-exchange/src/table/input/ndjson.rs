@@ -102,7 +102,10 @@ impl NdjsonLayout {
             for field in self.schema.fields() {
                 if let Err(error) = decodes(Schema::new(vec![Arc::clone(field)])) {
                     let (name, kind) = (field.name(), type_name(field.data_type()));
-                    return format!("column {name}, {kind}: {}", excerpt(&message(&error)));
+                    let message = message(&error);
+                    let place = format!("whilst decoding field '{name}': ");
+                    let message = message.strip_prefix(&place).unwrap_or(&message);
+                    return format!("column {name}, {kind}: {}", excerpt(message));
                 }
             }
         }

@@ -11,13 +11,11 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use super::cut::{Scanner, newlines};
 use super::format::{BOM, Format};
-use super::infer::{self, Columns};
+use super::infer::{self, Columns, SAMPLE_ROWS};
 use super::text::Text;
 use super::{InputOptions, parquet_file};
 use crate::table::TableError;
 
-/// Most rows of a sample.
-const SAMPLE_ROWS: u64 = 1000;
 /// Most bytes of a sample; less if there are many inputs.
 const SAMPLE_BYTES: usize = 1 << 20;
 /// All samples together, unless each is at its least.
@@ -107,7 +105,7 @@ fn look_at(path: &Path, options: &InputOptions, most: usize) -> Result<Looked, T
     let (mut reader, is_file) = open(path)?;
     let path: Arc<Path> = Arc::from(path);
     let mut sample = Sample { bytes: Vec::new(), complete: false };
-    sample.read(&path, &mut *reader, 4, u64::MAX)?;
+    sample.read(&path, &mut *reader, 4, usize::MAX)?;
     if sample.bytes.starts_with(b"PAR1") {
         Format::of(&path, &sample.bytes, options.format)?;
         if !is_file {
@@ -156,8 +154,8 @@ struct Sample {
 
 impl Sample {
     /// Reads until there are `most` bytes, or `rows` lines and a header.
-    fn read(&mut self, path: &Path, reader: &mut dyn Read, most: usize, rows: u64) -> Result<(), TableError> {
-        let mut lines = newlines(&self.bytes);
+    fn read(&mut self, path: &Path, reader: &mut dyn Read, most: usize, rows: usize) -> Result<(), TableError> {
+        let mut lines = newlines(&self.bytes) as usize;
         while self.bytes.len() < most && lines <= rows && !self.complete {
             let begin = self.bytes.len();
             self.bytes.resize(begin + STEP.min(most - begin), 0);
@@ -171,7 +169,7 @@ impl Sample {
             };
             self.bytes.truncate(begin + read);
             self.complete = read == 0;
-            lines += newlines(&self.bytes[begin..]);
+            lines += newlines(&self.bytes[begin..]) as usize;
         }
         Ok(())
     }

@@ -14,6 +14,13 @@ use crate::table::TableError;
 /// Units in flight, for each worker: enough that none waits while the oldest is decoded.
 const AHEAD: usize = 4;
 
+/// The least of a unit, in bytes. Less, and dictionaries are decoded more often than they are used.
+const LEAST: usize = 128 << 10;
+/// The most text in a unit.
+const MOST_TEXT: usize = 1 << 20;
+/// The most that a part of Parquet decodes to. More only keeps more in memory: it takes as long.
+const MOST_PART: usize = 2 << 20;
+
 /// What a worker made of a unit.
 struct Done {
     input: usize,
@@ -44,9 +51,10 @@ pub(super) fn read(
 
     // With commits a unit of each input may wait.
     let holders = if every.is_some() { workers.max(streams.len()) } else { workers };
-    let fair = budget.limit() / (2 * AHEAD * holders);
-    let piece = piece.unwrap_or(fair.clamp(64 << 10, 1 << 20));
-    let sizes = Sizes { piece, part: fair.clamp(256 << 10, 8 << 20), longest };
+    // A quarter of the budget at most: what is made of the rows needs the rest.
+    let fair = budget.limit() / (4 * AHEAD * holders);
+    let piece = piece.unwrap_or(fair.clamp(LEAST, MOST_TEXT));
+    let sizes = Sizes { piece, part: fair.clamp(LEAST, MOST_PART), longest };
 
     let missing = Missing::new(streams.len());
     let commits = every.map(|every| Commits::new(every, streams.len()));
@@ -55,7 +63,7 @@ pub(super) fn read(
 
     let decode = |unit: Unit| {
         let decoded = layouts[unit.input].decode(&unit)?;
-        missing.add(unit.input, unit.most_rows().saturating_sub(decoded.rows));
+        missing.add(unit.input, unit.expected_rows(), decoded.rows);
         let ended = matches!(unit.kind, UnitKind::End);
         Ok(Done { input: unit.input, ended, bytes: unit.bytes(), decoded })
     };

@@ -54,7 +54,10 @@ impl Malformed {
 /// `text` as it is shown in a message: short, and on one line.
 pub(super) fn excerpt(text: &str) -> String {
     const LONGEST: usize = 60;
-    let mut shown: String = text.chars().take(LONGEST).flat_map(char::escape_debug).collect();
+    let mut shown = String::new();
+    for c in text.chars().take(LONGEST) {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
     if text.chars().nth(LONGEST).is_some() {
         shown.push_str("...");
     }

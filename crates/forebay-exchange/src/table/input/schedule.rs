@@ -2,14 +2,14 @@
 //!
 //! Without commits, inputs come one after the other. With a commit every `n` rows, each input in turn gives units until
 //! it has given the rows of the commit, then the next commit's round begins. How many rows a unit has is known of
-//! Parquet; of text it is the number of lines, which may be too many: workers say how many rows were missing, and the
-//! input is asked for more before any other goes on. So what waits for the order of commits is what is in flight, and a unit
+//! Parquet; of text the number of lines is taken for it: workers say by how much that was wrong, and an input that is
+//! behind is asked for more before any other goes on. So what waits for the order of commits is what is in flight, and a unit
 //! an input.
 
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use forebay::Weigh;
 
@@ -36,8 +36,8 @@ pub(super) enum UnitKind {
 }
 
 impl Unit {
-    /// The most rows that it can have.
-    pub(super) fn most_rows(&self) -> u64 {
+    /// How many rows it has, as far as that is known before it is decoded.
+    pub(super) fn expected_rows(&self) -> u64 {
         match &self.kind {
             UnitKind::Text(piece) => piece.lines,
             UnitKind::Part(part) => part.rows as u64,
@@ -139,7 +139,7 @@ pub(super) struct Schedule<'m> {
     sizes: Sizes,
     every: Option<u64>,
     round: u64,
-    /// Rows that each input has given, at most.
+    /// Rows that each input has given, as far as that is known.
     given: Vec<u64>,
     missing: &'m Missing,
 }
@@ -157,7 +157,8 @@ impl<'m> Schedule<'m> {
         let Some(every) = self.every else { return Some(first) };
         loop {
             let due = every.saturating_mul(self.round.saturating_add(1));
-            let is_behind = |at: &usize| self.given[*at].saturating_sub(self.missing.of(*at)) < due;
+            let is_behind =
+                |at: &usize| self.given[*at].saturating_add_signed(self.missing.of(*at).saturating_neg()) < due;
             if let Some(at) = (first..self.streams.len()).filter(is_open).find(is_behind) {
                 return Some(at);
             }
@@ -173,26 +174,27 @@ impl Iterator for Schedule<'_> {
         let input = self.turn()?;
         let unit = self.streams[input].next(self.sizes).map(|kind| Unit { input, kind });
         if let Ok(unit) = &unit {
-            self.given[input] = self.given[input].saturating_add(unit.most_rows());
+            self.given[input] = self.given[input].saturating_add(unit.expected_rows());
         }
         Some(unit)
     }
 }
 
-/// For each input, rows that were taken for given and are not there.
+/// For each input, by how many rows it has given less than was thought.
 #[derive(Debug)]
-pub(super) struct Missing(Vec<AtomicU64>);
+pub(super) struct Missing(Vec<AtomicI64>);
 
 impl Missing {
     pub(super) fn new(inputs: usize) -> Self {
-        Missing((0..inputs).map(|_| AtomicU64::new(0)).collect())
+        Missing((0..inputs).map(|_| AtomicI64::new(0)).collect())
     }
 
-    pub(super) fn add(&self, input: usize, rows: u64) {
-        self.0[input].fetch_add(rows, Ordering::Relaxed);
+    /// `input` has given `found` rows where there should have been `expected`.
+    pub(super) fn add(&self, input: usize, expected: u64, found: u64) {
+        self.0[input].fetch_add(expected.cast_signed().wrapping_sub(found.cast_signed()), Ordering::Relaxed);
     }
 
-    fn of(&self, input: usize) -> u64 {
+    fn of(&self, input: usize) -> i64 {
         self.0[input].load(Ordering::Relaxed)
     }
 }

@@ -1,0 +1,138 @@
+//! CSV: types, nulls, quotes, headers.
+
+use forebay_exchange::table::{Format, InputOptions};
+
+use crate::support::{Files, How, error, read, read_in_parallel};
+
+fn rows(contents: impl AsRef<[u8]>) -> Vec<String> {
+    let files = Files::new();
+    let path = files.write("1.csv", contents);
+    read(&[path], How::default()).unwrap().text()
+}
+
+fn kinds(contents: &str) -> Vec<String> {
+    let files = Files::new();
+    let path = files.write("1.csv", contents);
+    read(&[path], How::default()).unwrap().kinds()
+}
+
+#[test]
+fn types_are_those_that_fit_the_sample() {
+    let found = kinds(concat!(
+        "int,float,mixed,flag,date,time,nanos,text,none,big\n",
+        "1,1.5,1,true,2024-01-31,2024-01-31 12:00:00,2024-01-31T12:00:00.123456789,a,,99999999999999999999\n",
+        "-2,1e3,2.5,FALSE,2024-02-01,2024-01-31,2024-01-31T12:00:00,1,,1\n",
+    ));
+    let expected =
+        ["Int64", "Float64", "Float64", "Boolean", "Date32", "Timestamp(µs)", "Timestamp(ns)", "Utf8", "Utf8", "Utf8"];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn later_digits_of_a_second_are_not_lost() {
+    let found = rows("t\n2024-01-31 12:00:00\n2024-01-31 12:00:00.25\n");
+    assert_eq!(found, ["2024-01-31T12:00:00", "2024-01-31T12:00:00.250"]);
+}
+
+#[test]
+fn empty_fields_are_null_and_empty_lines_are_no_rows() {
+    assert_eq!(rows("a,b\n,x\n\n1,\n\r\n\"\",\"\"\n"), ["-|x", "1|-", "-|-"]);
+}
+
+#[test]
+fn quotes_hide_delimiters_newlines_and_quotes() {
+    let found = rows("a,b\n\"x,\"\"y\"\"\",1\n\"two\nlines\",2\nin \"the\" middle,3\n");
+    assert_eq!(found, ["x,\"y\"|1", "two\nlines|2", "in \"the\" middle|3"]);
+}
+
+#[test]
+fn line_ends_byte_order_marks_and_a_last_line_without_an_end() {
+    assert_eq!(rows("\u{feff}a,b\r\n1,2\r\n3,4"), ["1|2", "3|4"]);
+    assert_eq!(rows("\n\na\n1\n"), ["1"]);
+    assert_eq!(rows("a\r1\r2\r"), ["1", "2"]);
+}
+
+#[test]
+fn another_delimiter() {
+    let files = Files::new();
+    let path = files.write("1.csv", "a;b\n1,5;2\n");
+    let options = InputOptions { delimiter: b';', ..InputOptions::default() };
+    assert_eq!(read(&[path], How { options, ..How::default() }).unwrap().text(), ["1,5|2"]);
+    let options = InputOptions { delimiter: b'"', ..InputOptions::default() };
+    assert!(error(&["-"], How { options, ..How::default() }).starts_with("delimiter: "));
+}
+
+#[test]
+fn columns_without_a_name_or_with_that_of_another_get_their_own() {
+    let files = Files::new();
+    let path = files.write("1.csv", "a,,a,a_1,a\n1,2,3,4,5\n");
+    let delivered = read(&[path], How::default()).unwrap();
+    let names: Vec<_> = delivered.schema.fields().iter().map(|field| field.name().as_str()).collect();
+    assert_eq!(names, ["a", "column1", "a_2", "a_1", "a_3"]);
+}
+
+#[test]
+fn a_header_alone_is_a_table_without_rows_and_an_empty_file_is_none() {
+    assert_eq!(rows("a,b\n"), Vec::<String>::new());
+    assert_eq!(rows("a,b"), Vec::<String>::new());
+    let files = Files::new();
+    let said = error(&[files.write("empty.csv", "")], How::default());
+    assert!(said.ends_with("empty.csv: empty: CSV begins with a header"), "{said}");
+}
+
+#[test]
+fn only_the_wanted_columns_are_decoded() {
+    let files = Files::new();
+    let body: String = (0..3000).map(|i| format!("{i},{}\n", if i > 2000 { "x" } else { "1" })).collect();
+    let path = files.write("1.csv", format!("a,b\n{body}"));
+    let wanted = |columns| read(&[&path], How { columns: Some(columns), ..How::default() }).unwrap().report;
+    let report = wanted(vec!["a"]);
+    assert_eq!((report.rows, report.malformed_rows), (3000, 0));
+    let report = wanted(vec!["b", "a"]);
+    assert_eq!((report.rows, report.malformed_rows), (2001, 999));
+    let report = wanted(vec![]);
+    assert_eq!((report.rows, report.malformed_rows), (3000, 0));
+}
+
+#[test]
+fn types_fit_the_samples_of_all_files() {
+    let files = Files::new();
+    let paths = [
+        files.write("1.csv", "a,b\n1,2024-01-31\n"),
+        files.write("2.csv", "b,a\n2024-01-31 00:00:01,2.5\n"),
+        files.write("3.ndjson", "{\"a\":3}\n"),
+    ];
+    let delivered = read(&paths, How::default()).unwrap();
+    assert_eq!(delivered.kinds(), ["Float64", "Timestamp(µs)"]);
+    assert_eq!(delivered.text(), ["1.0|2024-01-31T00:00:00", "2.5|2024-01-31T00:00:01", "3.0|-"]);
+}
+
+#[test]
+fn a_file_without_a_column_of_the_others_is_refused() {
+    let files = Files::new();
+    let paths = [files.write("1.csv", "a,b\n1,2\n"), files.write("2.csv", "a\n1\n")];
+    let said = error(&paths, How::default());
+    assert!(said.contains("2.csv has no column b"), "{said}");
+}
+
+#[test]
+fn the_format_asked_for_counts_more_than_the_name() {
+    let files = Files::new();
+    let path = files.write("1.data", "{a}\n1\n");
+    let options = InputOptions { format: Some(Format::Csv), ..InputOptions::default() };
+    assert_eq!(read(&[path], How { options, ..How::default() }).unwrap().text(), ["1"]);
+}
+
+#[test]
+fn many_pieces_are_decoded_in_parallel_and_come_in_order() {
+    let files = Files::new();
+    let body: String = (0..200_000).map(|i| format!("{i},\"{i}\n\"\n")).collect();
+    let path = files.write("1.csv", format!("n,s\n{body}"));
+    let options = InputOptions { piece: Some(100_000), ..InputOptions::default() };
+    let delivered = read_in_parallel(&[path], &How { options, ..How::default() });
+    let found = delivered.text();
+    assert!(found.iter().enumerate().all(|(i, row)| *row == format!("{i}|{i}\n")));
+    assert_eq!(found.len(), 200_000);
+    let snapshot = &delivered.report.snapshot;
+    assert!(snapshot.delivered >= 30, "{snapshot:?}");
+}
