@@ -2,7 +2,10 @@
 
 use std::fmt;
 
+use crate::hooks::SpillFailed;
 use forebay::{DecodeError, OverBudget, SpillError};
+
+use crate::cluster::{Cause, ClusterError};
 
 /// What ended a run. Cloning is cheap: every worker of a process reports the same one.
 #[derive(Clone, Debug)]
@@ -34,6 +37,33 @@ pub enum ExchangeError {
         /// Why not.
         cause: String,
     },
+    /// Timely's queues cannot spill any more.
+    Queues(SpillFailed),
+    /// What the run was for cannot go on.
+    Ended {
+        /// Why not.
+        reason: String,
+    },
+    /// The processes of a run do not come together.
+    Cluster(ClusterError),
+    /// A process of the run is gone. All others end with this error, or with the words of the one that noticed it.
+    PeerLost {
+        /// The number of the process.
+        process: usize,
+        /// Its address.
+        address: String,
+        /// Why it is taken for lost.
+        cause: Cause,
+    },
+    /// A process of the run has failed, and so all of them end.
+    Aborted {
+        /// The number of the process.
+        process: usize,
+        /// Its address.
+        address: String,
+        /// What its error says.
+        reason: String,
+    },
     /// A worker panicked.
     Panicked {
         /// What it said.
@@ -51,6 +81,16 @@ impl fmt::Display for ExchangeError {
                 write!(f, "commit {commit}: worker {from} sent {sent} rows to worker {to}, which received {received}")
             }
             Self::Thread { name, cause } => write!(f, "cannot start the thread {name}: {cause}"),
+            Self::Queues(error) => error.fmt(f),
+            Self::Ended { reason } => f.write_str(reason),
+            Self::Cluster(error) => error.fmt(f),
+            Self::PeerLost { process, address, cause } => write!(
+                f,
+                "process {process} ({address}) is lost: {cause}; see what it says itself, then start all processes again"
+            ),
+            Self::Aborted { process, address, reason } => {
+                write!(f, "process {process} ({address}) failed, and the run with it: {reason}")
+            }
             Self::Panicked { message } => write!(f, "a worker panicked: {message}"),
         }
     }
@@ -62,6 +102,8 @@ impl std::error::Error for ExchangeError {
             Self::Spill(error) => Some(error),
             Self::Decode(error) => Some(error),
             Self::Memory(error) => Some(error),
+            Self::Queues(error) => Some(error),
+            Self::Cluster(error) => Some(error),
             _ => None,
         }
     }
@@ -82,5 +124,11 @@ impl From<DecodeError> for ExchangeError {
 impl From<OverBudget> for ExchangeError {
     fn from(error: OverBudget) -> Self {
         Self::Memory(error)
+    }
+}
+
+impl From<ClusterError> for ExchangeError {
+    fn from(error: ClusterError) -> Self {
+        Self::Cluster(error)
     }
 }

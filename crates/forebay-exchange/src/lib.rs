@@ -3,10 +3,13 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cluster;
 mod error;
 mod exchange;
+mod execute;
 mod failure;
 mod field;
+pub mod hooks;
 mod memory;
 mod metrics;
 mod operators;
@@ -16,11 +19,13 @@ mod sort;
 #[cfg(feature = "table")]
 pub mod table;
 
+pub use cluster::{Cluster, ClusterOptions, ClusterSnapshot};
 pub use error::ExchangeError;
 pub use exchange::{
     Convert, Exchange, ExchangeOptions, Gate, Intake, IntakeClosed, IntakeSender, OPEN_COMMITS, ShardAccumulate,
     intake, source,
 };
+pub use execute::{Runtime, execute};
 pub use failure::Failure;
 pub use field::{Field, Serde};
 pub use memory::Memory;

@@ -89,6 +89,7 @@ impl Drop for Activation<'_> {
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     pub(crate) rows_sent: Counter,
+    pub(crate) rows_moved: Counter,
     pub(crate) bytes_sent: Counter,
     pub(crate) rows_received: Counter,
     pub(crate) in_flight: Gauge,
@@ -104,6 +105,7 @@ pub(crate) struct Metrics {
     pub(crate) source: Spans,
     pub(crate) partition: Spans,
     pub(crate) accumulate: Spans,
+    pub(crate) seal: Spans,
 }
 
 /// How often something happened and how long it took.
@@ -121,7 +123,9 @@ pub struct Times {
 pub struct ExchangeSnapshot {
     /// Rows that left `partition`, to other workers and to their own.
     pub rows_sent: u64,
-    /// Bytes that they took in memory.
+    /// Those of them that went to another worker.
+    pub rows_moved: u64,
+    /// Bytes that all of them took in memory.
     pub bytes_sent: u64,
     /// Rows that arrived at `accumulate`.
     pub rows_received: u64,
@@ -155,6 +159,8 @@ pub struct ExchangeSnapshot {
     pub partition: Times,
     /// Time in `accumulate`, by activation.
     pub accumulate: Times,
+    /// Time of the merger threads for sealing, by batch.
+    pub seal: Times,
     /// Bytes of the budget in use.
     pub resident: u64,
     /// The most of them at a time.
@@ -183,6 +189,7 @@ impl ExchangeMonitor {
         let most = |gauge: &Gauge| gauge.most.load(Ordering::Relaxed);
         ExchangeSnapshot {
             rows_sent: metrics.rows_sent.get(),
+            rows_moved: metrics.rows_moved.get(),
             bytes_sent: metrics.bytes_sent.get(),
             rows_received: metrics.rows_received.get(),
             bytes_in_flight: now(&metrics.in_flight),
@@ -200,6 +207,7 @@ impl ExchangeMonitor {
             source: metrics.source.get(),
             partition: metrics.partition.get(),
             accumulate: metrics.accumulate.get(),
+            seal: metrics.seal.get(),
             resident: self.budget.used() as u64,
             resident_most: self.budget.peak() as u64,
             spill: self.pager.as_ref().map(Monitor::snapshot),

@@ -11,7 +11,9 @@
 //! `notify` costs a fence and a load while nobody listens. The inner lock is a leaf: nothing else is locked under it,
 //! so `notify` may be called under any other lock.
 
-use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence, lock, wait};
+use std::time::Instant;
+
+use crate::sync::{AtomicUsize, Condvar, Mutex, Ordering, fence, lock, wait, wait_for};
 
 #[derive(Debug)]
 pub(crate) struct Event {
@@ -65,6 +67,18 @@ impl Listener<'_> {
         let mut epoch = lock(&self.event.epoch);
         while *epoch == self.epoch {
             epoch = wait(&self.event.changed, epoch);
+        }
+    }
+
+    /// As [`wait`](Listener::wait), but not beyond `deadline`.
+    pub(crate) fn wait_until(self, deadline: Instant) {
+        let mut epoch = lock(&self.event.epoch);
+        while *epoch == self.epoch {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            epoch = wait_for(&self.event.changed, epoch, left);
         }
     }
 }

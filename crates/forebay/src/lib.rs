@@ -30,7 +30,7 @@
 //! | [`ReorderBuffer`] | results in any order in, in order out; what does not fit waits on disk |
 //! | [`Pager`], [`Page`] | the one way out of memory |
 //! | [`SpillStore`] | *where* spilled bytes go: [`SegmentStore`], [`MemoryStore`] |
-//! | [`SpillPolicy`] | *whether and what* is spilled: [`Threshold`], [`Prefetch`], [`Manual`], your own |
+//! | [`SpillPolicy`] | *whether and what* is spilled: [`Threshold`], [`Prefetch`], [`MemoryPressure`], [`Manual`], your own |
 //! | [`Spill`], [`Weigh`] | *how*: what items say about themselves |
 //! | [`Delivery`], [`Filling`] | one thread that hands finished jobs to a sink, oldest first, with a fixed number of slots |
 //! | [`CopyPool`] | splits a large copy or scatter over parked threads |
@@ -95,4 +95,5 @@ pub use queue::{Job, Permit, Receiver, RecvError, SendError, Sender, SharedSende
 pub use reorder::{DeliverError, InsertError, OnSpillError, Outlet, ReorderBuffer};
 pub use spill::pager::{Page, PageState, Paged, Pager};
 pub use spill::policy::{Decision, Manual, ManualHandle, Prefetch, SpillPolicy, Stretch, Threshold, View, Waker};
+pub use spill::pressure::MemoryPressure;
 pub use spill::{Backing, Extent, Location, MemoryStore, SegmentOptions, SegmentStore, SpillError, SpillStore, Usage};

@@ -6,6 +6,7 @@
 //! locks.
 
 pub(crate) use std::sync::Arc;
+use std::time::Duration;
 
 #[cfg(loom)]
 pub(crate) use loom::sync::{
@@ -24,6 +25,11 @@ pub(crate) use std::thread;
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// As [`wait`], for at most `patience`.
+pub(crate) fn wait_for<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>, patience: Duration) -> MutexGuard<'a, T> {
+    condvar.wait_timeout(guard, patience).unwrap_or_else(|poisoned| poisoned.into_inner()).0
 }
 
 pub(crate) fn wait<'a, T>(condvar: &Condvar, guard: MutexGuard<'a, T>) -> MutexGuard<'a, T> {

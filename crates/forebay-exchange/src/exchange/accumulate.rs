@@ -325,9 +325,12 @@ impl<R: Rows> Receiver<R> {
             open.close_buffer(&self.metrics);
             self.sealing.push_back((commit, open.capability, open.since));
             let (runs, memory, failure) = (open.runs, self.exchange.memory().clone(), self.exchange.failure().clone());
-            let (seals, activator) = (self.seals.clone(), Arc::clone(&self.activator));
+            let (seals, activator, metrics) =
+                (self.seals.clone(), Arc::clone(&self.activator), Arc::clone(&self.metrics));
             self.exchange.merger().submit(move || {
+                let timed = metrics.seal.activated();
                 let sealed = seal(commit, runs, &memory);
+                drop(timed);
                 if let Err(error) = &sealed {
                     failure.set(error.clone());
                 }
@@ -402,4 +405,42 @@ fn blocks<R: Rows>(rows: R) -> Vec<R> {
         block
     };
     (0..rows.len()).step_by(each).map(block).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use forebay::Budget;
+    use timely::dataflow::operators::generic::source;
+
+    use super::*;
+    use crate::exchange::ExchangeOptions;
+    use crate::rows::Changes;
+
+    /// What a sender says it sent is held against what arrived, for each commit.
+    #[test]
+    fn rows_that_did_not_arrive_are_missed() {
+        let options = ExchangeOptions::new(&Budget::new(1 << 20), None);
+        let failure = options.failure().clone();
+        timely::execute_directly(move |worker| {
+            let exchange = Exchange::new(&options, worker).unwrap();
+            worker.dataflow::<u64, _, _>(|scope| {
+                let parcels =
+                    source::<_, NoopBuilder<Parcel<Changes<u64>>>, _, _>(scope, "parcels", |capability, _| {
+                        let mut capability = Some(capability);
+                        move |output| {
+                            let Some(capability) = capability.take() else { return };
+                            let three: Changes<u64> = (0..3).map(|key| (key, (), 1)).collect();
+                            for content in [Content::Rows(three), Content::Sent(4)] {
+                                output
+                                    .session_with_builder(&capability)
+                                    .give_container(&mut Parcel::new(0, 0, content));
+                            }
+                        }
+                    });
+                accumulate(&exchange, parcels);
+            });
+        });
+        let error = failure.get().unwrap();
+        assert!(matches!(error, ExchangeError::Counts { commit: 0, from: 0, to: 0, sent: 4, received: 3 }), "{error}");
+    }
 }

@@ -25,7 +25,7 @@ use crate::rows::{BLOCK, Rows};
 
 /// Which of `workers` workers owns the keys with this hash. The low half decides, because rows are sorted by the high.
 pub(crate) fn owner(hash: u64, workers: usize) -> usize {
-    ((hash & 0xffff_ffff) * workers as u64 >> 32) as usize
+    (((hash & 0xffff_ffff) * workers as u64) >> 32) as usize
 }
 
 pub(crate) fn partition<'scope, R: Rows + Accountable>(
@@ -159,6 +159,7 @@ impl<R: Rows> Sender<R> {
                 open.waiting -= 1;
                 receiver.credit -= rows.bytes() as i64;
                 self.metrics.rows_sent.add(rows.len() as u64);
+                self.metrics.rows_moved.add(if to == self.me { 0 } else { rows.len() as u64 });
                 self.metrics.bytes_sent.add(rows.bytes() as u64);
                 self.metrics.in_flight.add(rows.bytes() as u64);
                 give(&open.capability, Parcel::new(self.me, to, Content::Rows(rows)));

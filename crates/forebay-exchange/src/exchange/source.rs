@@ -4,7 +4,7 @@
 //! when there is something, and parks at the gate.
 
 use std::fmt;
-use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError};
+use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError, TrySendError};
 use std::sync::{Arc, OnceLock};
 
 use forebay::Lease;
@@ -45,7 +45,7 @@ enum Message<I> {
     Item {
         commit: u64,
         item: I,
-        _lease: Option<Lease>,
+        lease: Option<Lease>,
     },
     /// No more items of commits below this one.
     Advance(u64),
@@ -89,7 +89,29 @@ impl<I> IntakeSender<I> {
     /// # Errors
     /// If the worker is gone.
     pub fn send(&self, commit: u64, item: I, lease: Option<Lease>) -> Result<(), IntakeClosed> {
-        self.put(Message::Item { commit, item, _lease: lease })
+        self.put(Message::Item { commit, item, lease })
+    }
+
+    /// As [`send`](Self::send), but does not wait.
+    ///
+    /// # Errors
+    /// Gives the item and its lease back if four wait already, or if the worker is gone: [`send`](Self::send) tells.
+    pub fn try_send(&self, commit: u64, item: I, lease: Option<Lease>) -> Result<(), (I, Option<Lease>)> {
+        let message = Message::Item { commit, item, lease };
+        let back = match &self.messages {
+            None => message,
+            Some(messages) => match messages.try_send(message) {
+                Ok(()) => {
+                    self.wake();
+                    return Ok(());
+                }
+                Err(TrySendError::Full(message) | TrySendError::Disconnected(message)) => message,
+            },
+        };
+        match back {
+            Message::Item { item, lease, .. } => Err((item, lease)),
+            Message::Advance(_) => unreachable!("an item comes back as it was"),
+        }
     }
 
     /// Says that no more items of commits below `commit` come. A source without items says so too, or its commits are
@@ -176,9 +198,9 @@ pub fn source<'scope, I: Send + 'static, R: Rows + Accountable>(
                     }
                 };
                 match message {
-                    Message::Item { commit, item, _lease } => {
+                    Message::Item { commit, item, lease } => {
                         if !gate.admits(commit, &activator) {
-                            next = Some(Message::Item { commit, item, _lease });
+                            next = Some(Message::Item { commit, item, lease });
                             return;
                         }
                         if commit > *time.time() {
@@ -188,6 +210,7 @@ pub fn source<'scope, I: Send + 'static, R: Rows + Accountable>(
                             time.downgrade(&commit);
                         }
                         convert.convert(item, &mut out);
+                        drop(lease);
                         if !Rows::is_empty(&out) {
                             output.session_with_builder(&*time).give_container(&mut out);
                             Rows::clear(&mut out);

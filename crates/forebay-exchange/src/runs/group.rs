@@ -1,6 +1,7 @@
 //! `Group`: the rows of one key, as they were before a commit and as they are after it.
 
 use std::cmp::Ordering;
+use std::ops::Range;
 
 use crate::error::ExchangeError;
 use crate::memory::Memory;
@@ -8,6 +9,9 @@ use crate::rows::Rows;
 use crate::runs::cursor::Cursor;
 use crate::runs::run::{Block, Loaded, Place, Run};
 use crate::runs::writer::RunWriter;
+
+/// Rows that are faster read one after the other than jumped over: a jump is a wait for memory.
+const NEAR: usize = 256;
 
 /// The rows of one key, merged over all levels and the commit's changes, in order. What is not asked for is not read.
 pub struct Group<'g, 'l, R: Rows> {
@@ -205,7 +209,7 @@ impl<'l, R: Rows> Level<'l, R> {
         self.touched
     }
 
-    /// Goes forward to the first row that is not `before` what is wanted, whose hash is `hash`.
+    /// Goes forward to the first row with the hash that is not `before` what is wanted, or to where it would be.
     fn seek(&mut self, hash: u64, before: impl Fn(R::Row<'_>) -> bool) -> Result<(), ExchangeError> {
         let blocks = self.run.blocks();
         let begins_before = |index: usize| match blocks[index].first.cmp(&hash) {
@@ -214,38 +218,31 @@ impl<'l, R: Rows> Level<'l, R> {
             Ordering::Greater => false,
         };
         // The last block that begins before the rows: they may begin in it.
-        let (mut low, mut high) = (self.block + 1, blocks.len());
-        if low < high && begins_before(low) {
-            while low < high {
-                let middle = low.midpoint(high);
-                if begins_before(middle) {
-                    low = middle + 1;
-                } else {
-                    high = middle;
-                }
-            }
-            self.go_to(low - 1);
+        let next = self.block + 1;
+        if next < blocks.len() && begins_before(next) {
+            self.go_to(search(next..blocks.len(), next, begins_before) - 1);
         }
         while self.look(hash)? {
             let (len, rows) = (blocks[self.block].rows, self.rows());
-            // The next group is likely to be near.
-            let mut step = 1;
-            let mut low = self.at;
-            while low + step <= len && before(rows.get(low + step - 1)) {
-                low += step;
-                step *= 2;
-            }
-            let mut high = len.min(low + step - 1);
-            while low < high {
-                let middle = low.midpoint(high);
-                if before(rows.get(middle)) {
-                    low = middle + 1;
-                } else {
-                    high = middle;
+            let is_before = |index: usize| {
+                let row = rows.get(index);
+                match R::hash(row).cmp(&hash) {
+                    Ordering::Less => true,
+                    Ordering::Equal => before(row),
+                    Ordering::Greater => false,
                 }
-            }
-            self.at = low;
-            if low < len {
+            };
+            // Hashes are even, so they say where to look.
+            let from = R::hash(rows.get(self.at));
+            let to = blocks.get(self.block + 1).map_or(u64::MAX, |next| next.first);
+            let share = hash.saturating_sub(from) as f64 / to.saturating_sub(from) as f64;
+            let guess = self.at + (share * (len - self.at) as f64) as usize;
+            self.at = if guess - self.at < NEAR {
+                (self.at..len).find(|index| !is_before(*index)).unwrap_or(len)
+            } else {
+                search(self.at..len, guess, is_before)
+            };
+            if self.at < len {
                 break;
             }
         }
@@ -290,5 +287,56 @@ impl<'l, R: Rows> Level<'l, R> {
     /// The next row, if its block is open and it is of the group of `key`.
     fn peek(&self, key: R::Row<'_>) -> Option<R::Row<'_>> {
         if self.open { Some(self.rows().get(self.at)).filter(|row| R::same_group(*row, key)) } else { None }
+    }
+}
+
+/// The first index of `range` that is not `before` what is wanted, its end if all are, looked for from `guess` on in
+/// steps that double.
+fn search(range: Range<usize>, guess: usize, before: impl Fn(usize) -> bool) -> usize {
+    let Range { start: mut low, end: mut high } = range;
+    if low == high {
+        return low;
+    }
+    let guess = guess.clamp(low, high - 1);
+    let mut step = 1;
+    if before(guess) {
+        low = guess + 1;
+        while step <= high - low && before(low + step - 1) {
+            low += step;
+            step *= 2;
+        }
+        high = high.min(low + step - 1);
+    } else {
+        high = guess;
+        while step <= high - low && !before(high - step) {
+            high -= step;
+            step *= 2;
+        }
+        low = low.max((high + 1).saturating_sub(step));
+    }
+    while low < high {
+        let middle = low.midpoint(high);
+        if before(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    low
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_finds_the_same_from_every_guess() {
+        for end in 3..20 {
+            for first in 3..=end {
+                for guess in 0..25 {
+                    assert_eq!(search(3..end, guess, |index| index < first), first, "{end} {first} {guess}");
+                }
+            }
+        }
     }
 }

@@ -45,16 +45,11 @@ impl<R: Rows> RunWriter<R> {
             return Ok(());
         }
         if !self.memory.can_spill() {
-            return Err(self.memory.consumer().try_lease(bytes).map_or_else(Into::into, |lease| {
-                // It fits after all: somebody gave memory back meanwhile.
-                drop(lease);
-                ExchangeError::from(forebay::OverBudget {
-                    requested: bytes,
-                    limit: self.memory.consumer().budget().limit(),
-                    used: self.memory.consumer().budget().used(),
-                    largest: Vec::new(),
-                })
-            }));
+            // It says why not, unless somebody gave memory back meanwhile.
+            drop(self.memory.consumer().try_lease(bytes)?);
+            self.run.pay_head(bytes);
+            self.run.append(rows);
+            return Ok(());
         }
         self.run.pay_head(bytes);
         self.run.append(rows);

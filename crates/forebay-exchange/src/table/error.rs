@@ -8,7 +8,10 @@ use std::sync::Arc;
 use arrow::datatypes::DataType;
 use forebay::OverBudget;
 
+use crate::error::ExchangeError;
+
 use super::input::MalformedRow;
+use super::output::OutputError;
 use super::query_error::QueryError;
 
 /// Why a table cannot be read, filtered, grouped or written. Cloning is cheap.
@@ -69,6 +72,12 @@ pub enum TableError {
     },
     /// A row does not decode, and the first such row was to end the run.
     Malformed(MalformedRow),
+    /// Results cannot be written.
+    Output(OutputError),
+    /// The workers cannot go on.
+    Exchange(ExchangeError),
+    /// A query cannot be answered.
+    Query(QueryError),
     /// A filter cannot be understood.
     Filter {
         /// Where in its text: the first character is 1.
@@ -81,8 +90,6 @@ pub enum TableError {
         /// Why not.
         cause: String,
     },
-    /// A query cannot be answered.
-    Query(QueryError),
     /// A decoder panicked.
     Panicked {
         /// The file that it read.
@@ -137,9 +144,11 @@ impl fmt::Display for TableError {
                 write!(f, "column {column} is {found} in {}, but {expected} in {}", shown(path), shown(other))
             }
             Self::Malformed(row) => row.fmt(f),
+            Self::Query(error) => error.fmt(f),
+            Self::Output(error) => error.fmt(f),
+            Self::Exchange(error) => error.fmt(f),
             Self::Filter { at, reason } => write!(f, "the filter, at character {at}: {reason}"),
             Self::Apply { cause } => write!(f, "the filter cannot be applied: {cause}"),
-            Self::Query(error) => error.fmt(f),
             Self::Panicked { path, message } => write!(f, "{}: the decoder panicked: {message}", shown(path)),
             Self::Memory(error) => error.fmt(f),
             Self::Thread { cause } => write!(f, "cannot start a thread: {cause}"),
@@ -154,6 +163,8 @@ impl std::error::Error for TableError {
             Self::Io { cause, .. } | Self::Thread { cause } => Some(cause),
             Self::Memory(error) => Some(error),
             Self::Query(error) => Some(error),
+            Self::Output(error) => Some(error),
+            Self::Exchange(error) => Some(error),
             _ => None,
         }
     }
@@ -168,5 +179,17 @@ impl From<OverBudget> for TableError {
 impl From<QueryError> for TableError {
     fn from(error: QueryError) -> Self {
         Self::Query(error)
+    }
+}
+
+impl From<OutputError> for TableError {
+    fn from(error: OutputError) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl From<ExchangeError> for TableError {
+    fn from(error: ExchangeError) -> Self {
+        Self::Exchange(error)
     }
 }

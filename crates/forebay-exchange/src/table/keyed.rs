@@ -28,6 +28,7 @@ use super::number;
 use super::weight::{self, Kind};
 use crate::rows::Rows;
 use crate::sort::sort_by_hash;
+use timely::Accountable;
 
 /// Bytes of a hash.
 pub(super) const HASH: usize = size_of::<u64>();

@@ -4,7 +4,6 @@
 
 mod commits;
 #[path = "../../../forebay/tests/support/mod.rs"]
-#[allow(dead_code, reason = "shared with the engine's tests, which use all of it")]
 mod engine;
 mod faults;
 mod memory;

@@ -57,7 +57,7 @@ fn a_receiver_that_is_arbitrarily_slow_parks_its_senders() {
     let (memory, window, workers) = (1 << 20, 128 << 10, 2);
     let held = Held { inner: Arc::new(MemoryStore::new(256 << 20)), gate: Gate::default() };
     let store: Box<dyn SpillStore> = Box::new(held.clone());
-    let run = Run::start(Setup { workers, memory, window: Some(window), store: Some(store) });
+    let run = Run::start(Setup { workers, memory, window: Some(window), store: Some(store), ..Setup::default() });
     let (monitor, parts) = (run.monitor.clone(), 100);
     let rows = |part: u64| -> Vec<_> { noise(part).take(20_000).map(|key| (key, (), 1)).collect() };
     let feeding = thread::spawn(move || {
@@ -113,6 +113,26 @@ fn many_rows_of_few_keys_take_little() {
     let (sums, snapshot) = run.finish();
     assert!(sums.unwrap() == model(&sent));
     assert!(snapshot.merged_early > 20 << 20);
+}
+
+/// One of three workers is slow for the whole run: its source takes a millisecond for what the others do in none.
+#[test]
+fn one_slow_worker_holds_nobodys_memory() {
+    let (memory, workers) = (4 << 20, 3);
+    let store: Box<dyn SpillStore> = Box::new(SegmentStore::temp().unwrap());
+    let slow = Some((2, Duration::from_millis(1)));
+    let run = Run::start(Setup { workers, memory, store: Some(store), slow, ..Setup::default() });
+    let mut sent = Vec::new();
+    for part in 0..300 {
+        let rows: Vec<_> = noise(part).take(4_000).map(|key| (key % 400_000, (), 1)).collect();
+        sent.push((0, rows.clone()));
+        run.send((part % 3) as usize, 0, rows);
+    }
+    let (sums, snapshot) = run.finish();
+    assert!(sums.unwrap() == model(&sent));
+    assert!(snapshot.rows_moved > 300 * 4_000 / 2, "rows did not lie where they belong");
+    assert!(snapshot.resident_most as usize <= memory + workers * 4 * BLOCK, "{} resident", snapshot.resident_most);
+    assert!(snapshot.bytes_in_flight_most as usize <= workers * workers * (memory / 4 / 9 + 2 * BLOCK));
 }
 
 /// A worker that waits for a commit sleeps.

@@ -39,11 +39,13 @@ pub(crate) struct Setup {
     pub(crate) memory: usize,
     pub(crate) window: Option<usize>,
     pub(crate) store: Option<Box<dyn SpillStore>>,
+    /// A worker that takes so long for each item.
+    pub(crate) slow: Option<(usize, Duration)>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup { workers: 2, memory: 64 << 20, window: None, store: None }
+        Setup { workers: 2, memory: 64 << 20, window: None, store: None, slow: None }
     }
 }
 
@@ -71,7 +73,7 @@ impl Run {
         let (sealed_out, sealed) = mpsc::channel();
         let sealed_out = Mutex::new(sealed_out);
         let (done_out, done) = mpsc::channel();
-        let workers = setup.workers;
+        let (workers, slow) = (setup.workers, setup.slow);
         thread::spawn(move || {
             let sums = Arc::new(Mutex::new(Sums::new()));
             let (all, failure) = (Arc::clone(&sums), options.failure().clone());
@@ -87,7 +89,13 @@ impl Run {
                 let failure = options.failure().clone();
                 let index = worker.next_dataflow_index();
                 worker.dataflow::<u64, _, _>(|scope| {
-                    let convert = |rows: Rows, out: &mut Changes<u64>| out.extend(rows);
+                    let slow = slow.filter(|(worker, _)| *worker == me);
+                    let convert = move |rows: Rows, out: &mut Changes<u64>| {
+                        if let Some((_, time)) = slow {
+                            thread::sleep(time);
+                        }
+                        out.extend(rows);
+                    };
                     source(scope, &exchange, &gate, intake, convert).shard_accumulate(&exchange, &gate).sink(
                         Pipeline,
                         "collect",

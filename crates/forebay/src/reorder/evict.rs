@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
+use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
 
@@ -18,6 +19,10 @@ use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, lock};
 pub(super) struct Spilling<T> {
     pub(super) pager: Pager,
     pub(super) policy: Mutex<Box<dyn SpillPolicy>>,
+    /// What the policy said.
+    pub(super) every: Option<Duration>,
+    /// The policy is called again, because something was or is resident.
+    pub(super) looking: AtomicBool,
     pub(super) on_error: OnSpillError,
     pub(super) encode: fn(T, &mut Parts),
     pub(super) decode: fn(Bytes) -> Result<T, DecodeError>,
@@ -38,6 +43,8 @@ pub(super) struct Evicting {
     from: u64,
     /// The head when a write failed: nothing is spilled until it has moved.
     stalled_at: Option<u64>,
+    /// When the policy is called whatever happens.
+    next_look: Option<Instant>,
 }
 
 impl<T> State<T> {
@@ -249,7 +256,8 @@ impl<T: Send> Tenant for ReorderBuffer<T> {
         };
         spilling.called.store(false, Ordering::SeqCst);
         let mut evicting = lock(&spilling.evicting);
-        let mut plan = Plan::default();
+        evicting.next_look = self.next_look(spilling, evicting.next_look);
+        let mut plan = Plan { again: evicting.next_look, ..Plan::default() };
         if let Some(head) = evicting.stalled_at {
             if self.line.head() == head {
                 return plan;
@@ -301,6 +309,24 @@ impl<T: Send> Tenant for ReorderBuffer<T> {
 }
 
 impl<T> ReorderBuffer<T> {
+    /// When a policy that wants to be called from time to time is called next, if `planned` was the last time: not any
+    /// more once nothing is resident.
+    fn next_look(&self, spilling: &Spilling<T>, planned: Option<Instant>) -> Option<Instant> {
+        let every = spilling.every?;
+        let now = Instant::now();
+        let Some(planned) = planned else { return now.checked_add(every) };
+        if now < planned {
+            return Some(planned);
+        }
+        // Before the look: who stores something after it calls.
+        spilling.looking.store(false, Ordering::SeqCst);
+        if lock(&self.state).resident.bytes() == 0 {
+            return None;
+        }
+        spilling.looking.store(true, Ordering::SeqCst);
+        now.checked_add(every)
+    }
+
     fn decide(&self, spilling: &Spilling<T>) -> Decision {
         let wanted = spilling.wanted.load(Ordering::SeqCst);
         let budget = self.consumer.budget();

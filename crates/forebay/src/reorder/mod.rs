@@ -190,6 +190,12 @@ impl<T> ReorderBuffer<T> {
         let resident = state.resident.bytes();
         self.rouse(state, first);
         if let Some(spilling) = &self.spilling
+            && spilling.every.is_some()
+            && !spilling.looking.swap(true, Ordering::SeqCst)
+        {
+            spilling.call();
+        }
+        if let Some(spilling) = &self.spilling
             && resident >= spilling.call_at.load(Ordering::Relaxed)
             && (self.consumer.above(6) || spilling.wanted.load(Ordering::Relaxed) > 0)
         {
@@ -268,6 +274,8 @@ impl<T: Spill + Send + 'static> ReorderBuffer<T> {
         let buffer = Arc::new_cyclic(|this| {
             let spilling = Spilling {
                 pager: pager.clone(),
+                every: policy.every(),
+                looking: AtomicBool::new(false),
                 policy: Mutex::new(policy),
                 on_error,
                 encode: T::encode,

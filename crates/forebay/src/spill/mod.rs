@@ -1,7 +1,7 @@
 //! The way out of memory: where spilled bytes go and what they look like there.
 //!
 //! ```text
-//!   policy            SpillPolicy: whether and what
+//!   policy            SpillPolicy: whether and what; pressure: MemoryPressure
 //!   pager             Pager, Page: blocks, their states, the I/O thread
 //!   record            one header and a checksum around what is spilled
 //!   store             SpillStore, Extent: where bytes go; account: how many
@@ -22,6 +22,7 @@ mod ledger;
 mod memory;
 pub(crate) mod pager;
 pub(crate) mod policy;
+pub(crate) mod pressure;
 pub mod record;
 mod segment;
 mod segment_store;

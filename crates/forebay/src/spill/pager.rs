@@ -18,7 +18,8 @@
 //! * Dropping a page that is not written yet cancels the write; dropping one that is frees its place in the store.
 //! * The I/O thread never waits for a lease. A prefetch that gets none is skipped. The reader's own reads
 //!   ([`Page::get`]) overdraw the budget by at most one block, and run on the reader's thread: they are never behind
-//!   a write.
+//!   a write. A reader that must not wait for the disk has the next pages loaded ([`Pager::load`]): they overdraw the
+//!   budget too, so it bounds them itself, and go before everything that waits to be written.
 //! * No lock is held during a read or a write of the store.
 //!
 //! # Memory
@@ -34,6 +35,7 @@ use std::io::IoSlice;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Weak;
 use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 
@@ -76,6 +78,9 @@ struct Shared {
 
 #[derive(Default)]
 struct Queue {
+    loads: VecDeque<Weak<Inner>>,
+    /// The thread has ended: nothing is loaded any more.
+    closed: bool,
     pages: VecDeque<Weak<Inner>>,
     calls: VecDeque<Weak<dyn Tenant>>,
     /// Pages that somebody is about to read.
@@ -98,6 +103,8 @@ pub(crate) struct Plan {
     pub(crate) prefetch: Vec<Page>,
     /// There is more: call again.
     pub(crate) more: bool,
+    /// Call again then, instead of any time asked for before.
+    pub(crate) again: Option<Instant>,
 }
 
 impl Pager {
@@ -121,7 +128,7 @@ impl Pager {
         let own = Arc::clone(&shared);
         let thread = thread::Builder::new().name("forebay-spill".into()).spawn(move || {
             let compressor = if compress { Compressor::lz4() } else { Compressor::off() };
-            IoThread { shared: own, compressor }.run();
+            IoThread { shared: own, compressor, timers: Vec::new() }.run();
         })?;
         Ok(Pager { owner: Arc::new(Owner { shared, thread: Mutex::new(Some(thread)) }) })
     }
@@ -162,6 +169,23 @@ impl Pager {
             }
             listener.wait();
         }
+    }
+
+    /// Has the I/O thread read `page` back before it writes anything more. For what a reader needs next and cannot
+    /// wait for: it is not skipped when the budget is full, as a prefetch is, so the caller bounds how much it loads.
+    /// Returns at once. Does nothing for a page that is in memory, or loaded, or being loaded.
+    pub fn load(&self, page: &Page) {
+        let mut queue = lock(&self.owner.shared.queue);
+        if queue.closed {
+            return;
+        }
+        match &mut *lock(&page.inner.state) {
+            State::Disk { load, .. } if matches!(load, Load::None) => *load = Load::Running,
+            _ => return,
+        }
+        queue.loads.push_back(Arc::downgrade(&page.inner));
+        drop(queue);
+        self.owner.shared.work.notify();
     }
 
     /// A page that nobody writes yet.
@@ -268,6 +292,8 @@ enum Load {
     Asked,
     Running,
     Done(Paged),
+    /// What [`Pager::load`] met: the reader is told once.
+    Failed(SpillError),
 }
 
 /// The bytes of a page, back in memory and paid for.
@@ -319,28 +345,50 @@ impl Page {
     /// # Errors
     /// [`SpillError`] if they cannot be read or are not what was written.
     pub fn get(&self) -> Result<Paged, SpillError> {
+        loop {
+            if let Some(paged) = self.take(None)? {
+                return Ok(paged);
+            }
+        }
+    }
+
+    /// As [`get`](Page::get), but waits at most `patience` for a load or a prefetch in progress; `None` if it is not
+    /// done by then.
+    ///
+    /// # Errors
+    /// As [`get`](Page::get).
+    pub fn get_within(&self, patience: Duration) -> Result<Option<Paged>, SpillError> {
+        self.take(Instant::now().checked_add(patience))
+    }
+
+    fn take(&self, deadline: Option<Instant>) -> Result<Option<Paged>, SpillError> {
         let place = loop {
             let listener = self.inner.changed.listen();
             match &mut *lock(&self.inner.state) {
                 State::Memory { parts, lease, .. } => {
                     let bytes = join(parts);
                     let lease = lease.consumer().lease_head(bytes.len());
-                    return Ok(Paged { bytes, lease });
+                    return Ok(Some(Paged { bytes, lease }));
                 }
                 State::Disk { load, place, .. } => match std::mem::replace(load, Load::None) {
-                    Load::Done(paged) => return Ok(paged),
+                    Load::Done(paged) => return Ok(Some(paged)),
+                    Load::Failed(error) => return Err(error),
                     Load::None | Load::Asked => break place.clone(),
                     Load::Running => *load = Load::Running,
                 },
                 State::Moving => {}
             }
-            listener.wait();
+            match deadline {
+                None => listener.wait(),
+                Some(deadline) if Instant::now() >= deadline => return Ok(None),
+                Some(deadline) => listener.wait_until(deadline),
+            }
         };
         let lease = self.consumer_lease(self.memory(&place));
         if let Some(shared) = self.inner.shared.upgrade() {
             shared.metrics.head_reads.add(1);
         }
-        self.read(&place, lease)
+        self.read(&place, lease).map(Some)
     }
 
     fn consumer_lease(&self, bytes: usize) -> Lease {
@@ -372,7 +420,7 @@ impl Page {
             // Its reader has come and gone since the plan was made.
             return;
         }
-        let place = match &mut *lock(&self.inner.state) {
+        let (place, lease) = match &mut *lock(&self.inner.state) {
             State::Disk { place, load: load @ (Load::None | Load::Asked), _index: lease }
                 if matches!(load, Load::Asked) == asked =>
             {
@@ -386,15 +434,34 @@ impl Page {
             }
             _ => return,
         };
-        // A store is foreign code: if it panics, the reader, who may wait for this page, reads it itself and meets
-        // the panic.
-        let loaded = catch_unwind(AssertUnwindSafe(|| self.read(&place.0, place.1).ok())).unwrap_or_default();
+        // An error is the reader's to find, when it reads the page itself.
+        let loaded = self.read_caught(&place, lease).map_or(Load::None, Load::Done);
+        self.finish_load(loaded);
+    }
+
+    /// Reads the page back for [`Pager::load`]. On the I/O thread.
+    fn load(&self) {
+        let place = match &*lock(&self.inner.state) {
+            State::Disk { place, .. } if Arc::strong_count(&self.inner) > 1 => place.clone(),
+            _ => return,
+        };
+        let lease = self.consumer_lease(self.memory(&place));
+        let loaded = self.read_caught(&place, lease).map_or_else(Load::Failed, Load::Done);
+        self.finish_load(loaded);
+    }
+
+    /// A store is foreign code: its panic is an error like any other.
+    fn read_caught(&self, place: &Place, lease: Lease) -> Result<Paged, SpillError> {
+        let read = catch_unwind(AssertUnwindSafe(|| self.read(place, lease)));
         if let Some(shared) = self.inner.shared.upgrade() {
             shared.metrics.prefetches.add(1);
         }
+        read.unwrap_or_else(|_| Err(SpillError::io("read", "spill store", std::io::Error::other("the store panicked"))))
+    }
+
+    fn finish_load(&self, loaded: Load) {
         if let State::Disk { load, .. } = &mut *lock(&self.inner.state) {
-            // An error is the reader's to find, when it reads the page itself.
-            *load = loaded.map_or(Load::None, Load::Done);
+            *load = loaded;
         }
         self.inner.changed.notify();
     }
@@ -467,6 +534,8 @@ fn join(parts: &[Bytes]) -> Bytes {
 struct IoThread {
     shared: Arc<Shared>,
     compressor: Compressor,
+    /// Whom to call when: one time a tenant.
+    timers: Vec<(Instant, Weak<dyn Tenant>)>,
 }
 
 impl IoThread {
@@ -475,7 +544,14 @@ impl IoThread {
             let shared = Arc::clone(&self.shared);
             let listener = shared.work.listen();
             if shared.stop.load(Ordering::SeqCst) {
-                return;
+                return self.close();
+            }
+            let load = lock(&shared.queue).loads.pop_front();
+            if let Some(page) = load {
+                if let Some(inner) = page.upgrade() {
+                    Page { inner }.load();
+                }
+                continue;
             }
             // A reader waits for what is read ahead; nobody waits for a write.
             let ahead = lock(&shared.queue).ahead.pop_front();
@@ -491,12 +567,32 @@ impl IoThread {
                 let _ = self.write(&pages);
                 continue;
             }
-            let call = lock(&shared.queue).calls.pop_front();
-            match call {
-                Some(tenant) => self.serve(tenant),
-                None => listener.wait(),
+            let call = self.due().or_else(|| lock(&shared.queue).calls.pop_front());
+            match (call, self.timers.iter().map(|(at, _)| *at).min()) {
+                (Some(tenant), _) => self.serve(tenant),
+                (None, Some(next)) => listener.wait_until(next),
+                (None, None) => listener.wait(),
             }
         }
+    }
+
+    /// A tenant whose time has come.
+    fn due(&mut self) -> Option<Weak<dyn Tenant>> {
+        if self.timers.is_empty() {
+            return None;
+        }
+        let now = Instant::now();
+        let due = self.timers.iter().position(|(at, _)| *at <= now)?;
+        Some(self.timers.swap_remove(due).1)
+    }
+
+    /// Whoever waits for a page that is not loaded any more reads it itself.
+    fn close(&self) {
+        let mut queue = lock(&self.shared.queue);
+        queue.closed = true;
+        let loads = std::mem::take(&mut queue.loads);
+        drop(queue);
+        loads.iter().filter_map(Weak::upgrade).for_each(|inner| Page { inner }.finish_load(Load::None));
     }
 
     /// Up to a block of the pages that wait, all of one consumer.
@@ -525,6 +621,10 @@ impl IoThread {
             return;
         };
         let plan = buffer.plan();
+        if let Some(again) = plan.again {
+            self.timers.retain(|(_, other)| !Weak::ptr_eq(other, &tenant));
+            self.timers.push((again, Weak::clone(&tenant)));
+        }
         if !plan.write.is_empty()
             && let Err(error) = self.write(&plan.write)
         {

@@ -3,7 +3,8 @@
 //!
 //! A policy looks at a [`View`] of one reorder buffer and returns a [`Decision`]. It is called on the I/O thread,
 //! without any lock, when memory was refused to somebody, when three quarters of the budget are in use, and when the
-//! sink begins to read what was spilled. It never runs per item and never because of a timer.
+//! sink begins to read what was spilled. It never runs per item, and because of a timer only if it asks for that
+//! ([`SpillPolicy::every`]), while results wait in memory.
 //!
 //! Two rules are the engine's and not a policy's: what is spilled is spilled from the far end, in blocks of 256 KiB;
 //! and the head is read back whatever the policy says.
@@ -11,6 +12,7 @@
 use std::ops::Range;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::sync::{Arc, Mutex, lock};
 
@@ -85,6 +87,12 @@ pub trait SpillPolicy: Send {
     /// Called once, when the policy gets its buffer. A policy that decides by something else than memory keeps `waker`.
     fn attach(&mut self, waker: Waker) {
         drop(waker);
+    }
+
+    /// How often `decide` is called at least while results wait in memory, for a policy that looks at something else
+    /// than the budget. Asked once. Default: never just because time goes by.
+    fn every(&self) -> Option<Duration> {
+        None
     }
 }
 
@@ -200,6 +208,10 @@ impl<P: SpillPolicy> SpillPolicy for Prefetch<P> {
 
     fn attach(&mut self, waker: Waker) {
         self.spilling.attach(waker);
+    }
+
+    fn every(&self) -> Option<Duration> {
+        self.spilling.every()
     }
 }
 

@@ -55,6 +55,20 @@ impl<S: SpillStore + ?Sized> SpillStore for Box<S> {
     }
 }
 
+impl<S: SpillStore + ?Sized> SpillStore for Arc<S> {
+    fn append(&self, owner: u64, parts: &[IoSlice<'_>]) -> Result<Extent, SpillError> {
+        (**self).append(owner, parts)
+    }
+
+    fn usage(&self) -> Usage {
+        (**self).usage()
+    }
+
+    fn location(&self) -> Location {
+        (**self).location()
+    }
+}
+
 /// A contiguous run of bytes in a store. 32 bytes in memory; the bytes are freed when it is dropped.
 ///
 /// It keeps what it needs of its store alive, so it may outlive the store's handle. Dropping never panics; a failure

@@ -1,47 +1,45 @@
 //! What the tests of runs and operators share.
-#![allow(dead_code, reason = "each test uses its part")]
-
 use std::collections::BTreeMap;
 
 use forebay::{Budget, Monitor, Pager, SegmentOptions};
 use forebay_exchange::{Changes, Cursor, Field, Memory, Rows, Run};
 
 /// A budget with a spill store in a directory of its own.
-pub struct Spilling {
-    pub memory: Memory,
-    pub monitor: Monitor,
-    pub pager: Pager,
-    pub budget: Budget,
+pub(crate) struct Spilling {
+    pub(crate) memory: Memory,
+    pub(crate) monitor: Monitor,
+    pub(crate) pager: Pager,
+    pub(crate) budget: Budget,
     dir: tempfile::TempDir,
 }
 
 impl Spilling {
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self::with(Budget::new(limit), SegmentOptions::new())
     }
 
-    pub fn with(budget: Budget, options: SegmentOptions) -> Self {
+    pub(crate) fn with(budget: Budget, options: SegmentOptions) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let pager = Pager::new(options.open(dir.path()).unwrap(), false).unwrap();
         let memory = Memory::new(budget.consumer("test", 0).unwrap(), Some(pager.clone()));
         Spilling { memory, monitor: pager.monitor(), pager, budget, dir }
     }
 
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         self.dir.path().display().to_string()
     }
 
     /// Waits until everything that was handed over is written.
-    pub fn settled(&self) {
+    pub(crate) fn settled(&self) {
         let mut last = forebay::Parts::default();
         last.put(bytes::Bytes::from_static(b"the last"));
-        let page = self.pager.put(last, 0, self.budget.consumer("last", 0).unwrap().lease_head(8));
+        let page = self.pager.put(last, 0, self.budget.consumer("last", 0).unwrap().lease_head(0));
         self.pager.settle(&page);
     }
 }
 
 /// Consolidated runs of these rows, in blocks of `block` rows, in memory.
-pub fn runs_of<K: Field, V: Field>(
+pub(crate) fn runs_of<K: Field, V: Field>(
     rows: Vec<Vec<(K, V, i64)>>,
     block: usize,
     memory: &Memory,
@@ -66,7 +64,7 @@ pub fn runs_of<K: Field, V: Field>(
 }
 
 /// What is left of rows when equal ones are added up.
-pub fn model_of<K: Field, V: Field>(rows: impl IntoIterator<Item = (K, V, i64)>) -> BTreeMap<(K, V), i64> {
+pub(crate) fn model_of<K: Field, V: Field>(rows: impl IntoIterator<Item = (K, V, i64)>) -> BTreeMap<(K, V), i64> {
     let mut model = BTreeMap::new();
     for (key, value, weight) in rows {
         *model.entry((key, value)).or_default() += weight;
@@ -75,7 +73,7 @@ pub fn model_of<K: Field, V: Field>(rows: impl IntoIterator<Item = (K, V, i64)>)
     model
 }
 
-pub fn drain<K: Field, V: Field>(mut cursor: Cursor<Changes<K, V>>) -> Vec<(K, V, i64)> {
+pub(crate) fn drain<K: Field, V: Field>(mut cursor: Cursor<Changes<K, V>>) -> Vec<(K, V, i64)> {
     let mut all = Vec::new();
     while let Some(block) = cursor.next_block().unwrap() {
         assert!(!block.is_empty());

@@ -1,15 +1,14 @@
-//! Runs, their merge and the sealed batch, against a model of five lines.
-
-mod common;
+//! The merge of runs and the sealed batch, against a model of five lines.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use common::{Spilling, drain, model_of, runs_of};
 use forebay::spill::faulty::{Errno, Fault, FaultyFs, Operation};
 use forebay::{Budget, SegmentOptions};
 use forebay_exchange::{BLOCK, Changes, Cursor, ExchangeError, Field, Memory, Rows, Run, seal};
 use proptest::prelude::*;
+
+use crate::support::{Spilling, drain, model_of, runs_of};
 
 /// A merge of `runs` holds what the model holds, in order, without a row that says nothing.
 fn check<K: Field + std::fmt::Debug, V: Field + std::fmt::Debug>(
@@ -41,11 +40,10 @@ fn check<K: Field + std::fmt::Debug, V: Field + std::fmt::Debug>(
     assert_eq!(store.memory.consumer().used(), 0, "everything that was leased was given back");
 }
 
-fn runs<K: Strategy, V: Strategy>(key: K, value: V) -> impl Strategy<Value = Vec<Vec<(K::Value, V::Value, i64)>>>
-where
-    K: Clone,
-    V: Clone,
-{
+fn runs<K: std::fmt::Debug, V: std::fmt::Debug>(
+    key: impl Strategy<Value = K>,
+    value: impl Strategy<Value = V>,
+) -> impl Strategy<Value = Vec<Vec<(K, V, i64)>>> {
     let run = proptest::collection::vec((key, value, -2_i64..3), 0..400);
     proptest::collection::vec(run, 0..12)
 }

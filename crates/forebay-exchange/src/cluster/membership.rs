@@ -1,0 +1,435 @@
+//! `Membership`: what all threads of a process know of the cluster, and the one way in which it ends.
+//!
+//! *Invariants.* There is one story: the first error that is recorded by [`Membership::end`] is what every call returns
+//! from then on, what the workers fail with, and what the peers are told. A connection that closes is a loss, unless
+//! its peer has said goodbye before. No lock is held while something is sent, and none while a [`Failure`] wakes workers.
+//!
+//! *Why a data connection that breaks is no verdict.* A peer that fails tells so on the control connection and then
+//! cuts its data connections. The two arrive in any order. Whoever sees a data connection break therefore waits a
+//! moment for the word on the control connection ([`Membership::suspect`]).
+
+use std::net::{Shutdown, TcpStream};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::control;
+use super::error::{Cause, ClusterError, Refusal};
+use super::frame::Frame;
+use super::hello::{Hello, Role};
+use super::peer::{Control, Peer};
+use super::snapshot::{ClusterSnapshot, PeerSnapshot};
+use crate::error::ExchangeError;
+use crate::failure::Failure;
+
+pub(crate) struct Membership {
+    pub(crate) me: usize,
+    pub(crate) hosts: Vec<String>,
+    pub(crate) deadline: Duration,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// By process number; none: this process, and who has not connected yet.
+    peers: Vec<Option<Peer>>,
+    /// Everybody has connected.
+    formed: bool,
+    story: Option<ExchangeError>,
+    /// The run in progress, to be told of the story.
+    failure: Option<Failure>,
+    /// Handles of data connections that timely's threads hold.
+    streams: usize,
+    /// Control threads, and how many of them still run.
+    threads: Vec<JoinHandle<()>>,
+    running: usize,
+    /// The last barrier that this process has entered.
+    entered: Option<u64>,
+    used: bool,
+    /// This process has said goodbye.
+    goodbye: bool,
+    refused: u64,
+    /// Why the last that claimed a number was refused, by the number.
+    refusals: Vec<Option<Refusal>>,
+}
+
+impl Membership {
+    pub(crate) fn new(me: usize, hosts: Vec<String>, deadline: Duration) -> Arc<Membership> {
+        let state = State {
+            peers: hosts.iter().map(|_| None).collect(),
+            refusals: vec![None; hosts.len()],
+            ..State::default()
+        };
+        Arc::new(Membership { me, hosts, deadline, state: Mutex::new(state), changed: Condvar::new() })
+    }
+
+    /// How long the last word of a peer is waited for, where it matters little.
+    pub(crate) fn moment(&self) -> Duration {
+        self.deadline.min(Duration::from_secs(1))
+    }
+
+    /// Whether this process has said goodbye, or the run has ended otherwise.
+    pub(crate) fn is_over(&self) -> bool {
+        let state = self.lock();
+        state.story.is_some() || state.goodbye
+    }
+
+    pub(crate) fn story(&self) -> Option<ExchangeError> {
+        self.lock().story.clone()
+    }
+
+    // How the cluster forms.
+
+    /// Whether a peer that has proved itself may have a connection of this role.
+    pub(crate) fn admit(&self, theirs: &Hello) -> Result<(), Refusal> {
+        let process = theirs.process as usize;
+        let state = self.lock();
+        if state.story.is_some() {
+            return Err(Refusal::Over);
+        }
+        let replaced = match (&state.peers[process], theirs.role) {
+            (None, Role::Control) => return Ok(()),
+            (None, Role::Data) => return Err(Refusal::Over),
+            (Some(peer), Role::Data) if peer.data.is_none() && peer.incarnation == theirs.incarnation => return Ok(()),
+            (Some(peer), _) => state.formed && peer.incarnation != theirs.incarnation && !peer.goodbye,
+        };
+        drop(state);
+        if !replaced {
+            return Err(Refusal::Duplicate);
+        }
+        self.lost(process, Cause::Replaced);
+        Err(Refusal::Running)
+    }
+
+    /// Takes over a connection whose handshake is complete.
+    pub(crate) fn join(self: &Arc<Self>, theirs: &Hello, stream: TcpStream) -> std::io::Result<()> {
+        let process = theirs.process as usize;
+        stream.set_nonblocking(false)?;
+        stream.set_read_timeout(None)?;
+        stream.set_write_timeout(None)?;
+        stream.set_nodelay(true)?;
+        if theirs.role == Role::Data {
+            if let Some(peer) = &mut self.lock().peers[process] {
+                peer.data = Some(stream);
+            }
+            self.changed.notify_all();
+            return Ok(());
+        }
+        let control = Control::new(stream.try_clone()?, self.moment())?;
+        let address = self.hosts[process].clone();
+        let peer = Peer {
+            incarnation: theirs.incarnation,
+            control: control.clone(),
+            data: None,
+            workers: None,
+            entered: None,
+            ended: false,
+            goodbye: false,
+            seen: PeerSnapshot { process, address, ..PeerSnapshot::default() },
+        };
+        let mut state = self.lock();
+        let membership = Arc::clone(self);
+        let thread = std::thread::Builder::new().name(format!("control-{process}")).spawn({
+            let control = control.clone();
+            move || control::run(&membership, process, &stream, &control)
+        })?;
+        state.threads.push(thread);
+        state.running += 1;
+        state.peers[process] = Some(peer);
+        let story = state.story.clone();
+        drop(state);
+        if let Some(story) = story {
+            // It came while the others were told.
+            control.send(&self.word(&story));
+            control.finish();
+        }
+        Ok(())
+    }
+
+    /// Waits until everybody has connected.
+    pub(crate) fn form(&self, since: Instant) -> Result<(), ExchangeError> {
+        let mut state = self.lock();
+        loop {
+            if let Some(story) = &state.story {
+                return Err(story.clone());
+            }
+            let there = |peer: &Option<Peer>| peer.as_ref().is_some_and(|peer| peer.data.is_some());
+            let Some(process) = (0..self.hosts.len()).find(|&i| i != self.me && !there(&state.peers[i])) else {
+                state.formed = true;
+                return Ok(());
+            };
+            let Some(left) = self.deadline.checked_sub(since.elapsed()).filter(|left| !left.is_zero()) else {
+                let (address, within) = (self.hosts[process].clone(), self.deadline);
+                let refused = state.refusals[process];
+                return Err(ClusterError::Missing { process, address, within, refused }.into());
+            };
+            state = self.changed.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Somebody was refused, who claimed to be `process`.
+    pub(crate) fn refused(&self, process: Option<u32>, refusal: Refusal) {
+        let mut state = self.lock();
+        state.refused += 1;
+        if let Some(last) = process.and_then(|process| state.refusals.get_mut(process as usize)) {
+            // That somebody has gone says less than why somebody was refused.
+            if refusal != Refusal::Silent || last.is_none() {
+                *last = Some(refusal);
+            }
+        }
+    }
+
+    // How it ends.
+
+    /// Records why the run ends, tells it to everybody, and cuts all data connections. The first reason counts.
+    pub(crate) fn end(&self, error: ExchangeError) {
+        let mut state = self.lock();
+        if state.story.is_some() {
+            return;
+        }
+        state.story = Some(error.clone());
+        let failure = state.failure.clone();
+        let (mut controls, mut lost) = (Vec::new(), None);
+        for (process, peer) in state.peers.iter().enumerate() {
+            let Some(peer) = peer else { continue };
+            match error {
+                ExchangeError::PeerLost { process: gone, .. } if gone == process => lost = Some(peer.control.clone()),
+                _ => controls.push(peer.control.clone()),
+            }
+        }
+        let data: Vec<_> =
+            state.peers.iter().flatten().filter_map(|peer| peer.data.as_ref()?.try_clone().ok()).collect();
+        drop(state);
+        tracing::warn!(process = self.me, "the run ends: {error}");
+        let frame = self.word(&error);
+        // First the word, then the cut: see the module's documentation.
+        for control in controls {
+            control.send(&frame);
+            control.finish();
+        }
+        if let Some(control) = lost {
+            // It is told too, in case it can hear again one day, but its answer is not waited for.
+            control.send(&frame);
+            control.cut();
+        }
+        for stream in data {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+        if let Some(failure) = failure {
+            failure.set(error);
+        }
+        self.changed.notify_all();
+    }
+
+    /// What the others are told of `error`.
+    fn word(&self, error: &ExchangeError) -> Frame {
+        match error {
+            ExchangeError::PeerLost { process, cause, .. } => {
+                Frame::Lost { process: *process as u32, cause: cause.clone() }
+            }
+            ExchangeError::Aborted { process, reason, .. } => {
+                Frame::Failed { process: *process as u32, reason: reason.clone() }
+            }
+            error => Frame::Failed { process: self.me as u32, reason: error.to_string() },
+        }
+    }
+
+    /// `process` is lost.
+    pub(crate) fn lost(&self, process: usize, cause: Cause) {
+        self.end(ExchangeError::PeerLost { process, address: self.hosts[process].clone(), cause });
+    }
+
+    /// The data connection to `process` broke: waits for the word that explains it, and takes the process for lost if
+    /// there is none.
+    pub(crate) fn suspect(&self, process: usize, cause: Cause) {
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, self.moment(), |state| state.story.is_none());
+        drop(waited.unwrap_or_else(PoisonError::into_inner));
+        self.lost(process, cause);
+    }
+
+    /// The control connection to `process` has closed.
+    pub(crate) fn closed(&self, process: usize, cause: Cause) {
+        if !self.lock().peers[process].as_ref().is_some_and(|peer| peer.goodbye) {
+            self.lost(process, cause);
+        }
+    }
+
+    /// A control thread has ended.
+    pub(crate) fn ran(&self) {
+        self.lock().running -= 1;
+        self.changed.notify_all();
+    }
+
+    /// What `process` says.
+    pub(crate) fn hear(&self, process: usize, frame: Frame, silence: Duration) {
+        let mut state = self.lock();
+        let Some(peer) = &mut state.peers[process] else { return };
+        peer.seen.longest_silence = peer.seen.longest_silence.max(silence);
+        match frame {
+            Frame::Beat => {
+                peer.seen.beats_received += 1;
+                return;
+            }
+            Frame::Start { workers } => peer.workers = Some(workers),
+            Frame::Enter { number } => peer.entered = peer.entered.max(Some(number)),
+            Frame::End => peer.ended = true,
+            Frame::Goodbye if peer.workers.is_some() && !peer.ended => {
+                drop(state);
+                return self.lost(process, Cause::Left);
+            }
+            Frame::Goodbye => peer.goodbye = true,
+            Frame::Failed { process: failed, reason } => {
+                drop(state);
+                // A process that does not exist has not failed: then the sender has.
+                let process = if (failed as usize) < self.hosts.len() { failed as usize } else { process };
+                return self.end(ExchangeError::Aborted { process, address: self.hosts[process].clone(), reason });
+            }
+            Frame::Lost { process: lost, cause } => {
+                drop(state);
+                return match lost as usize {
+                    lost if lost == self.me => self.lost(process, Cause::Accuses(cause.to_string())),
+                    lost if lost < self.hosts.len() => self.lost(lost, cause),
+                    _ => self.lost(process, Cause::Garbled("a loss of no process".to_owned())),
+                };
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Counts a heartbeat that was sent.
+    pub(crate) fn beaten(&self, process: usize) {
+        if let Some(peer) = &mut self.lock().peers[process] {
+            peer.seen.beats_sent += 1;
+        }
+    }
+
+    // What all do together.
+
+    /// Sends `frame` to everybody.
+    pub(crate) fn tell(&self, frame: &Frame) {
+        let controls: Vec<_> = self.lock().peers.iter().flatten().map(|peer| peer.control.clone()).collect();
+        controls.iter().for_each(|control| control.send(frame));
+    }
+
+    /// Says goodbye to everybody.
+    pub(crate) fn part(&self) {
+        self.lock().goodbye = true;
+        self.tell(&Frame::Goodbye);
+    }
+
+    /// Waits until `done` holds for each peer, or the run has ended. A peer that has said goodbye will not bring it about any
+    /// more, so that is a loss.
+    pub(crate) fn await_all(&self, done: impl Fn(&Peer) -> bool) -> Result<(), ExchangeError> {
+        let mut state = self.lock();
+        loop {
+            if let Some(story) = &state.story {
+                return Err(story.clone());
+            }
+            let mut late = state.peers.iter().flatten().filter(|peer| !done(peer));
+            match late.next() {
+                None => return Ok(()),
+                Some(first) => {
+                    let left = std::iter::once(first).chain(late).find(|peer| peer.goodbye);
+                    if let Some(process) = left.map(|peer| peer.seen.process) {
+                        drop(state);
+                        self.lost(process, Cause::Left);
+                        state = self.lock();
+                        continue;
+                    }
+                }
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// This process enters barrier `number`.
+    pub(crate) fn enter(&self, number: u64) -> Result<(), ClusterError> {
+        let mut state = self.lock();
+        match state.entered.replace(number) {
+            Some(last) if last >= number => {
+                state.entered = Some(last);
+                Err(ClusterError::Barrier { number, last })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    // What a run needs.
+
+    /// Begins the one run: `failure` hears of the story from now on.
+    pub(crate) fn attach(&self, failure: &Failure) -> Result<(), ExchangeError> {
+        let mut state = self.lock();
+        if std::mem::replace(&mut state.used, true) {
+            return Err(ClusterError::Used.into());
+        }
+        state.failure = Some(failure.clone());
+        match &state.story {
+            Some(story) => Err(story.clone()),
+            None => Ok(()),
+        }
+    }
+
+    /// The numbers of workers of all peers.
+    pub(crate) fn workers(&self) -> Vec<(usize, u64)> {
+        let state = self.lock();
+        state.peers.iter().flatten().filter_map(|peer| Some((peer.seen.process, peer.workers?))).collect()
+    }
+
+    /// Handles of the data connections, by process.
+    pub(crate) fn data(&self) -> std::io::Result<Vec<Option<TcpStream>>> {
+        let state = self.lock();
+        let data = |peer: &Option<Peer>| peer.as_ref().and_then(|peer| peer.data.as_ref()).map(TcpStream::try_clone);
+        state.peers.iter().map(|peer| data(peer).transpose()).collect()
+    }
+
+    /// One more handle of a data connection is held.
+    pub(crate) fn hold(&self) {
+        self.lock().streams += 1;
+    }
+
+    /// One handle less.
+    pub(crate) fn release(&self) {
+        self.lock().streams -= 1;
+        self.changed.notify_all();
+    }
+
+    /// Waits until timely holds no data connection any more, or the run has ended.
+    pub(crate) fn await_streams(&self) -> Result<(), ExchangeError> {
+        let state = self.lock();
+        let state = self.changed.wait_while(state, |state| state.streams > 0 && state.story.is_none());
+        state.unwrap_or_else(PoisonError::into_inner).story.clone().map_or(Ok(()), Err)
+    }
+
+    /// The run has failed and its workers have left: waits a moment until timely's threads have let go of the connections.
+    pub(crate) fn settle(&self) {
+        let state = self.lock();
+        drop(self.changed.wait_timeout_while(state, self.moment(), |state| state.streams > 0));
+    }
+
+    /// Ends the control connections: waits a moment until the peers have ended theirs, so that none of them loses what it was
+    /// told last, and joins the threads.
+    pub(crate) fn finish(&self) {
+        let controls: Vec<_> = self.lock().peers.iter().flatten().map(|peer| peer.control.clone()).collect();
+        controls.iter().for_each(Control::finish);
+        let state = self.lock();
+        let waited = self.changed.wait_timeout_while(state, self.moment(), |state| state.running > 0);
+        let threads = std::mem::take(&mut waited.unwrap_or_else(PoisonError::into_inner).0.threads);
+        controls.iter().for_each(Control::cut);
+        for thread in threads {
+            let _ = thread.join();
+        }
+    }
+
+    pub(crate) fn snapshot(&self) -> ClusterSnapshot {
+        let state = self.lock();
+        let peers = state.peers.iter().flatten().map(|peer| peer.seen.clone()).collect();
+        ClusterSnapshot { peers, refused: state.refused }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,174 @@
+//! Several processes: how they find each other, how they notice that one is gone, and how they end.
+//!
+//! Between each pair of processes there are two connections, both from the larger number to the smaller: *data*, which
+//! timely uses, and *control*, with a thread of its own for heartbeats, barriers and the end of the run.
+//!
+//! | module | noun |
+//! |---|---|
+//! | `options` | `ClusterOptions`: hosts, secret, job, deadline |
+//! | `hello` | `Hello`: the handshake's frames and proofs |
+//! | `door`, `knock` | the two sides of the handshake: the listening socket, the attempts to connect |
+//! | `membership`, `peer` | what is known of the others; the one story of how it ended |
+//! | `frame`, `control` | what is said on a control connection, and the thread that says and hears it |
+//! | `walk`, `stream` | the data connection as timely sees it: boundaries checked, failures kept from it |
+//!
+//! # How a run ends
+//!
+//! *Well*: timely ends on every process; each tells the others and [`execute`](crate::execute) returns when all have. The
+//! processes still watch each other, so that they can publish together ([`Cluster::barrier`]), until each has called
+//! [`Cluster::close`], which says goodbye and waits for the others' goodbye. Only a connection that closes after a
+//! goodbye is no loss. So it does not matter who is first: whoever is waits, and whoever dies before it has said
+//! goodbye is noticed by all who wait.
+//!
+//! *Badly*: the first reason that a process sees becomes its story. It tells the others, cuts its data connections, and
+//! has its workers leave. A process that hears a story makes it its own. So all end with the same one, in
+//! milliseconds; a peer that is stopped or cut off is noticed after the deadline.
+//!
+//! *Not seen*: a worker that computes for ever in a process that is alive.
+
+mod control;
+mod door;
+mod error;
+mod frame;
+mod hello;
+mod knock;
+mod membership;
+mod options;
+mod peer;
+mod snapshot;
+mod stream;
+mod walk;
+
+use std::fmt;
+use std::net::TcpListener;
+use std::sync::Arc;
+use std::time::Instant;
+
+pub use error::{Attempt, Cause, ClusterError, Refusal};
+pub use frame::Frame;
+pub use hello::{Hello, Role};
+pub use options::ClusterOptions;
+pub use snapshot::{ClusterSnapshot, PeerSnapshot};
+
+pub(crate) use membership::Membership;
+pub(crate) use stream::{DataStream, Gone};
+pub(crate) use walk::Walk;
+
+use crate::error::ExchangeError;
+use door::Door;
+use hello::Identity;
+
+/// This process among its peers. It runs once ([`Runtime::Cluster`](crate::Runtime::Cluster)).
+///
+/// [`close`](Cluster::close) is the only orderly end. Dropped without it, because of an early `?` or a panic, it tells
+/// the others that this process has failed.
+pub struct Cluster {
+    membership: Arc<Membership>,
+    /// Closed after everything else.
+    _door: Door,
+}
+
+impl Cluster {
+    /// Connects to all other processes, and is connected to by them. Strangers that connect meanwhile and later are refused.
+    ///
+    /// # Errors
+    /// [`ExchangeError::Cluster`] if the options are wrong or the processes do not come together within the deadline;
+    /// the processes that this one has reached are told. `PeerLost` or `Aborted` if one of them ends while others are waited for.
+    /// Resolving a host name may take longer than the deadline: the system has no limit for that.
+    pub fn connect(options: ClusterOptions) -> Result<Cluster, ExchangeError> {
+        let since = Instant::now();
+        options.check()?;
+        let ClusterOptions { hosts, process, listener, secret, job, deadline } = options;
+        let identity = Identity::new(process as u32, hosts.len() as u32, &job, secret.unwrap_or_default())?;
+        let identity = Arc::new(identity);
+        let listen = |error| ClusterError::Listen { address: hosts[process].clone(), source: Arc::new(error) };
+        let listener = listener.map_or_else(|| TcpListener::bind(&hosts[process]), Ok).map_err(listen)?;
+        let membership = Membership::new(process, hosts.clone(), deadline);
+        let door = Door::open(listener, &identity, &membership).map_err(listen)?;
+        // From here on the cluster tells the others if it is dropped.
+        let cluster = Cluster { membership, _door: door };
+        cluster.form(&identity, since).inspect_err(|error| cluster.membership.end(error.clone()))?;
+        Ok(cluster)
+    }
+
+    fn form(&self, identity: &Identity, since: Instant) -> Result<(), ExchangeError> {
+        for process in 0..self.membership.me {
+            // Control first: a data connection belongs to the incarnation that it shows.
+            knock::knock(process, Role::Control, identity, &self.membership, since)?;
+            knock::knock(process, Role::Data, identity, &self.membership, since)?;
+        }
+        self.membership.form(since)
+    }
+
+    /// The number of this process.
+    pub fn process(&self) -> usize {
+        self.membership.me
+    }
+
+    /// The number of processes.
+    pub fn processes(&self) -> usize {
+        self.membership.hosts.len()
+    }
+
+    /// Returns when all processes have entered barrier `number`. Each process enters the same barriers in the same order, and
+    /// the numbers grow; they need not be consecutive. Never call it in a dataflow operator: it waits.
+    ///
+    /// # Errors
+    /// Why the run has ended; [`ClusterError::Barrier`] for a number that is not larger than the one before.
+    pub fn barrier(&self, number: u64) -> Result<(), ExchangeError> {
+        self.membership.enter(number)?;
+        self.membership.tell(&Frame::Enter { number });
+        self.membership.await_all(|peer| peer.entered >= Some(number))
+    }
+
+    /// Ends the run for all processes, because of `error`: each of them ends with
+    /// [`Aborted`](ExchangeError::Aborted). For failures outside of [`execute`](crate::execute), which tells of its own.
+    pub fn abort(&self, error: &ExchangeError) {
+        self.membership.end(error.clone());
+    }
+
+    /// Says goodbye, and waits until all others have. To be called after [`execute`](crate::execute) has returned well and the output
+    /// is published.
+    ///
+    /// # Errors
+    /// Why the run has ended before all had said goodbye.
+    pub fn close(self) -> Result<(), ExchangeError> {
+        self.membership.part();
+        let closed = self.membership.await_all(|peer| peer.goodbye);
+        self.membership.finish();
+        closed
+    }
+
+    /// What the connections have done so far.
+    pub fn snapshot(&self) -> ClusterSnapshot {
+        self.membership.snapshot()
+    }
+
+    pub(crate) fn membership(&self) -> &Arc<Membership> {
+        &self.membership
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        if !self.membership.is_over() {
+            self.membership.end(ExchangeError::Aborted {
+                process: self.membership.me,
+                address: self.membership.hosts[self.membership.me].clone(),
+                reason: "it ended before the run was over".to_owned(),
+            });
+        }
+        self.membership.finish();
+    }
+}
+
+impl fmt::Debug for Cluster {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Membership { me, hosts, deadline, .. } = &*self.membership;
+        f.debug_struct("Cluster")
+            .field("process", me)
+            .field("hosts", hosts)
+            .field("deadline", deadline)
+            .finish_non_exhaustive()
+    }
+}

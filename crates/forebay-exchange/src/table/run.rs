@@ -1,0 +1,377 @@
+//! `run`: a group-by from its files to its results.
+//!
+//! ```text
+//!   reader (a pipeline decodes, in order) --> inlets --> source: filter, keys, pre-aggregation --+
+//!   output <-- results (merger threads) <-- Sealed <-- shard_accumulate <------------------------+
+//! ```
+//!
+//! The reader is a thread; batches go to the worker that has room. Each worker writes a part of the output.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use forebay::{Budget, CancelToken, Pager, SegmentStore, SpillStore};
+use timely::communication::Hooks;
+use timely::dataflow::Stream;
+use timely::dataflow::channels::pact::Pipeline;
+use timely::dataflow::operators::Operator;
+use timely::worker::Worker;
+
+use super::job::{Job, Observer, Processes, Report, Wait};
+use super::{
+    Inputs, Intake, KeyedRows, Output, OutputOptions, Part, Piece, Plan, ReadReport, Reading, Share, TableError,
+};
+use crate::cluster::{Cluster, ClusterOptions};
+use crate::error::ExchangeError;
+use crate::exchange::{
+    Convert, Exchange, ExchangeOptions, IntakeClosed, IntakeSender, ShardAccumulate, intake, source,
+};
+use crate::execute::{Runtime, execute};
+use crate::failure::Failure;
+use crate::hooks::{SpillMonitor, SpillOptions, hooks};
+use crate::metrics::{ExchangeSnapshot, Times};
+use crate::runs::Sealed;
+
+/// The most memory, if nobody says how much.
+const MEMORY: usize = 1 << 30;
+
+/// A connection's buffer.
+const SLAB: usize = 1 << 20;
+
+/// The least memory beside the connections' buffers.
+const LEAST_BESIDE: usize = 4 << 20;
+
+/// The least that may be on its way from timely's queues to the disk.
+const LEAST_CAP: usize = 1 << 20;
+
+/// The first error of a run that is not the exchange's own.
+#[derive(Clone, Debug)]
+struct Trouble {
+    first: Arc<Mutex<Option<TableError>>>,
+    failure: Failure,
+    cancel: CancelToken,
+}
+
+impl Trouble {
+    /// Ends the run.
+    fn set(&self, error: TableError) {
+        let text = error.to_string();
+        self.lock().get_or_insert(error);
+        self.failure.set(ExchangeError::Ended { reason: text });
+        self.cancel.cancel();
+    }
+
+    fn is_set(&self) -> bool {
+        self.failure.get().is_some()
+    }
+
+    /// What ended the run, if the exchange says `error`.
+    fn instead_of(&self, error: ExchangeError) -> TableError {
+        self.lock().take().unwrap_or(TableError::Exchange(error))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<TableError>> {
+        self.first.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Runs `job` and says what it did. `observer` can be read meanwhile.
+///
+/// # Errors
+/// [`TableError`]; nothing is published then.
+pub fn run(job: Job, observer: &Observer) -> Result<Report, TableError> {
+    let Job { query, inputs, input, mut output, workers, memory, spill, processes, cancel } = job;
+    let workers = if workers > 0 { workers } else { thread::available_parallelism().map_or(1, usize::from) };
+    let memory = memory.unwrap_or_else(|| Budget::modest(MEMORY).limit());
+    let location = spill.as_ref().map(SpillStore::location);
+    let store = spill.map(Arc::new);
+
+    let inputs = Inputs::open(&inputs, input)?;
+    let plan = Plan::new(&query, inputs.schema())?;
+    let same = format!("aggregate {query:?}, changes: {}", output.changes);
+    let cluster = processes.map(|processes| connect(&processes, same)).transpose()?;
+    let (mut memory, mut share, mut queues) = (memory, Share::ALL, None);
+    if let Some(cluster) = &cluster {
+        output.part = Some(cluster.process());
+        share = Share { index: cluster.process(), count: cluster.processes() };
+        memory = beside_slabs(memory, workers, cluster.processes())?;
+        queues = store.clone().map(|store| spilling(store, memory)).transpose()?;
+    }
+    let budget = Budget::new(memory);
+    let pager = store.map(|store| Pager::new(store, false)).transpose().map_err(no_thread)?;
+    let options = ExchangeOptions::new(&budget, pager);
+    let trouble = Trouble { first: Arc::default(), failure: options.failure().clone(), cancel: cancel.clone() };
+    let (monitor, reading) = (options.monitor(), Reading { workers, budget, cancel });
+    let (hooks, queues) = queues.unzip();
+    let runtime = match &cluster {
+        None => Runtime::Process { workers },
+        Some(cluster) => Runtime::Cluster { cluster, workers, hooks: hooks.unwrap_or_default() },
+    };
+    let flow = Flow { plan, options, observer: observer.clone(), trouble };
+    let done = flow.run(runtime, inputs, share, reading, &output, workers).and_then(|(read, mut writing)| {
+        let written = writing.complete()?;
+        // Nobody publishes before everybody can.
+        cluster.as_ref().map_or(Ok(()), |cluster| cluster.barrier(0))?;
+        writing.publish()?;
+        Ok((read, written))
+    });
+    let (read, written) = done.map_err(|error| {
+        // What stopped a queue says more than that a worker panicked of it.
+        let failed = queues.as_ref().and_then(|queues: &SpillMonitor| queues.error());
+        let error = failed.map_or(error, |failed| ExchangeError::Queues(failed).into());
+        if let Some(cluster) = &cluster {
+            cluster.abort(&ExchangeError::Ended { reason: error.to_string() });
+        }
+        error
+    })?;
+    cluster.map_or(Ok(()), Cluster::close)?;
+    let exchange = monitor.snapshot();
+    Ok(Report {
+        rows_in: read.rows,
+        bytes_in: read.bytes,
+        malformed_rows: read.malformed_rows,
+        malformed: read.malformed,
+        commits: observer.progress().commits,
+        rows_out: written.rows,
+        bytes_out: written.bytes,
+        workers: workers as u64,
+        rows_sent: exchange.rows_sent,
+        bytes_sent: exchange.bytes_sent,
+        waits: waits(&exchange),
+        engine: exchange.spill.unwrap_or_default(),
+        spill: location,
+        ..Report::default()
+    })
+}
+
+fn no_thread(cause: std::io::Error) -> TableError {
+    TableError::Thread { cause: Arc::new(cause) }
+}
+
+/// Meets the other processes.
+fn connect(processes: &Processes, job: String) -> Result<Cluster, TableError> {
+    let in_cluster = |error| TableError::Exchange(ExchangeError::Cluster(error));
+    let hosts = ClusterOptions::hosts_file(&processes.hosts).map_err(in_cluster)?;
+    let secret = processes.secret.as_ref().map(ClusterOptions::secret_file).transpose().map_err(in_cluster)?;
+    let options =
+        ClusterOptions { secret, job, deadline: processes.deadline, ..ClusterOptions::new(hosts, processes.process) };
+    Ok(Cluster::connect(options)?)
+}
+
+/// Timely's queues write what waits in them to `store`.
+fn spilling(store: Arc<SegmentStore>, memory: usize) -> Result<(Hooks, SpillMonitor), TableError> {
+    let options = SpillOptions::new(store).cap((memory / 8).max(LEAST_CAP));
+    hooks(&options).map_err(|error| TableError::Option { option: "spill-dir", reason: error.to_string() })
+}
+
+/// What is left of `memory` beside the buffers that timely's connections have from birth.
+fn beside_slabs(memory: usize, workers: usize, processes: usize) -> Result<usize, TableError> {
+    let others = processes.saturating_sub(1);
+    // From each worker to each worker here, from each worker to each other process, and from each of those.
+    let slabs = (workers * workers + workers * others + others) * SLAB;
+    let least = slabs + LEAST_BESIDE;
+    memory.checked_sub(slabs).filter(|rest| *rest >= LEAST_BESIDE).ok_or_else(|| TableError::Option {
+        option: "memory",
+        reason: format!(
+            "{workers} workers in each of {processes} processes need {} MiB at least, and {} MiB are given",
+            least.div_ceil(1 << 20),
+            memory >> 20
+        ),
+    })
+}
+
+fn waits(exchange: &ExchangeSnapshot) -> Vec<Wait> {
+    let wait = |reason, times: &Times| Wait { reason, times: times.nanos.count(), time: times.total };
+    vec![
+        wait("credit", &exchange.credit_waits),
+        wait("a commit", &exchange.commit_waits),
+        Wait { reason: "memory", times: exchange.memory_waits, time: Duration::ZERO },
+    ]
+}
+
+/// What every thread of a run has.
+#[derive(Clone)]
+struct Flow {
+    plan: Plan,
+    options: ExchangeOptions,
+    observer: Observer,
+    trouble: Trouble,
+}
+
+impl Flow {
+    /// Everything from the inputs to the parts of the output.
+    fn run(
+        &self,
+        runtime: Runtime<'_>,
+        inputs: Inputs,
+        share: Share,
+        reading: Reading,
+        output: &OutputOptions,
+        workers: usize,
+    ) -> Result<(ReadReport, Output), TableError> {
+        let schema = self.plan.output_schema();
+        let (writing, parts) = Output::create(output, schema, workers, &reading.budget, &reading.cancel)?;
+        let (senders, intakes): (Vec<_>, Vec<_>) = (0..workers).map(|_| intake::<RecordBatch>()).unzip();
+        let ends = intakes.into_iter().zip(parts).map(Some).collect();
+        thread::scope(|scope| {
+            let reader = thread::Builder::new()
+                .name("read".into())
+                .spawn_scoped(scope, move || self.read(inputs, share, reading, &senders))
+                .map_err(no_thread)?;
+            let ended = self.work(runtime, ends);
+            if ended.is_err() {
+                self.trouble.cancel.cancel();
+            }
+            let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            match (ended, self.trouble.failure.get()) {
+                (Ok(()), None) => Ok((read.ok_or(TableError::Cancelled)?, writing)),
+                (Err(error), _) | (_, Some(error)) => Err(self.trouble.instead_of(error)),
+            }
+        })
+    }
+
+    /// Reads everything and deals it out. What goes wrong is the run's trouble.
+    fn read(
+        &self,
+        inputs: Inputs,
+        share: Share,
+        reading: Reading,
+        senders: &[IntakeSender<RecordBatch>],
+    ) -> Option<ReadReport> {
+        let closed = |IntakeClosed| TableError::Cancelled;
+        let consumer = reading.budget.consumer("batches", 0).map_err(TableError::from);
+        let read = consumer.and_then(|consumer| {
+            let mut next = 0;
+            inputs.read(self.plan.columns(), share, reading, |piece| match piece {
+                Piece::Rows { commit, batch } => {
+                    self.observer.read(batch.num_rows());
+                    let lease = consumer.lease_head(batch.get_array_memory_size());
+                    deal(senders, &mut next, commit, batch, lease).map_err(closed)
+                }
+                Piece::Commit(commit) => senders.iter().try_for_each(|to| to.advance(commit + 1)).map_err(closed),
+            })
+        });
+        read.map_err(|error| self.trouble.set(error)).ok()
+    }
+
+    /// Runs the workers until everything is written.
+    fn work(&self, runtime: Runtime<'_>, ends: Vec<Option<Ends>>) -> Result<(), ExchangeError> {
+        let first =
+            if let Runtime::Cluster { cluster, workers, .. } = &runtime { cluster.process() * workers } else { 0 };
+        let (ends, flow) = (Mutex::new(ends), self.clone());
+        let ran = execute(runtime, self.options.failure(), move |worker| {
+            let mut ends = ends.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+            let Some((inlet, part)) = ends[worker.index() - first].take() else {
+                unreachable!("every worker is started once");
+            };
+            drop(ends);
+            match Exchange::new(&flow.options, worker) {
+                Ok(exchange) => flow.build(worker, &exchange, inlet, part),
+                Err(error) => flow.trouble.failure.set(error),
+            }
+        });
+        ran.map(drop)
+    }
+
+    /// The dataflow of one worker.
+    fn build(&self, worker: &mut Worker, exchange: &Exchange, inlet: Inlet, part: Part) {
+        let gate = exchange.gate();
+        let converter = Converter { intake: self.plan.intake(), trouble: self.trouble.clone() };
+        worker.dataflow::<u64, _, _>(|scope| {
+            let batches = source(scope, exchange, &gate, inlet, converter).shard_accumulate(exchange, &gate);
+            self.clone().write(batches, exchange, part);
+        });
+    }
+
+    /// Writes the one sealed batch of a worker, on its merger thread.
+    fn write(self, batches: Stream<'_, u64, Vec<Sealed<KeyedRows>>>, exchange: &Exchange, part: Part) {
+        let (merger, mut part) = (exchange.merger().clone(), Some(part));
+        batches.sink(Pipeline, "write", move |(input, frontier)| {
+            let mut batch = None;
+            input.for_each(|_, batches| batch = batches.pop());
+            if batch.is_none() && !frontier.is_empty() {
+                return;
+            }
+            if let Some(part) = part.take() {
+                let flow = self.clone();
+                merger.submit(move || {
+                    if let Err(error) = flow.write_part(batch, part) {
+                        flow.trouble.set(error);
+                    }
+                });
+            }
+        });
+    }
+
+    fn write_part(&self, batch: Option<Sealed<KeyedRows>>, mut part: Part) -> Result<(), TableError> {
+        if let Some(batch) = batch {
+            let mut cursor = batch.into_cursor()?;
+            let (mut finisher, mut out) = (self.plan.finisher(), Vec::new());
+            let mut write = |out: &mut Vec<RecordBatch>| {
+                out.drain(..).try_for_each(|batch| {
+                    self.observer.wrote(batch.num_rows());
+                    part.write(&batch)
+                })
+            };
+            while let Some(block) = cursor.next_block()? {
+                if self.trouble.is_set() {
+                    return Ok(());
+                }
+                finisher.push(&block, &mut out)?;
+                write(&mut out)?;
+            }
+            finisher.finish(&mut out)?;
+            write(&mut out)?;
+        }
+        Ok(part.finish()?)
+    }
+}
+
+/// Where a worker's batches come from.
+type Inlet = crate::exchange::Intake<RecordBatch>;
+
+/// What a worker begins with: where batches come from, and where its results go.
+type Ends = (Inlet, Part);
+
+/// To the first worker with room, from `next` on; without any, waits for the next one.
+fn deal(
+    senders: &[IntakeSender<RecordBatch>],
+    next: &mut usize,
+    commit: u64,
+    batch: RecordBatch,
+    lease: forebay::Lease,
+) -> Result<(), IntakeClosed> {
+    let (mut batch, mut lease) = (batch, Some(lease));
+    for turn in 0..senders.len() {
+        let at = (*next + turn) % senders.len();
+        match senders[at].try_send(commit, batch, lease) {
+            Ok(()) => {
+                *next = at + 1;
+                return Ok(());
+            }
+            Err(back) => (batch, lease) = back,
+        }
+    }
+    *next += 1;
+    senders[(*next - 1) % senders.len()].send(commit, batch, lease)
+}
+
+/// Makes rows of batches on a worker.
+struct Converter {
+    intake: Intake,
+    trouble: Trouble,
+}
+
+impl Convert<RecordBatch, KeyedRows> for Converter {
+    fn convert(&mut self, batch: RecordBatch, out: &mut KeyedRows) {
+        if let Err(error) = self.intake.push(&batch, out) {
+            self.trouble.set(error);
+        }
+    }
+
+    fn flush(&mut self, out: &mut KeyedRows) {
+        self.intake.flush(out);
+    }
+}

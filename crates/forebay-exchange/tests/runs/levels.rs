@@ -1,0 +1,187 @@
+//! Levels: what they hold, how often they merge, and what they read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use forebay_exchange::{Changes, Levels, Memory, Rows, seal};
+use proptest::prelude::*;
+
+use crate::support::{Spilling, model_of, runs_of};
+
+type Row = (u16, u8, i64);
+
+/// Applies `rows` as one commit and gives, for each key that changes, its rows before and after.
+fn apply(
+    levels: &mut Levels<Changes<u16, u8>>,
+    rows: &[Row],
+    block: usize,
+    memory: &Memory,
+) -> BTreeMap<u16, (Vec<Row>, Vec<Row>)> {
+    let mut seen = BTreeMap::new();
+    let batch = seal(0, runs_of(vec![rows.to_vec()], block, memory), memory).unwrap();
+    levels
+        .apply(batch, |group| {
+            let (key, mut before, mut after) = (group.key().0, Vec::new(), Vec::new());
+            while let Some(row) = group.next()? {
+                assert!(row.before.is_some() || row.after.is_some());
+                before.extend(row.before.copied());
+                after.extend(row.after.copied());
+            }
+            assert!(seen.insert(key, (before, after)).is_none(), "a group is visited once");
+            Ok(())
+        })
+        .unwrap();
+    seen
+}
+
+fn of_key(model: &BTreeMap<(u16, u8), i64>, key: u16) -> Vec<Row> {
+    model.range((key, 0)..=(key, u8::MAX)).map(|((key, value), weight)| (*key, *value, *weight)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn changed_groups_are_seen_as_they_were_and_as_they_are(
+        commits in proptest::collection::vec(
+            proptest::collection::vec((0_u16..60, 0_u8..8, -2_i64..3), 0..120), 1..14),
+        limit in 512_usize..64 << 10,
+        block in 1_usize..40,
+    ) {
+        let store = Spilling::new(limit);
+        let mut levels = Levels::new(&store.memory);
+        let mut all: Vec<Row> = Vec::new();
+        for rows in commits {
+            let before = model_of(all.iter().copied());
+            all.extend(&rows);
+            let after = model_of(all.iter().copied());
+            let changed: BTreeSet<u16> = model_of(rows.iter().copied()).into_keys().map(|(key, _)| key).collect();
+            let seen = apply(&mut levels, &rows, block, &store.memory);
+            let expected = changed.into_iter().map(|key| (key, (of_key(&before, key), of_key(&after, key)))).collect();
+            prop_assert_eq!(seen, expected);
+        }
+    }
+}
+
+/// `rows` distinct keys from `from` on, in blocks of `block` rows.
+fn keys(from: u64, rows: u64, block: usize, store: &Spilling) -> Vec<forebay_exchange::Run<Changes<u64>>> {
+    runs_of(vec![(from..from + rows).map(|key| (key, (), 1)).collect()], block, &store.memory)
+}
+
+#[test]
+fn rows_are_merged_a_logarithmic_number_of_times() {
+    let store = Spilling::new(64 << 20);
+    let mut levels = Levels::new(&store.memory);
+    let (commits, rows) = (1000, 100);
+    for commit in 0..commits {
+        keys(commit * rows, rows, 50, &store).into_iter().for_each(|run| levels.insert(run).unwrap());
+        assert!(levels.depth() <= 18);
+    }
+    assert_eq!(levels.rows(), commits * rows);
+    // log2(1000) is 10; merging everything at each commit would be 500 times.
+    let times = levels.merged() / (commits * rows);
+    assert!((3..=15).contains(&times), "a row was merged {times} times");
+}
+
+#[test]
+fn one_key_touches_one_block_of_each_level() {
+    let store = Spilling::new(1 << 10);
+    let mut levels = Levels::new(&store.memory);
+    for (from, rows) in [(0, 40_000), (40_000, 10_000), (50_000, 1000)] {
+        for mut run in keys(from, rows, 100, &store) {
+            run.spill(&store.memory);
+            levels.insert(run).unwrap();
+        }
+    }
+    store.settled();
+    assert_eq!(levels.depth(), 3);
+    let read = store.monitor.snapshot().head_reads;
+    let mut seen = 0;
+    let batch = seal(0, keys(77, 1, 1, &store), &store.memory).unwrap();
+    levels
+        .apply(batch, |group| {
+            while let Some(row) = group.next()? {
+                seen += row.before.map_or(0, |row| row.2) + row.after.map_or(0, |row| row.2);
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(seen, 1 + 2);
+    assert!(levels.touched() <= 3, "{} of 510 blocks", levels.touched());
+    assert!(store.monitor.snapshot().spilled_items > 50_000, "the levels were on disk");
+    assert!(store.monitor.snapshot().head_reads - read <= 3);
+}
+
+#[test]
+fn a_batch_reads_each_block_once() {
+    let store = Spilling::new(1 << 10);
+    let mut levels = Levels::new(&store.memory);
+    keys(0, 40_000, 100, &store).into_iter().for_each(|run| levels.insert(run).unwrap());
+    let batch = seal(0, keys(0, 4000, 100, &store), &store.memory).unwrap();
+    levels.apply(batch, |group| group.next().map(|_| ())).unwrap();
+    assert!((300..=400).contains(&levels.touched()), "{} of 400 blocks", levels.touched());
+}
+
+/// One key with 50,000 values, in blocks of 100.
+fn large_group(store: &Spilling) -> Levels<Changes<u8, u32>> {
+    let mut levels = Levels::new(&store.memory);
+    for run in runs_of(vec![(0..50_000).map(|value| (1, value, 1)).collect()], 100, &store.memory) {
+        levels.insert(run).unwrap();
+    }
+    levels
+}
+
+#[test]
+fn a_large_group_is_read_no_further_than_asked() {
+    let store = Spilling::new(1 << 10);
+    let mut levels = large_group(&store);
+    let batch = seal(0, runs_of(vec![vec![(1, 49_000, 1)]], 1, &store.memory), &store.memory).unwrap();
+    let mut first = None;
+    levels
+        .apply(batch, |group| {
+            first = group.next()?.and_then(|row| row.after.map(|row| row.1));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(first, Some(0));
+    assert_eq!(levels.touched(), 1);
+}
+
+#[test]
+fn a_changed_row_is_found_without_reading_its_group() {
+    let store = Spilling::new(1 << 10);
+    let mut levels = large_group(&store);
+    let rows = vec![vec![(1, 10_050, 1), (1, 40_050, -1)]];
+    let batch = seal(0, runs_of(rows, 10, &store.memory), &store.memory).unwrap();
+    let mut seen = Vec::new();
+    levels
+        .apply(batch, |group| {
+            while let Some(row) = group.next_changed()? {
+                seen.push((row.before.map(|row| (row.1, row.2)), row.after.map(|row| (row.1, row.2))));
+            }
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(seen, [(Some((10_050, 1)), Some((10_050, 2))), (Some((40_050, 1)), None)]);
+    assert!(levels.touched() <= 3, "{} of 500 blocks", levels.touched());
+}
+
+#[test]
+fn state_without_a_store_that_does_not_fit_is_an_error_by_number() {
+    let budget = forebay::Budget::new(64 << 10);
+    let memory = Memory::new(budget.consumer("state", 0).unwrap(), None);
+    let mut levels = Levels::new(&memory);
+    let mut result = Ok(());
+    for commit in 0..100_u64 {
+        let keys = commit * 500..(commit + 1) * 500;
+        let mut rows: Changes<u64> = keys.map(|key| (key, (), 1)).collect();
+        rows.consolidate();
+        let batch =
+            seal(0, vec![forebay_exchange::Run::resident(vec![rows], memory.consumer().empty_lease())], &memory);
+        result = levels.apply(batch.unwrap(), |_| Ok(()));
+        if result.is_err() {
+            break;
+        }
+    }
+    let error = result.unwrap_err().to_string();
+    assert!(error.contains("do not fit into the memory budget"), "{error}");
+}
