@@ -28,7 +28,6 @@ use super::number;
 use super::weight::{self, Kind};
 use crate::rows::Rows;
 use crate::sort::sort_by_hash;
-use timely::Accountable;
 
 /// Bytes of a hash.
 pub(super) const HASH: usize = size_of::<u64>();
