@@ -27,7 +27,6 @@ use super::number;
 use super::weight::{self, Kind};
 use crate::rows::Rows;
 use crate::sort::sort_by_hash;
-use timely::Accountable;
 
 /// Bytes of a hash.
 pub(super) const HASH: usize = size_of::<u64>();
@@ -124,7 +123,7 @@ impl<'a> KeyedRow<'a> {
     }
 }
 
-/// The bytes of a key, as they are in a row, of a query whose key is not one number. Returns nothing; appends to `out`.
+/// Appends hash and key, as they stand in a row, of a query whose key is not one number.
 pub(super) fn put_key(out: &mut Vec<u8>, hash: u64, key: &[u8]) {
     out.extend_from_slice(&hash.to_le_bytes());
     number::put_u64(out, key.len() as u64);

@@ -2,8 +2,11 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Float64Array, Int64Array, RecordBatch};
-use arrow::compute::concat_batches;
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, new_null_array};
+use arrow::compute::{concat_batches, filter_record_batch};
+use arrow::datatypes::Int64Type;
+use forebay_exchange::Rows;
+use forebay_exchange::table::{KeyedRows, Plan};
 
 use crate::model::{assert_same, expected, gathered};
 use crate::table::{COLUMNS, Dice, plan, query, random_table, results, schema_of, with_diff};
@@ -95,6 +98,64 @@ fn what_is_taken_back_is_not_there() {
     }
 }
 
+/// The result of rows that pass by, because so many other groups came before that aggregating them did not pay.
+fn results_passed_by(plan: &Plan, table: &RecordBatch) -> Vec<RecordBatch> {
+    const OTHER: i64 = 1 << 52;
+    let (mut intake, mut rows) = (plan.intake(), KeyedRows::default());
+    let table = table.project(plan.columns()).unwrap();
+    let schema = table.schema();
+    for batch in 0..9 {
+        let columns = schema.fields().iter().map(|field| -> ArrayRef {
+            match field.name().as_str() {
+                "int" => Arc::new(Int64Array::from_iter_values((0..8192).map(|row| OTHER + batch * 8192 + row))),
+                "diff" => Arc::new(Int64Array::from(vec![1; 8192])),
+                _ => new_null_array(field.data_type(), 8192),
+            }
+        });
+        intake.push(&RecordBatch::try_new(schema.clone(), columns.collect()).unwrap(), &mut rows).unwrap();
+    }
+    let before = intake.counters();
+    intake.push(&table, &mut rows).unwrap();
+    assert_eq!(before.stretches_grouped, 1);
+    assert!(intake.counters().rows_out - before.rows_out >= table.num_rows() as u64, "every row went out");
+    intake.flush(&mut rows);
+    rows.consolidate();
+    let (mut finisher, mut results) = (plan.finisher(), Vec::new());
+    finisher.push(&rows, &mut results).unwrap();
+    finisher.finish(&mut results).unwrap();
+    let of_table = results.iter().map(|batch| {
+        let keys = batch.column(0).as_primitive::<Int64Type>();
+        let mask = keys.iter().map(|key| key.is_none_or(|key| key < OTHER)).collect::<Vec<_>>();
+        filter_record_batch(batch, &mask.into()).unwrap()
+    });
+    of_table.collect()
+}
+
+#[test]
+fn rows_that_pass_by_are_the_same_rows() {
+    let all = all_aggregates();
+    let all: Vec<&str> = all.iter().map(String::as_str).filter(|text| !text.contains("distinct")).collect();
+    let dice = &mut Dice::new(77);
+    let table = random_table(dice, 300);
+    let query = query(&["int"], &all);
+    let plan = plan(&query, &table.schema());
+    let got = gathered(1, &results_passed_by(&plan, &table));
+    assert_same(&got, &expected(&query, &table, None), "rows that pass by");
+}
+
+#[test]
+fn changes_that_pass_by_are_the_same_changes() {
+    let all = ["count", "count:text", "sum:short", "sum:float", "avg:long", "min:view", "max:float", "distinct:money"];
+    let dice = &mut Dice::new(78);
+    let table = random_table(dice, 300);
+    let table = with_retractions(dice, &table);
+    let mut query = query(&["int"], &all);
+    query.diff = Some("diff".to_owned());
+    let plan = plan(&query, &table.schema());
+    let got = gathered(1, &results_passed_by(&plan, &table));
+    assert_same(&got, &expected(&query, &table, Some("diff")), "changes that pass by");
+}
+
 #[test]
 fn what_is_taken_back_altogether_leaves_no_row() {
     let dice = &mut Dice::new(5);
@@ -109,7 +170,7 @@ fn what_is_taken_back_altogether_leaves_no_row() {
     let plan = plan(&query, &gone.schema());
     let batches = crate::table::batches(dice, &plan, &gone);
     let runs = crate::table::runs(dice, &plan, &batches);
-    assert!(runs.iter().map(forebay_exchange::Rows::len).sum::<usize>() > 0);
+    assert!(runs.iter().map(Rows::len).sum::<usize>() > 0);
     assert!(crate::table::blocks(dice, &runs).is_empty());
 }
 
@@ -151,6 +212,6 @@ fn a_filter_leaves_rows_out() {
     });
     let mask: Vec<bool> = mask.collect();
     assert!(mask.contains(&true));
-    let rest = arrow::compute::filter_record_batch(&table, &mask.into()).unwrap();
+    let rest = filter_record_batch(&table, &mask.into()).unwrap();
     assert_same(&got, &expected(&filtered, &rest, None), "the filtered table");
 }
