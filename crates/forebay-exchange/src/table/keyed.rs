@@ -22,6 +22,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use forebay::DecodeError;
+use timely::Accountable;
 
 use super::number;
 use super::weight::{self, Kind};

@@ -6,7 +6,7 @@ use arrow::array::{Int64Array, RecordBatch};
 use forebay_exchange::table::{OutputError, OutputOptions, Part};
 use tempfile::tempdir;
 
-use crate::harness::{MIB, create, rows, to};
+use crate::harness::{MIB, create, publish, rows, to};
 
 fn change(part: &mut Part, commit: u64, rows: &RecordBatch, change: i64) {
     let change = Int64Array::from_value(change, rows.num_rows());
@@ -36,7 +36,7 @@ fn rows_of_a_commit_come_before_those_of_the_next_whoever_is_ahead() {
             second.finish().unwrap();
         });
     });
-    assert_eq!(output.publish().unwrap().rows, 7);
+    assert_eq!(publish(output).unwrap().rows, 7);
     let text = fs::read_to_string(&path).unwrap();
     let lines: Vec<_> = text.lines().map(|line| (&line[..1], line.rsplit(',').next().unwrap())).collect();
     assert_eq!(text.lines().next(), Some("commit,city,count,avg,change"));

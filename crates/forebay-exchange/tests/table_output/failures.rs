@@ -8,7 +8,7 @@ use std::process::Command;
 use forebay_exchange::table::{OutputError, OutputFormat, OutputOptions};
 use tempfile::tempdir;
 
-use crate::harness::{MIB, create, names, rows, to, write};
+use crate::harness::{MIB, create, names, publish, rows, to, write};
 
 fn kind(error: &OutputError) -> (PathBuf, &'static str, io::ErrorKind) {
     match error {
@@ -28,7 +28,7 @@ fn an_existing_file_stays_until_there_is_a_whole_new_one() {
     part.finish().unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), "old");
     assert_eq!(names(dir.path()).len(), 2);
-    output.publish().unwrap();
+    publish(output).unwrap();
     assert!(fs::read_to_string(&path).unwrap().starts_with("city,"));
     assert_eq!(names(dir.path()), [Path::new("out.csv")]);
 }
@@ -58,7 +58,7 @@ fn a_part_that_goes_away_unfinished_ends_the_others_and_nothing_is_published() {
         drop(first);
         assert!(matches!(waits.join().unwrap(), Err(OutputError::Unfinished)));
     });
-    assert!(matches!(output.publish(), Err(OutputError::Unfinished)));
+    assert!(matches!(publish(output), Err(OutputError::Unfinished)));
     assert!(names(dir.path()).is_empty());
 }
 
@@ -73,7 +73,7 @@ fn a_directory_in_the_files_place_is_said_at_once_and_at_the_end() {
     parts.remove(0).finish().unwrap();
     // It comes meanwhile.
     fs::create_dir(&path).unwrap();
-    let (named, operation, _) = kind(&output.publish().unwrap_err());
+    let (named, operation, _) = kind(&publish(output).unwrap_err());
     assert_eq!((named, operation), (path, "replace"));
     assert_eq!(names(dir.path()), [Path::new("out.csv")]);
 }
@@ -128,8 +128,8 @@ fn parts_go_to_a_directory_that_is_made_for_them() {
     let (second, mut of_second) = create(&part(1), 1, 64 * MIB).unwrap();
     of_first.remove(0).finish().unwrap();
     of_second.remove(0).finish().unwrap();
-    first.publish().unwrap();
-    second.publish().unwrap();
+    publish(first).unwrap();
+    publish(second).unwrap();
     assert_eq!(names(&path), [Path::new("part-0.csv"), Path::new("part-1.csv")]);
     // It is full now.
     assert!(matches!(create(&part(0), 1, 64 * MIB), Err(OutputError::NotEmpty(named)) if named == path));

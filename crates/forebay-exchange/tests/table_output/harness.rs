@@ -57,7 +57,14 @@ pub(crate) fn write(
         let threads: Vec<_> = parts.into_iter().enumerate().map(write).collect();
         threads.into_iter().try_for_each(|thread| thread.join().unwrap())
     })?;
-    output.publish()
+    publish(output)
+}
+
+/// Completes the output and gives it its name.
+pub(crate) fn publish(mut output: Output) -> Result<Written, OutputError> {
+    let written = output.complete()?;
+    output.publish()?;
+    Ok(written)
 }
 
 /// The counts in a Parquet file, row group by row group.

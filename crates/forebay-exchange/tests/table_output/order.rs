@@ -7,7 +7,7 @@ use std::thread;
 use proptest::prelude::*;
 use tempfile::tempdir;
 
-use crate::harness::{MIB, create, parquet_counts, rows, to, write};
+use crate::harness::{MIB, create, parquet_counts, publish, rows, to, write};
 
 #[test]
 fn parts_alternate_whoever_is_faster() {
@@ -34,7 +34,7 @@ fn parts_alternate_whoever_is_faster() {
                 late.finish().unwrap();
             });
         });
-        output.publish().unwrap();
+        publish(output).unwrap();
         files.push(fs::read(&path).unwrap());
     }
     assert!(files[0] == files[1]);
