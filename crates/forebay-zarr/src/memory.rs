@@ -62,7 +62,8 @@ pub struct MemoryEstimate {
 impl MemoryEstimate {
     /// While the store keeps up, for data that become `ratio` times smaller.
     pub fn steady(&self, ratio: f64) -> usize {
-        self.begun + self.working + smaller(self.stored, ratio)
+        // A chunk that became short is copied out of its buffer, which keeps what it once held.
+        self.begun + self.working + smaller(self.stored, if ratio < 2.0 { 1.0_f64.max(ratio) } else { ratio / 2.0 })
     }
 
     /// While the store stands still, for data that become `ratio` times smaller.
