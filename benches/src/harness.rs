@@ -77,10 +77,18 @@ pub struct Results {
 ///
 /// # Errors
 /// The first error of a variant, with its name.
-pub fn alternate(mut variants: Vec<Variant<'_>>) -> Result<Results> {
+pub fn alternate(variants: Vec<Variant<'_>>) -> Result<Results> {
+    alternate_for(rounds()?, variants)
+}
+
+/// As [`alternate`], for so many rounds.
+///
+/// # Errors
+/// The first error of a variant, with its name.
+pub fn alternate_for(rounds: usize, mut variants: Vec<Variant<'_>>) -> Result<Results> {
     let mut rows: Vec<_> = variants.iter().map(|variant| (variant.name.clone(), Vec::new())).collect();
     let count = variants.len();
-    for round in 0..=rounds()? {
+    for round in 0..=rounds {
         for turn in 0..count {
             let at = (round + turn) % count;
             let variant = &mut variants[at];
