@@ -126,6 +126,7 @@ impl<R: Rows> Sender<R> {
             let (block, sent) = &mut open.targets[to];
             if block.is_empty() {
                 *block = rows.like();
+                block.reserve(BLOCK);
             }
             block.push(row);
             *sent += 1;
