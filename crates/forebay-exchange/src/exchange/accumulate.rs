@@ -247,8 +247,13 @@ impl<R: Rows> Receiver<R> {
     /// # Errors
     /// If they cannot be written: what holds the memory stays there.
     fn leaving(&self) -> Result<bool, ExchangeError> {
-        let runs = self.open.values().flat_map(|open| &open.runs);
-        runs.map(Run::is_leaving).try_fold(false, |any, leaving| Ok(any | leaving?))
+        // The newest are the likeliest, and whoever is refused asks often.
+        for run in self.open.values().flat_map(|open| &open.runs).rev() {
+            if run.is_leaving()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Hands runs to the spill store, the largest first, until half of what they take is on its way.
@@ -257,7 +262,9 @@ impl<R: Rows> Receiver<R> {
         if !memory.can_spill() {
             return;
         }
-        if !self.open.values().any(|open| open.runs.iter().any(Run::is_resident)) {
+        let resident = self.open.values().any(|open| open.runs.iter().any(Run::is_resident));
+        // While the disk is behind, more runs would only be smaller ones.
+        if !resident && !self.leaving().unwrap_or(false) {
             // Only buffers are left: the largest becomes a run.
             if let Some(open) = self.open.values_mut().max_by_key(|open| open.buffer.bytes())
                 && open.buffer.bytes() >= BLOCK
