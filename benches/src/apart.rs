@@ -126,7 +126,7 @@ fn start<J: Serialize>(job: &J) -> Result<Outcome> {
 
 impl Rounds {
     /// Medians of everybody, and how many times the first one's time they take: the median of the rounds' ratios.
-    /// `rows` of millions of rows pass through each.
+    /// So many `rows` pass through each.
     #[must_use]
     pub fn table(&self, rows: u64) -> String {
         let notes: Vec<&String> =

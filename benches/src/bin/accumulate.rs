@@ -7,7 +7,7 @@ use anyhow::Result;
 use forebay_benches::harness::heading;
 use forebay_benches::{apart, differential, keyed};
 
-/// Who, how many rows, and what for: `growth` has its own sizes.
+/// Who, how many rows, and the budget in MiB of those that have one.
 type Job = (String, u64, u64);
 
 const FOREBAY: &str = "`shard_accumulate`";

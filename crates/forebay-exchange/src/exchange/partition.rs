@@ -25,7 +25,7 @@ use crate::rows::{BLOCK, Rows};
 
 /// Which of `workers` workers owns the keys with this hash. The low half decides, because rows are sorted by the high.
 pub(crate) fn owner(hash: u64, workers: usize) -> usize {
-    ((hash & 0xffff_ffff) * workers as u64 >> 32) as usize
+    (((hash & 0xffff_ffff) * workers as u64) >> 32) as usize
 }
 
 pub(crate) fn partition<'scope, R: Rows + Accountable>(
