@@ -4,8 +4,11 @@
 //! in an order that rotates from round to round, so that a machine that becomes slower meanwhile
 //! is slower for all of them. A ratio is the median of the rounds' own ratios.
 
+pub mod apart;
 pub mod contest;
+pub mod differential;
 pub mod frames;
 pub mod harness;
 pub mod items;
+pub mod keyed;
 pub mod ring;

@@ -71,6 +71,11 @@ pub trait Rows: Default + Send + Sync + 'static {
     /// Removes all rows and keeps the memory.
     fn clear(&mut self);
 
+    /// Makes room for so many more bytes of rows, as far as it is known what they take.
+    fn reserve(&mut self, bytes: usize) {
+        let _ = bytes;
+    }
+
     /// No rows, of the shape that these have (their number of columns, for example).
     fn like(&self) -> Self;
 
@@ -90,6 +95,18 @@ pub trait Rows: Default + Send + Sync + 'static {
     fn append(&mut self, other: &Self, range: Range<usize>) {
         for index in range {
             self.push(other.get(index));
+        }
+    }
+
+    /// Adds every row to one of `buckets`, a power of two of them, which stand for equal shares of the hashes in their
+    /// order.
+    fn scatter(&self, buckets: &mut [Self]) {
+        // With one bucket there are no bits to look at.
+        let shift = u64::BITS - buckets.len().ilog2();
+        for index in 0..self.len() {
+            let row = self.get(index);
+            let bucket = Self::hash(row).checked_shr(shift).unwrap_or(0) as usize;
+            buckets[bucket].push(row);
         }
     }
 
@@ -233,6 +250,10 @@ impl<K: Field, V: Field> Rows for Changes<K, V> {
     fn clear(&mut self) {
         self.rows.clear();
         self.heap = 0;
+    }
+
+    fn reserve(&mut self, bytes: usize) {
+        self.rows.reserve(bytes / size_of::<(K, V, i64)>());
     }
 
     fn like(&self) -> Self {

@@ -1,9 +1,9 @@
 //! `accumulate`: the owner of a key collects its rows, commit by commit.
 //!
-//! Rows are appended to a buffer. A full buffer is sorted and merged; if that made it much smaller it goes on as the
-//! buffer, otherwise it becomes a run. Everything is paid for by leases that are tried and never waited for: refused,
-//! the operator spills runs, leaves what has arrived unpaid, and so withholds credit; it is activated when memory is
-//! there. When the frontier has passed a commit, the counts are checked and the merger thread seals it.
+//! Rows are put into a buffer of buckets ([`Buckets`]). A full buffer is sorted and merged; if that made it much smaller
+//! it goes on as the buffer, otherwise it becomes a run. Everything is paid for by leases that are tried and never
+//! waited for: refused, the operator spills runs, leaves what has arrived unpaid, and so withholds credit; it is
+//! activated when memory is there. When the frontier has passed a commit, the counts are checked and the merger thread seals it.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -21,6 +21,7 @@ use timely::scheduling::SyncActivator;
 
 use crate::error::ExchangeError;
 use crate::exchange::Exchange;
+use crate::exchange::buckets::Buckets;
 use crate::exchange::parcel::{ByAddress, Content, Parcel, Receipt};
 use crate::metrics::Metrics;
 use crate::rows::{BLOCK, Rows};
@@ -132,10 +133,8 @@ struct Receiver<R: Rows> {
 
 struct Open<R: Rows> {
     capability: Capability<u64>,
-    buffer: R,
+    buffer: Buckets<R>,
     lease: Lease,
-    /// At this size the buffer is sorted.
-    sort_at: usize,
     runs: Vec<Run<R>>,
     received: Vec<u64>,
     claimed: Vec<u64>,
@@ -167,9 +166,8 @@ impl<R: Rows> Receiver<R> {
             metrics.open_commits.add(1);
             Open {
                 capability: capability(),
-                buffer: R::default(),
+                buffer: Buckets::new(exchange.run_bytes()),
                 lease: exchange.memory().consumer().empty_lease(),
-                sort_at: exchange.run_bytes(),
                 runs: Vec::new(),
                 received: vec![0; peers],
                 claimed: vec![0; peers],
@@ -249,8 +247,13 @@ impl<R: Rows> Receiver<R> {
     /// # Errors
     /// If they cannot be written: what holds the memory stays there.
     fn leaving(&self) -> Result<bool, ExchangeError> {
-        let runs = self.open.values().flat_map(|open| &open.runs);
-        runs.map(Run::is_leaving).try_fold(false, |any, leaving| Ok(any | leaving?))
+        // The newest are the likeliest, and whoever is refused asks often.
+        for run in self.open.values().flat_map(|open| &open.runs).rev() {
+            if run.is_leaving()? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Hands runs to the spill store, the largest first, until half of what they take is on its way.
@@ -259,7 +262,9 @@ impl<R: Rows> Receiver<R> {
         if !memory.can_spill() {
             return;
         }
-        if !self.open.values().any(|open| open.runs.iter().any(Run::is_resident)) {
+        let resident = self.open.values().any(|open| open.runs.iter().any(Run::is_resident));
+        // While the disk is behind, more runs would only be smaller ones.
+        if !resident && !self.leaving().unwrap_or(false) {
             // Only buffers are left: the largest becomes a run.
             if let Some(open) = self.open.values_mut().max_by_key(|open| open.buffer.bytes())
                 && open.buffer.bytes() >= BLOCK
@@ -285,12 +290,8 @@ impl<R: Rows> Receiver<R> {
     fn append(&mut self, commit: u64, from: usize, rows: R) {
         let Some(open) = self.open.get_mut(&commit) else { unreachable!("rows keep their commit open") };
         open.received[from] += rows.len() as u64;
-        if open.buffer.is_empty() {
-            open.buffer = rows;
-        } else {
-            open.buffer.append(&rows, 0..rows.len());
-        }
-        if open.buffer.bytes() < open.sort_at {
+        open.buffer.add(&rows);
+        if !open.buffer.is_full() {
             return;
         }
         let before = open.buffer.bytes();
@@ -382,31 +383,15 @@ impl<R: Rows> Open<R> {
 
     /// The buffer, sorted, becomes a run.
     fn close_sorted(&mut self, metrics: &Metrics) {
-        let sorted = std::mem::take(&mut self.buffer);
-        if sorted.is_empty() {
+        let blocks = self.buffer.take_blocks();
+        if blocks.is_empty() {
             return;
         }
         metrics.runs.add(1);
         let lease = self.lease.split(usize::MAX);
-        self.runs.push(Run::resident(blocks(sorted), lease));
+        self.runs.push(Run::resident(blocks, lease));
     }
 }
-
-/// Cuts `rows` into blocks, which are spilled and read back one by one.
-fn blocks<R: Rows>(rows: R) -> Vec<R> {
-    if rows.bytes() <= BLOCK {
-        return vec![rows];
-    }
-    // As many rows in each as make a block on average.
-    let each = (rows.len() * BLOCK / rows.bytes()).max(1);
-    let block = |begin: usize| {
-        let mut block = rows.like();
-        block.append(&rows, begin..rows.len().min(begin + each));
-        block
-    };
-    (0..rows.len()).step_by(each).map(block).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use forebay::Budget;

@@ -18,6 +18,7 @@
 //!   processor time.
 
 mod accumulate;
+mod buckets;
 mod gate;
 mod parcel;
 mod partition;

@@ -84,7 +84,7 @@ struct Receiver<R> {
 
 struct Open<R> {
     capability: Capability<u64>,
-    /// For each receiver, what is not full yet, and how many rows were put in containers.
+    /// For each receiver, what is not full yet, and how many rows went before it.
     targets: Vec<(R, u64)>,
     closed: bool,
     /// Containers of this commit that wait for credit.
@@ -120,17 +120,22 @@ impl<R: Rows> Sender<R> {
     fn add(&mut self, commit: u64, rows: &R) {
         let Some(open) = self.open.get_mut(&commit) else { unreachable!("the commit was begun") };
         let workers = self.receivers.len();
+        let empty = || {
+            let mut block = rows.like();
+            block.reserve(BLOCK);
+            block
+        };
+        for (block, _) in open.targets.iter_mut().filter(|(block, _)| block.is_empty()) {
+            *block = empty();
+        }
         for index in 0..rows.len() {
             let row = rows.get(index);
             let to = owner(R::hash(row), workers);
             let (block, sent) = &mut open.targets[to];
-            if block.is_empty() {
-                *block = rows.like();
-            }
             block.push(row);
-            *sent += 1;
             if block.bytes() >= BLOCK {
-                let full = std::mem::take(block);
+                *sent += block.len() as u64;
+                let full = std::mem::replace(block, empty());
                 open.waiting += 1;
                 self.receivers[to].waiting.push_back((commit, full));
             }
@@ -182,8 +187,9 @@ impl<R: Rows> Sender<R> {
 impl<R: Rows> Open<R> {
     /// Blocks that are not full leave as they are.
     fn flush(&mut self, commit: u64, receivers: &mut [Receiver<R>]) {
-        for ((block, _), receiver) in self.targets.iter_mut().zip(receivers) {
+        for ((block, sent), receiver) in self.targets.iter_mut().zip(receivers) {
             if !block.is_empty() {
+                *sent += block.len() as u64;
                 self.waiting += 1;
                 receiver.waiting.push_back((commit, std::mem::take(block)));
             }
