@@ -7,8 +7,11 @@ use crate::report::check;
 use crate::test::file_stems;
 use crate::workspace::Workspace;
 
-/// The table whose peers are Python packages.
-const WITH_PYTHON: &str = "record";
+/// The table whose peers are writers of arrays in Python.
+const WRITERS: &str = "record";
+
+/// The table whose peer is DuckDB.
+const GROUPS: &str = "aggregate";
 
 /// Measures every table.
 ///
@@ -35,9 +38,11 @@ pub(crate) fn run(workspace: &Workspace, name: &str, args: &[&str]) -> Result<()
     let mut bench = workspace.cargo("run --quiet --release --manifest-path benches/Cargo.toml --bin");
     bench.arg(name).arg("--").args(args);
     bench.env("FOREBAY", workspace.target().join("release/forebay"));
-    if name == WITH_PYTHON {
-        bench.env(python::VARIABLE, python::readers_and_writers(workspace)?);
-    }
+    match name {
+        WRITERS => bench.env(python::VARIABLE, python::readers_and_writers(workspace)?),
+        GROUPS => bench.env(python::VARIABLE, python::readers(workspace)?),
+        _ => &mut bench,
+    };
     check(bench)
 }
 

@@ -18,7 +18,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("fsfreeze", "util-linux"), // a disk that stalls
     ("ps", "procps"),           // finds children that a test must not leave behind
     ("groff", "groff-base"),    // renders the man page
-    ("python3", "python3"),     // runs other readers of Zarr
+    ("python3", "python3"),     // runs other readers of Zarr, and DuckDB
 ];
 
 /// Installs what is missing; asks for no password.

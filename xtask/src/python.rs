@@ -1,5 +1,5 @@
-//! The Python environment in `target/python`: other people's readers and writers of Zarr, at
-//! versions that are fixed here.
+//! The Python environment in `target/python`: other people's readers and writers of Zarr, and DuckDB,
+//! at versions that are fixed here.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +14,8 @@ use crate::workspace::Workspace;
 /// The variable that tells the tests which interpreter to use.
 pub(crate) const VARIABLE: &str = "FOREBAY_PYTHON";
 
-/// What the tests open arrays with, and the parts of it that are compiled.
+/// What the tests open arrays with, and the parts of it that are compiled; and what they compare
+/// groups with.
 const READERS: &[&str] = &[
     "numpy==2.4.6",
     "zarr==3.1.6",
@@ -22,6 +23,8 @@ const READERS: &[&str] = &[
     "google-crc32c==1.9.0",
     "tensorstore==0.1.86",
     "ml_dtypes==0.6.0",
+    "duckdb==2.0.0",
+    "pyarrow==26.0.1",
 ];
 
 /// What only the benchmarks need: writers that forebay is measured against.

@@ -92,6 +92,7 @@ pub(crate) struct Metrics {
     pub(crate) rows_moved: Counter,
     pub(crate) bytes_sent: Counter,
     pub(crate) rows_received: Counter,
+    pub(crate) workers_used: Counter,
     pub(crate) in_flight: Gauge,
     pub(crate) open_commits: Gauge,
     pub(crate) credit_waits: Spans,
@@ -129,6 +130,8 @@ pub struct ExchangeSnapshot {
     pub bytes_sent: u64,
     /// Rows that arrived at `accumulate`.
     pub rows_received: u64,
+    /// Workers at which any arrived.
+    pub workers_used: u64,
     /// Bytes sent from here of which no receipt has come.
     pub bytes_in_flight: u64,
     /// The most of them at a time.
@@ -192,6 +195,7 @@ impl ExchangeMonitor {
             rows_moved: metrics.rows_moved.get(),
             bytes_sent: metrics.bytes_sent.get(),
             rows_received: metrics.rows_received.get(),
+            workers_used: metrics.workers_used.get(),
             bytes_in_flight: now(&metrics.in_flight),
             bytes_in_flight_most: most(&metrics.in_flight),
             open_commits: now(&metrics.open_commits),

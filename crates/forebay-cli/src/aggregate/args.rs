@@ -45,7 +45,7 @@ pub(crate) struct Options {
     /// End at the first malformed row; otherwise they are left out, counted, and the first ones reported
     #[arg(long, help_heading = "Input")]
     pub(crate) strict: bool,
-    /// Commit after every N rows of each input [default: once, at the end]
+    /// With --changes: commit after every N rows of each input [default: once, at the end]
     #[arg(long, value_name = "N", help_heading = "Input")]
     pub(crate) commit_every: Option<NonZeroU64>,
 

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 
+use forebay::SpillError;
 use forebay_exchange::ExchangeError;
 use forebay_exchange::table::{OutputError, QueryError, Report, TableError};
 
@@ -62,10 +63,13 @@ fn explain(error: &TableError) -> String {
     error.to_string()
 }
 
-/// Whether a disk is full, or a quota reached.
+/// Whether a disk is full, or a quota or the limit of what is spilled reached.
 fn is_full(error: &(dyn Error + 'static)) -> bool {
     let mut next = Some(error);
     while let Some(error) = next {
+        if matches!(error.downcast_ref::<SpillError>(), Some(SpillError::QuotaExceeded { .. })) {
+            return true;
+        }
         if let Some(error) = error.downcast_ref::<io::Error>() {
             return matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
         }

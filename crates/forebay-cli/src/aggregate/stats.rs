@@ -39,11 +39,12 @@ fn write(out: &mut String, report: &Report, usage: &Usage) -> std::fmt::Result {
     )?;
     writeln!(
         out,
-        "forebay: {} workers, {} used; exchanged {} rows, {} bytes",
+        "forebay: {} workers, {} used; exchanged {} rows, {} bytes; {} rows went to another worker",
         report.workers,
         report.workers_used,
         with_commas(report.rows_sent),
-        with_commas(report.bytes_sent)
+        with_commas(report.bytes_sent),
+        with_commas(report.rows_moved)
     )?;
     for wait in &report.waits {
         let (times, seconds) = (with_commas(wait.times), wait.time.as_secs_f64());

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 const FOREBAY: &str = env!("CARGO_BIN_EXE_forebay");
 
 /// Longer than anything takes that does not hang.
-const LONG: Duration = Duration::from_secs(100);
+pub(crate) const LONG: Duration = Duration::from_secs(100);
 
 /// A directory for files.
 pub(crate) struct Bench(TempDir);
@@ -125,4 +125,12 @@ pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
         assert!(Instant::now() < deadline, "{what}: never");
         std::thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// The number before `word` in the statistics.
+pub(crate) fn number(stats: &str, word: &str) -> u64 {
+    let line = stats.lines().find(|line| line.starts_with("forebay: ") && line.contains(word)).expect(word);
+    let before = line[..line.find(word).unwrap()].trim_end();
+    let digits = before.rsplit([' ', ';']).next().unwrap().replace(',', "");
+    digits.parse().unwrap_or_else(|_| panic!("{word}: {line}"))
 }

@@ -129,6 +129,8 @@ struct Receiver<R: Rows> {
     results: mpsc::Receiver<Result<Sealed<R>, ExchangeError>>,
     seals: mpsc::Sender<Result<Sealed<R>, ExchangeError>>,
     metrics: Arc<Metrics>,
+    /// Whether any rows have arrived.
+    used: bool,
 }
 
 struct Open<R: Rows> {
@@ -157,6 +159,7 @@ impl<R: Rows> Receiver<R> {
             results,
             seals,
             metrics,
+            used: false,
         }
     }
 
@@ -178,6 +181,8 @@ impl<R: Rows> Receiver<R> {
 
     fn arrive(&mut self, commit: u64, from: usize, rows: R) {
         self.metrics.rows_received.add(rows.len() as u64);
+        self.metrics.workers_used.add(u64::from(!self.used));
+        self.used = true;
         self.unpaid.push_back((commit, from, rows));
     }
 

@@ -71,6 +71,8 @@ pub struct Report {
     pub workers_used: u64,
     /// Rows that were sent to the worker that owns their key.
     pub rows_sent: u64,
+    /// Those of them that another worker sent.
+    pub rows_moved: u64,
     /// Bytes of these.
     pub bytes_sent: u64,
     /// For what was waited, and how long.

@@ -59,11 +59,15 @@ pub(super) struct Trouble {
 }
 
 impl Trouble {
-    /// Ends the run.
+    /// Ends the run. If the exchange has failed already, `error` is but what came of that: a reader whose workers have
+    /// left, for example, is cancelled.
     pub(super) fn set(&self, error: TableError) {
-        let text = error.to_string();
-        self.lock().get_or_insert(error);
-        self.failure.set(ExchangeError::Ended { reason: text });
+        let mut first = self.lock();
+        if !self.is_set() {
+            self.failure.set(ExchangeError::Ended { reason: error.to_string() });
+            *first = Some(error);
+        }
+        drop(first);
         self.cancel.cancel();
     }
 
@@ -84,9 +88,13 @@ impl Trouble {
 /// Runs `job` and says what it did. `observer` can be read meanwhile.
 ///
 /// # Errors
-/// [`TableError`]; nothing is published then.
+/// [`TableError`]; nothing is published then. A thread that waits for a pipe is left behind, until its read returns.
 pub fn run(job: Job, observer: &Observer) -> Result<Report, TableError> {
-    let Job { query, inputs, input, mut output, workers, memory, spill, processes, cancel } = job;
+    let Job { query, inputs, mut input, mut output, workers, memory, spill, processes, cancel } = job;
+    if !output.changes {
+        // Only the groups at the end are asked for.
+        input.commit_every = None;
+    }
     let workers = if workers > 0 { workers } else { thread::available_parallelism().map_or(1, usize::from) };
     let memory = memory.unwrap_or_else(|| Budget::modest(MEMORY).limit());
     let location = spill.as_ref().map(SpillStore::location);
@@ -142,12 +150,13 @@ pub fn run(job: Job, observer: &Observer) -> Result<Report, TableError> {
         rows_out: written.rows,
         bytes_out: written.bytes,
         workers: workers as u64,
+        workers_used: exchange.workers_used,
         rows_sent: exchange.rows_sent,
+        rows_moved: exchange.rows_moved,
         bytes_sent: exchange.bytes_sent,
         waits: waits(&exchange),
         engine: exchange.spill.unwrap_or_default(),
         spill: location,
-        ..Report::default()
     })
 }
 
@@ -227,21 +236,21 @@ impl Flow {
         }
         let (senders, intakes): (Vec<_>, Vec<_>) = (0..workers).map(|_| intake::<RecordBatch>()).unzip();
         let ends = intakes.into_iter().zip(parts).map(Some).collect();
-        thread::scope(|scope| {
-            let reader = thread::Builder::new()
-                .name("read".into())
-                .spawn_scoped(scope, move || self.read(inputs, share, reading, &senders))
-                .map_err(no_thread)?;
-            let ended = self.work(runtime, ends);
-            if ended.is_err() {
-                self.trouble.cancel.cancel();
-            }
-            let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-            match (ended, self.trouble.failure.get()) {
-                (Ok(()), None) => Ok((read.ok_or(TableError::Cancelled)?, writing)),
-                (Err(error), _) | (_, Some(error)) => Err(self.trouble.instead_of(error)),
-            }
-        })
+        let flow = self.clone();
+        let reader = thread::Builder::new()
+            .name("read".into())
+            .spawn(move || flow.read(inputs, share, reading, &senders))
+            .map_err(no_thread)?;
+        if let Err(error) = self.work(runtime, ends) {
+            // The reader is left to itself: it may wait for a pipe whose writer gives nothing.
+            self.trouble.cancel.cancel();
+            return Err(self.trouble.instead_of(error));
+        }
+        let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        match self.trouble.failure.get() {
+            None => Ok((read.ok_or(TableError::Cancelled)?, writing)),
+            Some(error) => Err(self.trouble.instead_of(error)),
+        }
     }
 
     /// Reads everything and deals it out. What goes wrong is the run's trouble.
@@ -300,7 +309,7 @@ impl Flow {
             if self.changes {
                 self.write_changes(batches, exchange, part, first);
             } else {
-                self.clone().write(batches, exchange, part);
+                self.clone().write(batches, exchange, part, first);
             }
         });
     }
@@ -347,8 +356,8 @@ impl Flow {
         });
     }
 
-    /// Writes the one sealed batch of a worker, on its merger thread.
-    fn write(self, batches: Batches<'_>, exchange: &Exchange, part: Part) {
+    /// Writes the one sealed batch of a worker, on its merger thread. The `first` worker of the process counts the commit.
+    fn write(self, batches: Batches<'_>, exchange: &Exchange, part: Part, first: bool) {
         let (merger, mut part) = (exchange.merger().clone(), Some(part));
         batches.sink(Pipeline, "write", move |(input, frontier)| {
             let mut batch = None;
@@ -358,10 +367,10 @@ impl Flow {
             }
             if let Some(part) = part.take() {
                 let flow = self.clone();
-                merger.submit(move || {
-                    if let Err(error) = flow.write_part(batch, part) {
-                        flow.trouble.set(error);
-                    }
+                merger.submit(move || match flow.write_part(batch, part) {
+                    Ok(()) if first => flow.observer.committed(),
+                    Ok(()) => {}
+                    Err(error) => flow.trouble.set(error),
                 });
             }
         });

@@ -1,0 +1,244 @@
+//! Several processes: their parts together are DuckDB's groups, and the loss of one ends all of them.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::harness::{Bench, Did, LONG, end, names, number};
+use crate::oracle::{Oracle, Random, Table, seeds};
+
+/// Addresses of so many processes, which nobody uses now.
+fn hosts(count: usize) -> Vec<String> {
+    let bound: Vec<TcpListener> = (0..count).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    bound.iter().map(|listener| listener.local_addr().unwrap().to_string()).collect()
+}
+
+/// Whether somebody else took one of the addresses meanwhile.
+fn clashed(all: &[Did]) -> bool {
+    all.iter().any(|did| did.err.contains("Address already in use"))
+}
+
+/// Groups `table` with so many processes into `out`.
+fn group(bench: &Bench, table: &Table, processes: usize, more: &[&str]) -> Vec<Did> {
+    for _ in 0..5 {
+        bench.file("hosts.txt", &hosts(processes).join("\n"));
+        let start = |process: usize| {
+            let process = process.to_string();
+            let mut args: Vec<&str> = table.args.iter().map(String::as_str).collect();
+            args.extend(["--processes", "hosts.txt", "--process", &process, "-o", "out", "--stats"]);
+            args.extend(more);
+            bench.command(&args).spawn().unwrap()
+        };
+        let children: Vec<Child> = (0..processes).map(start).collect();
+        let all: Vec<Did> = thread::scope(|scope| {
+            let ends: Vec<_> = children.into_iter().map(|child| scope.spawn(|| end(child))).collect();
+            ends.into_iter().map(|did| did.join().unwrap()).collect()
+        });
+        if !clashed(&all) {
+            return all;
+        }
+    }
+    panic!("no ports are free");
+}
+
+fn random_tables(processes: usize, rounds: u64) {
+    let mut oracle = Oracle::start();
+    for seed in seeds(rounds) {
+        let bench = Bench::new();
+        let mut random = Random::new(seed);
+        let format = random.pick(&["parquet", "csv", "ndjson"]);
+        // Five files, so that no process is without one; each has any of the keys.
+        let table = oracle.table(&bench, seed, format, json!({ "files": 5, "rows": random.pick(&[20, 5000, 20000]) }));
+        let mut more = vec!["-w", random.pick(&["1", "2", "3"])];
+        more.extend(random.pick(&[&["--memory", "64M"][..], &[]]));
+        let told = || format!("seed {seed} of {format}: {} {}", table.args.join(" "), more.join(" "));
+        let all = group(&bench, &table, processes, &more);
+        assert!(all.iter().all(|did| did.code == Some(0)), "{}: {all:?}", told());
+        let read: u64 = all.iter().map(|did| number(&did.err, "rows in, ")).sum();
+        assert_eq!(read, table.rows, "{}: {all:?}", told());
+        let parts: Vec<_> = names(&bench.path("out"));
+        let expected: Vec<_> = (0..processes).map(|process| format!("part-{process}.parquet")).collect();
+        assert_eq!(parts, expected, "{}", told());
+        let parts: Vec<_> = parts.iter().map(|part| bench.path("out").join(part)).collect();
+        oracle.check(&parts).unwrap_or_else(|error| panic!("{}: {error}", told()));
+    }
+}
+
+#[test]
+fn two_processes_find_duckdbs_groups() {
+    random_tables(2, 6);
+}
+
+#[test]
+fn four_processes_find_duckdbs_groups() {
+    random_tables(4, 4);
+}
+
+#[test]
+fn rows_go_to_the_processes_that_own_them() {
+    let (bench, mut oracle) = (Bench::new(), Oracle::start());
+    oracle.pairs(&bench, 100_000);
+    let all = ["in.parquet", "empty.csv"];
+    bench.file("empty.csv", "k,n\n");
+    let args = ["--by", "k", "--agg", "count,sum:n"].into_iter().chain(all).map(str::to_owned).collect();
+    let table = Table { args, rows: 200_000 };
+    let all = group(&bench, &table, 2, &["-w", "2"]);
+    assert!(all.iter().all(|did| did.code == Some(0)), "{all:?}");
+    // Everything was read by the first, and half of it is the second's.
+    assert_eq!(number(&all[0].err, "rows in, "), 200_000);
+    let moved = number(&all[0].err, "rows went to another worker");
+    assert!((100_000..=200_000).contains(&moved), "{all:?}");
+    for did in &all {
+        let groups = number(&did.err, "rows out");
+        assert!((40_000..60_000).contains(&groups), "{all:?}");
+        assert_eq!(number(&did.err, "used;"), 2, "{all:?}");
+    }
+    let parts = [0, 1].map(|process| bench.path("out").join(format!("part-{process}.parquet")));
+    assert_eq!(oracle.check(&parts), Ok(100_000));
+}
+
+const PROCESSES: usize = 4;
+const LOST: usize = 2;
+
+/// A process with a directory of its own, whose input gives nothing more and does not end.
+struct Waiting {
+    child: Child,
+    /// Its input, which stays open.
+    _input: File,
+}
+
+/// Starts them, and waits until each of them has met the others and read most of what there is.
+fn start(bench: &Bench, hosts: &[String]) -> Option<Vec<Waiting>> {
+    let children: Vec<_> = (0..PROCESSES).map(|process| start_one(bench, hosts, process)).collect();
+    let mut waiting = Vec::new();
+    let mut early = Vec::new();
+    for (mut child, input) in children {
+        match input.recv_timeout(LONG).expect("it reads") {
+            Some(input) => waiting.push(Waiting { child, _input: input }),
+            None => {
+                let _ = child.kill();
+                early.push(end(child));
+            }
+        }
+    }
+    if early.is_empty() {
+        return Some(waiting);
+    }
+    for mut waiting in waiting {
+        let _ = waiting.child.kill();
+        early.push(end(waiting.child));
+    }
+    assert!(clashed(&early), "{early:?}");
+    None
+}
+
+/// Starts one and feeds it; gives its input when it has taken more of it than it looks at to find the types, or nothing
+/// if it ended instead.
+fn start_one(bench: &Bench, hosts: &[String], process: usize) -> (Child, mpsc::Receiver<Option<File>>) {
+    let dir = bench.path(&format!("process{process}"));
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("hosts.txt"), hosts.join("\n")).unwrap();
+    for input in (0..PROCESSES).filter(|input| *input != process) {
+        fs::write(dir.join(format!("in{input}.csv")), "k,n\n1,1\n").unwrap();
+    }
+    let pipe = dir.join(format!("in{process}.csv"));
+    if !pipe.exists() {
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    }
+    let number = process.to_string();
+    let args =
+        "--by k --agg count -w 2 --processes hosts.txt --deadline 2 -o out in0.csv in1.csv in2.csv in3.csv --process";
+    let args: Vec<&str> = args.split(' ').chain([number.as_str()]).collect();
+    let child = bench.command(&args).current_dir(&dir).spawn().unwrap();
+    let (sender, receiver) = mpsc::channel();
+    // Opening and writing wait for the child, perhaps for ever: the receiver has a time limit.
+    thread::spawn(move || {
+        let mut input = File::options().write(true).open(&pipe).unwrap();
+        let rows: String = (0..400_000).map(|n| format!("{n},1\n")).collect();
+        let written = input.write_all(b"k,n\n").and_then(|()| input.write_all(rows.as_bytes()));
+        let _ = sender.send(written.is_ok().then_some(input));
+    });
+    (child, receiver)
+}
+
+fn signal(child: &Child, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Nothing was published in the directory of `process`, and if it ended by itself, nothing is left there.
+fn assert_nothing_is_left(bench: &Bench, process: usize, killed: bool) {
+    let out = bench.path(&format!("process{process}")).join("out");
+    let left = if Path::new(&out).exists() { names(&out) } else { Vec::new() };
+    assert!(left.iter().all(|name| killed && !name.starts_with("part-")), "process {process} left {left:?}");
+}
+
+/// What the others do when `how` comes to one of them.
+fn lose(how: &str) {
+    for _ in 0..5 {
+        let (bench, hosts) = (Bench::new(), hosts(PROCESSES));
+        let Some(mut all) = start(&bench, &hosts) else { continue };
+        let lost = all.remove(LOST);
+        let since = Instant::now();
+        signal(&lost.child, how);
+        let others: Vec<usize> = (0..PROCESSES).filter(|process| *process != LOST).collect();
+        thread::scope(|scope| {
+            let ends: Vec<_> =
+                all.iter_mut().map(|waiting| scope.spawn(move || finished(&mut waiting.child))).collect();
+            ends.into_iter().for_each(|end| end.join().unwrap());
+        });
+        let took = since.elapsed();
+        for (process, waiting) in others.into_iter().zip(all) {
+            let did = end(waiting.child);
+            assert_eq!(did.code, Some(3), "process {process}: {}", did.err);
+            let expected = format!("process {LOST} ({}) is lost: ", hosts[LOST]);
+            assert!(did.err.contains(&expected), "process {process}: {}", did.err);
+            assert!(did.err.lines().all(|line| line.starts_with("forebay: ")), "process {process}: {}", did.err);
+            assert!(!did.err.contains("panic"), "process {process}: {}", did.err);
+            assert_nothing_is_left(&bench, process, false);
+        }
+        // The deadline is 2 s; the rest is for a machine that is busy.
+        assert!(took < Duration::from_secs(7), "it took them {took:?}");
+        if how == "STOP" {
+            signal(&lost.child, "CONT");
+            let did = end(lost.child);
+            assert_eq!(did.code, Some(3), "{}", did.err);
+            assert!(!did.err.contains("panic"), "{}", did.err);
+            assert_nothing_is_left(&bench, LOST, false);
+        } else {
+            assert_eq!(end(lost.child).code, None);
+            assert_nothing_is_left(&bench, LOST, true);
+        }
+        return;
+    }
+    panic!("no ports are free");
+}
+
+/// Waits for the end.
+fn finished(child: &mut Child) {
+    let deadline = Instant::now() + LONG;
+    while child.try_wait().unwrap().is_none() {
+        if Instant::now() > deadline {
+            let _ = child.kill();
+            panic!("it does not end");
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn the_loss_of_a_killed_process_ends_all() {
+    lose("KILL");
+}
+
+#[test]
+fn the_silence_of_a_stopped_process_ends_all() {
+    lose("STOP");
+}
