@@ -20,6 +20,7 @@ use crate::error::ExchangeError;
 use crate::memory::Memory;
 use crate::rows::{BLOCK, Rows};
 use crate::runs::run::{Block, Loaded, Place, Run};
+use crate::sort::sort_by_hash;
 
 /// Rows that a slice has, about.
 const SLICE: usize = 4096;
@@ -213,8 +214,7 @@ impl<R: Rows> Cursor<R> {
         }
         let row = |entry: &Entry| blocks[entry.source as usize].get(entry.row as usize);
         let order = |a: &Entry, b: &Entry| a.hash.cmp(&b.hash).then_with(|| R::order(row(a), row(b)));
-        // Stable, because that sort finds what is sorted already, and merges it without a branch per row.
-        self.slice.sort_by(order);
+        sort_by_hash(&mut self.slice, &|entry| entry.hash, &order);
         for (source, next) in self.sources.iter_mut().zip(nexts) {
             source.next = next;
         }

@@ -41,6 +41,9 @@ use crate::runs::Sealed;
 /// The most memory, if nobody says how much.
 const MEMORY: usize = 1 << 30;
 
+/// The share of the memory that nobody leases.
+const UNLEASED: usize = 8;
+
 /// A connection's buffer.
 const SLAB: usize = 1 << 20;
 
@@ -111,7 +114,8 @@ pub fn run(job: Job, observer: &Observer) -> Result<Report, TableError> {
         memory = beside_slabs(memory, workers, cluster.processes())?;
         queues = store.clone().map(|store| spilling(store, memory)).transpose()?;
     }
-    let budget = Budget::new(memory);
+    // What decoders and encoders have in hand and what the allocator keeps is not leased.
+    let budget = Budget::new(memory - memory / UNLEASED);
     let pager = store.map(|store| Pager::new(store, false)).transpose().map_err(no_thread)?;
     let options = ExchangeOptions::new(&budget, pager);
     let trouble = Trouble { first: Arc::default(), failure: options.failure().clone(), cancel: cancel.clone() };
