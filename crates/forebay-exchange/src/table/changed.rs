@@ -27,37 +27,45 @@ use crate::runs::Group;
 /// A worker's part of the output, and which commits it has said.
 #[derive(Clone, Debug)]
 pub(super) struct Changed {
-    state: Arc<Mutex<State>>,
+    /// For the merger thread alone, which holds it while it waits for the part's turn.
+    said: Arc<Mutex<Said>>,
+    /// What the worker notes. Never held while anything is waited for: the turn may not come before the worker has
+    /// gone on.
+    noted: Arc<Mutex<Noted>>,
 }
 
 #[derive(Debug)]
-struct State {
+struct Said {
     part: Option<Part>,
     /// The first commit that is not said yet.
     next: u64,
+    /// Told of commits, by one of the workers.
+    observer: Option<Observer>,
+}
+
+#[derive(Debug, Default)]
+struct Noted {
     /// Commits that nothing comes of here.
     empty: BTreeSet<u64>,
     /// After this many commits nothing comes.
     commits: Option<u64>,
-    /// Told of commits, by one of the workers.
-    observer: Option<Observer>,
 }
 
 impl Changed {
     /// `observer` is told of commits.
     pub(super) fn new(part: Part, observer: Option<Observer>) -> Self {
-        let state = State { part: Some(part), next: 0, empty: BTreeSet::new(), commits: None, observer };
-        Changed { state: Arc::new(Mutex::new(state)) }
+        let said = Said { part: Some(part), next: 0, observer };
+        Changed { said: Arc::new(Mutex::new(said)), noted: Arc::default() }
     }
 
     /// Nothing comes of these commits here. On the worker's own thread: it only notes it.
     pub(super) fn skip(&self, commits: impl Iterator<Item = u64>) {
-        self.lock().empty.extend(commits);
+        lock(&self.noted).empty.extend(commits);
     }
 
-    /// Nothing comes after so many commits.
+    /// Nothing comes after so many commits. On the worker's own thread.
     pub(super) fn end_after(&self, commits: u64) {
-        self.lock().commits = Some(commits);
+        lock(&self.noted).commits = Some(commits);
     }
 
     /// Says what is known of commits. Waits for the part's turn.
@@ -65,14 +73,14 @@ impl Changed {
     /// # Errors
     /// What ended the output.
     pub(super) fn settle(&self) -> Result<(), TableError> {
-        self.lock().settle()
+        lock(&self.said).settle(&self.noted)
     }
 
     /// All rows of the commit are written.
     fn commit(&self) -> Result<(), TableError> {
-        let mut state = self.lock();
-        state.say()?;
-        state.settle()
+        let mut said = lock(&self.said);
+        said.say()?;
+        said.settle(&self.noted)
     }
 
     fn write(&self, commit: u64, changes: &RecordBatch) -> Result<(), TableError> {
@@ -82,18 +90,18 @@ impl Changed {
         let Some(signs) = signs.as_any().downcast_ref::<Int64Array>() else { return Err(TableError::Cancelled) };
         let places: Vec<usize> = (0..rows.len()).collect();
         let rows: RecordBatch = changes.project(&places).map_err(failed)?;
-        match &mut self.lock().part {
+        match &mut lock(&self.said).part {
             Some(part) => Ok(part.write_changes(commit, &rows, signs.clone())?),
             None => Err(TableError::Cancelled),
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
 }
 
-impl State {
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+impl Said {
     fn say(&mut self) -> Result<(), TableError> {
         self.next += 1;
         if let Some(part) = &mut self.part {
@@ -105,11 +113,17 @@ impl State {
         Ok(())
     }
 
-    fn settle(&mut self) -> Result<(), TableError> {
-        while self.empty.remove(&self.next) {
+    fn settle(&mut self, noted: &Mutex<Noted>) -> Result<(), TableError> {
+        loop {
+            // In a statement of its own, so that the lock is gone when the turn is waited for.
+            let is_empty = lock(noted).empty.remove(&self.next);
+            if !is_empty {
+                break;
+            }
             self.say()?;
         }
-        if self.commits.is_some_and(|commits| self.next >= commits)
+        let commits = lock(noted).commits;
+        if commits.is_some_and(|commits| self.next >= commits)
             && let Some(part) = self.part.take()
         {
             part.finish()?;
