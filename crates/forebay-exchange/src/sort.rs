@@ -169,7 +169,7 @@ mod tests {
             let mut boxed: Vec<_> = rows.iter().copied().map(Box::new).collect();
             sort_by_hash(&mut rows, &hash, &order);
             prop_assert_eq!(&rows, &expected);
-            sort_by_hash(&mut boxed, &|row: &Box<(u64, u8)>| hash(row), &|a, b| order(a, b));
+            sort_by_hash(&mut boxed, &|row| hash(row), &|a, b| order(a, b));
             prop_assert!(boxed.iter().map(|row| **row).eq(expected));
         }
     }
