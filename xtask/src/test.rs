@@ -110,16 +110,19 @@ fn doc(workspace: &Workspace, report: &mut Report) {
     report.step("doc", || check(command));
 }
 
-/// Runs each example of the engine once, with sizes that take seconds at most.
+/// Runs each example once, with sizes that take seconds at most.
 fn examples(workspace: &Workspace, report: &mut Report) {
-    match file_stems(&workspace.path("crates/forebay/examples")) {
-        Ok(names) => {
-            for name in names {
-                let example = workspace.command(workspace.built(&format!("examples/{name}")), "--quick");
-                report.step(&format!("example {name}"), || check_within(Duration::from_secs(120), example));
+    // Of the exchange: thousands of lines.
+    for (examples, size) in [("crates/forebay/examples", "--quick"), ("crates/forebay-exchange/examples", "20")] {
+        match file_stems(&workspace.path(examples)) {
+            Ok(names) => {
+                for name in names {
+                    let example = workspace.command(workspace.built(&format!("examples/{name}")), size);
+                    report.step(&format!("example {name}"), || check_within(Duration::from_secs(120), example));
+                }
             }
+            Err(error) => report.step("examples", || Err(error)),
         }
-        Err(error) => report.step("examples", || Err(error)),
     }
 }
 

@@ -102,6 +102,7 @@ pub(crate) struct Metrics {
     pub(crate) runs_spilled: Counter,
     pub(crate) merged_early: Counter,
     pub(crate) refused: Counter,
+    pub(crate) memory_waits: Spans,
     pub(crate) overdrawn: Counter,
     pub(crate) source: Spans,
     pub(crate) partition: Spans,
@@ -153,7 +154,9 @@ pub struct ExchangeSnapshot {
     /// Bytes that sorting and merging saved before a run was closed.
     pub merged_early: u64,
     /// Times that the budget refused memory for what had arrived.
-    pub memory_waits: u64,
+    pub memory_refused: u64,
+    /// Waits of receivers for memory, from a refusal until all that had arrived was paid for.
+    pub memory_waits: Times,
     /// Times that the head got in nevertheless.
     pub overdrawn: u64,
     /// Time in `source`, by activation: the conversion of items to rows.
@@ -206,7 +209,8 @@ impl ExchangeMonitor {
             runs: metrics.runs.get(),
             runs_spilled: metrics.runs_spilled.get(),
             merged_early: metrics.merged_early.get(),
-            memory_waits: metrics.refused.get(),
+            memory_refused: metrics.refused.get(),
+            memory_waits: metrics.memory_waits.get(),
             overdrawn: metrics.overdrawn.get(),
             source: metrics.source.get(),
             partition: metrics.partition.get(),

@@ -51,6 +51,14 @@ fn write(out: &mut String, report: &Report, usage: &Usage) -> std::fmt::Result {
         writeln!(out, "forebay: waited for {} {times} times, {seconds:.3} seconds", wait.reason)?;
     }
     spill::write_stats(out, &report.engine, report.spill.as_ref())?;
+    if let Some(queues) = &report.queues {
+        writeln!(
+            out,
+            "forebay: spilled {} bytes of the queues between processes; reloaded {} bytes",
+            with_commas(queues.spilled_bytes),
+            with_commas(queues.fetched_bytes)
+        )?;
+    }
     match usage.peak_above() {
         Some(peak) => writeln!(out, "forebay: peak memory {:.1} MiB", peak as f64 / f64::from(1 << 20)),
         None => Ok(()),

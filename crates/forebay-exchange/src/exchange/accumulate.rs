@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use forebay::{Lease, Reclaim};
+use forebay::{DecodeError, Lease, Reclaim};
 use timely::container::NoopBuilder;
 use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::DistributorPact;
@@ -23,6 +23,7 @@ use crate::error::ExchangeError;
 use crate::exchange::Exchange;
 use crate::exchange::buckets::Buckets;
 use crate::exchange::parcel::{ByAddress, Content, Parcel, Receipt};
+use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::rows::{BLOCK, Rows};
 use crate::runs::{Run, Sealed, seal};
@@ -47,9 +48,11 @@ pub(crate) fn accumulate<'scope, R: Rows>(
     exchange.failure().wake(activator());
     let wish = Arc::new(Wish { asked: AtomicBool::new(false), activator: activator() });
     let as_reclaim: Arc<dyn Reclaim> = Arc::clone(&wish) as Arc<dyn Reclaim>;
-    exchange.memory().consumer().can_spill(Arc::downgrade(&as_reclaim));
+    // An account of its own: whoever asks it for memory, and whom it tells, is this operator alone.
+    let memory = exchange.account("accumulate");
+    memory.consumer().can_spill(Arc::downgrade(&as_reclaim));
     let activator: Arc<SyncActivator> = Arc::new(activator());
-    let mut receiver = Receiver::<R>::new(scope.index(), scope.peers(), exchange.clone(), activator);
+    let mut receiver = Receiver::<R>::new(scope.index(), scope.peers(), exchange.clone(), memory, activator);
     let metrics = Arc::clone(exchange.metrics());
 
     builder.build(move |mut capabilities| {
@@ -60,6 +63,9 @@ pub(crate) fn accumulate<'scope, R: Rows>(
             let _timed = metrics.accumulate.activated();
             input.for_each(|capability, parcel| {
                 let Parcel { from, content, .. } = std::mem::take(parcel);
+                if from as usize >= receiver.owed.len() {
+                    return receiver.exchange.failure().set(DecodeError("a parcel from no worker"));
+                }
                 match content {
                     Content::Rows(rows) => {
                         receiver.open(*capability.time(), || capability.retain(0));
@@ -117,6 +123,8 @@ impl Reclaim for Wish {
 struct Receiver<R: Rows> {
     me: usize,
     exchange: Exchange,
+    /// Pays for what has arrived.
+    memory: Memory,
     activator: Arc<SyncActivator>,
     open: BTreeMap<u64, Open<R>>,
     /// Rows that nobody pays for yet, as they came.
@@ -131,6 +139,8 @@ struct Receiver<R: Rows> {
     metrics: Arc<Metrics>,
     /// Whether any rows have arrived.
     used: bool,
+    /// Since when there is not enough memory for what has arrived.
+    short_since: Option<Instant>,
 }
 
 struct Open<R: Rows> {
@@ -144,12 +154,13 @@ struct Open<R: Rows> {
 }
 
 impl<R: Rows> Receiver<R> {
-    fn new(me: usize, peers: usize, exchange: Exchange, activator: Arc<SyncActivator>) -> Self {
+    fn new(me: usize, peers: usize, exchange: Exchange, memory: Memory, activator: Arc<SyncActivator>) -> Self {
         let (seals, results) = mpsc::channel();
         let metrics = Arc::clone(exchange.metrics());
         Receiver {
             me,
             exchange,
+            memory,
             activator,
             open: BTreeMap::new(),
             unpaid: VecDeque::new(),
@@ -160,17 +171,18 @@ impl<R: Rows> Receiver<R> {
             seals,
             metrics,
             used: false,
+            short_since: None,
         }
     }
 
     fn open(&mut self, commit: u64, capability: impl FnOnce() -> Capability<u64>) {
-        let (peers, exchange, metrics) = (self.owed.len(), &self.exchange, &self.metrics);
+        let (peers, memory, exchange, metrics) = (self.owed.len(), &self.memory, &self.exchange, &self.metrics);
         self.open.entry(commit).or_insert_with(|| {
             metrics.open_commits.add(1);
             Open {
                 capability: capability(),
                 buffer: Buckets::new(exchange.run_bytes()),
-                lease: exchange.memory().consumer().empty_lease(),
+                lease: memory.consumer().empty_lease(),
                 runs: Vec::new(),
                 received: vec![0; peers],
                 claimed: vec![0; peers],
@@ -196,6 +208,15 @@ impl<R: Rows> Receiver<R> {
 
     /// Takes in what has arrived, as far as there is memory for it.
     fn pay(&mut self) {
+        self.pay_until_refused();
+        if !self.unpaid.is_empty() {
+            self.short_since.get_or_insert_with(Instant::now);
+        } else if let Some(since) = self.short_since.take() {
+            self.metrics.memory_waits.record(since.elapsed());
+        }
+    }
+
+    fn pay_until_refused(&mut self) {
         while let Some((commit, from, rows)) = self.unpaid.front() {
             let (commit, from, bytes) = (*commit, *from, rows.bytes());
             let Some(open) = self.open.get_mut(&commit) else { unreachable!("rows keep their commit open") };
@@ -214,19 +235,23 @@ impl<R: Rows> Receiver<R> {
         self.metrics.refused.add(1);
         self.make_room();
         let activator = Arc::clone(&self.activator);
-        let consumer = self.exchange.memory().consumer().clone();
-        let room = consumer.when_room(bytes, move || {
+        let consumer = self.memory.consumer().clone();
+        let call = move || {
             // A worker that is gone needs no waking.
             let _ = activator.activate();
-        });
+        };
+        let Some(open) = self.open.get_mut(&commit) else { return false };
+        while consumer.when_room(bytes, call.clone()) {
+            // Somebody else may have taken the room; then nobody would call.
+            if open.lease.try_grow(bytes) {
+                return true;
+            }
+        }
         let leaving = self.leaving();
         let Some(open) = self.open.get_mut(&commit) else { return false };
-        if room && open.lease.try_grow(bytes) {
-            return true;
-        }
         match leaving {
             Ok(true) => false,
-            Ok(false) if self.exchange.memory().can_spill() => {
+            Ok(false) if self.memory.can_spill() => {
                 open.lease.grow_head(bytes);
                 self.metrics.overdrawn.add(1);
                 true
@@ -263,7 +288,7 @@ impl<R: Rows> Receiver<R> {
 
     /// Hands runs to the spill store, the largest first, until half of what they take is on its way.
     fn make_room(&mut self) {
-        let memory = self.exchange.memory();
+        let memory = &self.memory;
         if !memory.can_spill() {
             return;
         }
@@ -330,7 +355,7 @@ impl<R: Rows> Receiver<R> {
             }
             open.close_buffer(&self.metrics);
             self.sealing.push_back((commit, open.capability, open.since));
-            let (runs, memory, failure) = (open.runs, self.exchange.memory().clone(), self.exchange.failure().clone());
+            let (runs, memory, failure) = (open.runs, self.memory.clone(), self.exchange.failure().clone());
             let (seals, activator, metrics) =
                 (self.seals.clone(), Arc::clone(&self.activator), Arc::clone(&self.metrics));
             self.exchange.merger().submit(move || {

@@ -101,6 +101,7 @@ pub struct Exchange {
 
 struct Shared {
     memory: Memory,
+    pager: Option<Pager>,
     merger: Merger,
     failure: Failure,
     metrics: Arc<Metrics>,
@@ -125,6 +126,7 @@ impl Exchange {
         Ok(Exchange {
             shared: Rc::new(Shared {
                 memory: Memory::new(consumer, options.pager.clone()),
+                pager: options.pager.clone(),
                 merger,
                 failure: options.failure.clone(),
                 metrics: Arc::clone(&options.metrics),
@@ -157,6 +159,16 @@ impl Exchange {
 
     pub(crate) fn metrics(&self) -> &Arc<Metrics> {
         &self.shared.metrics
+    }
+
+    /// As [`memory`](Self::memory), with an account of its own.
+    fn account(&self, name: &str) -> Memory {
+        let memory = self.memory();
+        match memory.consumer().budget().consumer(name, 0) {
+            Ok(consumer) => Memory::new(consumer, self.shared.pager.clone()),
+            // Nothing is set aside for it, so it is never refused.
+            Err(_) => memory.clone(),
+        }
     }
 
     fn window(&self) -> usize {

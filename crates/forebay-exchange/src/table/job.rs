@@ -9,6 +9,7 @@ use forebay::{CancelToken, Location, SegmentStore, Snapshot};
 
 use super::output::Unpublished;
 use super::{InputOptions, MalformedRow, OutputOptions, Query};
+use crate::hooks::SpillSnapshot;
 
 /// A group-by over files.
 #[derive(Debug, Default)]
@@ -79,6 +80,8 @@ pub struct Report {
     pub waits: Vec<Wait>,
     /// What was spilled and read back.
     pub engine: Snapshot,
+    /// What timely's queues spilled; none without other processes, or without a place for it.
+    pub queues: Option<SpillSnapshot>,
     /// Where it was spilled to.
     pub spill: Option<Location>,
 }

@@ -11,7 +11,6 @@ use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
-use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use forebay::{Budget, CancelToken, Pager, SegmentStore, SpillStore};
@@ -160,6 +159,7 @@ pub fn run(job: Job, observer: &Observer) -> Result<Report, TableError> {
         bytes_sent: exchange.bytes_sent,
         waits: waits(&exchange),
         engine: exchange.spill.unwrap_or_default(),
+        queues: queues.map(|queues| queues.snapshot()),
         spill: location,
     })
 }
@@ -205,7 +205,7 @@ fn waits(exchange: &ExchangeSnapshot) -> Vec<Wait> {
     vec![
         wait("credit", &exchange.credit_waits),
         wait("a commit", &exchange.commit_waits),
-        Wait { reason: "memory", times: exchange.memory_waits, time: Duration::ZERO },
+        wait("memory", &exchange.memory_waits),
     ]
 }
 

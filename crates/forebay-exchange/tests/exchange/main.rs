@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "tests fail by panicking")]
 
+mod cluster;
 mod commits;
 #[path = "../../../forebay/tests/support/mod.rs"]
 mod engine;
