@@ -77,8 +77,9 @@ impl Changed {
     }
 
     /// All rows of the commit are written.
-    fn commit(&self) -> Result<(), TableError> {
+    fn commit(&self, commit: u64) -> Result<(), TableError> {
         let mut said = lock(&self.said);
+        said.reach(commit)?;
         said.say()?;
         said.settle(&self.noted)
     }
@@ -90,7 +91,9 @@ impl Changed {
         let Some(signs) = signs.as_any().downcast_ref::<Int64Array>() else { return Err(TableError::Cancelled) };
         let places: Vec<usize> = (0..rows.len()).collect();
         let rows: RecordBatch = changes.project(&places).map_err(failed)?;
-        match &mut lock(&self.said).part {
+        let mut said = lock(&self.said);
+        said.reach(commit)?;
+        match &mut said.part {
             Some(part) => Ok(part.write_changes(commit, &rows, signs.clone())?),
             None => Err(TableError::Cancelled),
         }
@@ -102,6 +105,15 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Said {
+    /// Says all before `commit`. Commits come in order: those that are left out had no rows here, which a job for
+    /// `commit` may show before it is noted.
+    fn reach(&mut self, commit: u64) -> Result<(), TableError> {
+        while self.next < commit {
+            self.say()?;
+        }
+        Ok(())
+    }
+
     fn say(&mut self) -> Result<(), TableError> {
         self.next += 1;
         if let Some(part) = &mut self.part {
@@ -115,8 +127,11 @@ impl Said {
 
     fn settle(&mut self, noted: &Mutex<Noted>) -> Result<(), TableError> {
         loop {
-            // In a statement of its own, so that the lock is gone when the turn is waited for.
-            let is_empty = lock(noted).empty.remove(&self.next);
+            let is_empty = {
+                let mut noted = lock(noted);
+                noted.empty = noted.empty.split_off(&self.next);
+                noted.empty.remove(&self.next)
+            };
             if !is_empty {
                 break;
             }
@@ -210,7 +225,7 @@ impl Reduce<KeyedRows> for WriteChanges {
     }
 
     fn end(&mut self, out: &mut Outlet<'_, KeyedRows>) -> Result<(), ExchangeError> {
-        let written = self.take(out.rows(), true).and_then(|()| self.changed.commit());
+        let written = self.take(out.rows(), true).and_then(|()| self.changed.commit(self.commit));
         written.map_err(|error| self.failed(error))
     }
 }

@@ -369,18 +369,24 @@ impl Flow {
             if batch.is_none() && !frontier.is_empty() {
                 return;
             }
-            if let Some(part) = part.take() {
+            if let Some(mut part) = part.take() {
                 let flow = self.clone();
-                merger.submit(move || match flow.write_part(batch, part) {
-                    Ok(()) if first => flow.observer.committed(),
-                    Ok(()) => {}
-                    Err(error) => flow.trouble.set(error),
+                merger.submit(move || {
+                    if let Err(error) = flow.write_groups(batch, &mut part) {
+                        // The part is dropped after that: the others' end then, with an error that says less.
+                        return flow.trouble.set(error);
+                    }
+                    match part.finish() {
+                        Ok(()) if first => flow.observer.committed(),
+                        Ok(()) => {}
+                        Err(error) => flow.trouble.set(error.into()),
+                    }
                 });
             }
         });
     }
 
-    fn write_part(&self, batch: Option<Sealed<KeyedRows>>, mut part: Part) -> Result<(), TableError> {
+    fn write_groups(&self, batch: Option<Sealed<KeyedRows>>, part: &mut Part) -> Result<(), TableError> {
         if let Some(batch) = batch {
             let mut cursor = batch.into_cursor()?;
             let (mut finisher, mut out) = (self.plan.finisher(), Vec::new());
@@ -400,7 +406,7 @@ impl Flow {
             finisher.finish(&mut out)?;
             write(&mut out)?;
         }
-        Ok(part.finish()?)
+        Ok(())
     }
 }
 
