@@ -35,7 +35,7 @@ const THREAD: usize = 256 << 10;
 /// | [`total`](Self::total) | faster, until everything is full | has stood still, or is slower than they come |
 ///
 /// *No faster than they are compressed*: when an append comes, no finished chunk waits for a worker. Frames that come in
-/// bursts, or a store that is slow for a moment, are somewhere between the numbers; the writer never goes beyond the last.
+/// bursts, or a store that is slow for a moment, are somewhere between the numbers.
 /// Chunks that were compressed take what they became, so the numbers depend on the ratio of the data, by what is in
 /// [`stored`](Self::stored) and [`delivery`](Self::delivery). A store's own buffers come on top: up to 1 MiB for
 /// [`Files`](crate::store::Files).
