@@ -32,6 +32,11 @@ pub(crate) fn write_stats(out: &mut String, engine: &Snapshot, place: Option<&Lo
         engine.reloaded_items,
         with_commas(engine.reloaded_bytes)
     )?;
+    write_place(out, place)
+}
+
+/// Says where it was spilled to.
+pub(crate) fn write_place(out: &mut String, place: Option<&Location>) -> fmt::Result {
     match place {
         Some(place) => {
             let note = if place.in_memory { ", which is memory: spilling frees none" } else { "" };

@@ -50,7 +50,14 @@ fn write(out: &mut String, report: &Report, usage: &Usage) -> std::fmt::Result {
         let (times, seconds) = (with_commas(wait.times), wait.time.as_secs_f64());
         writeln!(out, "forebay: waited for {} {times} times, {seconds:.3} seconds", wait.reason)?;
     }
-    spill::write_stats(out, &report.engine, report.spill.as_ref())?;
+    writeln!(
+        out,
+        "forebay: spilled {} rows, {} bytes; reloaded {} bytes",
+        with_commas(report.engine.spilled_items),
+        with_commas(report.engine.spilled_bytes),
+        with_commas(report.engine.reloaded_bytes)
+    )?;
+    spill::write_place(out, report.spill.as_ref())?;
     if let Some(queues) = &report.queues {
         writeln!(
             out,
