@@ -3,6 +3,11 @@
 
 #![forbid(unsafe_code)]
 
+/// The example of the crate's README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub mod cluster;
 mod error;
 mod exchange;

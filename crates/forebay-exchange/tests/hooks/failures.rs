@@ -78,6 +78,7 @@ fn a_disk_that_hangs_while_writing_ends_the_run_at_the_deadline() {
         assert!(took >= deadline && took < 10 * deadline, "{took:?}");
         let error = failed(&outcome, 0);
         let SpillFailure::Deadline { waited, unwritten } = error.cause else { panic!("{error}") };
+        assert!(outcome.monitor.snapshot().refill_waits > 0, "the sender waited where it needed a buffer");
         assert!(waited >= deadline && unwritten > 1 << 20 && error.operation == "write");
         assert!(outcome.monitor.snapshot().longest_refill_wait_nanos >= deadline.as_nanos() as u64);
         fs.release();
