@@ -345,7 +345,7 @@ impl<R: Rows> Receiver<R> {
             if !over(commit) || self.unpaid.iter().any(|(of, _, _)| *of == commit) {
                 return;
             }
-            let mut open = entry.remove();
+            let open = entry.remove();
             for (from, (&sent, &received)) in open.claimed.iter().zip(&open.received).enumerate() {
                 if sent != received {
                     let to = self.me;
@@ -353,13 +353,16 @@ impl<R: Rows> Receiver<R> {
                     return;
                 }
             }
-            open.close_buffer(&self.metrics);
             self.sealing.push_back((commit, open.capability, open.since));
-            let (runs, memory, failure) = (open.runs, self.memory.clone(), self.exchange.failure().clone());
+            let Open { mut buffer, mut lease, mut runs, .. } = open;
+            let (memory, failure) = (self.memory.clone(), self.exchange.failure().clone());
             let (seals, activator, metrics) =
                 (self.seals.clone(), Arc::clone(&self.activator), Arc::clone(&self.metrics));
             self.exchange.merger().submit(move || {
                 let timed = metrics.seal.activated();
+                buffer.consolidate();
+                lease.shrink_to(buffer.bytes());
+                runs.extend(run_of(&mut buffer, &mut lease, &metrics));
                 let sealed = seal(commit, runs, &memory);
                 drop(timed);
                 if let Err(error) = &sealed {
@@ -413,15 +416,20 @@ impl<R: Rows> Open<R> {
 
     /// The buffer, sorted, becomes a run.
     fn close_sorted(&mut self, metrics: &Metrics) {
-        let blocks = self.buffer.take_blocks();
-        if blocks.is_empty() {
-            return;
-        }
-        metrics.runs.add(1);
-        let lease = self.lease.split(usize::MAX);
-        self.runs.push(Run::resident(blocks, lease));
+        self.runs.extend(run_of(&mut self.buffer, &mut self.lease, metrics));
     }
 }
+
+/// A run of the rows of `buffer`, which are sorted and paid for by `lease`; none if there are none.
+fn run_of<R: Rows>(buffer: &mut Buckets<R>, lease: &mut Lease, metrics: &Metrics) -> Option<Run<R>> {
+    let blocks = buffer.take_blocks();
+    if blocks.is_empty() {
+        return None;
+    }
+    metrics.runs.add(1);
+    Some(Run::resident(blocks, lease.split(usize::MAX)))
+}
+
 #[cfg(test)]
 mod tests {
     use forebay::Budget;

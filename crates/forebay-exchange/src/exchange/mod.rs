@@ -49,7 +49,7 @@ pub use source::{Convert, Intake, IntakeClosed, IntakeSender, intake, source};
 const WINDOW: std::ops::RangeInclusive<usize> = 2 * BLOCK..=16 * BLOCK;
 
 /// Least and most bytes that are sorted at a time.
-const RUN: std::ops::RangeInclusive<usize> = BLOCK..=16 << 20;
+const RUN: std::ops::RangeInclusive<usize> = BLOCK..=128 << 20;
 
 /// What the workers of a process share. Cloning gives another handle.
 #[derive(Clone, Debug)]
