@@ -108,6 +108,7 @@ pub(crate) struct Metrics {
     pub(crate) partition: Spans,
     pub(crate) accumulate: Spans,
     pub(crate) seal: Spans,
+    pub(crate) reduce: Spans,
 }
 
 /// How often something happened and how long it took.
@@ -167,6 +168,8 @@ pub struct ExchangeSnapshot {
     pub accumulate: Times,
     /// Time of the merger threads for sealing, by batch.
     pub seal: Times,
+    /// Time of the merger threads in operators on sealed batches, by batch.
+    pub reduce: Times,
     /// Bytes of the budget in use.
     pub resident: u64,
     /// The most of them at a time.
@@ -216,6 +219,7 @@ impl ExchangeMonitor {
             partition: metrics.partition.get(),
             accumulate: metrics.accumulate.get(),
             seal: metrics.seal.get(),
+            reduce: metrics.reduce.get(),
             resident: self.budget.used() as u64,
             resident_most: self.budget.peak() as u64,
             spill: self.pager.as_ref().map(Monitor::snapshot),

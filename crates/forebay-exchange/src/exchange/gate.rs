@@ -32,7 +32,7 @@ struct State {
 }
 
 struct Parked {
-    source: Activator,
+    source: Rc<Activator>,
     since: Instant,
     for_credit: bool,
 }
@@ -42,15 +42,18 @@ impl Gate {
         Gate { state: Rc::new(RefCell::new(State { owed: false, sealed: 0, parked: Vec::new(), metrics })) }
     }
 
-    /// Whether a source may read rows of `commit` now. If not, `source` is activated when it should ask again.
-    pub fn admits(&self, commit: u64, source: &Activator) -> bool {
+    /// Whether a source may read rows of `commit` now. If not, `source` is activated when it should ask again; one that
+    /// asks before that is still parked once.
+    pub fn admits(&self, commit: u64, source: &Rc<Activator>) -> bool {
         let mut state = self.state.borrow_mut();
         let for_credit = state.owed;
         if !for_credit && commit < state.sealed.saturating_add(OPEN_COMMITS) {
             return true;
         }
-        let (source, since) = (source.clone(), Instant::now());
-        state.parked.push(Parked { source, since, for_credit });
+        if !state.parked.iter().any(|parked| Rc::ptr_eq(&parked.source, source)) {
+            let (source, since) = (Rc::clone(source), Instant::now());
+            state.parked.push(Parked { source, since, for_credit });
+        }
         false
     }
 

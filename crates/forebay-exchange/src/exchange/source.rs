@@ -4,6 +4,7 @@
 //! when there is something, and parks at the gate.
 
 use std::fmt;
+use std::rc::Rc;
 use std::sync::mpsc::{self, Receiver, SyncSender, TryRecvError, TrySendError};
 use std::sync::{Arc, OnceLock};
 
@@ -169,7 +170,7 @@ pub fn source<'scope, I: Send + 'static, R: Rows + Accountable>(
     let (output, rows) = builder.new_output();
     let mut output = OutputBuilder::<_, NoopBuilder<R>>::from(output);
     let info = builder.operator_info();
-    let activator = scope.activator_for(info.address.clone());
+    let activator = Rc::new(scope.activator_for(info.address.clone()));
     // The sender was handed out before there was a worker to wake.
     let _ = intake.worker.set(scope.worker().sync_activator_for(info.address.to_vec()));
     let (gate, metrics) = (gate.clone(), Arc::clone(exchange.metrics()));

@@ -241,8 +241,9 @@ impl<R: Rows, F: Reduce<R>> Operator<R, F> {
     fn submit(&mut self, batch: Sealed<R>, capability: Capability<u64>) {
         self.open.push_back(capability);
         let (running, teller) = (Arc::clone(&self.running), self.teller.clone());
-        let failure = self.exchange.failure().clone();
+        let (failure, metrics) = (self.exchange.failure().clone(), Arc::clone(self.exchange.metrics()));
         self.exchange.merger().submit(move || {
+            let _timed = metrics.reduce.activated();
             if failure.get().is_some() || teller.is_closed() {
                 return;
             }
