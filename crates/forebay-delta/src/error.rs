@@ -1,0 +1,113 @@
+//! What ends signing, searching or patching.
+
+use std::{fmt, io};
+
+use forebay::{Cause, OverBudget, RunError};
+
+/// Which of the files an error is about. Whoever knows the path says it beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The old file, which blocks are copied from.
+    Basis,
+    /// The new file.
+    New,
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Basis => "the basis",
+            Role::New => "the new file",
+        })
+    }
+}
+
+/// Why it could not begin or go on.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read.
+    Read {
+        /// Which.
+        file: Role,
+        /// Where, in bytes.
+        offset: u64,
+        /// Why.
+        source: io::Error,
+    },
+    /// A file ended before the length that it had at the beginning, or a token names bytes that the basis lacks.
+    Short {
+        /// Which.
+        file: Role,
+        /// Where it ended, or before which offset bytes are missing.
+        offset: u64,
+    },
+    /// The new file, or what takes the tokens or sums, could not be written.
+    Write(io::Error),
+    /// Blocks of this length are not supported: none, or more than [`MAX_BLOCK_LEN`](crate::MAX_BLOCK_LEN).
+    BlockLen(u64),
+    /// A strong sum has no bytes, or more than its digest.
+    StrongLen {
+        /// Bytes asked for.
+        len: usize,
+        /// Bytes of the digest.
+        digest_len: usize,
+    },
+    /// A basis has 2^32 - 1 blocks or more.
+    Blocks {
+        /// Its length, in bytes.
+        len: u64,
+        /// The length of its blocks, in bytes.
+        block_len: u32,
+    },
+    /// The sums, or the table that finds them, do not fit into the budget. Longer blocks need less.
+    Memory(OverBudget),
+    /// The engine could not start a thread.
+    Engine(String),
+    /// [`Settings::cancel`](crate::Settings::cancel) was used.
+    Cancelled,
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Read { file, offset, source } => write!(f, "read {file} at {offset}: {source}"),
+            Error::Short { file, offset } => write!(f, "read {file}: it ends at {offset}, before it should"),
+            Error::Write(source) => write!(f, "write: {source}"),
+            Error::BlockLen(len) => {
+                write!(f, "blocks of {len} bytes: between 1 and {} are supported", crate::MAX_BLOCK_LEN)
+            }
+            Error::StrongLen { len, digest_len } => {
+                write!(f, "strong sums of {len} bytes: the digest has between 1 and {digest_len}")
+            }
+            Error::Blocks { len, block_len } => {
+                write!(f, "{len} bytes in blocks of {block_len} are too many blocks: longer ones are needed")
+            }
+            Error::Memory(error) => write!(f, "the block sums: {error}"),
+            Error::Engine(text) => f.write_str(text),
+            Error::Cancelled => f.write_str("cancelled"),
+        }
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Error::Read { source, .. } | Error::Write(source) => Some(source),
+            Error::Memory(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// What ended a run of the engine, in the caller's terms.
+pub(crate) fn of_run<E: From<Error>>(error: RunError<E>) -> E {
+    match error.cause {
+        Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
+        Cause::Cancelled => Error::Cancelled.into(),
+        Cause::Budget(error) => Error::Memory(error).into(),
+        Cause::Thread(error) => Error::Engine(format!("a thread could not be started: {error}")).into(),
+        Cause::Spill(error) => Error::Engine(error.to_string()).into(),
+        _ => Error::Engine("the engine gave up".to_owned()).into(),
+    }
+}

@@ -1,0 +1,220 @@
+//! Finds the blocks of a basis in one segment of the new file.
+//!
+//! Two ways to a match, the likely one first:
+//!
+//! * *a guess*: the block that follows the last match, or at the beginning the one that lies at the same offset. A file
+//!   that has hardly changed is compared block by block and never rolled along.
+//! * *the window*: the weak sum moves byte by byte, a filter of bits turns most sums away, the table has candidates, and
+//!   a strong sum of the window decides.
+//!
+//! Strong sums of windows that then match nothing are bounded by [`ALARMS`] times the segment: after that only guesses
+//! are followed, and whoever made a file to slow us down has a larger delta instead.
+
+use crate::search::Options;
+use crate::signature::Signature;
+use crate::stats::Stats;
+use crate::table::Table;
+use crate::weak::{RabinKarpRoll, Roll, RollsumRoll, RsyncRoll, Weak};
+
+/// How often a segment's length may be hashed in vain.
+const ALARMS: u64 = 16;
+
+/// Consecutive blocks of the basis that are in the new file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Match {
+    /// Where in the new file.
+    pub(crate) at: u64,
+    /// Where in the basis.
+    pub(crate) offset: u64,
+    /// Bytes: whole blocks, of which the basis's last may be shorter.
+    pub(crate) len: u64,
+}
+
+/// What is searched, and with what.
+pub(crate) struct Scan<'a> {
+    pub(crate) signature: &'a Signature,
+    pub(crate) table: &'a Table,
+    pub(crate) options: Options,
+}
+
+impl Scan<'_> {
+    /// The matches that begin in the first `own` of `bytes`, which lie at `at` in the new file. If fewer than a block less
+    /// one byte follow, they are the end of the file.
+    pub(crate) fn matches(&self, bytes: &[u8], own: usize, at: u64) -> (Vec<Match>, Stats) {
+        let mut walk = Walk::new(self, bytes, at);
+        match self.signature.format().weak() {
+            Weak::Rsync => walk.run::<RsyncRoll>(own),
+            Weak::Rollsum => walk.run::<RollsumRoll>(own),
+            Weak::RabinKarp => walk.run::<RabinKarpRoll>(own),
+        }
+        (walk.found, walk.stats)
+    }
+}
+
+/// The state of one search.
+struct Walk<'a> {
+    scan: &'a Scan<'a>,
+    bytes: &'a [u8],
+    at: u64,
+    block_len: usize,
+    found: Vec<Match>,
+    stats: Stats,
+    /// Bytes that may still be hashed in vain.
+    patience: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn new(scan: &'a Scan<'a>, bytes: &'a [u8], at: u64) -> Self {
+        let block_len = scan.signature.format().block_len() as usize;
+        let patience = (bytes.len() as u64).saturating_mul(ALARMS);
+        Walk { scan, bytes, at, block_len, found: Vec::new(), stats: Stats::default(), patience }
+    }
+
+    fn run<R: Roll>(&mut self, own: usize) {
+        let mut pos = 0;
+        while pos < own {
+            let found = match self.guess(pos) {
+                Some(block) => Some((pos, block)),
+                None => self.roll::<R>(pos, own),
+            };
+            let Some((start, block)) = found else { return };
+            pos = start + self.note(start, block);
+        }
+    }
+
+    /// Notes a match and returns its length.
+    fn note(&mut self, pos: usize, block: u32) -> usize {
+        let len = self.block_len.min(self.bytes.len() - pos);
+        let (at, offset) = (self.at + pos as u64, u64::from(block) * self.block_len as u64);
+        self.stats.matches += 1;
+        match self.found.last_mut() {
+            Some(last) if last.at + last.len == at && last.offset + last.len == offset => last.len += len as u64,
+            _ => self.found.push(Match { at, offset, len: len as u64 }),
+        }
+        len
+    }
+
+    /// A block that is likely to be at `pos`, if it is.
+    fn guess(&mut self, pos: usize) -> Option<u32> {
+        let at = self.at + pos as u64;
+        let block_len = self.block_len as u64;
+        let next = self.found.last().filter(|last| last.at + last.len == at).map(|last| last.offset + last.len);
+        let same = (next.is_none() || self.scan.options.in_place).then_some(at);
+        let aligned = |offset: &u64| offset.is_multiple_of(block_len);
+        [next, same.filter(|same| Some(*same) != next)]
+            .into_iter()
+            .flatten()
+            .filter(aligned)
+            .filter_map(|offset| u32::try_from(offset / block_len).ok())
+            .find(|block| self.is_at(*block, pos))
+    }
+
+    /// Whether `block` is at `pos`. Quick to say no.
+    fn is_at(&mut self, block: u32, pos: usize) -> bool {
+        let signature = self.scan.signature;
+        let rest = &self.bytes[pos..];
+        let window = &rest[..rest.len().min(self.block_len)];
+        if u64::from(block) >= signature.blocks() || !self.fits(block, window.len()) || !self.allowed(block, pos) {
+            return false;
+        }
+        let format = signature.format();
+        if !format.strong().is_cheap() && format.weak().sum(window) != signature.weak(block) {
+            return false;
+        }
+        format.strong().sum(window).as_ref()[..format.strong_len()] == *signature.strong(block)
+    }
+
+    /// Whether `block` has `len` bytes. A last block whose length nobody knows has at most a block's.
+    fn fits(&self, block: u32, len: usize) -> bool {
+        self.scan.signature.block_len(block).is_none_or(|block_len| block_len == len)
+    }
+
+    /// Whether `block` is still there when the new file replaces the basis from the beginning on.
+    fn allowed(&self, block: u32, pos: usize) -> bool {
+        !self.scan.options.in_place || u64::from(block) * self.block_len as u64 >= self.at + pos as u64
+    }
+
+    /// The next match at or after `pos` that begins before `own`.
+    fn roll<R: Roll>(&mut self, pos: usize, own: usize) -> Option<(usize, u32)> {
+        // Windows that begin before this are whole.
+        let whole = (self.bytes.len() + 1).saturating_sub(self.block_len).min(own);
+        if pos < whole {
+            let (bytes, table) = (self.bytes, self.scan.table);
+            let entering = &bytes[pos + self.block_len..whole - 1 + self.block_len];
+            let mut roll = R::start(&bytes[pos..pos + self.block_len]);
+            for (start, (leaving, entering)) in (pos..).zip(bytes[pos..whole - 1].iter().zip(entering)) {
+                if table.may_have(roll.value()) {
+                    if let Some(block) = self.confirm(start, roll.value()) {
+                        return Some((start, block));
+                    }
+                    if self.patience == 0 {
+                        return self.leap(start + 1, own);
+                    }
+                }
+                roll.roll(*leaving, *entering);
+            }
+            if let Some(block) = self.confirm(whole - 1, roll.value()) {
+                return Some((whole - 1, block));
+            }
+        }
+        self.tail::<R>(pos.max(whole), own)
+    }
+
+    /// The block with the weak sum `weak` that is at `pos`, where a whole window begins.
+    fn confirm(&mut self, pos: usize, weak: u32) -> Option<u32> {
+        let signature = self.scan.signature;
+        let window = &self.bytes[pos..pos + self.block_len];
+        let mut sum = None;
+        for block in self.scan.table.blocks(weak) {
+            if !self.fits(block, window.len()) || !self.allowed(block, pos) {
+                continue;
+            }
+            let sum = sum.get_or_insert_with(|| {
+                self.stats.hash_hits += 1;
+                self.patience = self.patience.saturating_sub(window.len() as u64);
+                signature.format().strong().sum(window)
+            });
+            self.patience = self.patience.saturating_sub(1);
+            if sum.as_ref()[..signature.format().strong_len()] == *signature.strong(block) {
+                self.patience = self.patience.saturating_add(window.len() as u64);
+                return Some(block);
+            }
+        }
+        self.stats.false_alarms += u64::from(sum.is_some());
+        None
+    }
+
+    /// As [`roll`](Walk::roll), looking at the basis's own offsets only.
+    fn leap(&mut self, pos: usize, own: usize) -> Option<(usize, u32)> {
+        self.stats.leaps += 1;
+        let first = (self.at + pos as u64).next_multiple_of(self.block_len as u64) - self.at;
+        let first = usize::try_from(first).unwrap_or(own);
+        (first..own).step_by(self.block_len).find_map(|pos| Some((pos, self.guess(pos)?)))
+    }
+
+    /// A short last block of the basis at the end of the new file.
+    fn tail<R: Roll>(&mut self, pos: usize, own: usize) -> Option<(usize, u32)> {
+        let signature = self.scan.signature;
+        let last = u32::try_from(signature.blocks().checked_sub(1)?).ok()?;
+        let end = self.bytes.len();
+        if let Some(len) = signature.block_len(last) {
+            let start = end.checked_sub(len)?;
+            return (len < self.block_len && (pos..own).contains(&start) && self.is_at(last, start))
+                .then_some((start, last));
+        }
+        if pos >= own {
+            return None;
+        }
+        let mut roll = R::start(&self.bytes[pos..]);
+        for start in pos..own {
+            if roll.value() == signature.weak(last) && self.patience > 0 {
+                if self.is_at(last, start) {
+                    return Some((start, last));
+                }
+                self.patience = self.patience.saturating_sub((end - start) as u64);
+            }
+            roll.shrink(self.bytes[start]);
+        }
+        None
+    }
+}

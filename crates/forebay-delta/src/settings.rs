@@ -1,0 +1,44 @@
+//! What a run may use.
+
+use forebay::{Budget, CancelToken, Pipeline};
+
+/// Threads and memory of one operation. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many threads work, at least one. Default: one per core. What fits into one segment is done on the caller's
+    /// thread.
+    pub workers: usize,
+    /// Pays for what is read and waits for its turn, for block sums and for the table that finds them. Default: 64 MiB
+    /// of its own ([`Budget::modest`]).
+    pub budget: Budget,
+    /// Ends the operation with [`Error::Cancelled`](crate::Error::Cancelled).
+    pub cancel: CancelToken,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            workers: std::thread::available_parallelism().map_or(1, usize::from),
+            budget: Budget::modest(64 << 20),
+            cancel: CancelToken::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// How many bytes of a file are one item of work: `most`, or less where the budget would not hold two of them for
+    /// each worker; a multiple of `block_len` that is not zero.
+    pub(crate) fn segment_len(&self, most: usize, block_len: usize) -> usize {
+        // A segment of very short blocks has very many matches.
+        let most = most.min(block_len.saturating_mul(MOST_BLOCKS));
+        let share = self.budget.limit() / (4 * self.workers.max(1));
+        (most.min(share) / block_len).max(1) * block_len
+    }
+
+    pub(crate) fn pipeline(&self, name: &str) -> Pipeline {
+        Pipeline::new().name(name).workers(self.workers).budget(&self.budget).batch(1).cancel(&self.cancel)
+    }
+}
+
+/// The most blocks of one segment.
+const MOST_BLOCKS: usize = 1 << 16;

@@ -1,0 +1,172 @@
+//! `Table`: which blocks of a signature have a given weak sum.
+//!
+//! ```text
+//!   weak sum -> hash --- first bits ---> filter: one bit; most sums end here
+//!                   `--- first bits ---> starts: where the bucket's entries begin and end
+//!                                          entries: (weak sum, block), in the order of the blocks
+//! ```
+//!
+//! # Invariants
+//! * A bucket has at most [`CHAIN`] entries: what has no room is not found. Nobody can make a lookup long by choosing sums.
+//! * Of blocks with equal sums, weak and strong, the first is kept.
+
+use forebay::Lease;
+
+use crate::error::Error;
+use crate::signature::Signature;
+
+/// The most blocks that one lookup compares with.
+const CHAIN: usize = 1024;
+/// Bits of the filter for each bucket, as a power of two: one sum in sixteen gets past it without reason.
+const FILTER_BITS: u32 = 4;
+/// The most buckets, as a power of two, so that the filter is addressed with 32 bits.
+const MOST_BUCKETS: u32 = 32 - FILTER_BITS;
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    filter: Vec<u64>,
+    filter_shift: u32,
+    starts: Vec<u32>,
+    bucket_shift: u32,
+    entries: Vec<Entry>,
+    _lease: Lease,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entry {
+    weak: u32,
+    block: u32,
+}
+
+/// Spreads sums, whose bits are far from random, over the upper bits.
+#[inline(always)]
+fn hash(weak: u32) -> u32 {
+    weak.wrapping_mul(0x9e37_79b1)
+}
+
+impl Table {
+    pub(crate) fn build(signature: &Signature) -> Result<Self, Error> {
+        let blocks = signature.blocks() as usize;
+        let bits = blocks.next_power_of_two().ilog2().clamp(2, MOST_BUCKETS);
+        let (buckets, words) = (1usize << bits, 1usize << (bits + FILTER_BITS - 6));
+        let bytes = (buckets + 1) * size_of::<u32>() + words * size_of::<u64>() + blocks * size_of::<Entry>();
+        let lease = signature.consumer().try_lease(bytes).map_err(Error::Memory)?;
+        let mut table = Table {
+            filter: vec![0; words],
+            filter_shift: 32 - bits - FILTER_BITS,
+            starts: vec![0; buckets + 1],
+            bucket_shift: 32 - bits,
+            entries: vec![Entry::default(); blocks],
+            _lease: lease,
+        };
+        table.fill(signature);
+        Ok(table)
+    }
+
+    /// Sorts the blocks by bucket, by counting, and then leaves out what need not or must not be found.
+    fn fill(&mut self, signature: &Signature) {
+        for (weak, _) in signature.iter() {
+            let hash = hash(weak);
+            let bit = (hash >> self.filter_shift) as usize;
+            self.filter[bit / 64] |= 1 << (bit % 64);
+            self.starts[(hash >> self.bucket_shift) as usize + 1] += 1;
+        }
+        let mut total = 0;
+        for start in &mut self.starts {
+            total += *start;
+            *start = total;
+        }
+        for (block, (weak, _)) in (0u32..).zip(signature.iter()) {
+            let start = &mut self.starts[(hash(weak) >> self.bucket_shift) as usize];
+            self.entries[*start as usize] = Entry { weak, block };
+            *start += 1;
+        }
+        // Each start has moved to where the next bucket begins.
+        let (mut kept, mut begin) = (0, 0);
+        for bucket in 0..self.starts.len() - 1 {
+            let (first, end) = (kept, self.starts[bucket] as usize);
+            self.starts[bucket] = first as u32;
+            for entry in begin..end {
+                let entry = self.entries[entry];
+                let known = |other: &Entry| {
+                    other.weak == entry.weak && signature.strong(other.block) == signature.strong(entry.block)
+                };
+                if kept - first < CHAIN && !self.entries[first..kept].iter().any(known) {
+                    self.entries[kept] = entry;
+                    kept += 1;
+                }
+            }
+            begin = end;
+        }
+        if let Some(end) = self.starts.last_mut() {
+            *end = kept as u32;
+        }
+        self.entries.truncate(kept);
+    }
+
+    /// Whether a block may have this sum.
+    #[inline(always)]
+    pub(crate) fn may_have(&self, weak: u32) -> bool {
+        let bit = (hash(weak) >> self.filter_shift) as usize;
+        self.filter[bit / 64] >> (bit % 64) & 1 == 1
+    }
+
+    /// The blocks that have this sum, lowest first.
+    pub(crate) fn blocks(&self, weak: u32) -> impl Iterator<Item = u32> {
+        let bucket = (hash(weak) >> self.bucket_shift) as usize;
+        let entries = &self.entries[self.starts[bucket] as usize..self.starts[bucket + 1] as usize];
+        entries.iter().filter(move |entry| entry.weak == weak).map(|entry| entry.block)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Format, Settings, Strong, Weak};
+
+    fn signature(sums: impl IntoIterator<Item = (u32, u64)>) -> Signature {
+        let format = Format::new(Weak::Rsync, Strong::Xxh64(0), 1, 8).unwrap();
+        let mut signature = Signature::empty(&format, &Settings::default()).unwrap();
+        sums.into_iter().for_each(|(weak, strong)| signature.push(weak, &strong.to_le_bytes()).unwrap());
+        signature
+    }
+
+    #[test]
+    fn every_block_is_found_by_its_sum() {
+        let weak = |n: u32| n.wrapping_mul(0x0808_8405) ^ (n << 16);
+        let table = Table::build(&signature((0..5000).map(|n| (weak(n), u64::from(n))))).unwrap();
+        for n in 0..5000 {
+            assert!(table.may_have(weak(n)));
+            assert!(table.blocks(weak(n)).any(|block| block == n), "{n}");
+        }
+        let past = (5000..105_000).filter(|n| table.may_have(weak(*n))).count();
+        assert!(past < 10_000, "{past} of 100,000 sums got past the filter");
+        assert_eq!(table.blocks(weak(5000)).count(), 0);
+    }
+
+    #[test]
+    fn of_equal_blocks_the_first_is_kept() {
+        let table = Table::build(&signature((0..100_000).map(|n| (7, n % 3)))).unwrap();
+        assert_eq!(table.blocks(7).collect::<Vec<_>>(), [0, 1, 2]);
+    }
+
+    #[test]
+    fn chains_are_bounded() {
+        // Equal weak sums, and weak sums that only share a bucket.
+        let equal = Table::build(&signature((0..5000).map(|n| (7, n)))).unwrap();
+        assert_eq!(equal.blocks(7).count(), CHAIN);
+        // The multiplier's inverse makes neighbours of hashes.
+        let inverse = 0x0e8b_2f51u32;
+        let close = (0..5000u64).map(|n| ((n as u32).wrapping_mul(inverse), n));
+        let table = Table::build(&signature(close)).unwrap();
+        assert!(table.entries.len() <= 5000);
+        assert!(table.starts.windows(2).all(|pair| (pair[1] - pair[0]) as usize <= CHAIN));
+    }
+
+    #[test]
+    fn nothing_is_found_without_blocks() {
+        let table = Table::build(&signature([])).unwrap();
+        assert!(!table.may_have(0));
+        assert_eq!(table.blocks(0).count(), 0);
+    }
+}
