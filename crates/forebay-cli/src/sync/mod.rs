@@ -2,7 +2,6 @@
 
 mod args;
 mod help;
-mod known;
 mod output;
 mod stats;
 
@@ -28,9 +27,9 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             let _ = io::stdout().write_all(help::TEXT.as_bytes());
             return ExitCode::SUCCESS;
         }
-        Err(text) => {
-            complain(&text);
-            return end(1);
+        Err(refusal) => {
+            complain(&refusal.text);
+            return end(refusal.code);
         }
     };
     limits::raise_file_limit();

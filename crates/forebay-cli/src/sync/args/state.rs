@@ -1,0 +1,19 @@
+//! What the options say so far.
+
+use std::ffi::OsString;
+
+use forebay_sync::Options;
+
+/// The command line as far as it has been read.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) options: Options,
+    pub(super) paths: Vec<OsString>,
+    pub(super) help: bool,
+    /// `--stats`
+    pub(super) stats: bool,
+    /// `--info=progress2`
+    pub(super) progress: bool,
+    pub(super) spill_dir: Option<OsString>,
+    pub(super) spill_limit: Option<u64>,
+}
