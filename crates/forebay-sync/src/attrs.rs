@@ -45,6 +45,17 @@ pub(crate) fn ids((uid, gid): (Option<u32>, Option<u32>)) -> (Option<Uid>, Optio
     (uid.map(Uid::from_raw), gid.map(Gid::from_raw))
 }
 
+/// Gives the open `file` the owner (as far as that is permitted), mode and time of `like`.
+pub(crate) fn copy_to(file: BorrowedFd<'_>, like: &Stat) -> Result<(), Errno> {
+    let now = Stat::from(rustix::fs::fstat(file)?);
+    let differs = (now.uid != like.uid, now.gid != like.gid);
+    let owner = ids((differs.0.then_some(like.uid), differs.1.then_some(like.gid)));
+    let owned = owner == (None, None) || rustix::fs::fchown(file, owner.0, owner.1).is_ok();
+    let mode = if owned { like.mode } else { like.mode & 0o1777 };
+    rustix::fs::fchmod(file, Mode::from_raw_mode(mode as _))?;
+    rustix::fs::futimens(file, &times(like.mtime))
+}
+
 /// The modification time `mtime`, leaving the access time alone.
 pub(crate) fn times(mtime: Timespec) -> Timestamps {
     Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification: mtime }

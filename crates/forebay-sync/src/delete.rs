@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::attrs;
+use crate::backup;
 use crate::dir::Dir;
 use crate::filter::Rule;
 use crate::fs::{self, Stat};
@@ -56,6 +57,9 @@ pub(crate) fn make_way(
         }
         (FileType::Directory, _) => remove_empty(shared, out, at, name, rel),
         // Only a directory cannot take a name by renaming.
+        (_, "directory") if shared.options.backup && !shared.options.dry_run => {
+            backup::take(shared, out, at, name, rel, false)
+        }
         (_, "directory") if !shared.options.dry_run => match rustix::fs::unlinkat(at, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => true,
             Err(errno) => {
@@ -70,6 +74,11 @@ pub(crate) fn make_way(
         shared.complain(out, &format!("could not make way for new {what}: "), rel, "");
     }
     done
+}
+
+/// Removes the directory `name` with all that is in it, whatever the filters say, to make way for a backup.
+pub(crate) fn clear(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr, rel: &[u8]) {
+    remove(shared, out, at, name, FileType::Directory, rel, false);
 }
 
 type Entries = Vec<(CString, FileType)>;
@@ -145,7 +154,12 @@ fn remove(
             }
         }
     }
-    if !shared.options.dry_run {
+    let backed_up = shared.options.backup && !is_dir && !backup::is_one(shared.options, name);
+    if backed_up && !shared.options.dry_run {
+        if !backup::take(shared, out, at, name, rel, false) {
+            return false;
+        }
+    } else if !shared.options.dry_run {
         let flags = if is_dir { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         match rustix::fs::unlinkat(at, name, flags) {
             Ok(()) => {}

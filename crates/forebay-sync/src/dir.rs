@@ -39,6 +39,8 @@ pub(crate) struct Dir {
     pub(crate) entered: Mutex<Outcome>,
     /// Whether anything in the destination directory has been made, renamed or removed.
     pub(crate) touched: AtomicBool,
+    /// Names of finished files that wait for everything else to be done.
+    pub(crate) delayed: Mutex<Vec<CString>>,
 }
 
 impl Dir {

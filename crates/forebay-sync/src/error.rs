@@ -6,6 +6,8 @@ use std::{fmt, io};
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
+    /// The options do not fit what is there. The text is rsync's.
+    Usage(String),
     /// The destination does not fit the sources, or cannot be entered. The text is rsync's.
     Select(String),
     /// A file system operation without which nothing more can be done: the destination directory cannot be made, or
@@ -23,6 +25,7 @@ impl Error {
     /// rsync's exit code for it.
     pub fn exit_code(&self) -> u8 {
         match self {
+            Error::Usage(_) => 1,
             Error::Select(_) => 3,
             Error::Io(_) => 11,
             Error::Log(_) => 13,
@@ -35,7 +38,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Error::Select(text) | Error::Io(text) | Error::Engine(text) => f.write_str(text),
+            Error::Usage(text) | Error::Select(text) | Error::Io(text) | Error::Engine(text) => f.write_str(text),
             Error::Log(error) => write!(f, "cannot write the log: {error}"),
             Error::Cancelled => f.write_str("cancelled"),
         }

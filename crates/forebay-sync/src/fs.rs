@@ -1,7 +1,7 @@
 //! The few file system calls that need a common shape: what a name is, what a directory holds, how to enter one.
 
-use std::ffi::CStr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec};
 use rustix::io::Errno;
@@ -20,6 +20,7 @@ pub(crate) struct Stat {
     pub(crate) size: u64,
     pub(crate) mtime: Timespec,
     pub(crate) dev: u64,
+    pub(crate) ino: u64,
     pub(crate) rdev: u64,
 }
 
@@ -34,6 +35,7 @@ impl From<rustix::fs::Stat> for Stat {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             mtime: Timespec { tv_sec: stat.st_mtime as _, tv_nsec: stat.st_mtime_nsec as _ },
             dev: stat.st_dev as u64,
+            ino: stat.st_ino as u64,
             rdev: stat.st_rdev as u64,
         }
     }
@@ -73,6 +75,23 @@ pub(crate) fn open_dir(at: BorrowedFd<'_>, name: &CStr, follow: bool) -> Result<
         Err(Errno::ACCESS) => rustix::fs::openat(at, name, OFlags::PATH | flags, Mode::empty()),
         result => result,
     }
+}
+
+/// Opens the regular file `name` beneath `at` for reading, without following it or waiting for anybody.
+pub(crate) fn open_file(at: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    rustix::fs::openat(at, name, flags, Mode::empty())
+}
+
+/// Opens the directory at the relative path `rel` beneath `at`, component by component, so that no link leads
+/// elsewhere. The empty path is `at` itself.
+pub(crate) fn open_beneath(at: BorrowedFd<'_>, rel: &[u8]) -> Result<OwnedFd, Errno> {
+    let mut dir = open_dir(at, c".", false)?;
+    for part in rel.split(|&b| b == b'/').filter(|part| !part.is_empty()) {
+        let part = CString::new(part).map_err(|_| Errno::INVAL)?;
+        dir = open_dir(dir.as_fd(), &part, false)?;
+    }
+    Ok(dir)
 }
 
 /// Gives every entry of `dir` but `.` and `..` to `each`, in the file system's order, with its type where the

@@ -29,6 +29,10 @@ pub(crate) enum Action {
     Create,
     /// Its content is replaced.
     Replace,
+    /// It is made like an entry of another tree at the destination.
+    Copy,
+    /// It is another name of one.
+    Link,
 }
 
 /// What happens to the modification time.
@@ -58,7 +62,7 @@ impl Change {
 
     /// Whether anything changes at all.
     pub(crate) fn any(&self) -> bool {
-        self.action != Action::Keep
+        matches!(self.action, Action::Create | Action::Replace)
             || self.content
             || self.size
             || self.time != Time::Same
@@ -77,6 +81,8 @@ impl Change {
         };
         let update = match (self.action, self.kind) {
             (Action::Keep, _) => b'.',
+            (Action::Copy, _) => b'c',
+            (Action::Link, _) => b'h',
             (_, Kinds::File) => b'>',
             _ => b'c',
         };

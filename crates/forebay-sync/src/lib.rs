@@ -57,8 +57,11 @@
 //! Not here: hard links, extended attributes, ACLs, sparse files, deltas, and anything remote.
 #![forbid(unsafe_code)]
 
+mod alternates;
 mod attrs;
-mod copy;
+mod backup;
+mod content;
+mod delayed;
 mod delete;
 mod dir;
 mod error;
@@ -71,11 +74,11 @@ mod mirror;
 mod options;
 mod order;
 mod outcome;
+mod places;
 mod regular;
 mod roots;
 mod shared;
 mod target;
-mod temp;
 mod text;
 mod totals;
 mod walk;
@@ -85,6 +88,6 @@ mod worker;
 pub use error::Error;
 pub use filter::{EmptyRule, Filters, Rule};
 pub use mirror::{Log, Report, mirror};
-pub use options::Options;
+pub use options::{AlternateKind, Alternates, Append, Options, Reflink};
 pub use text::Escape;
 pub use totals::{Ahead, Totals};

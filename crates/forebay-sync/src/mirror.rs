@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use forebay::{Cause, Location, Mode, Pipeline, Snapshot, SpillStore};
 
-use crate::copy::Copier;
+use crate::alternates::AlternateDirs;
+use crate::content::copy::Copier;
+use crate::content::temp::TempNames;
 use crate::error::Error;
 use crate::options::Options;
 use crate::outcome::Outcome;
+use crate::places::Places;
 use crate::roots;
 use crate::shared::{Root, Shared};
-use crate::temp::TempNames;
 use crate::totals::{Ahead, Totals};
 use crate::walk::Walk;
 use crate::worker::Worker;
@@ -96,6 +98,13 @@ pub fn mirror(
             return Err(error);
         }
     }
+    match Places::open(&shared, &mut note) {
+        Ok(places) => shared.places = places,
+        Err(error) => {
+            deliver(&shared, note, &mut totals, log)?;
+            return Err(error);
+        }
+    }
     let shared = shared;
     let workers =
         options.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, std::num::NonZeroUsize::get);
@@ -112,6 +121,9 @@ pub fn mirror(
         Some(store) => run(pipeline.spill(store), &shared, workers, walk, &mut deliver),
         None => run(pipeline, &shared, workers, walk, &mut deliver),
     }?;
+    let mut last = Outcome::default();
+    shared.delayed.finish(&shared, &mut last);
+    deliver(last)?;
     Ok(Report { totals, engine, spill: location, elapsed: begun.elapsed() })
 }
 
@@ -129,9 +141,13 @@ fn run<M: Mode<Outcome>>(
             budget: &shared.options.budget,
             cancel: &shared.options.cancel,
             workers,
+            sparse: shared.options.sparse,
+            reflink: shared.options.reflink,
             buffer: Vec::new(),
+            done: 0,
         },
         names: TempNames::new(),
+        alternates: AlternateDirs::default(),
     };
     pipeline.worker_init(worker).run(walk, Worker::work, deliver).map_err(|error| match error.cause {
         Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => error,

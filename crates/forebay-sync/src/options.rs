@@ -1,5 +1,6 @@
 //! What a mirror is asked to do.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 
 use forebay::{Budget, CancelToken, SegmentStore};
@@ -35,6 +36,35 @@ pub struct Options {
     pub checksum: bool,
     /// `--delete`: remove what the source does not have from the directories that are transferred.
     pub delete: bool,
+    // How content gets to its name.
+    /// `-b`: what is replaced or deleted gets another name instead.
+    pub backup: bool,
+    /// `--backup-dir`: where that name is, relative to the destination. Default: beside the old one.
+    pub backup_dir: Option<OsString>,
+    /// `--suffix`: what that name has behind the old one. Default: `~`, or nothing with a `backup_dir`.
+    pub suffix: Option<OsString>,
+    /// `--inplace`: existing files are written into, and new ones under their final name.
+    pub inplace: bool,
+    /// `--append`, `--append-verify`: existing files that are shorter get what they lack, in place.
+    pub append: Option<Append>,
+    /// `--partial`: what could not be finished takes the name all the same.
+    pub partial: bool,
+    /// `--partial-dir`: or is kept in this directory, relative to its own. Implies `partial`.
+    pub partial_dir: Option<OsString>,
+    /// `--delay-updates`: what is finished waits in `partial_dir` (default: `.~tmp~`) until everything else is done.
+    pub delay_updates: bool,
+    /// `-T`: the directory to write in, relative to the destination. Default: the one that the file is for.
+    pub temp_dir: Option<OsString>,
+    /// `--compare-dest`, `--copy-dest`, `--link-dest`: other trees in which unchanged files may be found.
+    pub alternates: Alternates,
+    /// `-S`: runs of zeros become holes.
+    pub sparse: bool,
+    /// `--preallocate`: room is reserved for each file before it is written.
+    pub preallocate: bool,
+    /// `--fsync`: each file is on the disk before it takes its name.
+    pub fsync: bool,
+    /// `--reflink`: whether files may share their bytes with the source.
+    pub reflink: Reflink,
     /// `-i`: a line of codes for each change.
     pub itemize: bool,
     /// `-v`: names of what changes; twice: also of what does not.
@@ -72,6 +102,20 @@ impl Default for Options {
             update: false,
             checksum: false,
             delete: false,
+            backup: false,
+            backup_dir: None,
+            suffix: None,
+            inplace: false,
+            append: None,
+            partial: false,
+            partial_dir: None,
+            delay_updates: false,
+            temp_dir: None,
+            alternates: Alternates::default(),
+            sparse: false,
+            preallocate: false,
+            fsync: false,
+            reflink: Reflink::default(),
             itemize: false,
             verbose: 0,
             quiet: false,
@@ -84,4 +128,53 @@ impl Default for Options {
             cancel: CancelToken::new(),
         }
     }
+}
+
+impl Options {
+    /// Whether files are written under their final name.
+    pub(crate) fn writes_in_place(&self) -> bool {
+        self.inplace || self.append.is_some()
+    }
+}
+
+/// What an append believes of the bytes that are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Append {
+    /// They are the source's.
+    Trust,
+    /// They are compared first, and a file in which they differ is written anew.
+    Verify,
+}
+
+/// Whether files may share their bytes with the source, on file systems that can do so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Reflink {
+    /// Where it is possible.
+    #[default]
+    Auto,
+    /// Always: a file for which it is not possible fails.
+    Always,
+    /// Bytes are written.
+    Never,
+}
+
+/// Other trees that may hold unchanged files.
+#[derive(Clone, Debug, Default)]
+pub struct Alternates {
+    /// What is done with an unchanged file that is found there.
+    pub kind: AlternateKind,
+    /// The trees, relative to the destination, best first.
+    pub dirs: Vec<OsString>,
+}
+
+/// What is done with an unchanged file that another tree has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AlternateKind {
+    /// `--compare-dest`: the destination does without it.
+    #[default]
+    Compare,
+    /// `--copy-dest`: it is copied from there.
+    Copy,
+    /// `--link-dest`: it gets another name, at the destination.
+    Link,
 }

@@ -1,20 +1,20 @@
-//! Regular files: whether they have changed, and how a new content gets to its name.
+//! Regular files: whether they have changed, and what becomes of those that have.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::Ordering;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::Mode;
 use rustix::io::Errno;
 
+use crate::alternates::{self, Found, Likeness};
 use crate::attrs;
-use crate::copy::{Failure, Method};
+use crate::content::Plan;
+use crate::content::copy::Failure;
 use crate::delete;
 use crate::error::Error;
 use crate::fs::{self, Stat};
 use crate::itemize::{self, Action, Change};
+use crate::options::Append;
 use crate::outcome::Outcome;
-use crate::target::{Habits, Ready};
-use crate::temp::Temp;
 use crate::totals::Kinds;
 use crate::worker::{Entry, Worker, replaced_time};
 
@@ -32,221 +32,152 @@ impl Worker<'_> {
             }
             return Ok(());
         }
-        let mut differs = false;
-        if let Some(old) = &entry.old_of_kind()
-            && old.size == src.size
+        let old = entry.old_of_kind();
+        let found = match self.alternate(entry) {
+            Ok(found) => found,
+            Err(failure) => return self.unread(entry, failure, out),
+        };
+        if let Some(found) = &found
+            && found.likeness == Likeness::Exact
+            && self.make_way(entry, out)
+            && self.take_exact(entry, found, None, out)
         {
-            if options.checksum {
-                match self.same_content(entry) {
-                    Ok(true) => {
-                        self.keep(entry, old, None, out);
-                        return Ok(());
-                    }
-                    Ok(false) => {}
-                    Err(Failure::Cancelled) => return Err(Error::Cancelled),
-                    Err(Failure::Read(errno) | Failure::Write(errno)) => {
-                        self.unopened(entry, errno, out);
-                        return Ok(());
-                    }
+            return Ok(());
+        }
+        if let (Some(old), Some(ready)) = (&old, entry.ready) {
+            match self.unchanged(entry, ready.fd.as_fd(), entry.target, old) {
+                Ok(true) => {
+                    self.keep(entry, old, None, out);
+                    return Ok(());
                 }
-            } else if old.same_second(src) {
-                self.keep(entry, old, None, out);
+                Ok(false) => {}
+                Err(failure) => return self.unread(entry, failure, out),
+            }
+            if options.append.is_some() && old.size >= src.size {
                 return Ok(());
             }
         }
-        if let Some(old) = &entry.old {
-            differs = options.checksum && old.kinds() == src.kinds();
-            if let Some(ready) = entry.ready
-                && !delete::make_way(shared, out, ready.fd.as_fd(), entry.target, old, &entry.rel(), "regular file")
-            {
-                return Ok(());
-            }
+        if !self.make_way(entry, out) {
+            return Ok(());
         }
-        self.transfer(entry, differs, out)
+        match &found {
+            Some(found) if found.likeness >= Likeness::Content => self.copy_alternate(entry, found, out),
+            _ => self.transfer(entry, found.as_ref(), out),
+        }
+    }
+
+    /// Whether the file `name` beneath `at`, which is as `old` says, has the content of the source's: by size and time,
+    /// or, with `-c`, by content.
+    pub(crate) fn unchanged(
+        &mut self,
+        entry: &Entry<'_>,
+        at: BorrowedFd<'_>,
+        name: &CStr,
+        old: &Stat,
+    ) -> Result<bool, Failure> {
+        if old.size != entry.src.size {
+            return Ok(false);
+        }
+        if !self.shared.options.checksum {
+            return Ok(old.same_second(&entry.src));
+        }
+        let source = entry.source.open(entry.name).map_err(Failure::Read)?;
+        // What cannot be read cannot be the same.
+        let Ok(there) = fs::open_file(at, name) else { return Ok(false) };
+        self.copier.same(source.as_fd(), there.as_fd(), u64::MAX)
+    }
+
+    /// Clears the name of a directory.
+    fn make_way(&self, entry: &Entry<'_>, out: &mut Outcome) -> bool {
+        let (Some(old), Some(ready)) = (&entry.old, entry.ready) else { return true };
+        delete::make_way(self.shared, out, ready.fd.as_fd(), entry.target, old, &entry.rel(), "regular file")
     }
 
     /// Copies the file, whatever is there.
-    fn transfer(&mut self, entry: &Entry<'_>, content: bool, out: &mut Outcome) -> Result<(), Error> {
-        let shared = self.shared;
-        let dry_run = shared.options.dry_run;
-        let source = if dry_run { Ok(None) } else { entry.source.open(entry.name).map(Some) };
+    fn transfer(&mut self, entry: &Entry<'_>, found: Option<&Found>, out: &mut Outcome) -> Result<(), Error> {
+        let (shared, options) = (self.shared, self.shared.options);
+        let source = if options.dry_run { Ok(None) } else { entry.source.open(entry.name).map(Some) };
         let source = match source {
             Ok(source) => source,
-            Err(errno) => {
-                self.unopened(entry, errno, out);
-                return Ok(());
-            }
+            Err(errno) => return self.unread(entry, Failure::Read(errno), out),
         };
         let old = entry.old_of_kind();
-        let mut change = Change::new(entry.src.kind, if old.is_some() { Action::Replace } else { Action::Create });
-        if let Some(old) = &old {
-            change.content = content;
+        let mut change = Change::new(entry.src.kind, Action::Create);
+        // What is in another tree takes the place of what is here.
+        if let Some(old) = old.or(found.map(|found| found.stat)) {
+            change.action = Action::Replace;
+            change.content = options.checksum;
             change.size = entry.src.size != old.size;
-            change.time = replaced_time(shared, &entry.src, old);
-            attrs::compare(shared, &mut change, &entry.src, old);
+            change.time = replaced_time(shared, &entry.src, &old);
+            attrs::compare(shared, &mut change, &entry.src, &old);
         } else {
             out.totals.count_created(Kinds::File);
         }
-        itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+        let name = entry.name.to_bytes();
+        itemize::log(shared, out, &change, &entry.dir.rel, name, None);
+        self.count_transfer(entry, out);
+        let (Some(source), Some(ready)) = (source, entry.ready) else { return Ok(()) };
+        let mut from = old.filter(|_| options.append.is_some()).map_or(0, |old| old.size);
+        if from > 0 && options.append == Some(Append::Verify) {
+            let there = fs::open_file(ready.fd.as_fd(), entry.target).map_err(Failure::Read);
+            match there.and_then(|there| self.copier.same(source.as_fd(), there.as_fd(), from)) {
+                Ok(true) => {}
+                Ok(false) => {
+                    // As rsync, which sends what is missing, sees that the whole is wrong, and begins anew.
+                    shared.complain(
+                        out,
+                        "WARNING: ",
+                        &entry.rel(),
+                        " failed verification -- update retained (will try again).",
+                    );
+                    out.totals.literal_bytes += entry.src.size - from;
+                    (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();
+                    itemize::log(shared, out, &change, &entry.dir.rel, name, None);
+                    self.count_transfer(entry, out);
+                    from = 0;
+                }
+                Err(failure) => return self.unread(entry, failure, out),
+            }
+        }
+        let plan = Plan { source, size: entry.src.size, dev: entry.src.dev, old, from, local: false };
+        self.write(entry, ready, &plan, out)
+    }
+
+    fn count_transfer(&self, entry: &Entry<'_>, out: &mut Outcome) {
         out.totals.transferred += 1;
         out.totals.transferred_bytes += entry.src.size;
-        match (source, entry.ready) {
-            (Some(source), Some(ready)) => self.write(entry, ready, source, old.as_ref(), out),
-            _ => Ok(()),
-        }
     }
 
-    fn unopened(&self, entry: &Entry<'_>, errno: Errno, out: &mut Outcome) {
-        let path = entry.source.path_of(entry.name);
-        self.shared.unreadable(out, "[sender] send_files failed to open", &path, errno);
-    }
-
-    /// Writes the content and the attributes under a temporary name, and renames.
-    fn write(
-        &mut self,
-        entry: &Entry<'_>,
-        ready: &Ready,
-        source: OwnedFd,
-        old: Option<&Stat>,
-        out: &mut Outcome,
-    ) -> Result<(), Error> {
-        let (shared, src, at) = (self.shared, &entry.src, ready.fd.as_fd());
-        let path = |name: &[u8]| shared.target_path(&entry.dir.rel, name);
-        let mut wanted = attrs::wanted_mode(shared, src, old);
-        // Until we know what files in this directory look like, and where the owner is going to change, nobody else
-        // may look into the file. Else it is created with the mode that it is to have.
-        let early = match ready.habits.get() {
-            Some(habits)
-                if !habits.acl && attrs::wanted_owner(shared, src, shared.me.uid, habits.gid) == (None, None) =>
-            {
-                wanted & 0o777
-            }
-            _ => 0o600,
+    /// Copies the file from another tree, which has the same content, and gives it the source's attributes.
+    fn copy_alternate(&mut self, entry: &Entry<'_>, found: &Found, out: &mut Outcome) -> Result<(), Error> {
+        let shared = self.shared;
+        let mut change = alternates::compared(shared, Action::Copy, &entry.src, &found.stat);
+        change.size = false;
+        itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+        let (Some(ready), false) = (entry.ready, shared.options.dry_run) else { return Ok(()) };
+        let opened = match self.alternates.get(found.tree) {
+            Some(dir) => fs::open_file(dir.as_fd(), entry.name),
+            None => Err(Errno::NOENT),
         };
-        let (temp, file) = match Temp::file(&mut self.names, at, entry.target, early) {
-            Ok(made) => made,
-            Err(errno) => {
-                let name = [b".", entry.target.to_bytes(), b".XXXXXX"].concat();
-                shared.fail(out, "[receiver] mkstemp", &path(&name), errno);
-                return Ok(());
+        match opened {
+            Ok(source) => {
+                let stat = &found.stat;
+                let plan = Plan { source, size: stat.size, dev: stat.dev, old: None, from: 0, local: true };
+                self.write(entry, ready, &plan, out)
             }
-        };
-        entry.dir.touched.store(true, Ordering::Relaxed);
-        let habits = match self.habits(ready, file.as_fd()) {
-            Ok(habits) => habits,
-            Err(errno) => {
-                shared.fail(out, "[receiver] fstat", &path(temp.name.to_bytes()), errno);
-                return Ok(());
-            }
-        };
-        let devices = (src.dev, ready.dev);
-        let result = self.copier.copy(source.as_fd(), file.as_fd(), src.size, devices);
-        match result.and_then(|done| match habits.fails_late {
-            true => rustix::fs::fsync(&file).map(|()| done).map_err(Failure::Write),
-            false => Ok(done),
-        }) {
-            Ok((copied, method)) => {
-                out.totals.literal_bytes += copied;
-                *match method {
-                    Method::Reflink => &mut out.totals.reflinked,
-                    Method::Range => &mut out.totals.ranged,
-                    Method::Stream => &mut out.totals.streamed,
-                } += 1;
-            }
-            Err(Failure::Read(errno)) => {
-                shared.fail(out, "[sender] read errors mapping", &entry.source.path_of(entry.name), errno);
-                return Ok(());
-            }
-            Err(Failure::Write(errno)) => {
-                let mut line = b"rsync: [receiver] write failed on \"".to_vec();
-                shared.options.escape.push(&mut line, &path(entry.target.to_bytes()));
-                line.extend_from_slice(format!("\": {}", fs::describe(errno)).as_bytes());
-                return Err(Error::Io(String::from_utf8_lossy(&line).into_owned()));
-            }
-            Err(Failure::Cancelled) => return Err(Error::Cancelled),
+            Err(_) => self.transfer(entry, None, out),
         }
-        drop(source);
-        let owner = attrs::wanted_owner(shared, src, shared.me.uid, habits.gid);
-        let mut mode_now = early & !shared.me.umask;
-        if habits.acl {
-            mode_now = u32::MAX;
-        }
-        if owner != (None, None) {
-            let (uid, gid) = attrs::ids(owner);
-            if let Err(errno) = rustix::fs::fchown(&file, uid, gid) {
-                let word = attrs::chown_word(owner.0);
-                shared.fail(out, &format!("[receiver] {word}"), &path(entry.target.to_bytes()), errno);
-                wanted &= 0o1777; // Not with the wrong owner.
-            }
-        }
-        if wanted != mode_now
-            && let Err(errno) = rustix::fs::fchmod(&file, Mode::from_raw_mode(wanted as _))
-        {
-            shared.fail(out, "[receiver] failed to set permissions on", &path(entry.target.to_bytes()), errno);
-        }
-        if shared.options.times
-            && let Err(errno) = rustix::fs::futimens(&file, &attrs::times(src.mtime))
-        {
-            shared.fail(out, "[receiver] failed to set times on", &path(entry.target.to_bytes()), errno);
-        }
-        drop(file);
-        if let Err(errno) = temp.commit(entry.target) {
-            shared.fail(out, "[receiver] rename", &path(entry.target.to_bytes()), errno);
-        }
-        Ok(())
     }
 
-    /// What files that are created in `ready` look like; `file` is one.
-    fn habits(&self, ready: &Ready, file: BorrowedFd<'_>) -> Result<Habits, Errno> {
-        if let Some(habits) = ready.habits.get() {
-            return Ok(*habits);
+    /// A file that could not be opened or read, or a cancellation meanwhile.
+    fn unread(&self, entry: &Entry<'_>, failure: Failure, out: &mut Outcome) -> Result<(), Error> {
+        match failure {
+            Failure::Read(errno) | Failure::Write(errno) | Failure::Share(errno) => {
+                let path = entry.source.path_of(entry.name);
+                self.shared.unreadable(out, "[sender] send_files failed to open", &path, errno);
+                Ok(())
+            }
+            Failure::Cancelled => Err(Error::Cancelled),
         }
-        let gid = rustix::fs::fstat(file)?.st_gid;
-        let habits = Habits { gid, acl: has_default_acl(ready.fd.as_fd()), fails_late: fails_late(file) };
-        Ok(*ready.habits.get_or_init(|| habits))
     }
-
-    /// Whether source and destination have the same bytes; both are of the same size.
-    fn same_content(&mut self, entry: &Entry<'_>) -> Result<bool, Failure> {
-        let Some(ready) = entry.ready else { return Ok(false) };
-        let source = entry.source.open(entry.name).map_err(Failure::Read)?;
-        let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::CLOEXEC;
-        // What cannot be read cannot be the same.
-        let Ok(there) =
-            rustix::fs::openat(&ready.fd, entry.target, flags | rustix::fs::OFlags::NONBLOCK, Mode::empty())
-        else {
-            return Ok(false);
-        };
-        self.copier.same(source.as_fd(), there.as_fd())
-    }
-}
-
-/// Whether the file is on another machine, or in another process, which may refuse what it has not been sent yet. There
-/// a file is flushed before it takes its name; closing it would do that too, but its failure cannot be seen.
-#[cfg(target_os = "linux")]
-fn fails_late(file: BorrowedFd<'_>) -> bool {
-    // NFS, SMB (two generations), FUSE, Ceph, AFS, 9P.
-    const REMOTE: [u32; 7] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x00c3_6400, 0x5346_414f, 0x0102_1997];
-    #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "the type differs between systems")]
-    rustix::fs::fstatfs(file).is_ok_and(|stat| REMOTE.contains(&(stat.f_type as u32)))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn fails_late(_: BorrowedFd<'_>) -> bool {
-    true
-}
-
-/// Whether a default ACL of the directory shapes what is created in it. What cannot be told counts as one.
-#[cfg(target_os = "linux")]
-fn has_default_acl(dir: BorrowedFd<'_>) -> bool {
-    let mut none: [u8; 0] = [];
-    !matches!(
-        rustix::fs::fgetxattr(dir, "system.posix_acl_default", &mut none[..]),
-        Err(Errno::NODATA | Errno::OPNOTSUPP)
-    )
-}
-
-#[cfg(not(target_os = "linux"))]
-fn has_default_acl(_: BorrowedFd<'_>) -> bool {
-    true
 }

@@ -33,6 +33,7 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
         target: OnceLock::new(),
         entered: Mutex::default(),
         touched: AtomicBool::new(false),
+        delayed: Mutex::default(),
     };
     for argument in arguments {
         let argument = argument.as_ref().as_bytes();

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
-use crate::copy::Methods;
+use crate::content::copy::Methods;
+use crate::delayed::Delayed;
 use crate::dir::Dir;
 use crate::filter::Rule;
 use crate::fs;
 use crate::options::Options;
 use crate::outcome::Outcome;
+use crate::places::Places;
 
 /// State of one mirror.
 #[derive(Debug)]
@@ -20,6 +22,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) options: &'a Options,
     pub(crate) me: Identity,
     pub(crate) root: Root,
+    pub(crate) places: Places,
+    pub(crate) delayed: Delayed,
     /// The source could not be listed completely: nothing more is deleted.
     pub(crate) io_error: AtomicBool,
     /// That deletions are skipped has been said.
@@ -83,6 +87,8 @@ impl<'a> Shared<'a> {
             options,
             me: Identity::now(),
             root,
+            places: Places::default(),
+            delayed: Delayed::default(),
             io_error: AtomicBool::new(false),
             said_skipping: AtomicBool::new(false),
             methods: Methods::default(),

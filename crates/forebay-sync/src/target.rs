@@ -1,13 +1,15 @@
 //! The destination side of a directory: entered by whichever worker needs it first, finished when all beneath is done.
 
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
+use std::sync::{OnceLock, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, Mode, Timespec};
 use rustix::io::Errno;
 
+use crate::alternates;
 use crate::attrs;
+use crate::delayed::Waiting;
 use crate::delete;
 use crate::dir::Dir;
 use crate::fs::{self, Stat};
@@ -116,8 +118,10 @@ fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
 /// A directory that a dry run would make.
 fn enter_absent(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
     match source(shared, dir, out) {
-        Some(_) => {
-            say_created(shared, dir, out);
+        Some(src) => {
+            if say_created(shared, dir, &src, out) {
+                out.totals.count_created(Kinds::Dir);
+            }
             Target::Absent
         }
         None => Target::Failed,
@@ -155,8 +159,11 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
         }
     };
     if made {
-        say_created(shared, dir, out);
+        let created = say_created(shared, dir, &src, out);
         if dry_run {
+            if created {
+                out.totals.count_created(Kinds::Dir);
+            }
             return Target::Absent;
         }
         let mode = (attrs::wanted_mode(shared, &src, None) | 0o700) & 0o777;
@@ -165,7 +172,9 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             shared.complain(out, "*** Skipping any contents from this failed directory ***", b"", "");
             return Target::Failed;
         }
-        out.totals.count_created(Kinds::Dir);
+        if created {
+            out.totals.count_created(Kinds::Dir);
+        }
         parent.touched.store(true, Ordering::Relaxed);
     }
     let opened =
@@ -184,11 +193,11 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
     Target::Ready(ready)
 }
 
-fn say_created(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
-    if shared.options.dry_run || dir.parent.is_none() {
-        out.totals.count_created(Kinds::Dir);
-    }
-    log(shared, dir, &Change::new(FileType::Directory, Action::Create), out);
+/// Says that a directory is made. Whether it counts as created, which one that another tree has does not.
+fn say_created(shared: &Shared<'_>, dir: &Dir, src: &Stat, out: &mut Outcome) -> bool {
+    let like = alternates::directory(shared, &dir.rel, src);
+    log(shared, dir, &like.unwrap_or(Change::new(FileType::Directory, Action::Create)), out);
+    like.is_none()
 }
 
 fn log(shared: &Shared<'_>, dir: &Dir, change: &Change, out: &mut Outcome) {
@@ -199,8 +208,8 @@ fn log(shared: &Shared<'_>, dir: &Dir, change: &Change, out: &mut Outcome) {
 }
 
 fn adopt(shared: &Shared<'_>, dir: &Dir, src: &Stat, now: &Stat, ready: &mut Ready, out: &mut Outcome) {
-    if ready.made {
-        say_created(shared, dir, out);
+    if ready.made && say_created(shared, dir, src, out) {
+        out.totals.count_created(Kinds::Dir);
     }
     adopt_changed(shared, dir, src, now, now, ready, out);
 }
@@ -264,6 +273,11 @@ pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
     };
     if shared.options.dry_run {
         return;
+    }
+    let names = std::mem::take(&mut *dir.delayed.lock().unwrap_or_else(PoisonError::into_inner));
+    if !names.is_empty() {
+        let time = ready.time.map(|(time, _)| time);
+        return shared.delayed.push(Waiting { rel: dir.rel.clone(), names, time, mode: ready.mode });
     }
     let fd = ready.fd.as_fd();
     let path = || shared.target_path(&dir.rel, b"").strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or_default();

@@ -123,6 +123,7 @@ impl<'a> Walk<'a> {
             target: OnceLock::new(),
             entered: Mutex::default(),
             touched: AtomicBool::new(false),
+            delayed: Mutex::default(),
         };
         for number in 0..dir.sources.len() {
             read_source(self.shared, &mut dir, number, &mut self.note);

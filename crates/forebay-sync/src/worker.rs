@@ -8,8 +8,11 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
+use crate::alternates::{self, AlternateDirs, Likeness};
 use crate::attrs;
-use crate::copy::Copier;
+use crate::backup;
+use crate::content::copy::Copier;
+use crate::content::temp::{Temp, TempNames};
 use crate::delete;
 use crate::dir::{Dir, SourceDir};
 use crate::error::Error;
@@ -19,7 +22,6 @@ use crate::itemize::{self, Action, Change, Time};
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::target::{self, Ready, Target};
-use crate::temp::{Temp, TempNames};
 use crate::totals::Kinds;
 
 /// One worker's state.
@@ -28,6 +30,7 @@ pub(crate) struct Worker<'a> {
     pub(crate) shared: &'a Shared<'a>,
     pub(crate) copier: Copier<'a>,
     pub(crate) names: TempNames,
+    pub(crate) alternates: AlternateDirs,
 }
 
 /// One entry that is not a directory, with where it comes from and where it goes.
@@ -48,6 +51,11 @@ pub(crate) struct Entry<'e> {
 impl Entry<'_> {
     pub(crate) fn rel(&self) -> Vec<u8> {
         [&self.dir.rel, self.name.to_bytes()].concat()
+    }
+
+    /// The path below the destination.
+    pub(crate) fn target_rel(&self) -> Vec<u8> {
+        [&self.dir.rel, self.target.to_bytes()].concat()
     }
 
     /// What is there already, if it is of the same kind.
@@ -190,6 +198,14 @@ impl Worker<'_> {
         make: impl FnOnce(&mut TempNames, BorrowedFd<'e>, &CStr) -> Result<Temp<'e>, Errno>,
     ) {
         let shared = self.shared;
+        // What cannot be read here will be found out below.
+        let found = self.alternate(entry).unwrap_or_default();
+        if let Some(found) = &found
+            && found.likeness == Likeness::Exact
+            && self.take_exact(entry, found, link, out)
+        {
+            return;
+        }
         if let (Action::Keep, Some(old)) = (action, entry.old) {
             return self.keep(entry, &old, link, out);
         }
@@ -203,6 +219,9 @@ impl Worker<'_> {
             change.content = true;
             attrs::compare(shared, &mut change, &entry.src, old);
             change.time = replaced_time(shared, &entry.src, old);
+        } else if let Some(found) = &found {
+            change = alternates::compared(shared, Action::Copy, &entry.src, &found.stat);
+            change.content = found.likeness < Likeness::Exact;
         } else {
             out.totals.count_created(entry.src.kinds());
         }
@@ -224,6 +243,12 @@ impl Worker<'_> {
                     self.adjust(entry, at, &temp.name, &now, old.as_ref(), true, out);
                 }
                 Err(errno) => return shared.fail(out, "[generator] stat", &path(), errno),
+            }
+            if shared.options.backup
+                && entry.old.is_some_and(|old| old.kind != FileType::Directory)
+                && !backup::take(shared, out, at, entry.target, &entry.target_rel(), true)
+            {
+                return;
             }
             if let Err(errno) = temp.commit(entry.target) {
                 return shared.fail(out, "[generator] rename", &path(), errno);

@@ -1,4 +1,5 @@
-//! Temporary names: what is being written lives under one, beside its final name, until it is complete.
+//! Temporary names: what is being written lives under one, beside its final name or in the directory of `--temp-dir`,
+//! until it is complete.
 
 use std::ffi::{CStr, CString};
 use std::hash::{BuildHasher, Hasher};
@@ -23,8 +24,8 @@ impl TempNames {
         TempNames(std::hash::RandomState::new().build_hasher().finish())
     }
 
-    /// `.NAME.XXXXXX`, with NAME cut where the whole would be too long.
-    fn next(&mut self, name: &CStr) -> CString {
+    /// `.NAME.XXXXXX`, with NAME cut where the whole would be too long, and without the dot if not `hidden`.
+    fn next(&mut self, name: &CStr, hidden: bool) -> CString {
         const LETTERS: &[u8] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
         // splitmix64
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -35,7 +36,9 @@ impl TempNames {
         let name = name.to_bytes();
         let name = &name[..name.len().min(NAME_MAX - 8)];
         let mut temp = Vec::with_capacity(name.len() + 9);
-        temp.push(b'.');
+        if hidden {
+            temp.push(b'.');
+        }
         temp.extend_from_slice(name);
         temp.push(b'.');
         for _ in 0..6 {
@@ -59,10 +62,11 @@ impl<'d> Temp<'d> {
         names: &mut TempNames,
         dir: BorrowedFd<'d>,
         name: &CStr,
+        hidden: bool,
         mut create: impl FnMut(&CStr) -> Result<T, Errno>,
     ) -> Result<(Self, T), Errno> {
         for _ in 0..TRIES {
-            let temp = names.next(name);
+            let temp = names.next(name, hidden);
             match create(&temp) {
                 Ok(made) => {
                     return Ok((Temp { dir, name: temp, committed: false }, made));
@@ -79,15 +83,18 @@ impl<'d> Temp<'d> {
         names: &mut TempNames,
         dir: BorrowedFd<'d>,
         name: &CStr,
+        hidden: bool,
         mode: u32,
     ) -> Result<(Self, OwnedFd), Errno> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Self::make(names, dir, name, |temp| rustix::fs::openat(dir, temp, flags, Mode::from_raw_mode(mode as _)))
+        Self::make(names, dir, name, hidden, |temp| {
+            rustix::fs::openat(dir, temp, flags, Mode::from_raw_mode(mode as _))
+        })
     }
 
     /// A new symbolic link.
     pub(crate) fn link(names: &mut TempNames, dir: BorrowedFd<'d>, name: &CStr, to: &CStr) -> Result<Self, Errno> {
-        Self::make(names, dir, name, |temp| rustix::fs::symlinkat(to, dir, temp)).map(|(temp, ())| temp)
+        Self::make(names, dir, name, true, |temp| rustix::fs::symlinkat(to, dir, temp)).map(|(temp, ())| temp)
     }
 
     /// A new device node, FIFO or socket, for the owner alone.
@@ -99,8 +106,10 @@ impl<'d> Temp<'d> {
         kind: FileType,
         rdev: u64,
     ) -> Result<Self, Errno> {
-        Self::make(names, dir, name, |temp| rustix::fs::mknodat(dir, temp, kind, Mode::from_raw_mode(0o600), rdev))
-            .map(|(temp, ())| temp)
+        Self::make(names, dir, name, true, |temp| {
+            rustix::fs::mknodat(dir, temp, kind, Mode::from_raw_mode(0o600), rdev)
+        })
+        .map(|(temp, ())| temp)
     }
 
     /// Not on this system.
@@ -109,11 +118,38 @@ impl<'d> Temp<'d> {
         Err(Errno::NOTSUP)
     }
 
+    /// Another name of what `from` beneath `at` is: a hard link.
+    pub(crate) fn hard_link(
+        names: &mut TempNames,
+        dir: BorrowedFd<'d>,
+        name: &CStr,
+        at: BorrowedFd<'_>,
+        from: &CStr,
+    ) -> Result<Self, Errno> {
+        Self::make(names, dir, name, true, |temp| rustix::fs::linkat(at, from, dir, temp, AtFlags::empty()))
+            .map(|(temp, ())| temp)
+    }
+
+    /// Opens what is under the temporary name for reading.
+    pub(crate) fn open(&self) -> Result<OwnedFd, Errno> {
+        crate::fs::open_file(self.dir, &self.name)
+    }
+
     /// Gives it its final name, in place of what has that name.
-    pub(crate) fn commit(mut self, name: &CStr) -> Result<(), Errno> {
-        rustix::fs::renameat(self.dir, &*self.name, self.dir, name)?;
-        self.committed = true;
-        Ok(())
+    pub(crate) fn commit(self, name: &CStr) -> Result<(), Errno> {
+        let dir = self.dir;
+        self.commit_to(dir, name).map_err(|(errno, _)| errno)
+    }
+
+    /// Gives it its final name in `dir`, in place of what has that name there. Gives it back where that fails.
+    pub(crate) fn commit_to(mut self, dir: BorrowedFd<'_>, name: &CStr) -> Result<(), (Errno, Self)> {
+        match rustix::fs::renameat(self.dir, &*self.name, dir, name) {
+            Ok(()) => {
+                self.committed = true;
+                Ok(())
+            }
+            Err(errno) => Err((errno, self)),
+        }
     }
 }
 

@@ -1,0 +1,201 @@
+//! `--compare-dest`, `--copy-dest`, `--link-dest`: other trees that may have what the destination lacks.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{AtFlags, FileType};
+use rustix::io::Errno;
+
+use crate::attrs;
+use crate::backup;
+use crate::content::copy::Failure;
+use crate::content::temp::Temp;
+use crate::fs::{self, Stat};
+use crate::itemize::{self, Action, Change, Time};
+use crate::options::AlternateKind;
+use crate::outcome::Outcome;
+use crate::shared::Shared;
+use crate::totals::Kinds;
+use crate::worker::{Entry, Worker};
+
+/// An entry of the same kind and name in another tree.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found {
+    /// Which tree.
+    pub(crate) tree: usize,
+    pub(crate) stat: Stat,
+    pub(crate) likeness: Likeness,
+}
+
+/// How like the source's it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Likeness {
+    /// The same kind.
+    Kind,
+    /// The same content.
+    Content,
+    /// In every attribute that is preserved, too.
+    Exact,
+}
+
+/// The directories of the other trees that correspond to the one that a worker is in.
+#[derive(Debug, Default)]
+pub(crate) struct AlternateDirs {
+    rel: Option<Vec<u8>>,
+    dirs: Vec<Option<OwnedFd>>,
+}
+
+impl AlternateDirs {
+    fn enter(&mut self, shared: &Shared<'_>, rel: &[u8]) -> &[Option<OwnedFd>] {
+        if self.rel.as_deref() != Some(rel) {
+            let open = |place: &crate::places::Place| fs::open_beneath(place.fd.as_fd(), rel).ok();
+            self.dirs = shared.places.alternates.iter().map(open).collect();
+            self.rel = Some(rel.to_vec());
+        }
+        &self.dirs
+    }
+
+    /// The directory of the tree `tree`.
+    pub(crate) fn get(&self, tree: usize) -> Option<&OwnedFd> {
+        self.dirs.get(tree).and_then(Option::as_ref)
+    }
+}
+
+impl Worker<'_> {
+    /// The best of what the other trees have for the entry: the first that is exactly the same, else the first of the
+    /// greatest likeness. Where the destination has one of the same kind, nothing less than exactly the same counts,
+    /// and for copies nothing at all.
+    pub(crate) fn alternate(&mut self, entry: &Entry<'_>) -> Result<Option<Found>, Failure> {
+        let shared = self.shared;
+        if shared.places.alternates.is_empty() {
+            return Ok(None);
+        }
+        let there = entry.old_of_kind().is_some();
+        if there && shared.options.alternates.kind == AlternateKind::Copy {
+            return Ok(None);
+        }
+        let mut best: Option<Found> = None;
+        for tree in 0..self.alternates.enter(shared, &entry.dir.rel).len() {
+            let Some(dir) = self.alternates.get(tree) else { continue };
+            let Ok(stat) = Stat::at(dir.as_fd(), entry.name) else { continue };
+            if stat.kinds() != entry.src.kinds() {
+                continue;
+            }
+            let mut likeness = Likeness::Kind;
+            if self.same_as_alternate(entry, tree, &stat)? {
+                let mut change = Change::new(stat.kind, Action::Keep);
+                attrs::compare(shared, &mut change, &entry.src, &stat);
+                let same_time = !shared.options.times || entry.src.same_second(&stat);
+                likeness = if change.any() || !same_time { Likeness::Content } else { Likeness::Exact };
+            }
+            if best.is_none_or(|best| best.likeness < likeness) {
+                best = Some(Found { tree, stat, likeness });
+            }
+            if likeness == Likeness::Exact {
+                break;
+            }
+        }
+        Ok(best.filter(|found| !there || found.likeness == Likeness::Exact))
+    }
+
+    fn same_as_alternate(&mut self, entry: &Entry<'_>, tree: usize, stat: &Stat) -> Result<bool, Failure> {
+        let src = &entry.src;
+        Ok(match src.kinds() {
+            Kinds::File => {
+                let Some(dir) = self.alternates.get(tree) else { return Ok(false) };
+                let dir = dir.try_clone().map_err(|_| Failure::Read(Errno::MFILE))?;
+                self.unchanged(entry, dir.as_fd(), entry.name, stat)?
+            }
+            Kinds::Link => {
+                let ours = entry.source.read_link(entry.name).map_err(Failure::Read)?;
+                let dir = self.alternates.get(tree);
+                dir.is_some_and(|dir| rustix::fs::readlinkat(dir, entry.name, Vec::new()).is_ok_and(|to| to == ours))
+            }
+            Kinds::Special => stat.kind == src.kind,
+            Kinds::Device => stat.kind == src.kind && stat.rdev == src.rdev,
+            Kinds::Dir => true,
+        })
+    }
+
+    /// Does what the options say with an entry that is exactly the same elsewhere, and says so. False if it must be
+    /// made from the source after all.
+    pub(crate) fn take_exact(
+        &mut self,
+        entry: &Entry<'_>,
+        found: &Found,
+        link: Option<&CStr>,
+        out: &mut Outcome,
+    ) -> bool {
+        let (shared, dry_run) = (self.shared, self.shared.options.dry_run);
+        let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
+        let mut action = Action::Keep;
+        match shared.options.alternates.kind {
+            AlternateKind::Compare => {
+                if let (Some(_), Some(ready), false) = (entry.old, entry.ready, dry_run) {
+                    entry.dir.touched.store(true, Ordering::Relaxed);
+                    if let Err(errno) = rustix::fs::unlinkat(&ready.fd, entry.target, AtFlags::empty()) {
+                        shared.fail(out, "[generator] delete_file: unlink", &path(), errno);
+                    }
+                }
+            }
+            AlternateKind::Copy => return false,
+            AlternateKind::Link => {
+                let same = entry.old.is_some_and(|old| old.dev == found.stat.dev && old.ino == found.stat.ino);
+                if !same {
+                    action = Action::Link;
+                    if !dry_run && !self.link_alternate(entry, found, out) {
+                        return false;
+                    }
+                }
+            }
+        }
+        let change = Change::new(entry.src.kind, action);
+        itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
+        true
+    }
+
+    /// Gives the entry of another tree its name at the destination, too. False where the file system refuses.
+    fn link_alternate(&mut self, entry: &Entry<'_>, found: &Found, out: &mut Outcome) -> bool {
+        let (Some(ready), Some(from)) = (entry.ready, self.alternates.get(found.tree)) else { return false };
+        let at = ready.fd.as_fd();
+        let linked = match &entry.old {
+            None => rustix::fs::linkat(from, entry.name, at, entry.target, AtFlags::empty()),
+            Some(old) => {
+                Temp::hard_link(&mut self.names, at, entry.target, from.as_fd(), entry.name).and_then(|temp| {
+                    let (options, rel) = (self.shared.options, entry.target_rel());
+                    let keeps = options.backup && old.kind != FileType::Directory;
+                    if keeps && !backup::take(self.shared, out, at, entry.target, &rel, true) {
+                        return Err(Errno::EXIST);
+                    }
+                    temp.commit(entry.target)
+                })
+            }
+        };
+        if linked.is_ok() {
+            entry.dir.touched.store(true, Ordering::Relaxed);
+        }
+        linked.is_ok()
+    }
+}
+
+/// What the code of a new entry says that is made like one in another tree: as which it is compared.
+pub(crate) fn compared(shared: &Shared<'_>, action: Action, src: &Stat, found: &Stat) -> Change {
+    let mut change = Change::new(src.kind, action);
+    attrs::compare(shared, &mut change, src, found);
+    change.time = match shared.options.times {
+        true if !src.same_second(found) => Time::Set,
+        _ => Time::Same,
+    };
+    change
+}
+
+/// The directory at `rel` in the first of the other trees that has it.
+pub(crate) fn directory(shared: &Shared<'_>, rel: &[u8], src: &Stat) -> Option<Change> {
+    let rel = rel.strip_suffix(b"/").unwrap_or(rel);
+    shared.places.alternates.iter().find_map(|place| {
+        let dir = fs::open_beneath(place.fd.as_fd(), rel).ok()?;
+        let stat = rustix::fs::fstat(&dir).map(Stat::from).ok()?;
+        Some(compared(shared, Action::Copy, src, &stat))
+    })
+}

@@ -1,0 +1,200 @@
+//! `-b`: what is about to be replaced or deleted gets another name, beside the old one or in `--backup-dir`.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+
+use rustix::fs::{AtFlags, FileType, Mode};
+use rustix::io::Errno;
+
+use crate::attrs;
+use crate::content::copy::{Failure, Job};
+use crate::content::temp::{Temp, TempNames};
+use crate::delete;
+use crate::fs::{self, Stat};
+use crate::options::Options;
+use crate::outcome::Outcome;
+use crate::shared::Shared;
+use crate::target::Ready;
+use crate::worker::{Entry, Worker};
+
+/// What backups have behind their names.
+pub(crate) fn suffix(options: &Options) -> &OsStr {
+    let default = OsStr::new(if options.backup_dir.is_some() { "" } else { "~" });
+    options.suffix.as_deref().unwrap_or(default)
+}
+
+/// Whether `name` is what a backup beside the original is called.
+pub(crate) fn is_one(options: &Options, name: &CStr) -> bool {
+    options.backup_dir.is_none() && name.to_bytes().ends_with(suffix(options).as_bytes())
+}
+
+/// Where the backup of one entry goes.
+struct Place<'a> {
+    /// `None` is where the entry is.
+    dir: Option<OwnedFd>,
+    at: BorrowedFd<'a>,
+    name: CString,
+    /// For the log.
+    rel: Vec<u8>,
+}
+
+impl Place<'_> {
+    fn dir(&self) -> BorrowedFd<'_> {
+        self.dir.as_ref().map_or(self.at, AsFd::as_fd)
+    }
+}
+
+/// Gives the entry `name` of the directory `at` (at `rel` below the destination) its backup name. With `stays`, the
+/// name is about to be taken by a rename, and so need not go. Whether that worked; if not, it is in the log.
+pub(crate) fn take(
+    shared: &Shared<'_>,
+    out: &mut Outcome,
+    at: BorrowedFd<'_>,
+    name: &CStr,
+    rel: &[u8],
+    stays: bool,
+) -> bool {
+    let place = match place(shared, at, name, rel) {
+        Ok(place) => place,
+        Err(errno) => return failed(shared, out, "backup mkdir", rel, errno),
+    };
+    make_way(shared, out, &place);
+    let to = place.dir();
+    let mut result = Err(Errno::PERM);
+    if stays {
+        // A second name, so that there is no moment without a file of the first.
+        result = rustix::fs::linkat(at, name, to, &place.name, AtFlags::empty());
+        if result == Err(Errno::EXIST) {
+            result = rustix::fs::unlinkat(to, &place.name, AtFlags::empty())
+                .and_then(|()| rustix::fs::linkat(at, name, to, &place.name, AtFlags::empty()));
+        }
+    }
+    if result.is_err() {
+        result = rustix::fs::renameat(at, name, to, &place.name);
+    }
+    if result == Err(Errno::XDEV) {
+        result = across(at, name, to, &place.name);
+    }
+    match result {
+        Ok(()) => say(shared, out, rel, &place),
+        Err(errno) => return failed(shared, out, "rename", rel, errno),
+    }
+    true
+}
+
+/// Copies the old content of `entry`, which is about to be written into, to its backup name.
+pub(crate) fn copy(worker: &mut Worker<'_>, entry: &Entry<'_>, ready: &Ready, out: &mut Outcome) -> bool {
+    let (shared, at, rel) = (worker.shared, ready.fd.as_fd(), entry.target_rel());
+    let place = match place(shared, at, entry.target, &rel) {
+        Ok(place) => place,
+        Err(errno) => return failed(shared, out, "backup mkdir", &rel, errno),
+    };
+    make_way(shared, out, &place);
+    let mut copied = || {
+        let source = fs::open_file(at, entry.target)?;
+        let stat = Stat::from(rustix::fs::fstat(&source)?);
+        let (temp, file) = Temp::file(&mut worker.names, place.dir(), &place.name, true, 0o600)?;
+        let there = Stat::from(rustix::fs::fstat(&file)?);
+        let job = Job {
+            src: source.as_fd(),
+            dst: file.as_fd(),
+            range: 0..stat.size,
+            devices: (stat.dev, there.dev),
+            fresh: true,
+        };
+        worker.copier.copy(&job).map_err(|failure| match failure {
+            Failure::Read(errno) | Failure::Write(errno) | Failure::Share(errno) => errno,
+            Failure::Cancelled => Errno::INTR,
+        })?;
+        attrs::copy_to(file.as_fd(), &stat)?;
+        temp.commit(&place.name)
+    };
+    match copied() {
+        Ok(()) => say(shared, out, &rel, &place),
+        Err(errno) => return failed(shared, out, "backup copy", &rel, errno),
+    }
+    true
+}
+
+fn failed(shared: &Shared<'_>, out: &mut Outcome, what: &str, rel: &[u8], errno: Errno) -> bool {
+    shared.fail(out, &format!("[receiver] {what}"), &shared.target_path(rel, b""), errno);
+    false
+}
+
+fn say(shared: &Shared<'_>, out: &mut Outcome, rel: &[u8], place: &Place<'_>) {
+    if shared.options.verbose > 1 {
+        shared.say(out, &[b"backed up "], rel, b" to ");
+        shared.say(out, &[], &place.rel, b"\n");
+    }
+}
+
+/// Finds the place, and makes the directories that lead there as those of the destination are.
+fn place<'a>(shared: &Shared<'_>, at: BorrowedFd<'a>, name: &CStr, rel: &[u8]) -> Result<Place<'a>, Errno> {
+    let suffix = suffix(shared.options).as_bytes();
+    let backup_name = CString::new([name.to_bytes(), suffix].concat()).map_err(|_| Errno::INVAL)?;
+    let Some(base) = &shared.options.backup_dir else {
+        return Ok(Place { dir: None, at, name: backup_name, rel: [rel, suffix].concat() });
+    };
+    let mut dir = shared.places.backup(&shared.root, base)?.try_clone().map_err(|_| Errno::MFILE)?;
+    let above = rel.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+    let mut now = 0;
+    for end in (0..above).filter(|&end| rel[end] == b'/') {
+        let part = CString::new(&rel[now..end]).map_err(|_| Errno::INVAL)?;
+        now = end + 1;
+        let made = rustix::fs::mkdirat(&dir, &part, Mode::from_raw_mode(0o700));
+        let next = match fs::open_dir(dir.as_fd(), &part, false) {
+            // Something else has the name.
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                rustix::fs::unlinkat(&dir, &part, AtFlags::empty())?;
+                rustix::fs::mkdirat(&dir, &part, Mode::from_raw_mode(0o700))?;
+                fs::open_dir(dir.as_fd(), &part, false)?
+            }
+            result => result?,
+        };
+        if made.is_ok()
+            && let Some(root) = &shared.root.fd
+            && let Ok(like) = fs::open_beneath(root.as_fd(), &rel[..end])
+            && let Ok(like) = rustix::fs::fstat(&like).map(Stat::from)
+        {
+            // As far as that is permitted.
+            let _ = attrs::copy_to(next.as_fd(), &like);
+        }
+        dir = next;
+    }
+    let base = base.as_bytes();
+    let base = base.strip_suffix(b"/").unwrap_or(base);
+    Ok(Place { dir: Some(dir), at, name: backup_name, rel: [base, b"/", rel, suffix].concat() })
+}
+
+/// Removes a directory that has the backup's name.
+fn make_way(shared: &Shared<'_>, out: &mut Outcome, place: &Place<'_>) {
+    if let Ok(there) = Stat::at(place.dir(), &place.name)
+        && there.kind == FileType::Directory
+    {
+        delete::clear(shared, out, place.dir(), &place.name, &place.rel);
+    }
+}
+
+/// Moves an entry to another file system.
+fn across(at: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, backup: &CStr) -> Result<(), Errno> {
+    let stat = Stat::at(at, name)?;
+    let mut names = TempNames::new();
+    let temp = match stat.kind {
+        FileType::RegularFile => {
+            let mut source = std::fs::File::from(fs::open_file(at, name)?);
+            let (temp, file) = Temp::file(&mut names, to, backup, true, 0o600)?;
+            let mut file = std::fs::File::from(file);
+            std::io::copy(&mut source, &mut file).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+            attrs::copy_to(file.as_fd(), &stat)?;
+            temp
+        }
+        FileType::Symlink => {
+            let target = rustix::fs::readlinkat(at, name, Vec::new())?;
+            Temp::link(&mut names, to, backup, &target)?
+        }
+        kind => Temp::node(&mut names, to, backup, kind, stat.rdev)?,
+    };
+    temp.commit(backup)?;
+    rustix::fs::unlinkat(at, name, AtFlags::empty())
+}

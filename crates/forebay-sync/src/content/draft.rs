@@ -1,0 +1,58 @@
+//! A file that is being written, and where: under a temporary name, or in place.
+
+use std::ffi::CStr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+use super::temp::{Temp, TempNames};
+
+/// A file on its way to its name. Dropped before it is committed, a temporary file is removed; the user's is left.
+#[derive(Debug)]
+pub(super) struct Draft<'d> {
+    pub(super) file: OwnedFd,
+    /// `None` for what is written in place.
+    pub(super) temp: Option<Temp<'d>>,
+    /// It existed before.
+    pub(super) existed: bool,
+}
+
+impl<'d> Draft<'d> {
+    /// A new file under a temporary name in `dir`, which is the directory it is for if `hidden`.
+    pub(super) fn aside(
+        names: &mut TempNames,
+        dir: BorrowedFd<'d>,
+        name: &CStr,
+        hidden: bool,
+        mode: u32,
+    ) -> Result<Self, Errno> {
+        let (temp, file) = Temp::file(names, dir, name, hidden, mode)?;
+        Ok(Draft { file, temp: Some(temp), existed: false })
+    }
+
+    /// The file `name` itself, which is made if it is not there. What is no regular file is refused.
+    pub(super) fn in_place(dir: BorrowedFd<'d>, name: &CStr, mode: u32) -> Result<Self, Errno> {
+        let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+            // It may be written to but not read.
+            Err(Errno::ACCESS) => rustix::fs::openat(dir, name, flags - OFlags::RDWR | OFlags::WRONLY, Mode::empty()),
+            result => result,
+        };
+        match opened {
+            Ok(file) => {
+                let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
+                if kind != rustix::fs::FileType::RegularFile {
+                    return Err(Errno::EXIST);
+                }
+                Ok(Draft { file, temp: None, existed: true })
+            }
+            Err(Errno::NOENT) => {
+                let flags = flags | OFlags::CREATE | OFlags::EXCL;
+                let file = rustix::fs::openat(dir, name, flags, Mode::from_raw_mode(mode as _))?;
+                Ok(Draft { file, temp: None, existed: false })
+            }
+            Err(errno) => Err(errno),
+        }
+    }
+}

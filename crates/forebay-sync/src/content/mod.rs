@@ -1,0 +1,21 @@
+//! How content gets to its name: plan, write, commit.
+//!
+//! ```text
+//!  Plan ──► Draft: a temporary file beside the name, in --temp-dir, ──► Copier ──► attributes ──► commit: backup, rename
+//!           or the file itself (--inplace, --append)                                 (or wait for --delay-updates)
+//! ```
+//!
+//! A draft that is not committed is removed, unless it is the user's file or `--partial` asks to keep it.
+
+pub(crate) mod copy;
+mod draft;
+pub(crate) mod partial;
+mod parts;
+mod sparse;
+pub(crate) mod temp;
+mod write;
+
+pub(crate) use write::Plan;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,369 @@
+//! Writes one file: opens its draft, fills it, gives it its attributes, and commits it.
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering;
+
+use rustix::fs::{Mode, Timespec};
+use rustix::io::Errno;
+
+use super::copy::{Failure, Job, Method};
+use super::draft::Draft;
+use super::partial;
+use crate::attrs;
+use crate::backup;
+use crate::error::Error;
+use crate::fs::{self, Stat};
+use crate::outcome::Outcome;
+use crate::target::{Habits, Ready};
+use crate::worker::{Entry, Worker};
+
+/// Where the content of one file comes from, and how it is written.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// What is copied, open for reading.
+    pub(crate) source: OwnedFd,
+    /// Its size in bytes, as far as that matters, and its device.
+    pub(crate) size: u64,
+    pub(crate) dev: u64,
+    /// What has the name, if it is a regular file.
+    pub(crate) old: Option<Stat>,
+    /// The bytes up to here are in the file already (`--append`).
+    pub(crate) from: u64,
+    /// It comes from the destination's side, which counts for nothing in the statistics.
+    pub(crate) local: bool,
+}
+
+impl Worker<'_> {
+    /// Writes the file as planned, with its attributes.
+    pub(crate) fn write(
+        &mut self,
+        entry: &Entry<'_>,
+        ready: &Ready,
+        plan: &Plan,
+        out: &mut Outcome,
+    ) -> Result<(), Error> {
+        let (shared, options) = (self.shared, self.shared.options);
+        let in_place = !plan.local && options.writes_in_place();
+        let path = |name: &[u8]| shared.target_path(&entry.dir.rel, name);
+        if in_place && let Some(failed) = self.clear_for_in_place(entry, ready, plan, out) {
+            if let Err(errno) = failed {
+                shared.fail(out, "[receiver] open", &path(entry.target.to_bytes()), errno);
+            }
+            return Ok(());
+        }
+        let wanted = attrs::wanted_mode(shared, &entry.src, plan.old.as_ref());
+        let early = early_mode(entry, ready, wanted, self);
+        let draft = match (in_place, &shared.places.temp) {
+            (true, _) => Draft::in_place(ready.fd.as_fd(), entry.target, early),
+            (false, None) => Draft::aside(&mut self.names, ready.fd.as_fd(), entry.target, true, early),
+            (false, Some(dir)) => Draft::aside(&mut self.names, dir.fd.as_fd(), entry.target, false, early),
+        };
+        let draft = match draft {
+            Ok(draft) => draft,
+            Err(errno) if in_place => {
+                shared.fail(out, "[receiver] open", &path(entry.target.to_bytes()), errno);
+                return Ok(());
+            }
+            Err(errno) => {
+                let name = [entry.target.to_bytes(), b".XXXXXX"].concat();
+                let shown = match &shared.places.temp {
+                    Some(dir) => [&dir.shown[..], b"/", &name].concat(),
+                    None => path(&[b".", &name[..]].concat()),
+                };
+                shared.fail(out, "[receiver] mkstemp", &shown, errno);
+                return Ok(());
+            }
+        };
+        entry.dir.touched.store(true, Ordering::Relaxed);
+        let habits = match self.habits(ready, &draft) {
+            Ok(habits) => habits,
+            Err(errno) => {
+                shared.fail(out, "[receiver] fstat", &path(entry.target.to_bytes()), errno);
+                return Ok(());
+            }
+        };
+        match self.fill(plan, ready, &draft, habits) {
+            Ok(method) => count(out, plan, method, self.copier.done),
+            Err(failure) => {
+                if !matches!(failure, Failure::Share(_)) && self.copier.done > 0 {
+                    self.keep_partial(entry, ready, draft, out);
+                }
+                return self.failed(entry, failure, out);
+            }
+        }
+        self.dress(entry, &draft, early, habits, plan.old.as_ref(), out);
+        self.commit(entry, ready, draft, out);
+        Ok(())
+    }
+
+    /// Copies the content, and sees that it is there to stay where that was asked for.
+    fn fill(&mut self, plan: &Plan, ready: &Ready, draft: &Draft<'_>, habits: Habits) -> Result<Method, Failure> {
+        let (shared, options) = (self.shared, self.shared.options);
+        let mut fresh = !draft.existed;
+        #[cfg(target_os = "linux")]
+        if options.preallocate && plan.size > plan.from {
+            let none = rustix::fs::FallocateFlags::empty();
+            // Where that is not possible the file grows as it is written; if there is no room, writing will fail.
+            fresh &= rustix::fs::fallocate(&draft.file, none, plan.from, plan.size - plan.from).is_err();
+        }
+        let job = Job {
+            src: plan.source.as_fd(),
+            dst: draft.file.as_fd(),
+            range: plan.from..plan.size,
+            devices: (plan.dev, shared.places.temp.as_ref().map_or(ready.dev, |dir| dir.dev)),
+            fresh,
+        };
+        let method = self.copier.copy(&job)?;
+        if options.fsync || habits.fails_late {
+            rustix::fs::fsync(&draft.file).map_err(Failure::Write)?;
+        }
+        Ok(method)
+    }
+
+    /// Says what kept the content from being written. Only a failed write and a cancellation end the run.
+    fn failed(&self, entry: &Entry<'_>, failure: Failure, out: &mut Outcome) -> Result<(), Error> {
+        let shared = self.shared;
+        let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
+        match failure {
+            Failure::Read(errno) => {
+                shared.fail(out, "[sender] read errors mapping", &entry.source.path_of(entry.name), errno);
+            }
+            Failure::Share(errno) => shared.fail(out, "[receiver] reflink", &path(), errno),
+            Failure::Write(errno) => {
+                let mut line = b"rsync: [receiver] write failed on \"".to_vec();
+                shared.options.escape.push(&mut line, &path());
+                line.extend_from_slice(format!("\": {}", fs::describe(errno)).as_bytes());
+                return Err(Error::Io(String::from_utf8_lossy(&line).into_owned()));
+            }
+            Failure::Cancelled => return Err(Error::Cancelled),
+        }
+        Ok(())
+    }
+
+    /// Before something is written in place: what is there goes, if it is no regular file, and is copied to its backup
+    /// name, if it is one and that is asked for. Says in the log what fails, and gives it back if it is not said yet.
+    fn clear_for_in_place(
+        &mut self,
+        entry: &Entry<'_>,
+        ready: &Ready,
+        plan: &Plan,
+        out: &mut Outcome,
+    ) -> Option<Result<(), Errno>> {
+        let (shared, at) = (self.shared, ready.fd.as_fd());
+        if plan.old.is_some() {
+            let kept = !shared.options.backup || backup::copy(self, entry, ready, out);
+            return (!kept).then_some(Ok(()));
+        }
+        entry.old.as_ref()?;
+        if shared.options.backup && !backup::take(shared, out, at, entry.target, &entry.target_rel(), true) {
+            return Some(Ok(()));
+        }
+        match rustix::fs::unlinkat(at, entry.target, rustix::fs::AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => None,
+            Err(errno) => Some(Err(errno)),
+        }
+    }
+
+    /// Gives the finished content its owner, mode and time.
+    fn dress(
+        &self,
+        entry: &Entry<'_>,
+        draft: &Draft<'_>,
+        early: u32,
+        habits: Habits,
+        old: Option<&Stat>,
+        out: &mut Outcome,
+    ) {
+        let (shared, src, file) = (self.shared, &entry.src, &draft.file);
+        let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
+        let mut wanted = attrs::wanted_mode(shared, src, old);
+        // A new file in its own directory is what others there are; of any other we ask.
+        let (mut mode_now, uid, gid) = match rustix::fs::fstat(file).map(Stat::from) {
+            Ok(now) if draft.existed || shared.places.temp.is_some() => (now.mode, now.uid, now.gid),
+            _ if habits.acl => (u32::MAX, shared.me.uid, habits.gid),
+            _ => (early & !shared.me.umask, shared.me.uid, habits.gid),
+        };
+        let owner = attrs::wanted_owner(shared, src, uid, gid);
+        if owner != (None, None) {
+            let (uid, gid) = attrs::ids(owner);
+            if let Err(errno) = rustix::fs::fchown(file, uid, gid) {
+                let word = attrs::chown_word(owner.0);
+                shared.fail(out, &format!("[receiver] {word}"), &path(), errno);
+                wanted &= 0o1777; // Not with the wrong owner.
+            }
+            if wanted & 0o6000 != 0 {
+                mode_now = u32::MAX; // A change of owner takes these bits away.
+            }
+        }
+        if wanted != mode_now
+            && let Err(errno) = rustix::fs::fchmod(file, Mode::from_raw_mode(wanted as _))
+        {
+            shared.fail(out, "[receiver] failed to set permissions on", &path(), errno);
+        }
+        if shared.options.times
+            && let Err(errno) = rustix::fs::futimens(file, &attrs::times(src.mtime))
+        {
+            shared.fail(out, "[receiver] failed to set times on", &path(), errno);
+        }
+    }
+
+    /// Gives the draft its name: at once, or when everything else is done.
+    fn commit(&mut self, entry: &Entry<'_>, ready: &Ready, draft: Draft<'_>, out: &mut Outcome) {
+        let (shared, options) = (self.shared, self.shared.options);
+        let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
+        let Some(temp) = draft.temp else { return };
+        drop(draft.file);
+        if options.delay_updates {
+            let kept = partial::dir(shared, ready.fd.as_fd(), true)
+                .and_then(|dir| temp.commit_to(dir.as_fd(), entry.target).map_err(|(errno, _)| errno));
+            match kept {
+                Ok(()) => match entry.dir.delayed.lock() {
+                    Ok(mut delayed) => delayed.push(entry.target.to_owned()),
+                    Err(poisoned) => poisoned.into_inner().push(entry.target.to_owned()),
+                },
+                Err(errno) => shared.fail(out, "[receiver] rename", &path(), errno),
+            }
+            return;
+        }
+        if options.backup
+            && entry.old.is_some()
+            && !backup::take(shared, out, ready.fd.as_fd(), entry.target, &entry.target_rel(), true)
+        {
+            return;
+        }
+        let result = match temp.commit_to(ready.fd.as_fd(), entry.target) {
+            // The temporary directory is on another file system.
+            Err((Errno::XDEV, temp)) => self.carry_over(entry, ready, &temp),
+            result => result.map_err(|(errno, _)| errno),
+        };
+        match result {
+            Ok(()) => partial::discard(shared, ready.fd.as_fd(), entry.target),
+            Err(errno) => shared.fail(out, "[receiver] rename", &path(), errno),
+        }
+    }
+
+    /// Copies a finished file to beside its name and renames it there.
+    fn carry_over(&mut self, entry: &Entry<'_>, ready: &Ready, from: &super::temp::Temp<'_>) -> Result<(), Errno> {
+        let source = from.open()?;
+        let stat = Stat::from(rustix::fs::fstat(&source)?);
+        let draft = Draft::aside(&mut self.names, ready.fd.as_fd(), entry.target, true, 0o600)?;
+        let job = Job {
+            src: source.as_fd(),
+            dst: draft.file.as_fd(),
+            range: 0..stat.size,
+            devices: (stat.dev, ready.dev),
+            fresh: true,
+        };
+        self.copier.copy(&job).map_err(|failure| match failure {
+            Failure::Read(errno) | Failure::Write(errno) | Failure::Share(errno) => errno,
+            Failure::Cancelled => Errno::INTR,
+        })?;
+        if self.shared.options.fsync {
+            rustix::fs::fsync(&draft.file)?;
+        }
+        attrs::copy_to(draft.file.as_fd(), &stat)?;
+        draft.temp.map_or(Ok(()), |temp| temp.commit(entry.target))
+    }
+
+    /// Keeps what there is of a file that could not be finished, if that is asked for.
+    fn keep_partial(&mut self, entry: &Entry<'_>, ready: &Ready, draft: Draft<'_>, out: &mut Outcome) {
+        let (shared, options) = (self.shared, self.shared.options);
+        let Some(temp) = draft.temp else { return };
+        if !options.partial && options.partial_dir.is_none() && !options.delay_updates {
+            return;
+        }
+        // Threads that copy parts may be ahead of the first that is missing.
+        let mut result = rustix::fs::ftruncate(&draft.file, self.copier.done);
+        let dir = if options.partial_dir.is_some() || options.delay_updates {
+            partial::dir(shared, ready.fd.as_fd(), true).map(Some)
+        } else {
+            // So that it is never taken for the source's.
+            let epoch = Timespec { tv_sec: 0, tv_nsec: 0 };
+            result = result.and_then(|()| rustix::fs::futimens(&draft.file, &attrs::times(epoch)));
+            Ok(None)
+        };
+        let wanted = attrs::wanted_mode(shared, &entry.src, entry.old_of_kind().as_ref()) & 0o777;
+        let kept = result.and_then(|()| rustix::fs::fchmod(&draft.file, Mode::from_raw_mode(wanted as _)));
+        let kept = kept.and(dir).and_then(|dir| {
+            let at = dir.as_ref().map_or(ready.fd.as_fd(), AsFd::as_fd);
+            temp.commit_to(at, entry.target).map_err(|(errno, _)| errno)
+        });
+        if let Err(errno) = kept {
+            let path = shared.target_path(&entry.dir.rel, entry.target.to_bytes());
+            shared.fail(out, "[receiver] rename", &path, errno);
+        }
+    }
+
+    /// What files that are created in `ready` look like; `draft` may be one.
+    fn habits(&self, ready: &Ready, draft: &Draft<'_>) -> Result<Habits, Errno> {
+        if let Some(habits) = ready.habits.get() {
+            return Ok(*habits);
+        }
+        let habits = Habits {
+            gid: rustix::fs::fstat(&draft.file)?.st_gid,
+            acl: has_default_acl(ready.fd.as_fd()),
+            fails_late: fails_late(draft.file.as_fd()),
+        };
+        if draft.existed || self.shared.places.temp.is_some() {
+            return Ok(habits);
+        }
+        Ok(*ready.habits.get_or_init(|| habits))
+    }
+}
+
+/// The mode to create a file with. Until we know what files in this directory look like, and where the owner is going
+/// to change, nobody else may look into the file. Else it is the mode that it is to have.
+fn early_mode(entry: &Entry<'_>, ready: &Ready, wanted: u32, worker: &Worker<'_>) -> u32 {
+    let shared = worker.shared;
+    match ready.habits.get() {
+        Some(habits)
+            if !habits.acl
+                && shared.places.temp.is_none()
+                && attrs::wanted_owner(shared, &entry.src, shared.me.uid, habits.gid) == (None, None) =>
+        {
+            wanted & 0o777
+        }
+        _ => 0o600,
+    }
+}
+
+fn count(out: &mut Outcome, plan: &Plan, method: Method, copied: u64) {
+    if !plan.local {
+        out.totals.literal_bytes += copied;
+    }
+    *match method {
+        Method::Reflink => &mut out.totals.reflinked,
+        Method::Range => &mut out.totals.ranged,
+        Method::Stream => &mut out.totals.streamed,
+    } += 1;
+}
+
+/// Whether the file is on another machine, or in another process, which may refuse what it has not been sent yet. There
+/// a file is flushed before it takes its name; closing it would do that too, but its failure cannot be seen.
+#[cfg(target_os = "linux")]
+fn fails_late(file: BorrowedFd<'_>) -> bool {
+    // NFS, SMB (two generations), FUSE, Ceph, AFS, 9P.
+    const REMOTE: [u32; 7] = [0x6969, 0xff53_4d42, 0xfe53_4d42, 0x6573_5546, 0x00c3_6400, 0x5346_414f, 0x0102_1997];
+    #[allow(clippy::cast_sign_loss, clippy::unnecessary_cast, reason = "the type differs between systems")]
+    rustix::fs::fstatfs(file).is_ok_and(|stat| REMOTE.contains(&(stat.f_type as u32)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fails_late(_: BorrowedFd<'_>) -> bool {
+    true
+}
+
+/// Whether a default ACL of the directory shapes what is created in it. What cannot be told counts as one.
+#[cfg(target_os = "linux")]
+fn has_default_acl(dir: BorrowedFd<'_>) -> bool {
+    let mut none: [u8; 0] = [];
+    !matches!(
+        rustix::fs::fgetxattr(dir, "system.posix_acl_default", &mut none[..]),
+        Err(Errno::NODATA | Errno::OPNOTSUPP)
+    )
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_default_acl(_: BorrowedFd<'_>) -> bool {
+    true
+}

@@ -1,0 +1,127 @@
+//! Directories beside the destination that the options name: held open, found relative to the destination.
+
+use std::ffi::{CString, OsStr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::OnceLock;
+
+use rustix::fs::{CWD, FileType, Mode};
+use rustix::io::Errno;
+
+use crate::error::Error;
+use crate::fs::{self, Stat};
+use crate::options::{AlternateKind, Options};
+use crate::outcome::Outcome;
+use crate::shared::{Root, Shared};
+
+/// The directories beside the destination.
+#[derive(Debug, Default)]
+pub(crate) struct Places {
+    /// `--temp-dir`.
+    pub(crate) temp: Option<Place>,
+    /// `--compare-dest` and its like, those that there are.
+    pub(crate) alternates: Vec<Place>,
+    /// `--backup-dir`, once something is to go there.
+    backup: OnceLock<Result<OwnedFd, Errno>>,
+}
+
+/// A directory that is held open.
+#[derive(Debug)]
+pub(crate) struct Place {
+    pub(crate) fd: OwnedFd,
+    pub(crate) dev: u64,
+    /// The path for messages, without a slash at its end.
+    pub(crate) shown: Vec<u8>,
+}
+
+impl Places {
+    /// Opens what the options name.
+    ///
+    /// # Errors
+    /// A directory for temporary files that is not there. Alternate trees that are missing are only noted.
+    pub(crate) fn open(shared: &Shared<'_>, note: &mut Outcome) -> Result<Places, Error> {
+        let Options { temp_dir, alternates, .. } = shared.options;
+        let mut places = Places::default();
+        if let Some(dir) = temp_dir {
+            places.temp = match place(&shared.root, dir) {
+                Ok(place) => Some(place),
+                Err(_) => return Err(Error::Usage(escaped(shared, "The temp-dir does not exist: ", dir.as_bytes()))),
+            };
+        }
+        let option = match alternates.kind {
+            AlternateKind::Compare => "--compare-dest",
+            AlternateKind::Copy => "--copy-dest",
+            AlternateKind::Link => "--link-dest",
+        };
+        for dir in &alternates.dirs {
+            match place(&shared.root, dir) {
+                Ok(place) => places.alternates.push(place),
+                Err(errno) => {
+                    let what = if errno == Errno::NOTDIR { "is not a dir" } else { "does not exist" };
+                    let path = beside(&shared.root, dir);
+                    shared.complain(note, &format!("{option} arg {what}: "), &path, "");
+                }
+            }
+        }
+        Ok(places)
+    }
+
+    /// The directory of `--backup-dir`, which is made, with what leads to it, when it is needed first.
+    pub(crate) fn backup(&self, root: &Root, dir: &OsStr) -> Result<&OwnedFd, Errno> {
+        let made = self.backup.get_or_init(|| {
+            let at = root.fd.as_ref().map_or(CWD, AsFd::as_fd);
+            let path = dir.as_bytes();
+            for end in (1..path.len()).filter(|&end| path[end] == b'/').chain([path.len()]) {
+                match rustix::fs::mkdirat(at, &path[..end], Mode::from_raw_mode(0o777)) {
+                    Ok(()) | Err(Errno::EXIST) => {}
+                    Err(errno) => return Err(errno),
+                }
+            }
+            fs::open_dir(at, &CString::new(path).map_err(|_| Errno::INVAL)?, true)
+        });
+        made.as_ref().map_err(|&errno| errno)
+    }
+}
+
+fn place(root: &Root, dir: &OsStr) -> Result<Place, Errno> {
+    let shown = beside(root, dir);
+    let fd = match &root.fd {
+        Some(at) => fs::open_dir(at.as_fd(), &CString::new(dir.as_bytes()).map_err(|_| Errno::INVAL)?, true)?,
+        // A dry run did not make the destination, so the way must not lead through it.
+        None => fs::open_dir(CWD, &CString::new(without_dots(&shown)).map_err(|_| Errno::INVAL)?, true)?,
+    };
+    let stat = Stat::from(rustix::fs::fstat(&fd)?);
+    if stat.kind != FileType::Directory {
+        return Err(Errno::NOTDIR);
+    }
+    Ok(Place { fd, dev: stat.dev, shown })
+}
+
+/// `dir` behind the destination's path, unless it is absolute.
+fn beside(root: &Root, dir: &OsStr) -> Vec<u8> {
+    let dir = dir.as_bytes();
+    if dir.starts_with(b"/") {
+        return dir.to_vec();
+    }
+    let root = root.shown.strip_suffix(b"/").unwrap_or(&root.shown);
+    [root, b"/", dir].concat()
+}
+
+/// An absolute path with its `..` taken literally.
+fn without_dots(path: &[u8]) -> Vec<u8> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|&b| b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    [b"/", &parts.join(&b'/')[..]].concat()
+}
+
+fn escaped(shared: &Shared<'_>, before: &str, path: &[u8]) -> String {
+    let mut line = before.as_bytes().to_vec();
+    shared.options.escape.push(&mut line, path);
+    String::from_utf8_lossy(&line).into_owned()
+}
