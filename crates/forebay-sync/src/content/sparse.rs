@@ -74,14 +74,13 @@ impl Pair<'_> {
     }
 
     /// Writes the first `len` bytes of `buffer` but for whole pages of zeros.
-    fn dense(self, at: u64, len: usize, buffer: &mut Vec<u8>) -> Result<(), Failure> {
+    fn dense(self, at: u64, len: usize, buffer: &[u8]) -> Result<(), Failure> {
         let mut from = 0;
         while from < len {
             let (end, zeros) = run(at, from, &buffer[..len]);
-            if !zeros {
-                self.write(at + from as u64, &buffer[from..end])?;
-            } else if !self.fresh && !self.punch(at + from as u64, (end - from) as u64)? {
-                self.write(at + from as u64, &buffer[from..end])?;
+            let place = at + from as u64;
+            if !zeros || (!self.fresh && !self.punch(place, (end - from) as u64)?) {
+                self.write(place, &buffer[from..end])?;
             }
             from = end;
         }
