@@ -36,7 +36,7 @@ impl<'d> Draft<'d> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
             // It may be written to but not read.
-            Err(Errno::ACCESS) => rustix::fs::openat(dir, name, flags - OFlags::RDWR | OFlags::WRONLY, Mode::empty()),
+            Err(Errno::ACCESS) => rustix::fs::openat(dir, name, (flags - OFlags::RDWR) | OFlags::WRONLY, Mode::empty()),
             result => result,
         };
         match opened {
