@@ -28,8 +28,9 @@ usage: cargo xtask TASK [OPTION]...
   test [--only STEP,...]  Install what the tests need, then run every step: fmt, clippy, build, test,
                           doctest, doc, examples, loom, interop. The last line is `N passed, N failed`.
   interop                 The interop step alone: what other programs make of forebay's output.
-  soak [--minutes N]      The slow tests (`#[ignore]`, named `soak_...`), in release: one round, and further
-                          rounds until N minutes are over.
+  soak [--minutes N] [PACKAGE]
+                          The slow tests (`#[ignore]`, named `soak_...`) of a package or of all, in release: the engine's
+                          random pipelines for N minutes (30), the others once, and again until these are over.
   bench [NAME [ARG]...]   Measure against peers: one table, or all of them.
   bench record [ARG]...   Writers of arrays: [--dir DIR] [--rounds N] [--only TABLE]... (about ten minutes). Installs the
                           peers in `target/python`.
@@ -57,8 +58,10 @@ fn run() -> Result<()> {
         ["test"] => test::run(&workspace, &test::all()),
         ["test", "--only", steps] => test::run(&workspace, &steps.split(',').collect::<Vec<_>>()),
         ["interop"] => test::run(&workspace, &["interop"]),
-        ["soak"] => soak::run(&workspace, 0),
-        ["soak", "--minutes", minutes] => soak::run(&workspace, minutes.parse()?),
+        ["soak", "--minutes", minutes] => soak::run(&workspace, minutes.parse()?, None),
+        ["soak", "--minutes", minutes, package] => soak::run(&workspace, minutes.parse()?, Some(package)),
+        ["soak"] => soak::run(&workspace, soak::MINUTES, None),
+        ["soak", package] if !package.starts_with('-') => soak::run(&workspace, soak::MINUTES, Some(package)),
         ["python"] => {
             println!("{}", python::readers(&workspace)?.display());
             Ok(())

@@ -267,9 +267,10 @@ impl<T, R, E> Core<T, R, E> {
 }
 
 impl<T, R, E> Drop for Core<T, R, E> {
-    /// Ends the last thread, once the others have ended, also while a sink's panic passes.
+    /// Ends the last thread and drops what was not delivered, once the others have ended, also while a sink's panic
+    /// passes.
     fn drop(&mut self) {
-        self.buffer.stop_spilling();
+        self.buffer.end();
     }
 }
 

@@ -230,11 +230,20 @@ impl<T> ReorderBuffer<T> {
         lock(&self.state)
     }
 
-    /// Ends the I/O thread: it may be the last to hold the buffer, and whoever waits for the run waits for that too.
-    pub(crate) fn stop_spilling(&self) {
+    /// Ends the I/O thread and drops what is still here: whoever waits for the run waits for that too. A thread of
+    /// another pipeline that is just asking for memory may hold the buffer longer, and is not to drop what it held.
+    pub(crate) fn end(&self) {
         if let Some(spilling) = &self.spilling {
             spilling.pager.stop();
         }
+        let mut state = lock(&self.state);
+        let slots = std::mem::replace(&mut state.slots, Ring::new());
+        let spilled = std::mem::take(&mut state.spilled);
+        let resident = state.resident.split(usize::MAX);
+        // Dropping a result is the user's code.
+        drop(state);
+        drop((slots, spilled));
+        drop(resident);
     }
 
     /// What ended the run, if it was the buffer.
@@ -326,5 +335,35 @@ impl<T> fmt::Debug for ReorderBuffer<T> {
             .field("resident", &state.resident.bytes())
             .field("spilled", &state.spilled_bytes)
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::budget::Budget;
+    use crate::spill::policy::Threshold;
+    use crate::{MemoryStore, SpillStore};
+
+    /// Another pipeline that asks for memory holds the buffer for a moment. It must not be the one who gives the leases
+    /// back and closes the files, after the run has returned.
+    #[test]
+    fn a_buffer_that_has_ended_holds_nothing_whoever_still_holds_the_buffer() {
+        let budget = Budget::new(1 << 20);
+        let consumer = budget.consumer("buffer", 0).unwrap();
+        let store = Arc::new(MemoryStore::new(u64::MAX));
+        let pager = Pager::new(Arc::clone(&store), false).unwrap();
+        let (buffer, _outlet) =
+            ReorderBuffer::spilling(&consumer, &pager, Threshold::with_reserve(0.0), OnSpillError::Stall);
+        for seq in 0..200 {
+            buffer.insert(seq, vec![0; 8000], consumer.lease_head(8000)).unwrap();
+        }
+        let begun = Instant::now();
+        while store.usage().live == 0 {
+            assert!(begun.elapsed().as_secs() < 20, "nothing was spilled");
+            std::thread::yield_now();
+        }
+        buffer.end();
+        assert_eq!((budget.used(), store.usage().live), (0, 0));
     }
 }

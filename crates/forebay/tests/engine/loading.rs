@@ -128,7 +128,8 @@ fn loads_go_before_what_waits_to_be_written() {
         pager.load(&first);
         // One append ends, and the next does not.
         gates.open(1);
-        assert_eq!(first.get().unwrap().bytes, bytes_of(0, SIZE));
+        let read = first.get_within(Duration::from_secs(15)).unwrap().unwrap();
+        assert_eq!(read.bytes, bytes_of(0, SIZE));
         let snapshot = pager.monitor().snapshot();
         assert_eq!((snapshot.head_reads, snapshot.prefetches), (0, 1));
         gates.open_below(u64::MAX);

@@ -38,7 +38,7 @@ pub fn alone(name: &str, seconds: u64, test: impl FnOnce() + Send + 'static) {
         return within(seconds, test);
     }
     let output = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", name, "--nocapture", "--test-threads=1"])
+        .args(["--exact", name, "--include-ignored", "--nocapture", "--test-threads=1"])
         .env(CHILD, name)
         .output()
         .unwrap();
@@ -178,4 +178,37 @@ impl Random {
 pub fn bytes_of(seq: u64, len: usize) -> Vec<u8> {
     let mut random = Random(seq.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1);
     (0..len).map(|_| random.next() as u8).collect()
+}
+
+/// A file system in memory that nobody else uses.
+#[cfg(target_os = "linux")]
+pub struct Tmpfs(tempfile::TempDir);
+
+#[cfg(target_os = "linux")]
+impl Tmpfs {
+    /// One of `size` (as `mount` writes it); `None` without the right to mount.
+    pub fn mount(size: &str) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let options = format!("size={size}");
+        let mut mount = std::process::Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", &options, "none"]).arg(dir.path());
+        mount.output().is_ok_and(|output| output.status.success()).then(|| Tmpfs(dir))
+    }
+
+    pub fn path(&self) -> &std::path::Path {
+        self.0.path()
+    }
+
+    /// Bytes in use.
+    pub fn used(&self) -> u64 {
+        let stat = rustix::fs::statvfs(self.path()).unwrap();
+        (stat.f_blocks - stat.f_bfree) * stat.f_frsize
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Tmpfs {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(self.0.path()).status();
+    }
 }
