@@ -46,11 +46,19 @@ fn refuse<T>() -> io::Result<T> {
 
 #[derive(Debug)]
 enum Outcome {
-    Ended(Result<Snapshot, RunError<io::Error>>),
+    Ended(Box<Snapshot>),
+    Failed(RunError<io::Error>),
     Panicked,
     /// The iterator gave no more.
     Exhausted,
     Dropped,
+}
+
+fn ended(result: Result<Snapshot, RunError<io::Error>>) -> Outcome {
+    match result {
+        Ok(snapshot) => Outcome::Ended(Box::new(snapshot)),
+        Err(error) => Outcome::Failed(error),
+    }
 }
 
 /// Only a panic that was planned is an outcome.
@@ -171,7 +179,7 @@ impl Scene {
 
     fn run<M: Mode<Vec<u8>>>(&self, pipeline: Pipeline<M>) -> Outcome {
         let source = (0..self.plan.items).map(|n| self.source(n));
-        Outcome::Ended(pipeline.run(source, |n| self.work(n), |bytes: Vec<u8>| self.sink(&bytes)))
+        ended(pipeline.run(source, |n| self.work(n), |bytes: Vec<u8>| self.sink(&bytes)))
     }
 
     fn feed<M: Mode<Vec<u8>>>(self: &Arc<Self>, pipeline: Pipeline<M>) -> Outcome {
@@ -185,7 +193,7 @@ impl Scene {
                 break;
             }
         }
-        Outcome::Ended(feed.finish())
+        ended(feed.finish())
     }
 
     fn iterate<M: Mode<Vec<u8>>>(self: &Arc<Self>, pipeline: Pipeline<M>) -> Outcome {
@@ -205,25 +213,24 @@ impl Scene {
     fn judge(&self, outcome: &Outcome) {
         let plan = &self.plan;
         let seen = self.seen().count;
-        if let Outcome::Ended(ended) = outcome {
-            let snapshot = ended.as_ref().unwrap_or_else(|error| &error.snapshot);
+        if let Outcome::Ended(snapshot) | Outcome::Failed(RunError { snapshot, .. }) = outcome {
             assert_eq!(snapshot.submitted, snapshot.delivered + snapshot.cancelled, "{plan:?}");
         }
         // In completion order, what was finished before the failure is not what comes before it.
         let before = |at: u64| if plan.in_order { seen == at } else { seen < plan.items };
         let right = match (plan.end, outcome) {
-            (_, Outcome::Ended(Err(RunError { cause: Cause::Spill(_), .. }))) => plan.on_error == OnSpillError::Fail,
-            (End::Complete, Outcome::Ended(Ok(_)) | Outcome::Exhausted) => seen == plan.items,
-            (End::SourceFails(at), Outcome::Ended(Err(RunError { cause: Cause::Source(_), .. }))) => before(at),
-            (End::WorkFails(at), Outcome::Ended(Err(RunError { cause: Cause::Work { seq, .. }, .. }))) => {
+            (_, Outcome::Failed(RunError { cause: Cause::Spill(_), .. })) => plan.on_error == OnSpillError::Fail,
+            (End::Complete, Outcome::Ended(_) | Outcome::Exhausted) => seen == plan.items,
+            (End::SourceFails(at), Outcome::Failed(RunError { cause: Cause::Source(_), .. })) => before(at),
+            (End::WorkFails(at), Outcome::Failed(RunError { cause: Cause::Work { seq, .. }, .. })) => {
                 *seq == at && before(at)
             }
             (End::SourcePanics(at) | End::WorkPanics(at), Outcome::Panicked) => before(at),
-            (End::SinkFails(at), Outcome::Ended(Err(RunError { cause: Cause::Sink { seq, .. }, .. }))) => {
+            (End::SinkFails(at), Outcome::Failed(RunError { cause: Cause::Sink { seq, .. }, .. })) => {
                 *seq == at && seen == at
             }
             (End::SinkPanics(at), Outcome::Panicked) => seen == at,
-            (End::Cancelled(at), Outcome::Ended(Err(RunError { cause: Cause::Cancelled, .. }))) => seen == at + 1,
+            (End::Cancelled(at), Outcome::Failed(RunError { cause: Cause::Cancelled, .. })) => seen == at + 1,
             (End::Cancelled(at), Outcome::Exhausted) => seen == at + 1,
             (End::Dropped(at), Outcome::Dropped) => seen <= at,
             _ => false,
