@@ -1,7 +1,7 @@
 //! What a mirror is asked to do.
 
 use std::ffi::OsString;
-use std::num::NonZeroUsize;
+use std::num::{NonZeroU32, NonZeroUsize};
 
 use forebay::{Budget, CancelToken, SegmentStore};
 
@@ -57,6 +57,12 @@ pub struct Options {
     pub temp_dir: Option<OsString>,
     /// `--compare-dest`, `--copy-dest`, `--link-dest`: other trees in which unchanged files may be found.
     pub alternates: Alternates,
+    /// `-W`: files are copied whole. Else what the destination has of a file is not written, or copied from there.
+    pub whole_file: bool,
+    /// `-B`: the length of the blocks in which that is looked for, in bytes. Default: the square root of the file's size.
+    pub block_size: Option<NonZeroU32>,
+    /// `-y`: where the destination lacks a file, blocks come from one that is like it; twice: also in other trees.
+    pub fuzzy: u8,
     /// `-S`: runs of zeros become holes.
     pub sparse: bool,
     /// `--preallocate`: room is reserved for each file before it is written.
@@ -112,6 +118,9 @@ impl Default for Options {
             delay_updates: false,
             temp_dir: None,
             alternates: Alternates::default(),
+            whole_file: true,
+            block_size: None,
+            fuzzy: 0,
             sparse: false,
             preallocate: false,
             fsync: false,

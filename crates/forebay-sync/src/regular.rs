@@ -1,20 +1,21 @@
 //! Regular files: whether they have changed, and what becomes of those that have.
 
 use std::ffi::CStr;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 
 use crate::alternates::{self, Found, Likeness};
 use crate::attrs;
-use crate::content::Plan;
 use crate::content::copy::Failure;
+use crate::content::{Plan, partial};
 use crate::delete;
 use crate::error::Error;
 use crate::fs::{self, Stat};
 use crate::itemize::{self, Action, Change};
 use crate::options::Append;
 use crate::outcome::Outcome;
+use crate::target::Ready;
 use crate::totals::Kinds;
 use crate::worker::{Entry, Worker, replaced_time};
 
@@ -139,8 +140,27 @@ impl Worker<'_> {
                 Err(failure) => return self.unread(entry, failure, out),
             }
         }
-        let plan = Plan { source, size: entry.src.size, dev: entry.src.dev, old, from, local: false };
+        let basis = self.basis(entry, ready, found);
+        let plan = Plan { source, size: entry.src.size, dev: entry.src.dev, old, from, basis, local: false };
         self.write(entry, ready, &plan, out)
+    }
+
+    /// What blocks of the file may come from: what an interrupted run has left, what has its name, or what has that in
+    /// another tree.
+    fn basis(&self, entry: &Entry<'_>, ready: &Ready, found: Option<&Found>) -> Option<OwnedFd> {
+        if self.shared.options.whole_file {
+            return None;
+        }
+        let at = ready.fd.as_fd();
+        let regular = |dir: BorrowedFd<'_>, name: &CStr| {
+            let stat = Stat::at(dir, name).ok()?;
+            fs::open_file(dir, name).ok().filter(|_| stat.kinds() == Kinds::File && stat.size > 0)
+        };
+        partial::dir(self.shared, at, false)
+            .ok()
+            .and_then(|dir| regular(dir.as_fd(), entry.target))
+            .or_else(|| entry.old_of_kind().and_then(|_| regular(at, entry.target)))
+            .or_else(|| self.alternates.get(found?.tree).and_then(|dir| regular(dir.as_fd(), entry.name)))
     }
 
     fn count_transfer(&self, entry: &Entry<'_>, out: &mut Outcome) {
@@ -162,7 +182,8 @@ impl Worker<'_> {
         match opened {
             Ok(source) => {
                 let stat = &found.stat;
-                let plan = Plan { source, size: stat.size, dev: stat.dev, old: None, from: 0, local: true };
+                let plan =
+                    Plan { source, size: stat.size, dev: stat.dev, old: None, from: 0, basis: None, local: true };
                 self.write(entry, ready, &plan, out)
             }
             Err(_) => self.transfer(entry, None, out),

@@ -1,6 +1,7 @@
 //! What all threads of a mirror share: the options, who we are, where the destination is, and how things are said.
 
 use std::ffi::{CStr, CString};
+use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -29,6 +30,8 @@ pub(crate) struct Shared<'a> {
     /// That deletions are skipped has been said.
     said_skipping: AtomicBool,
     pub(crate) methods: Methods,
+    /// Random, so that nobody can make blocks that are taken for others.
+    pub(crate) seed: u64,
     /// Entries that the walk has found.
     pub(crate) found: AtomicU64,
     /// The walk is over.
@@ -92,6 +95,7 @@ impl<'a> Shared<'a> {
             io_error: AtomicBool::new(false),
             said_skipping: AtomicBool::new(false),
             methods: Methods::default(),
+            seed: RandomState::new().build_hasher().finish(),
             found: AtomicU64::new(0),
             found_all: AtomicBool::new(false),
         }

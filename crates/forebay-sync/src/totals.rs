@@ -55,6 +55,16 @@ numbers! {
         transferred_bytes,
         /// Bytes of file content that were copied, by whatever method.
         literal_bytes,
+        /// Bytes of file content that the destination had and that were copied or left there.
+        matched_bytes,
+        /// Blocks found there.
+        matches,
+        /// Windows of a file whose weak sum was that of a block there.
+        hash_hits, /// Those of them that were no such block.
+        false_alarms,
+        /// Files of which blocks were looked for in what the destination had.
+        deltas, /// Threads that did so, summed over these files.
+        delta_workers,
         /// Bytes of the names in the list.
         name_bytes,
         /// Files copied by sharing extents.

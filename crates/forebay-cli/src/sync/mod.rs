@@ -49,7 +49,10 @@ fn run(command: Command) -> ExitCode {
     if options.verbose > 0 && !quiet {
         head.push_str("sending incremental file list\n");
         if options.verbose > 1 {
-            head.push_str("delta-transmission disabled for local transfer or --whole-file\n");
+            head.push_str(match options.whole_file && options.append.is_none() {
+                true => "delta-transmission disabled for local transfer or --whole-file\n",
+                false => "delta-transmission enabled\n",
+            });
         }
     }
     output.write(head.as_bytes());

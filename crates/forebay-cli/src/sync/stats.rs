@@ -26,7 +26,11 @@ pub(crate) fn summary(report: &Report, said: Said, own_lines: bool) -> String {
 fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std::fmt::Result {
     let totals = &report.totals;
     if said.verbose > 1 {
-        writeln!(out, "total: matches=0  hash_hits=0  false_alarms=0 data={}", totals.literal_bytes)?;
+        writeln!(
+            out,
+            "total: matches={}  hash_hits={}  false_alarms={} data={}",
+            totals.matches, totals.hash_hits, totals.false_alarms, totals.literal_bytes
+        )?;
     }
     let seconds = report.elapsed.as_secs_f64();
     let sent = totals.literal_bytes + totals.name_bytes;
@@ -71,7 +75,7 @@ fn write_block(out: &mut String, totals: &Totals, sent: u64) -> std::fmt::Result
     writeln!(out, "Total file size: {} bytes", with_commas(totals.size_bytes))?;
     writeln!(out, "Total transferred file size: {} bytes", with_commas(totals.transferred_bytes))?;
     writeln!(out, "Literal data: {} bytes", with_commas(totals.literal_bytes))?;
-    writeln!(out, "Matched data: 0 bytes")?;
+    writeln!(out, "Matched data: {} bytes", with_commas(totals.matched_bytes))?;
     writeln!(out, "File list size: 0")?;
     writeln!(out, "File list generation time: 0.000 seconds")?;
     writeln!(out, "File list transfer time: 0.000 seconds")?;
@@ -113,5 +117,14 @@ fn write_engine(out: &mut String, report: &Report) -> std::fmt::Result {
         out,
         "forebay: copied by reflink {}, copy_file_range {}, read and write {}",
         totals.reflinked, totals.ranged, totals.streamed
-    )
+    )?;
+    if totals.deltas > 0 {
+        writeln!(
+            out,
+            "forebay: {} files built from what was there, each by {:.1} workers",
+            totals.deltas,
+            totals.delta_workers as f64 / totals.deltas as f64
+        )?;
+    }
+    Ok(())
 }

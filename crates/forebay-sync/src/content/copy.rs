@@ -90,7 +90,7 @@ pub(crate) struct Copier<'a> {
     pub(crate) done: u64,
 }
 
-impl Copier<'_> {
+impl<'a> Copier<'a> {
     /// Copies the job's range, or as much of it as there is, and ends `dst` there. Returns the way it went; how many
     /// bytes were copied is in [`done`](Copier::done), also after a failure.
     ///
@@ -110,15 +110,7 @@ impl Copier<'_> {
             }
             return Ok(Method::Stream);
         }
-        let pair = Pair {
-            src: job.src,
-            dst: job.dst,
-            devices: job.devices,
-            methods: self.methods,
-            cancel: self.cancel,
-            sparse: self.sparse,
-            fresh: job.fresh,
-        };
+        let pair = self.pair(job);
         let copied = if size >= LARGE && self.workers > 1 {
             pair.in_parts(&job.range, self.workers, self.budget, &mut self.done)
         } else {
@@ -130,6 +122,22 @@ impl Copier<'_> {
         }
         // A file that could not be shared although others can was copied in the next best way.
         Ok(if self.sparse { Method::Stream } else { self.methods.best(job.devices).max(Method::Range) })
+    }
+
+    /// The files of `job`, as ranges of them are copied.
+    pub(super) fn pair<'j>(&self, job: &Job<'j>) -> Pair<'j>
+    where
+        'a: 'j,
+    {
+        Pair {
+            src: job.src,
+            dst: job.dst,
+            devices: job.devices,
+            methods: self.methods,
+            cancel: self.cancel,
+            sparse: self.sparse,
+            fresh: job.fresh,
+        }
     }
 
     /// Shares the extents of the whole file, if that is wanted and possible.

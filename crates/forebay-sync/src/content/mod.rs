@@ -8,6 +8,7 @@
 //! A draft that is not committed is removed, unless it is the user's file or `--partial` asks to keep it.
 
 pub(crate) mod copy;
+mod delta;
 mod draft;
 pub(crate) mod partial;
 mod parts;

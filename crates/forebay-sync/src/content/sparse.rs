@@ -39,7 +39,7 @@ impl Pair<'_> {
                 if n == 0 {
                     return Ok(());
                 }
-                self.dense(at, n, buffer)?;
+                self.dense(at, &buffer[..n])?;
                 at += n as u64;
                 *done += n as u64;
             }
@@ -73,14 +73,14 @@ impl Pair<'_> {
         Ok(at..end)
     }
 
-    /// Writes the first `len` bytes of `buffer` but for whole pages of zeros.
-    fn dense(self, at: u64, len: usize, buffer: &[u8]) -> Result<(), Failure> {
+    /// Writes `bytes` but for whole pages of zeros.
+    pub(super) fn dense(self, at: u64, bytes: &[u8]) -> Result<(), Failure> {
         let mut from = 0;
-        while from < len {
-            let (end, zeros) = run(at, from, &buffer[..len]);
+        while from < bytes.len() {
+            let (end, zeros) = run(at, from, bytes);
             let place = at + from as u64;
             if !zeros || (!self.fresh && !self.punch(place, (end - from) as u64)?) {
-                self.write(place, &buffer[from..end])?;
+                self.write(place, &bytes[from..end])?;
             }
             from = end;
         }

@@ -6,7 +6,8 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{Mode, Timespec};
 use rustix::io::Errno;
 
-use super::copy::{Failure, Job, Method};
+use super::copy::{Copier, Failure, Job, Method};
+use super::delta::{Delta, Stats};
 use super::draft::Draft;
 use super::partial;
 use crate::attrs;
@@ -29,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) old: Option<Stat>,
     /// The bytes up to here are in the file already (`--append`).
     pub(crate) from: u64,
+    /// What blocks may come from, open for reading, where the destination has something else than the file itself.
+    pub(crate) basis: Option<OwnedFd>,
     /// It comes from the destination's side, which counts for nothing in the statistics.
     pub(crate) local: bool,
 }
@@ -82,8 +85,8 @@ impl Worker<'_> {
                 return Ok(());
             }
         };
-        match self.fill(plan, ready, &draft, habits) {
-            Ok(method) => count(out, plan, method, self.copier.done),
+        match self.fill(plan, ready, &draft, habits, out) {
+            Ok(()) => {}
             Err(failure) => {
                 if !matches!(failure, Failure::Share(_)) && self.copier.done > 0 {
                     self.keep_partial(entry, ready, draft, out);
@@ -96,8 +99,15 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Copies the content, and sees that it is there to stay where that was asked for.
-    fn fill(&mut self, plan: &Plan, ready: &Ready, draft: &Draft<'_>, habits: Habits) -> Result<Method, Failure> {
+    /// Copies or builds the content, and counts it.
+    fn fill(
+        &mut self,
+        plan: &Plan,
+        ready: &Ready,
+        draft: &Draft<'_>,
+        habits: Habits,
+        out: &mut Outcome,
+    ) -> Result<(), Failure> {
         let (shared, options) = (self.shared, self.shared.options);
         let mut fresh = !draft.existed;
         #[cfg(target_os = "linux")]
@@ -113,11 +123,39 @@ impl Worker<'_> {
             devices: (plan.dev, shared.places.temp.as_ref().map_or(ready.dev, |dir| dir.dev)),
             fresh,
         };
+        if let Some(stats) = self.delta(plan, draft, &job)? {
+            count_delta(out, &stats);
+            return self.settle(draft, habits);
+        }
         let method = self.copier.copy(&job)?;
-        if options.fsync || habits.fails_late {
+        count(out, plan, method, self.copier.done);
+        self.settle(draft, habits)
+    }
+
+    /// Sees that the content is there to stay, where that was asked for.
+    fn settle(&self, draft: &Draft<'_>, habits: Habits) -> Result<(), Failure> {
+        if self.shared.options.fsync || habits.fails_late {
             rustix::fs::fsync(&draft.file).map_err(Failure::Write)?;
         }
-        Ok(method)
+        Ok(())
+    }
+
+    /// Builds the file from blocks that the destination has, where that is asked for and it has some.
+    fn delta(&mut self, plan: &Plan, draft: &Draft<'_>, job: &Job<'_>) -> Result<Option<Stats>, Failure> {
+        let itself = draft.existed && plan.from == 0;
+        if self.shared.options.whole_file || plan.local || plan.size == 0 || (plan.basis.is_none() && !itself) {
+            return Ok(None);
+        }
+        let basis = plan.basis.as_ref().filter(|_| !itself).map(AsFd::as_fd);
+        let delta = Delta { pair: self.copier.pair(job), size: plan.size, basis };
+        let Copier { workers, buffer, done, .. } = &mut self.copier;
+        *done = 0;
+        let built = delta.build(self.shared, *workers, buffer, done)?;
+        if built.is_none() && !draft.existed {
+            // What there is of it may have data where the source has a hole.
+            rustix::fs::ftruncate(&draft.file, 0).map_err(Failure::Write)?;
+        }
+        Ok(built)
     }
 
     /// Says what kept the content from being written. Only a failed write and a cancellation end the run.
@@ -336,6 +374,17 @@ fn count(out: &mut Outcome, plan: &Plan, method: Method, copied: u64) {
         Method::Range => &mut out.totals.ranged,
         Method::Stream => &mut out.totals.streamed,
     } += 1;
+}
+
+fn count_delta(out: &mut Outcome, stats: &Stats) {
+    let totals = &mut out.totals;
+    totals.deltas += 1;
+    totals.delta_workers += stats.workers;
+    totals.literal_bytes += stats.literal;
+    totals.matched_bytes += stats.matched;
+    totals.matches += stats.matches;
+    totals.hash_hits += stats.hash_hits;
+    totals.false_alarms += stats.false_alarms;
 }
 
 /// Whether the file is on another machine, or in another process, which may refuse what it has not been sent yet. There

@@ -147,6 +147,7 @@ fn apply(
 
 fn finish(mut state: State) -> Result<Parsed, Refusal> {
     select::agree(&state)?;
+    write::agree(&mut state)?;
     for path in &state.paths {
         if is_remote(path) {
             return Err(not_yet(&format!("the remote path {}", path.to_string_lossy())));

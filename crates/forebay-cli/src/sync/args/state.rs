@@ -14,6 +14,10 @@ pub(super) struct State {
     pub(super) stats: bool,
     /// `--info=progress2`
     pub(super) progress: bool,
+    /// `-W` or `--no-whole-file`.
+    pub(super) whole_file: Option<bool>,
+    /// `--checksum-choice`: for transfers, and for `-c`.
+    pub(super) checksums: Option<(OsString, OsString)>,
     pub(super) spill_dir: Option<OsString>,
     pub(super) spill_limit: Option<u64>,
 }
