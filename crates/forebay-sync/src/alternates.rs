@@ -4,11 +4,10 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
-use rustix::fs::{AtFlags, FileType};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use crate::attrs;
-use crate::backup;
 use crate::content::copy::Failure;
 use crate::content::temp::Temp;
 use crate::fs::{self, Stat};
@@ -72,7 +71,9 @@ impl Worker<'_> {
             return Ok(None);
         }
         let there = entry.old_of_kind().is_some();
-        if there && shared.options.alternates.kind == AlternateKind::Copy {
+        // Only a file makes way for one elsewhere.
+        let is_file = entry.src.kinds() == Kinds::File;
+        if there && (!is_file || shared.options.alternates.kind == AlternateKind::Copy) {
             return Ok(None);
         }
         let mut best: Option<Found> = None;
@@ -132,7 +133,7 @@ impl Worker<'_> {
         let mut action = Action::Keep;
         match shared.options.alternates.kind {
             AlternateKind::Compare => {
-                if let (Some(_), Some(ready), false) = (entry.old, entry.ready, dry_run) {
+                if let (true, Some(ready), false) = (entry.old_stays(), entry.ready, dry_run) {
                     entry.dir.touched.store(true, Ordering::Relaxed);
                     if let Err(errno) = rustix::fs::unlinkat(&ready.fd, entry.target, AtFlags::empty()) {
                         shared.fail(out, "[generator] delete_file: unlink", &path(), errno);
@@ -144,7 +145,7 @@ impl Worker<'_> {
                 let same = entry.old.is_some_and(|old| old.dev == found.stat.dev && old.ino == found.stat.ino);
                 if !same {
                     action = Action::Link;
-                    if !dry_run && !self.link_alternate(entry, found, out) {
+                    if !dry_run && !self.link_alternate(entry, found) {
                         return false;
                     }
                 }
@@ -156,21 +157,13 @@ impl Worker<'_> {
     }
 
     /// Gives the entry of another tree its name at the destination, too. False where the file system refuses.
-    fn link_alternate(&mut self, entry: &Entry<'_>, found: &Found, out: &mut Outcome) -> bool {
+    fn link_alternate(&mut self, entry: &Entry<'_>, found: &Found) -> bool {
         let (Some(ready), Some(from)) = (entry.ready, self.alternates.get(found.tree)) else { return false };
         let at = ready.fd.as_fd();
         let linked = match &entry.old {
             None => rustix::fs::linkat(from, entry.name, at, entry.target, AtFlags::empty()),
-            Some(old) => {
-                Temp::hard_link(&mut self.names, at, entry.target, from.as_fd(), entry.name).and_then(|temp| {
-                    let (options, rel) = (self.shared.options, entry.target_rel());
-                    let keeps = options.backup && old.kind != FileType::Directory;
-                    if keeps && !backup::take(self.shared, out, at, entry.target, &rel, true) {
-                        return Err(Errno::EXIST);
-                    }
-                    temp.commit(entry.target)
-                })
-            }
+            Some(_) => Temp::hard_link(&mut self.names, at, entry.target, from.as_fd(), entry.name)
+                .and_then(|temp| temp.commit(entry.target)),
         };
         if linked.is_ok() {
             entry.dir.touched.store(true, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -113,7 +114,14 @@ fn read(
             let verb = if rule.includes() { "[generator] risking" } else { "[generator] protecting" };
             shared.say_rule(out, verb, is_dir, &path, rule);
         }
-        match rule.is_none_or(Rule::includes) {
+        // As if a last rule protected `*~`.
+        let backup = rule.is_none() && shared.options.backup && backup::is_one(shared.options, name);
+        if backup && shared.options.verbose > 1 {
+            let kind: &[u8] = if is_dir { b"directory " } else { b"file " };
+            let reason = [b" because of pattern *", backup::suffix(shared.options).as_bytes(), b"\n"].concat();
+            shared.say(out, &[b"[generator] protecting ", kind], &path, &reason);
+        }
+        match !backup && rule.is_none_or(Rule::includes) {
             _ if !wanted => {}
             true => entries.push((name.to_owned(), kind)),
             false => protected += 1,
@@ -176,8 +184,9 @@ fn remove(
             }
         }
     }
-    out.totals.count_deleted(fs::kinds(kind));
+    // As with rsync, what is in the way does not count.
     if say {
+        out.totals.count_deleted(fs::kinds(kind));
         itemize::log_deleted(shared, out, rel, is_dir);
     }
     true
@@ -220,11 +229,7 @@ fn remove_empty(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name
         rustix::fs::unlinkat(at, name, AtFlags::REMOVEDIR)
     };
     match result {
-        Ok(()) => {
-            out.totals.count_deleted(crate::totals::Kinds::Dir);
-            true
-        }
-        Err(Errno::NOENT) => true,
+        Ok(()) | Err(Errno::NOENT) => true,
         Err(Errno::NOTEMPTY | Errno::EXIST) => {
             shared.say(out, &[b"cannot delete non-empty directory: "], rel, b"\n");
             false

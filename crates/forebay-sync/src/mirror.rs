@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,7 @@ use forebay::{Cause, Location, Mode, Pipeline, Snapshot, SpillStore};
 
 use crate::alternates::AlternateDirs;
 use crate::content::copy::Copier;
+use crate::content::partial;
 use crate::content::temp::TempNames;
 use crate::error::Error;
 use crate::options::Options;
@@ -82,6 +84,11 @@ pub fn mirror(
     let begun = Instant::now();
     let spill = options.spill.take();
     let location = spill.as_ref().map(SpillStore::location);
+    // What waits in directories of our own takes no part, as far as no other rule says so.
+    if let Some(name) = partial::name(&options).map(OsStrExt::as_bytes).filter(|name| !name.starts_with(b"/")) {
+        let rule = options.filters.push(false, &[name, b"/"].concat());
+        rule.map_err(|error| Error::Usage(error.to_string()))?;
+    }
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
     let mut note = Outcome::default();

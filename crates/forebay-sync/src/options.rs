@@ -140,6 +140,11 @@ impl Default for Options {
 }
 
 impl Options {
+    /// Whether directories get their times. Backups beside the originals will keep changing them.
+    pub(crate) fn dir_times(&self) -> bool {
+        self.times && !(self.backup && self.backup_dir.is_none())
+    }
+
     /// Whether files are written under their final name.
     pub(crate) fn writes_in_place(&self) -> bool {
         self.inplace || self.append.is_some()

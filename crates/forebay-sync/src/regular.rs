@@ -12,7 +12,7 @@ use crate::content::{Plan, partial};
 use crate::delete;
 use crate::error::Error;
 use crate::fs::{self, Stat};
-use crate::itemize::{self, Action, Change};
+use crate::itemize::{self, Action, Change, Time};
 use crate::options::Append;
 use crate::outcome::Outcome;
 use crate::target::Ready;
@@ -38,12 +38,14 @@ impl Worker<'_> {
             Ok(found) => found,
             Err(failure) => return self.unread(entry, failure, out),
         };
+        let mut way_made = false;
         if let Some(found) = &found
             && found.likeness == Likeness::Exact
-            && self.make_way(entry, out)
-            && self.take_exact(entry, found, None, out)
         {
-            return Ok(());
+            way_made = self.make_way(entry, out);
+            if !way_made || self.take_exact(entry, found, None, out) {
+                return Ok(());
+            }
         }
         if let (Some(old), Some(ready)) = (&old, entry.ready) {
             match self.unchanged(entry, ready.fd.as_fd(), entry.target, old) {
@@ -58,7 +60,7 @@ impl Worker<'_> {
                 return Ok(());
             }
         }
-        if !self.make_way(entry, out) {
+        if !way_made && !self.make_way(entry, out) {
             return Ok(());
         }
         match &found {
@@ -118,31 +120,33 @@ impl Worker<'_> {
         itemize::log(shared, out, &change, &entry.dir.rel, name, None);
         self.count_transfer(entry, out);
         let (Some(source), Some(ready)) = (source, entry.ready) else { return Ok(()) };
-        let mut from = old.filter(|_| options.append.is_some()).map_or(0, |old| old.size);
+        let from = old.filter(|_| options.append.is_some()).map_or(0, |old| old.size);
+        let mut redo = false;
         if from > 0 && options.append == Some(Append::Verify) {
             let there = fs::open_file(ready.fd.as_fd(), entry.target).map_err(Failure::Read);
             match there.and_then(|there| self.copier.same(source.as_fd(), there.as_fd(), from)) {
                 Ok(true) => {}
                 Ok(false) => {
-                    // As rsync, which sends what is missing, sees that the whole is wrong, and begins anew.
-                    shared.complain(
-                        out,
-                        "WARNING: ",
-                        &entry.rel(),
-                        " failed verification -- update retained (will try again).",
-                    );
-                    out.totals.literal_bytes += entry.src.size - from;
+                    // As with rsync, which finds out when the file has grown, the whole is then built from that.
+                    let what = " failed verification -- update retained (will try again).";
+                    shared.complain(out, "WARNING: ", &entry.rel(), what);
                     (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();
                     itemize::log(shared, out, &change, &entry.dir.rel, name, None);
                     self.count_transfer(entry, out);
-                    from = 0;
+                    redo = true;
                 }
                 Err(failure) => return self.unread(entry, failure, out),
             }
         }
-        let basis = self.basis(entry, ready, found);
-        let plan = Plan { source, size: entry.src.size, dev: entry.src.dev, old, from, basis, local: false };
-        self.write(entry, ready, &plan, out)
+        let basis = if from == 0 { self.basis(entry, ready, found) } else { None };
+        let whole = options.whole_file || from > 0;
+        let mut plan = Plan { source, size: entry.src.size, dev: entry.src.dev, old, from, basis, whole, local: false };
+        self.write(entry, ready, &plan, out)?;
+        if redo {
+            (plan.from, plan.whole) = (0, false);
+            self.write(entry, ready, &plan, out)?;
+        }
+        Ok(())
     }
 
     /// What blocks of the file may come from: what an interrupted run has left, what has its name, or what has that in
@@ -172,7 +176,7 @@ impl Worker<'_> {
     fn copy_alternate(&mut self, entry: &Entry<'_>, found: &Found, out: &mut Outcome) -> Result<(), Error> {
         let shared = self.shared;
         let mut change = alternates::compared(shared, Action::Copy, &entry.src, &found.stat);
-        change.size = false;
+        change.time = if shared.options.times { change.time } else { Time::Now };
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
         let (Some(ready), false) = (entry.ready, shared.options.dry_run) else { return Ok(()) };
         let opened = match self.alternates.get(found.tree) {
@@ -182,8 +186,16 @@ impl Worker<'_> {
         match opened {
             Ok(source) => {
                 let stat = &found.stat;
-                let plan =
-                    Plan { source, size: stat.size, dev: stat.dev, old: None, from: 0, basis: None, local: true };
+                let plan = Plan {
+                    source,
+                    size: stat.size,
+                    dev: stat.dev,
+                    old: None,
+                    from: 0,
+                    basis: None,
+                    whole: true,
+                    local: true,
+                };
                 self.write(entry, ready, &plan, out)
             }
             Err(_) => self.transfer(entry, None, out),

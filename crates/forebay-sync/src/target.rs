@@ -227,7 +227,7 @@ fn adopt_changed(
     let options = shared.options;
     let mut change = Change::new(FileType::Directory, Action::Keep);
     attrs::compare(shared, &mut change, src, before);
-    if options.times {
+    if options.dir_times() {
         let same = src.same_second(before);
         ready.time = Some((src.mtime, same && !ready.made));
         change.time = if same { Time::Same } else { Time::Set };

@@ -58,6 +58,11 @@ impl Entry<'_> {
         [&self.dir.rel, self.target.to_bytes()].concat()
     }
 
+    /// Whether something has the name until it is replaced. A directory has been removed before.
+    pub(crate) fn old_stays(&self) -> bool {
+        self.old.is_some_and(|old| old.kind != FileType::Directory)
+    }
+
     /// What is there already, if it is of the same kind.
     pub(crate) fn old_of_kind(&self) -> Option<Stat> {
         self.old.filter(|old| old.kinds() == self.src.kinds())
@@ -221,7 +226,10 @@ impl Worker<'_> {
             change.time = replaced_time(shared, &entry.src, old);
         } else if let Some(found) = &found {
             change = alternates::compared(shared, Action::Copy, &entry.src, &found.stat);
-            change.content = found.likeness < Likeness::Exact;
+            if found.likeness < Likeness::Exact {
+                change.content = true;
+                change.time = replaced_time(shared, &entry.src, &found.stat);
+            }
         } else {
             out.totals.count_created(entry.src.kinds());
         }
@@ -245,7 +253,7 @@ impl Worker<'_> {
                 Err(errno) => return shared.fail(out, "[generator] stat", &path(), errno),
             }
             if shared.options.backup
-                && entry.old.is_some_and(|old| old.kind != FileType::Directory)
+                && entry.old_stays()
                 && !backup::take(shared, out, at, entry.target, &entry.target_rel(), true)
             {
                 return;

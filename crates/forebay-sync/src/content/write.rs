@@ -32,6 +32,8 @@ pub(crate) struct Plan {
     pub(crate) from: u64,
     /// What blocks may come from, open for reading, where the destination has something else than the file itself.
     pub(crate) basis: Option<OwnedFd>,
+    /// It is copied whole, whatever the destination has.
+    pub(crate) whole: bool,
     /// It comes from the destination's side, which counts for nothing in the statistics.
     pub(crate) local: bool,
 }
@@ -142,8 +144,8 @@ impl Worker<'_> {
 
     /// Builds the file from blocks that the destination has, where that is asked for and it has some.
     fn delta(&mut self, plan: &Plan, draft: &Draft<'_>, job: &Job<'_>) -> Result<Option<Stats>, Failure> {
-        let itself = draft.existed && plan.from == 0;
-        if self.shared.options.whole_file || plan.local || plan.size == 0 || (plan.basis.is_none() && !itself) {
+        let itself = draft.existed;
+        if plan.whole || plan.size == 0 || (plan.basis.is_none() && !itself) {
             return Ok(None);
         }
         let basis = plan.basis.as_ref().filter(|_| !itself).map(AsFd::as_fd);
@@ -192,7 +194,9 @@ impl Worker<'_> {
             let kept = !shared.options.backup || backup::copy(self, entry, ready, out);
             return (!kept).then_some(Ok(()));
         }
-        entry.old.as_ref()?;
+        if !entry.old_stays() {
+            return None;
+        }
         if shared.options.backup && !backup::take(shared, out, at, entry.target, &entry.target_rel(), true) {
             return Some(Ok(()));
         }
@@ -264,7 +268,7 @@ impl Worker<'_> {
             return;
         }
         if options.backup
-            && entry.old.is_some()
+            && entry.old_stays()
             && !backup::take(shared, out, ready.fd.as_fd(), entry.target, &entry.target_rel(), true)
         {
             return;
