@@ -129,7 +129,9 @@ impl Worker<'_> {
                 Ok(false) => {
                     // As with rsync, which finds out when the file has grown, the whole is then built from that.
                     let what = " failed verification -- update retained (will try again).";
-                    shared.complain(out, "WARNING: ", &entry.rel(), what);
+                    if options.verbose > 0 || options.itemize {
+                        shared.complain(out, "WARNING: ", &entry.rel(), what);
+                    }
                     (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();
                     itemize::log(shared, out, &change, &entry.dir.rel, name, None);
                     self.count_transfer(entry, out);

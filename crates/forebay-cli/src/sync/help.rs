@@ -30,10 +30,31 @@ Options
 
 --update, -u             skip files that are newer on the receiver
 --checksum, -c           compare contents, not mod-time & size
---whole-file, -W         copy files whole (always the case)
+--checksum-choice=STR    accepted (aka --cc): contents are compared byte by byte
+--whole-file, -W         copy files whole (the default); --no-W: build them from
+                         blocks that the destination has
+--block-size=SIZE, -B    the length of these blocks
 --delete                 delete extraneous files from dest directories
 --exclude=PATTERN        exclude files matching PATTERN
 --include=PATTERN        don't exclude files matching PATTERN
+
+--backup, -b             make backups (see --suffix & --backup-dir)
+--backup-dir=DIR         make backups into hierarchy based in DIR
+--suffix=SUFFIX          backup suffix (default ~ w/o --backup-dir)
+--inplace                update destination files in-place
+--append                 append data onto shorter files
+--append-verify          --append, comparing the old data first
+--partial                keep partially transferred files
+--partial-dir=DIR        put a partially transferred file into DIR
+--delay-updates          put all updated files into place at end
+--temp-dir=DIR, -T       create temporary files in directory DIR
+--compare-dest=DIR       also compare destination files relative to DIR
+--copy-dest=DIR          ... and include copies of unchanged files
+--link-dest=DIR          hardlink to files in DIR when unchanged
+--sparse, -S             turn sequences of nulls into sparse blocks
+--preallocate            allocate dest files before writing them
+--fsync                  fsync every written file
+--reflink=WHEN           share extents with the source: auto, always or never
 
 --workers=N              threads that compare and copy (default: one per core)
 --memory=SIZE            memory for what waits (default: 64M, less in a small cgroup)

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod arguments;
+mod delta;
 mod filters;
 mod full_disk;
 mod harness;
@@ -17,3 +18,4 @@ mod statistics;
 mod symlink_planted;
 mod tree;
 mod vanished;
+mod writing;

@@ -1,0 +1,239 @@
+//! How content gets to its name: in place, appended, kept, delayed, backed up, beside other trees.
+
+use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, symlink};
+use std::path::Path;
+
+use crate::harness::{Bench, command};
+use crate::tree::touch;
+
+const OLD: &str = "@900000000";
+const NEW: &str = "@1000000000";
+
+/// Writes `text` to `path`, with a time.
+fn put(path: &Path, text: &str, time: &str) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+    touch(path, time);
+}
+
+fn lines(to: usize) -> String {
+    (0..to).map(|i| format!("line {i}\n")).collect()
+}
+
+/// Gives the directories beneath `root` one time.
+fn settle(root: &Path) {
+    let touch = ["-type", "d", "-exec", "touch", "-d", NEW, "{}", "+"];
+    assert!(command(None, "find", &[]).arg(root).args(touch).status().unwrap().success());
+}
+
+/// Runs `options` on a bench that `prepare` made, as rsync does.
+fn same(options: &str, prepare: impl Fn(&Bench)) {
+    let bench = Bench::new();
+    prepare(&bench);
+    let mut args: Vec<String> = options.split(' ').map(str::to_owned).collect();
+    args.extend([format!("{}/", bench.src().display()), "dst".to_owned()]);
+    bench.same(&args);
+    bench.same(&args);
+}
+
+/// Files that are shorter, longer, different, the same, and new.
+fn files(bench: &Bench) {
+    let src = bench.src();
+    for (name, len) in [("grow", 500), ("differ", 500), ("shrink", 50), ("same", 40), ("new", 9), ("sub/grow", 80)] {
+        put(&src.join(name), &lines(len), NEW);
+    }
+    settle(&src);
+    bench.both(|place| {
+        let dst = place.join("dst");
+        put(&dst.join("grow"), &lines(300), OLD);
+        put(&dst.join("differ"), &format!("other\n{}", lines(200)), OLD);
+        put(&dst.join("shrink"), &lines(400), OLD);
+        put(&dst.join("same"), &lines(40), NEW);
+        put(&dst.join("sub/grow"), &lines(10), OLD);
+        put(&dst.join("extra"), "extra", OLD);
+        settle(&dst);
+    });
+}
+
+#[test]
+fn files_are_written_in_every_way_as_rsync_writes_them() {
+    for options in [
+        "-ai --inplace",
+        "-ai --inplace --no-whole-file",
+        "-ai --inplace -S",
+        "-ai --append",
+        "-ai --append --no-W",
+        "-aic --append",
+        "-ain --append",
+        "-ai --no-whole-file",
+        "-ai --no-W -B 700",
+        "-ai -S",
+        "-ai -S --preallocate",
+        "-ai --preallocate --fsync",
+        "-ai --partial",
+        "-ai --partial-dir=.part --delete",
+        "-ai --delay-updates --delete",
+        "-ai --delay-updates -b",
+        "-aic --cc=md5",
+        "-ai -T /tmp",
+    ] {
+        same(options, files);
+    }
+}
+
+#[test]
+fn an_append_that_does_not_fit_is_done_anew() {
+    let bench = Bench::new();
+    files(&bench);
+    let args = ["-a", "--append-verify", &format!("{}/", bench.src().display()), "dst"];
+    assert_eq!(bench.same(&args).errors, [""; 0]);
+    assert_eq!(fs::read(bench.places()[1].join("dst/differ")).unwrap(), lines(500).as_bytes());
+}
+
+#[test]
+fn in_place_keeps_the_inode_and_its_other_names() {
+    let bench = Bench::new();
+    put(&bench.src().join("file"), &lines(500), NEW);
+    bench.both(|place| {
+        put(&place.join("dst/file"), &lines(300), OLD);
+        fs::hard_link(place.join("dst/file"), place.join("dst/other")).unwrap();
+    });
+    bench.same(&["-ai", "--inplace", &format!("{}/", bench.src().display()), "dst"]);
+    let dst = bench.places()[1].join("dst");
+    assert_eq!(dst.join("file").metadata().unwrap().ino(), dst.join("other").metadata().unwrap().ino());
+}
+
+/// Everything that may be replaced or deleted, of every kind.
+fn kinds(bench: &Bench) {
+    let src = bench.src();
+    put(&src.join("file"), "new file", NEW);
+    put(&src.join("sub/file"), "new file", NEW);
+    put(&src.join("over dir"), "file", NEW);
+    put(&src.join("over full"), "file", NEW);
+    fs::create_dir(src.join("dir over")).unwrap();
+    symlink("new", src.join("link")).unwrap();
+    symlink("new", src.join("link over")).unwrap();
+    settle(&src);
+    bench.both(|place| {
+        let dst = place.join("dst");
+        for name in
+            ["file", "sub/file", "dir over", "link over", "extra", "extra~", "over full/x", "gone/a", "gone/b/c"]
+        {
+            put(&dst.join(name), name, OLD);
+        }
+        fs::create_dir(dst.join("over dir")).unwrap();
+        symlink("old", dst.join("link")).unwrap();
+        settle(&dst);
+    });
+}
+
+#[test]
+fn what_is_replaced_or_deleted_is_backed_up() {
+    for options in [
+        "-ai -b",
+        "-ai -b --delete",
+        "-ai -b --delete --suffix=.old",
+        "-ain -b --delete",
+        "-ai --backup-dir=../kept --delete",
+        "-ai --backup-dir=kept/deep --suffix=.o",
+        "-ai --backup-dir=../kept",
+        "-ai -b --inplace --delete",
+        "-ai -b --delay-updates --delete",
+        "-rli -b",
+    ] {
+        same(options, kinds);
+    }
+}
+
+/// Another tree with the same, with other attributes, with other content.
+fn alternates(bench: &Bench) {
+    let src = bench.src();
+    for name in ["same", "mode", "time", "content", "size", "both", "exists", "sub/deep/file", "new", "over dir"] {
+        put(&src.join(name), name, NEW);
+    }
+    for name in ["link", "other link", "kept link"] {
+        symlink("target", src.join(name)).unwrap();
+    }
+    for (name, time) in [("link", NEW), ("other link", NEW), ("kept link", NEW)] {
+        touch_link(&src.join(name), time);
+    }
+    fs::create_dir(src.join("new dir")).unwrap();
+    settle(&src);
+    bench.both(|place| {
+        let alt = place.join("alt");
+        crate::harness::copy(&src, &alt);
+        for name in ["new", "new dir", "other link"] {
+            let _ = fs::remove_file(alt.join(name)).or_else(|_| fs::remove_dir(alt.join(name)));
+        }
+        symlink("elsewhere", alt.join("other link")).unwrap();
+        touch_link(&alt.join("other link"), NEW);
+        assert!(command(None, "chmod", &["600"]).arg(alt.join("mode")).status().unwrap().success());
+        touch(&alt.join("time"), OLD);
+        put(&alt.join("content"), "CONTENT", NEW);
+        put(&alt.join("size"), "another size", NEW);
+        settle(&alt);
+        put(&place.join("alt2/time"), "time", NEW);
+        put(&place.join("dst/both"), "both", NEW);
+        put(&place.join("dst/exists"), "old", OLD);
+        fs::create_dir(place.join("dst/over dir")).unwrap();
+        symlink("target", place.join("dst/kept link")).unwrap();
+        touch_link(&place.join("dst/kept link"), NEW);
+        settle(&place.join("dst"));
+    });
+}
+
+fn touch_link(path: &Path, time: &str) {
+    assert!(command(None, "touch", &["-h", "-d", time]).arg(path).status().unwrap().success());
+}
+
+#[test]
+fn other_trees_are_compared_copied_from_and_linked_to() {
+    for kind in ["compare", "copy", "link"] {
+        for options in ["-ai", "-aivv", "-av", "-ain", "-aic", "-ai --delete", "-ai --inplace", "-ai --no-W"] {
+            same(&format!("{options} --{kind}-dest=../alt --{kind}-dest=../alt2 --{kind}-dest=../missing"), alternates);
+        }
+    }
+    let bench = Bench::new();
+    alternates(&bench);
+    bench.same(&["-ai", "--link-dest=../alt", &format!("{}/", bench.src().display()), "dst"]);
+    let ours = &bench.places()[1];
+    for (name, linked) in [("same", true), ("exists", true), ("mode", false), ("size", false), ("link", true)] {
+        let inode = |tree: &str| ours.join(tree).join(name).symlink_metadata().unwrap().ino();
+        assert_eq!(inode("dst") == inode("alt"), linked, "{name}");
+    }
+}
+
+#[test]
+fn zeros_become_holes() {
+    let bench = Bench::new();
+    let sparse = File::create(bench.src().join("sparse")).unwrap();
+    sparse.set_len(200 << 20).unwrap();
+    let mut dense = vec![0; 3 << 20];
+    dense[1 << 20..][..5000].fill(7);
+    fs::write(bench.src().join("zeros in it"), &dense).unwrap();
+    for at in [0, 70 << 20, (150 << 20) + 12_345] {
+        std::os::unix::fs::FileExt::write_all_at(&sparse, b"data", at).unwrap();
+    }
+    for options in [&["-aS"][..], &["-aS", "--preallocate"], &["-aS", "--inplace"], &["-aS", "--no-W"]] {
+        let dst = bench.places()[1].join("dst");
+        let output = command(None, crate::harness::FOREBAY, &["sync"])
+            .args(options)
+            .args(["--reflink=never", &format!("{}/", bench.src().display())])
+            .arg(&dst)
+            .status()
+            .unwrap();
+        assert!(output.success());
+        for name in ["sparse", "zeros in it"] {
+            assert!(
+                fs::read(dst.join(name)).unwrap() == fs::read(bench.src().join(name)).unwrap(),
+                "{options:?} {name}"
+            );
+        }
+        let kib = |name: &str| dst.join(name).metadata().unwrap().blocks() / 2;
+        assert!(kib("sparse") <= 64, "{options:?}: {} KiB", kib("sparse"));
+        assert!(kib("zeros in it") <= 64, "{options:?}: {} KiB", kib("zeros in it"));
+        // Once more over something else: without a trace of it.
+        fs::write(dst.join("zeros in it"), vec![1; 3 << 20]).unwrap();
+    }
+}
