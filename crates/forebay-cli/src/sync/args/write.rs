@@ -6,9 +6,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use forebay_sync::{AlternateKind, Append, Reflink};
 
-use super::row::{Row, flag, later, value};
+use super::row::{Row, check, flag, value};
 use super::state::State;
-use super::value::{Refusal, Value};
+use super::value::{Refusal, Value, not_yet};
 
 /// The options about content.
 pub(super) const ROWS: &[Row] = &[
@@ -17,7 +17,7 @@ pub(super) const ROWS: &[Row] = &[
     value("checksum-choice", checksum_choice).alias(&["cc"]),
     flag("whole-file", |s, on| s.whole_file = Some(on)).short('W').no(),
     value("block-size", block_size).short('B'),
-    later("fuzzy").short('y').no(),
+    check("fuzzy", |_, on| if on { Err(not_yet("--fuzzy")) } else { Ok(()) }).short('y').no(),
     flag("backup", |s, on| s.options.backup = on).short('b').no_long(),
     value("backup-dir", |s, value| put(&mut s.options.backup_dir, value)),
     value("suffix", |s, value| put(&mut s.options.suffix, value)),
