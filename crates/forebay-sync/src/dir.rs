@@ -13,6 +13,7 @@ use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::fs::Stat;
+use crate::fuzzy::Candidate;
 use crate::listing::Listing;
 use crate::outcome::Outcome;
 use crate::target::Target;
@@ -41,6 +42,8 @@ pub(crate) struct Dir {
     pub(crate) touched: AtomicBool,
     /// Names of finished files that wait for everything else to be done.
     pub(crate) delayed: Mutex<Vec<CString>>,
+    /// What blocks of new files may come from, once somebody was at the destination.
+    pub(crate) candidates: OnceLock<Vec<Candidate>>,
 }
 
 impl Dir {

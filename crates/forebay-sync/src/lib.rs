@@ -67,6 +67,7 @@ mod dir;
 mod error;
 mod filter;
 mod fs;
+mod fuzzy;
 mod item;
 mod itemize;
 mod listing;

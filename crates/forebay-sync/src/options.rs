@@ -61,6 +61,8 @@ pub struct Options {
     pub whole_file: bool,
     /// `-B`: the length of the blocks in which that is looked for, in bytes. Default: the square root of the file's size.
     pub block_size: Option<NonZeroU32>,
+    /// `-y`: where the destination lacks a file, blocks come from one that is like it; twice: also in other trees.
+    pub fuzzy: u8,
     /// `-S`: runs of zeros become holes.
     pub sparse: bool,
     /// `--preallocate`: room is reserved for each file before it is written.
@@ -118,6 +120,7 @@ impl Default for Options {
             alternates: Alternates::default(),
             whole_file: true,
             block_size: None,
+            fuzzy: 0,
             sparse: false,
             preallocate: false,
             fsync: false,

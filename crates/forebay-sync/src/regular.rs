@@ -12,6 +12,7 @@ use crate::content::{Plan, partial};
 use crate::delete;
 use crate::error::Error;
 use crate::fs::{self, Stat};
+use crate::fuzzy;
 use crate::itemize::{self, Action, Change, Time};
 use crate::options::Append;
 use crate::outcome::Outcome;
@@ -151,8 +152,8 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// What blocks of the file may come from: what an interrupted run has left, what has its name, or what has that in
-    /// another tree.
+    /// What blocks of the file may come from: what an interrupted run has left, what has its name, what has that in
+    /// another tree, or something like it.
     fn basis(&self, entry: &Entry<'_>, ready: &Ready, found: Option<&Found>) -> Option<OwnedFd> {
         if self.shared.options.whole_file {
             return None;
@@ -167,6 +168,10 @@ impl Worker<'_> {
             .and_then(|dir| regular(dir.as_fd(), entry.target))
             .or_else(|| entry.old_of_kind().and_then(|_| regular(at, entry.target)))
             .or_else(|| self.alternates.get(found?.tree).and_then(|dir| regular(dir.as_fd(), entry.name)))
+            .or_else(|| match entry.old_of_kind() {
+                None => fuzzy::open(self.shared, entry.dir, ready, entry.name, &entry.src),
+                Some(_) => None,
+            })
     }
 
     fn count_transfer(&self, entry: &Entry<'_>, out: &mut Outcome) {

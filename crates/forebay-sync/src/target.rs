@@ -13,6 +13,7 @@ use crate::delayed::Waiting;
 use crate::delete;
 use crate::dir::Dir;
 use crate::fs::{self, Stat};
+use crate::fuzzy;
 use crate::itemize::{self, Action, Change, Time};
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -73,6 +74,9 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
             && let Target::Ready(ready) = &target
         {
             delete::extraneous(shared, dir, ready, &mut out);
+        }
+        if let Target::Ready(ready) = &target {
+            dir.candidates.get_or_init(|| fuzzy::candidates(shared, dir, ready));
         }
         match dir.entered.lock() {
             Ok(mut entered) => *entered = out,

@@ -124,6 +124,7 @@ impl<'a> Walk<'a> {
             entered: Mutex::default(),
             touched: AtomicBool::new(false),
             delayed: Mutex::default(),
+            candidates: OnceLock::new(),
         };
         for number in 0..dir.sources.len() {
             read_source(self.shared, &mut dir, number, &mut self.note);

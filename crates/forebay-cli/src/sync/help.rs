@@ -34,6 +34,7 @@ Options
 --whole-file, -W         copy files whole (the default); --no-W: build them from
                          blocks that the destination has
 --block-size=SIZE, -B    the length of these blocks
+--fuzzy, -y              find similar file for basis if no dest file
 --delete                 delete extraneous files from dest directories
 --exclude=PATTERN        exclude files matching PATTERN
 --include=PATTERN        don't exclude files matching PATTERN

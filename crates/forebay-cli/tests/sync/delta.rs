@@ -74,3 +74,27 @@ fn a_partial_file_and_another_tree_give_blocks() {
     assert!(!bench.places()[1].join("dst/.part").exists());
     assert!(fs::read(bench.places()[1].join("dst/resumed")).unwrap() == content);
 }
+
+#[test]
+fn a_file_that_is_like_it_gives_blocks() {
+    let content: Vec<u8> = (0..100_000u32).flat_map(u32::to_be_bytes).collect();
+    for (options, old, other) in [
+        (&["-a", "-y", "--no-W"][..], "dst/file-1.0.txt", "dst/zzz.bin"),
+        (&["-a", "-y", "--no-W"], "dst/renamed", "dst/file-1.1.tx"),
+        (&["-a", "-yy", "--no-W", "--compare-dest=../alt"], "alt/file-1.0.txt", "dst/zzz.bin"),
+    ] {
+        let bench = Bench::new();
+        fs::write(bench.src().join("file-1.1.txt"), &content).unwrap();
+        crate::tree::touch(&bench.src().join("file-1.1.txt"), "@1000000000");
+        bench.both(|place| {
+            ["dst", "alt"].iter().for_each(|dir| fs::create_dir(place.join(dir)).unwrap());
+            fs::write(place.join(old), &content).unwrap();
+            fs::write(place.join(other), [7; 5000]).unwrap();
+            // By its time, if not by its name.
+            crate::tree::touch(&place.join(old), "@1000000000");
+        });
+        let (theirs, ours) = (run(&bench, 0, options), run(&bench, 1, options));
+        assert_eq!(number(&ours, "Matched data: "), content.len() as u64, "{options:?}");
+        assert_eq!(number(&theirs, "Matched data: "), content.len() as u64, "{options:?}");
+    }
+}

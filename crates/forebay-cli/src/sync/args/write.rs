@@ -17,7 +17,7 @@ pub(super) const ROWS: &[Row] = &[
     value("checksum-choice", checksum_choice).alias(&["cc"]),
     flag("whole-file", |s, on| s.whole_file = Some(on)).short('W').no(),
     value("block-size", block_size).short('B'),
-    check("fuzzy", |_, on| if on { Err(not_yet("--fuzzy")) } else { Ok(()) }).short('y').no(),
+    flag("fuzzy", |s, on| s.options.fuzzy = if on { s.options.fuzzy.saturating_add(1) } else { 0 }).short('y').no(),
     flag("backup", |s, on| s.options.backup = on).short('b').no_long(),
     value("backup-dir", |s, value| put(&mut s.options.backup_dir, value)),
     value("suffix", |s, value| put(&mut s.options.suffix, value)),
