@@ -34,7 +34,7 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
         entered: Mutex::default(),
         touched: AtomicBool::new(false),
         delayed: Mutex::default(),
-            candidates: OnceLock::new(),
+        candidates: OnceLock::new(),
     };
     for argument in arguments {
         let argument = argument.as_ref().as_bytes();

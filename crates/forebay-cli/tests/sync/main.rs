@@ -17,5 +17,6 @@ mod real_tree;
 mod statistics;
 mod symlink_planted;
 mod tree;
+mod unfinished;
 mod vanished;
 mod writing;

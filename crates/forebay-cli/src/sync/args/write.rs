@@ -8,7 +8,7 @@ use forebay_sync::{AlternateKind, Append, Reflink};
 
 use super::row::{Row, check, flag, value};
 use super::state::State;
-use super::value::{Refusal, Value, not_yet};
+use super::value::{Refusal, Value};
 
 /// The options about content.
 pub(super) const ROWS: &[Row] = &[
@@ -17,7 +17,7 @@ pub(super) const ROWS: &[Row] = &[
     value("checksum-choice", checksum_choice).alias(&["cc"]),
     flag("whole-file", |s, on| s.whole_file = Some(on)).short('W').no(),
     value("block-size", block_size).short('B'),
-    flag("fuzzy", |s, on| s.options.fuzzy = if on { s.options.fuzzy.saturating_add(1) } else { 0 }).short('y').no(),
+    check("fuzzy", fuzzy).short('y').no(),
     flag("backup", |s, on| s.options.backup = on).short('b').no_long(),
     value("backup-dir", |s, value| put(&mut s.options.backup_dir, value)),
     value("suffix", |s, value| put(&mut s.options.suffix, value)),
@@ -49,6 +49,11 @@ const MOST_BLOCK_SIZE: u64 = 128 << 10;
 
 fn put(slot: &mut Option<OsString>, value: &Value) -> Result<(), Refusal> {
     *slot = Some(value.text.clone());
+    Ok(())
+}
+
+fn fuzzy(s: &mut State, on: bool) -> Result<(), Refusal> {
+    s.options.fuzzy = if on { s.options.fuzzy.saturating_add(1) } else { 0 };
     Ok(())
 }
 

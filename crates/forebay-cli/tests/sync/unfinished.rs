@@ -1,0 +1,153 @@
+//! What is left where writing ends early: by a signal, on a full disk, on a destination that cannot be written.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::harness::{Bench, FOREBAY, command};
+
+/// Everything in a directory, by name.
+fn names(dir: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+/// Starts to copy a file of 20 GiB, which begins with `text`, over an old one, interrupts that once 64 MiB of the new
+/// file are there under the name that `grows` finds, and returns the destination.
+fn interrupt(bench: &Bench, options: &[&str], grows: impl Fn(&Path) -> Option<u64>) -> std::path::PathBuf {
+    let large = File::create(bench.src().join("large")).unwrap();
+    large.set_len(20 << 30).unwrap();
+    large.write_all_at(b"new", 0).unwrap();
+    let dst = bench.places()[1].join("dst");
+    fs::create_dir(&dst).unwrap();
+    fs::write(dst.join("large"), "old").unwrap();
+    let child = Command::new(FOREBAY)
+        .args(["sync", "-a", "--workers=2", "--reflink=never"])
+        .args(options)
+        .arg(format!("{}/", bench.src().display()))
+        .arg(&dst)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while grows(&dst).is_none_or(|len| len < 64 << 20) {
+        assert!(Instant::now() < deadline, "{options:?}: nothing grows");
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(20), "{}", String::from_utf8_lossy(&output.stderr));
+    dst
+}
+
+fn first_bytes(path: &Path) -> Vec<u8> {
+    let mut bytes = [0; 3];
+    File::open(path).unwrap().read_exact_at(&mut bytes, 0).unwrap();
+    bytes.to_vec()
+}
+
+fn temporary(dst: &Path) -> Option<u64> {
+    let hidden = names(dst).into_iter().find(|name| name.starts_with(".large."))?;
+    dst.join(hidden).metadata().ok().map(|meta| meta.len())
+}
+
+#[test]
+fn a_signal_keeps_what_partial_asks_to_keep() {
+    let bench = Bench::new();
+    let dst = interrupt(&bench, &["--partial"], temporary);
+    assert_eq!(names(&dst), ["large"]);
+    assert_eq!(first_bytes(&dst.join("large")), b"new");
+    let meta = dst.join("large").metadata().unwrap();
+    assert!(meta.len() < 20 << 30, "a part, and no gap in it");
+    assert_eq!(meta.modified().unwrap(), std::time::UNIX_EPOCH, "never taken for the source's");
+}
+
+#[test]
+fn a_signal_keeps_it_in_the_directory_for_that_and_the_old_file_as_it_was() {
+    let bench = Bench::new();
+    let dst = interrupt(&bench, &["--partial-dir=.part"], temporary);
+    assert_eq!(names(&dst), [".part", "large"]);
+    assert_eq!(fs::read(dst.join("large")).unwrap(), b"old");
+    assert_eq!(first_bytes(&dst.join(".part/large")), b"new");
+}
+
+#[test]
+fn a_signal_in_place_leaves_the_users_file() {
+    let bench = Bench::new();
+    let dst = interrupt(&bench, &["--inplace"], |dst| dst.join("large").metadata().ok().map(|meta| meta.len()));
+    assert_eq!(names(&dst), ["large"]);
+    assert_eq!(first_bytes(&dst.join("large")), b"new");
+}
+
+/// A file system of a megabyte, for as long as this lives.
+struct Mounted<'p>(&'p Path);
+
+impl<'p> Mounted<'p> {
+    fn new(path: &'p Path) -> Self {
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", "size=1m", "none"]).arg(path).status().unwrap();
+        assert!(status.success(), "cannot mount a small file system");
+        Mounted(path)
+    }
+}
+
+impl Drop for Mounted<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(self.0).status();
+    }
+}
+
+#[test]
+fn a_full_disk_keeps_what_is_asked_for_and_what_was_there() {
+    let bench = Bench::new();
+    let [place, _] = bench.places();
+    fs::write(bench.src().join("large"), vec![7; 3 << 20]).unwrap();
+    for (options, left, old) in [
+        ("--partial", &["large"][..], None),
+        ("--partial-dir=.part", &[".part", "large"], Some("old")),
+        ("--preallocate", &["large"], Some("old")),
+        ("--no-whole-file", &["large"], Some("old")),
+        ("-S", &["large"], Some("old")),
+        ("--inplace", &["large"], None),
+    ] {
+        for program in [&["rsync"][..], &[FOREBAY, "sync"]] {
+            let mounted = Mounted::new(&place);
+            fs::write(mounted.0.join("large"), "old").unwrap();
+            let output = Command::new(program[0])
+                .args(&program[1..])
+                .args(["-a", options, &format!("{}/", bench.src().display())])
+                .arg(mounted.0)
+                .output()
+                .unwrap();
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(11), "{program:?} {options}: {errors}");
+            assert!(errors.contains("rsync: [receiver] write failed on \""), "{program:?} {options}: {errors}");
+            assert_eq!(names(mounted.0), left, "{program:?} {options}");
+            let content = fs::read(mounted.0.join("large")).unwrap();
+            match old {
+                Some(old) => assert_eq!(content, old.as_bytes(), "{program:?} {options}"),
+                None => assert!(content.len() > 1000 && content.iter().all(|&b| b == 7), "{program:?} {options}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_that_may_not_be_written_is_reported_as_rsync_does() {
+    let bench = Bench::new();
+    for name in ["ours", "theirs"] {
+        fs::write(bench.src().join(name), "new content").unwrap();
+    }
+    bench.both(|place| {
+        fs::create_dir(place.join("dst")).unwrap();
+        ["ours", "theirs"].iter().for_each(|name| fs::write(place.join("dst").join(name), "old").unwrap());
+        let ours = [place.to_owned(), place.join("dst"), place.join("dst/ours")];
+        assert!(command(None, "chown", &["65534:65534"]).args(ours).status().unwrap().success());
+    });
+    let did = bench.same_as(Some(65534), &["-rti", "--inplace", &format!("{}/", bench.src().display()), "dst"]);
+    assert_eq!(did.code, Some(23));
+    assert_eq!(fs::read(bench.places()[1].join("dst/theirs")).unwrap(), b"old");
+}
