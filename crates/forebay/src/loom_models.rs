@@ -8,14 +8,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use loom::cell::UnsafeCell;
 use loom::thread;
 
-use crate::budget::Budget;
+use bytes::Bytes;
+
+use crate::budget::{Budget, Consumer, Reclaim};
 use crate::copy::CopyPool;
 use crate::delivery::{Delivery, DeliveryError};
 use crate::event::Event;
+use crate::item::Parts;
 use crate::line::Line;
-use crate::queue::{RecvError, WorkQueue};
+use crate::queue::{RecvError, TrySendError, WorkQueue};
 use crate::reorder::{DeliverError, InsertError, ReorderBuffer};
-use crate::sync::{Arc, AtomicBool, Ordering};
+use crate::spill::pager::{Page, PageState, Pager};
+use crate::spill::{MemoryStore, SpillStore};
+use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 
 fn model(preemptions: usize, threads: impl Fn() + Sync + Send + 'static) {
     let mut builder = loom::model::Builder::new();
@@ -112,6 +117,46 @@ fn loom_two_hungry_threads_of_one_consumer_are_both_fed() {
         small.join().unwrap();
         drop(held);
         large.join().unwrap();
+    });
+}
+
+/// Whoever needs memory asks who holds it; what that one then gives back lets the first one in.
+#[test]
+fn loom_whoever_is_asked_to_reclaim_lets_in_who_waits() {
+    struct Holder(Mutex<Option<crate::budget::Lease>>);
+    impl Reclaim for Holder {
+        fn reclaim(&self, _: usize) {
+            drop(lock(&self.0).take());
+        }
+    }
+    model(3, || {
+        let budget = Budget::new(10);
+        let holder = budget.consumer("holder", 0).unwrap();
+        let held = Arc::new(Holder(Mutex::new(Some(holder.try_lease(8).unwrap()))));
+        let asked: Arc<dyn Reclaim> = Arc::clone(&held) as _;
+        holder.can_spill(Arc::downgrade(&asked));
+        let hungry = budget.consumer("hungry", 0).unwrap();
+        let waiter = thread::spawn(move || drop(hungry.lease(5).unwrap()));
+        waiter.join().unwrap();
+        assert_eq!(budget.used(), 0);
+    });
+}
+
+/// The head is paid for at once, however full the pool; whoever waits is let in when the overdraft has gone.
+#[test]
+fn loom_an_overdraft_for_the_head_ends_before_another_is_let_in() {
+    model(3, || {
+        let budget = Budget::new(10);
+        let consumer = budget.consumer("pipeline", 0).unwrap();
+        let held = consumer.try_lease(9).unwrap();
+        let hungry = budget.consumer("hungry", 0).unwrap();
+        let waiter = thread::spawn(move || drop(hungry.lease(4).unwrap()));
+        let head = consumer.lease_head(8);
+        drop(held);
+        drop(head);
+        waiter.join().unwrap();
+        assert!(budget.peak() >= 9 && budget.overdraft_peak() <= 7, "{}", budget.overdraft_peak());
+        assert_eq!(budget.used(), 0);
     });
 }
 
@@ -245,6 +290,47 @@ fn loom_shared_senders_number_without_a_gap_and_the_last_one_ends_the_queue() {
     });
 }
 
+/// What a sender has handed over is worked on or dropped, never both, when it goes in the middle.
+#[test]
+fn loom_what_is_queued_when_the_sender_is_dropped_is_dropped_once() {
+    model(3, || {
+        let budget = Budget::new(1 << 20);
+        let (mut sender, receiver) = WorkQueue::new::<Counted>(&budget.consumer("queue", 0).unwrap(), 2);
+        let item = Arc::new(());
+        let worker = thread::spawn(move || receiver.recv().is_ok());
+        let _ = sender.send(Counted(Arc::clone(&item)));
+        drop(sender);
+        worker.join().unwrap();
+        assert_eq!((Arc::strong_count(&item), budget.used()), (1, 0));
+    });
+}
+
+struct Counted(#[allow(dead_code, reason = "it counts while it lives")] Arc<()>);
+
+impl crate::item::Weigh for Counted {}
+
+/// A worker that feeds its own queue never waits for it: what is refused, it does itself.
+#[test]
+fn loom_a_worker_that_submits_to_its_own_queue_goes_on() {
+    model(2, || {
+        let budget = Budget::new(1 << 20);
+        let (sender, receiver) = WorkQueue::new::<u64>(&budget.consumer("queue", 0).unwrap(), 1);
+        let mut first = sender.share();
+        let mut own = first.clone();
+        let worker = thread::spawn(move || {
+            let job = receiver.recv().unwrap();
+            let refused = matches!(own.try_send(job.item + 1), Err(TrySendError::Full(2)));
+            drop(job);
+            own.finish();
+            let queued = std::iter::from_fn(|| receiver.recv().ok().map(|job| job.item)).sum::<u64>();
+            queued + if refused { 2 } else { 0 }
+        });
+        first.send(1).unwrap();
+        first.finish();
+        assert_eq!(worker.join().unwrap(), 2);
+    });
+}
+
 #[test]
 fn loom_receivers_that_go_end_a_sender_that_waits_for_room() {
     model(3, || {
@@ -326,6 +412,86 @@ fn loom_of_two_results_of_one_number_one_is_given_back() {
         buffer.close(1);
         assert_eq!(delivery.next_result().unwrap(), Some(if theirs_failed { 2 } else { 1 }));
         assert_eq!(delivery.next_result().unwrap(), None);
+    });
+}
+
+fn pager(quota: u64) -> (Pager, Arc<MemoryStore>, Consumer) {
+    let store = Arc::new(MemoryStore::new(quota));
+    let pager = Pager::new(Arc::clone(&store), false).unwrap();
+    (pager, store, Budget::new(1 << 20).consumer("pages", 0).unwrap())
+}
+
+fn put(pager: &Pager, consumer: &Consumer) -> Page {
+    let mut parts = Parts::default();
+    parts.put(Bytes::from_static(&[7; 2000]));
+    pager.put(parts, 1, consumer.try_lease(2000).unwrap())
+}
+
+/// Waiting, being written, on disk: a reader gets the bytes whenever it comes, and what the page took is given back.
+#[test]
+fn loom_a_page_can_be_read_while_it_is_put_written_and_on_disk() {
+    model(2, || {
+        let (pager, store, consumer) = pager(u64::MAX);
+        let page = put(&pager, &consumer);
+        assert_eq!(page.get().unwrap().bytes, [7; 2000][..]);
+        pager.settle(&page);
+        assert!(matches!(page.state(), PageState::OnDisk));
+        drop(pager);
+        assert!(consumer.used() < 2000, "what stays paid for is its place in an index");
+        drop(page);
+        assert_eq!((consumer.used(), store.usage().live), (0, 0));
+    });
+}
+
+/// Dropped before, during or after its write: nothing is left, neither in the budget nor in the store.
+#[test]
+fn loom_a_page_that_is_dropped_cancels_its_write_or_frees_its_place() {
+    model(2, || {
+        let (pager, store, consumer) = pager(u64::MAX);
+        drop(put(&pager, &consumer));
+        drop(pager);
+        assert_eq!((consumer.used(), store.usage().live), (0, 0));
+    });
+}
+
+/// The one who waits is told of a failure too, and the bytes are still there.
+#[test]
+fn loom_a_page_that_cannot_be_written_is_settled_and_stays_in_memory() {
+    model(2, || {
+        let (pager, _, consumer) = pager(100);
+        let page = put(&pager, &consumer);
+        pager.settle(&page);
+        assert!(matches!(page.state(), PageState::Failed(_)) && consumer.used() == 2000);
+        assert_eq!(page.get().unwrap().bytes, [7; 2000][..]);
+    });
+}
+
+/// The reader comes before, during or after the I/O thread: it gets the bytes once, and they are read once or by itself.
+#[test]
+fn loom_a_reader_meets_a_page_that_is_being_read_ahead() {
+    model(2, || {
+        let (pager, _, consumer) = pager(u64::MAX);
+        let page = put(&pager, &consumer);
+        pager.settle(&page);
+        pager.prefetch(&page);
+        assert_eq!(page.get().unwrap().bytes, [7; 2000][..]);
+        drop(pager);
+        let index = consumer.used();
+        assert!(index < 2000, "what was read ahead in vain is not kept: {index}");
+    });
+}
+
+/// Nobody is left to read ahead: who waits for that is told.
+#[test]
+fn loom_a_pager_that_goes_leaves_nobody_waiting() {
+    model(2, || {
+        let (pager, _, consumer) = pager(u64::MAX);
+        let page = put(&pager, &consumer);
+        pager.settle(&page);
+        pager.load(&page);
+        let gone = thread::spawn(move || drop(pager));
+        assert_eq!(page.get().unwrap().bytes, [7; 2000][..]);
+        gone.join().unwrap();
     });
 }
 

@@ -90,11 +90,12 @@ fn soak_thirty_million_results_behind_a_head() {
 /// Withheld until nothing more fits onto the disk: the run goes on when the head does.
 #[test]
 #[ignore = "takes a minute: cargo xtask soak"]
-fn soak_a_quota_that_fills_and_empties_a_hundred_times() {
+fn soak_a_quota_that_fills_and_empties_twenty_times() {
     within(600, || {
-        const ITEMS: u64 = 200_000;
+        const ITEMS: u64 = 400_000;
+        const APART: u64 = ITEMS / 20;
         let budget = Budget::new(4 << 20);
-        let store = forebay::SegmentOptions::new().quota(16 << 20).open(std::env::temp_dir()).unwrap();
+        let store = forebay::SegmentOptions::new().quota(8 << 20).open(std::env::temp_dir()).unwrap();
         let gates = crate::support::Gates::default();
         let pipeline = Pipeline::new().workers(2).budget(&budget).spill(store);
         let monitor = pipeline.monitor();
@@ -102,7 +103,7 @@ fn soak_a_quota_that_fills_and_empties_a_hundred_times() {
         let report = std::thread::scope(|scope| {
             scope.spawn(|| {
                 let mut refused = 0;
-                for head in (0..ITEMS).step_by(2000) {
+                for head in (0..ITEMS).step_by(APART as usize) {
                     gates.await_waiters(1);
                     // As far as it gets: the quota is full, or everything that there is has been worked on.
                     until("it has come as far as it gets", || {
@@ -118,7 +119,7 @@ fn soak_a_quota_that_fills_and_empties_a_hundred_times() {
             pipeline.run(
                 (0..ITEMS).map(Ok::<_, io::Error>),
                 |n| {
-                    if n.is_multiple_of(2000) {
+                    if n.is_multiple_of(APART) {
                         gates.pass(n);
                     }
                     Ok(n.to_le_bytes().repeat(128))
@@ -132,6 +133,6 @@ fn soak_a_quota_that_fills_and_empties_a_hundred_times() {
         });
         let report = report.unwrap();
         assert_eq!(report.delivered, ITEMS);
-        assert!(report.spill_failures > 0 && report.reloaded_items > 0, "{report:?}");
+        assert!(report.spill_failures > 5 && report.reloaded_items > 0, "{report:?}");
     });
 }
