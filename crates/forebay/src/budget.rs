@@ -22,6 +22,26 @@
 //! or on a thread that frees memory for others: that is a deadlock by design. Pipelines never call it; they wait for
 //! several things at once.
 //!
+//! # Disconnection
+//! An account closes with the last handle of its consumer and the last lease; what it still held is given back then. A
+//! lease that is forgotten (`mem::forget`) is never given back.
+//!
+//! ```
+//! use forebay::Budget;
+//!
+//! let budget = Budget::new(1000); // bytes
+//! let mine = budget.consumer("mine", 0)?;
+//! let other = budget.consumer("other", 300)?; // set aside for it
+//! let lease = mine.try_lease(700)?;
+//! assert!(mine.try_lease(1).is_err());
+//! assert!(other.try_lease(300).is_ok());
+//! let head = mine.lease_head(50); // never refused: what everybody waits for
+//! assert_eq!(budget.overdraft_peak(), 50);
+//! drop((lease, head));
+//! assert_eq!(budget.used(), 0);
+//! # Ok::<(), forebay::OverBudget>(())
+//! ```
+//!
 //! # Cost
 //! One short lock per operation. Pipelines lease for groups of items, so it is not on the path of every item.
 

@@ -27,7 +27,7 @@
 //!
 //! # Unsafe code
 //! Threads that outlive the caller's borrow can be lent to in safe code only by starting them anew for each call
-//! ([`std::thread::scope`], 30 us and more each). [`lend`](CopyPool::lend) therefore forgets one lifetime; all else is
+//! ([`std::thread::scope`], 30 us and more each). `CopyPool::lend` therefore forgets one lifetime; all else is
 //! checked by the compiler, that the items may go to other threads included.
 
 use std::any::Any;

@@ -14,6 +14,19 @@
 //! # Shutdown
 //! [`finish`](Feed::finish) delivers everything. A feed that is dropped without it cancels what is not delivered, waits
 //! for running work and for the sink call in progress, and joins the threads.
+//!
+//! ```
+//! use forebay::Pipeline;
+//!
+//! let mut feed = Pipeline::new().feed(
+//!     |text: String| text.trim().parse::<u64>().map_err(std::io::Error::other),
+//!     |number| Ok(println!("{number}")),
+//! )?;
+//! feed.send(" 7 ".to_owned())?; // waits while the window or the budget is full
+//! feed.send("8".to_owned())?;
+//! assert_eq!(feed.finish()?.delivered, 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};

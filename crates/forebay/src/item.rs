@@ -1,4 +1,32 @@
 //! What the engine asks of the items that pass through it: [`Weigh`], and [`Spill`] if they may go to disk.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use forebay::{DecodeError, Parts, Spill, Weigh};
+//!
+//! struct Line {
+//!     number: u64,
+//!     text: Vec<u8>,
+//! }
+//!
+//! impl Weigh for Line {
+//!     fn weight(&self) -> usize {
+//!         size_of::<Self>() + self.text.capacity() // what it owns elsewhere too
+//!     }
+//! }
+//!
+//! impl Spill for Line {
+//!     fn encode(self, out: &mut Parts) {
+//!         out.write(&self.number.to_le_bytes());
+//!         out.put(self.text.into()); // large parts are not copied
+//!     }
+//!
+//!     fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+//!         let (number, text) = bytes.split_first_chunk().ok_or(DecodeError("shorter than a number"))?;
+//!         Ok(Line { number: u64::from_le_bytes(*number), text: text.to_vec() })
+//!     }
+//! }
+//! ```
 
 use std::fmt;
 use std::mem::{size_of, size_of_val};

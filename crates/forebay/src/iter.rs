@@ -1,4 +1,11 @@
 //! `ordered_map`: a parallel, ordered, bounded `map` for any iterator.
+//!
+//! ```
+//! use forebay::OrderedMapExt;
+//!
+//! let lengths = ["a", "bc", "def"].into_iter().map(str::to_owned).ordered_map(|word| word.len());
+//! assert_eq!(lengths.collect::<Vec<_>>(), [1, 2, 3]);
+//! ```
 
 use std::convert::Infallible;
 use std::fmt;

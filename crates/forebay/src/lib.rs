@@ -55,45 +55,61 @@ struct Readme;
 #[doc = include_str!("../README.md")]
 struct CrateReadme;
 
-mod budget;
+pub mod budget;
 mod cancel;
 mod cgroup;
 #[allow(
     unsafe_code,
     reason = "a borrowed closure is lent to threads that outlive the borrow; the module says why and how"
 )]
-mod copy;
-mod delivery;
+pub mod copy;
+pub mod delivery;
 mod event;
-mod feed;
-mod item;
-mod iter;
+pub mod feed;
+pub mod item;
+pub mod iter;
 mod line;
 #[cfg(all(test, loom))]
 mod loom_models;
-mod metrics;
-mod pipeline;
-mod queue;
-mod reorder;
+pub mod metrics;
+pub mod pipeline;
+pub mod queue;
+pub mod reorder;
 mod ring;
 mod run;
 pub mod spill;
 mod sync;
 
+#[doc(inline)]
 pub use budget::{Budget, Consumer, Holding, Lease, OverBudget, Reclaim};
+#[doc(inline)]
 pub use cancel::CancelToken;
+#[doc(inline)]
 pub use copy::CopyPool;
+#[doc(inline)]
 pub use delivery::{Delivery, DeliveryError, DeliveryMonitor, DeliverySnapshot, Filling};
+#[doc(inline)]
 pub use feed::Feed;
 #[cfg(feature = "serde")]
+#[doc(inline)]
 pub use item::Serde;
+#[doc(inline)]
 pub use item::{DecodeError, Parts, Spill, Weigh};
+#[doc(inline)]
 pub use iter::{OrderedMap, OrderedMapExt};
+#[doc(inline)]
 pub use metrics::{Histogram, Monitor, Snapshot};
+#[doc(inline)]
 pub use pipeline::{Cause, InMemory, Init, Mode, NoInit, Pipeline, RunError, Spilling};
+#[doc(inline)]
 pub use queue::{Job, Permit, Receiver, RecvError, SendError, Sender, SharedSender, TrySendError, WorkQueue};
+#[doc(inline)]
 pub use reorder::{DeliverError, InsertError, OnSpillError, Outlet, ReorderBuffer};
+#[doc(inline)]
 pub use spill::pager::{Page, PageState, Paged, Pager};
+#[doc(inline)]
 pub use spill::policy::{Decision, Manual, ManualHandle, Prefetch, SpillPolicy, Stretch, Threshold, View, Waker};
+#[doc(inline)]
 pub use spill::pressure::MemoryPressure;
+#[doc(inline)]
 pub use spill::{Backing, Extent, Location, MemoryStore, SegmentOptions, SegmentStore, SpillError, SpillStore, Usage};

@@ -1,8 +1,20 @@
-//! What a pipeline has done: [`Metrics`] while it runs, [`Snapshot`] as plain numbers.
+//! What a pipeline has done: a [`Monitor`] while it runs, [`Snapshot`] as plain numbers.
 //!
 //! The counters are always on. They are raised once per batch or per block, never per item, and clocks are read per
 //! batch (or for one batch in 64 when batches are single items), so that counting costs a few nanoseconds an item at
 //! most.
+//!
+//! ```
+//! use forebay::Pipeline;
+//!
+//! let pipeline = Pipeline::new();
+//! let monitor = pipeline.monitor(); // for other threads, while it runs
+//! let work = |number: u64| Ok(number);
+//! let report = pipeline.run((0..10u64).map(Ok::<_, std::io::Error>), work, |_| Ok(()))?;
+//! assert_eq!((report.submitted, report.delivered, report.cancelled), (10, 10, 0));
+//! assert_eq!(monitor.snapshot().delivered, 10);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};

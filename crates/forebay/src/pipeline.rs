@@ -23,6 +23,15 @@
 //! delivered, then `run` returns the error or continues the panic. An error of the sink ends the run at once. In
 //! every case running work is waited for, what is not delivered is dropped and counted as cancelled.
 //!
+//! # Disconnection
+//! Whichever end goes first ends the other: a sink that fails or panics reaches the source at its next item, also if it
+//! waits for room; a source that panics ends the sink after what it gave. Nothing is left that waits for somebody gone.
+//!
+//! # Shutdown
+//! In this order: the source's end is noted (or the run cancelled), workers finish what they have in hand, the sink gets
+//! what is before the end, every thread is joined, the I/O thread last; what was not delivered is dropped; `run`
+//! returns. Nobody is interrupted: work, a sink call or a write that hangs is waited for.
+//!
 //! # Batches
 //! Workers take up to 64 small items at a time, as many as take about a tenth of a millisecond, but never more than
 //! their share of what is queued. An item is in the queue as soon as the source has given it: a source that pauses

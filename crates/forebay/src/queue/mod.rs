@@ -28,6 +28,32 @@
 //! Sleeping producers are woken when half of the window is free, not for every place. One idle worker is woken per item
 //! stored, until none is idle.
 
+//!
+//! # Memory
+//! The items, and 48 bytes for each. Nothing is allocated per item.
+//!
+//! ```
+//! use forebay::{Budget, RecvError, WorkQueue};
+//!
+//! let budget = Budget::new(1 << 20);
+//! let (mut sender, receiver) = WorkQueue::new(&budget.consumer("queue", 0)?, 16); // items in flight
+//! let worker = std::thread::spawn(move || {
+//!     let mut sum = 0;
+//!     loop {
+//!         match receiver.recv() {
+//!             Ok(job) => sum += job.item, // `job.permit` is held until here
+//!             Err(end) => return (sum, end),
+//!         }
+//!     }
+//! });
+//! for number in 1..=100u64 {
+//!     sender.send(number)?; // waits while the window or the budget is full
+//! }
+//! assert_eq!(sender.finish(), Some(100)); // dropped instead, the worker would see `ProducerGone`
+//! assert_eq!(worker.join().unwrap(), (5050, RecvError::Finished));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
 mod receiver;
 mod sender;
 

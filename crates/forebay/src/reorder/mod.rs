@@ -22,6 +22,38 @@
 //!
 //! In *completion order* (bypass) numbers are given on arrival; everything else is the same.
 //!
+//! # Memory
+//! A result costs its lease and a slot. What is spilled costs 256 bytes for each run of consecutive numbers, about a
+//! block of results; how many numbers there are at a time is the queue's to bound
+//! ([`Pipeline::outstanding`](crate::Pipeline::outstanding)).
+//!
+//! # Failure
+//! [`DeliverError`] says which number it was and why; it is the last thing that the reader gets, again at each call.
+//! A block that does not come back as it was written ends the run: its results exist nowhere else.
+//!
+//! # Shutdown
+//! A reader that is dropped before the end cancels the run. What is still stored then is dropped when the run ends, by
+//! whoever ends it.
+//!
+//! ```
+//! use forebay::{Budget, ReorderBuffer};
+//!
+//! let budget = Budget::new(1 << 20);
+//! let consumer = budget.consumer("results", 0)?;
+//! let (buffer, mut outlet) = ReorderBuffer::new(&consumer);
+//! for seq in [2, 0, 1] {
+//!     buffer.insert(seq, format!("result {seq}"), consumer.try_lease(64)?)?;
+//! }
+//! assert!(buffer.insert(1, "again".to_owned(), consumer.try_lease(64)?).is_err());
+//! buffer.close(3);
+//! assert_eq!(outlet.next_result()?.as_deref(), Some("result 0"));
+//! assert_eq!(outlet.next_result()?.as_deref(), Some("result 1"));
+//! assert_eq!(outlet.next_result()?.as_deref(), Some("result 2"));
+//! assert_eq!(outlet.next_result()?, None);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! # Wakes
 //! The reader takes what is ready in runs (up to 256 KiB and a sixteenth of the budget) and is woken once when the
 //! head has come, not for every item.
 

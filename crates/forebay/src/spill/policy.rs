@@ -8,6 +8,31 @@
 //!
 //! Two rules are the engine's and not a policy's: what is spilled is spilled from the far end, in blocks of 256 KiB;
 //! and the head is read back whatever the policy says.
+//!
+//! ```
+//! use forebay::{Decision, Pipeline, SegmentStore, SpillPolicy, View};
+//!
+//! /// Keeps a megabyte in front of the sink, whatever the budget is.
+//! struct Lean;
+//!
+//! impl SpillPolicy for Lean {
+//!     fn decide(&mut self, view: &View) -> Decision {
+//!         Decision {
+//!             spill_bytes: view.resident.saturating_sub(1 << 20),
+//!             spill_from: view.behind(1 << 20),
+//!             prefetch: None, // the head is read back all the same
+//!         }
+//!     }
+//! }
+//!
+//! let report = Pipeline::new().spill(SegmentStore::temp()?).policy(Lean).run(
+//!     (0..100u64).map(Ok::<_, std::io::Error>),
+//!     |number| Ok(vec![number as u8; 100]),
+//!     |_| Ok(()),
+//! )?;
+//! assert_eq!(report.delivered, 100);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::ops::Range;
 use std::sync::Weak;

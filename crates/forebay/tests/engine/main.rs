@@ -10,6 +10,7 @@ mod copy;
 mod delivery;
 mod feed;
 mod head;
+mod index;
 mod items;
 mod liveness;
 mod loading;

@@ -25,9 +25,28 @@
 //! # Memory
 //! Beside the pages' leases: the headers of one block, and one compressed record if compression is on.
 //!
+//! # Failure
+//! Nothing is lost by a write that fails: [`Page::state`] says why, and the bytes are still in memory. What cannot be
+//! read back, or is not what was written, is an error of [`Page::get`], with the place and both checksums.
+//!
 //! # Shutdown
 //! When the last handle is dropped, the write in progress is waited for, what still waits is cancelled, and the
-//! thread is joined.
+//! thread is joined. Pages may outlive the pager; they are read by whoever gets them.
+//!
+//! ```
+//! use forebay::{Budget, Page, PageState, Pager, Parts, SegmentStore};
+//!
+//! let consumer = Budget::new(1 << 20).consumer("pages", 0)?;
+//! let pager = Pager::new(SegmentStore::temp()?, false)?;
+//! let mut parts = Parts::default();
+//! parts.write(&[7; 100_000]);
+//! let page: Page = pager.put(parts, 1, consumer.try_lease(100_000)?); // returns at once
+//! pager.settle(&page);
+//! assert!(matches!(page.state(), PageState::OnDisk));
+//! pager.prefetch(&page);
+//! assert_eq!(page.get()?.bytes[..], [7; 100_000]);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod io_thread;
 mod page;
