@@ -72,16 +72,21 @@ fn who_asks_for_a_limited_time_gets_nothing_while_the_disk_hangs() {
     });
 }
 
+/// What fails ahead of the reader is not the reader's failure yet: it reads itself, and what it then meets is.
 #[test]
-fn a_load_that_fails_is_told_to_the_reader_who_may_try_again() {
+fn a_load_that_fails_is_tried_again_by_the_reader() {
     within(20, || {
         let (fs, pager, consumer) = setup(1 << 20);
         let page = put(&pager, &consumer, 7);
         on_disk(std::slice::from_ref(&page));
-        fs.inject(Operation::Read, 0..1, Fault::Error(Errno::IO));
-        pager.load(&page);
-        assert!(matches!(page.get(), Err(SpillError::Io { .. })));
-        assert_eq!(page.get().unwrap().bytes, bytes_of(7, SIZE));
+        fs.inject(Operation::Read, 0..3, Fault::Error(Errno::IO));
+        for (loads, fails) in [(1, true), (2, false)] {
+            pager.load(&page);
+            until("it is read ahead in vain", || pager.monitor().snapshot().prefetches == loads);
+            let read = page.get_within(Duration::from_secs(15));
+            assert_eq!(matches!(read, Err(SpillError::Io { .. })), fails, "{read:?}");
+        }
+        assert_eq!(fs.fired(), 3);
     });
 }
 
