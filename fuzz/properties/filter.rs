@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use forebay_sync::Filters;
+use forebay_sync::{Filters, Side};
 
 /// How long one name may take, with the fuzzer's instrumentation. The product of two lengths of some thousand bytes takes
 /// milliseconds; what is worse takes longer.
@@ -20,7 +20,7 @@ pub(crate) fn check(data: &[u8]) {
         assert_eq!(filters.push(false, line).is_err(), matches!(line, b"+ " | b"- "));
     }
     let begun = Instant::now();
-    let decision = filters.first(path, is_dir).map(|rule| rule.includes());
+    let decision = filters.first(Side::Sender, path, is_dir).map(|rule| rule.includes());
     let took = begun.elapsed();
     assert!(took < LIMIT, "{took:?}");
 

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::attrs;
 use crate::backup;
 use crate::dir::Dir;
-use crate::filter::Rule;
+use crate::filter::{Folder, Local, Place, Rule, Side};
 use crate::fs::{self, Stat};
 use crate::itemize;
 use crate::order;
@@ -25,7 +25,8 @@ pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mu
     if shared.deletions_off(out) || !dir.complete || ready.made {
         return;
     }
-    let entries = match read(shared, out, ready.fd.as_fd(), &dir.rel, |name| !dir.listing.contains(name)) {
+    let there = There { at: ready.fd.as_fd(), rel: &dir.rel, local: &ready.local, doomed: false };
+    let entries = match read(shared, out, &there, |name| !dir.listing.contains(name)) {
         Ok((entries, _)) => entries,
         Err(errno) => {
             let path = shared.target_path(&dir.rel, b"");
@@ -36,7 +37,7 @@ pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mu
         if shared.options.cancel.is_cancelled() {
             return;
         }
-        remove(shared, out, ready.fd.as_fd(), &name, kind, &[&dir.rel, name.to_bytes()].concat(), true);
+        remove(shared, out, &there, &name, kind, true);
         dir.touched.store(true, Ordering::Relaxed);
     }
 }
@@ -46,15 +47,18 @@ pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mu
 pub(crate) fn make_way(
     shared: &Shared<'_>,
     out: &mut Outcome,
-    at: BorrowedFd<'_>,
+    ready: &Ready,
     name: &CStr,
     old: &Stat,
     rel: &[u8],
     what: &str,
 ) -> bool {
+    let at = ready.fd.as_fd();
     let done = match (old.kind, what) {
         (FileType::Directory, _) if shared.options.delete => {
-            remove(shared, out, at, name, FileType::Directory, rel, false)
+            let dir = &rel[..rel.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1)];
+            let there = There { at, rel: dir, local: &ready.local, doomed: false };
+            remove(shared, out, &there, name, FileType::Directory, false)
         }
         (FileType::Directory, _) => remove_empty(shared, out, at, name, rel),
         // Only a directory cannot take a name by renaming.
@@ -84,35 +88,50 @@ pub(crate) fn clear(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, 
 
 type Entries = Vec<(CString, FileType)>;
 
+/// A destination directory that something is removed from.
+#[derive(Clone, Copy)]
+struct There<'t> {
+    at: BorrowedFd<'t>,
+    /// Relative to the root; empty, or with a slash at its end.
+    rel: &'t [u8],
+    /// What per-directory filter files say in it.
+    local: &'t Local,
+    /// It is itself being removed.
+    doomed: bool,
+}
+
 /// The entries of a destination directory that `wanted` picks and no filter rule protects, last first, and how many
 /// are protected.
 fn read(
     shared: &Shared<'_>,
     out: &mut Outcome,
-    dir: BorrowedFd<'_>,
-    rel: &[u8],
+    there: &There<'_>,
     wanted: impl Fn(&CStr) -> bool,
 ) -> Result<(Entries, usize), Errno> {
+    let There { at, rel, local, doomed } = *there;
     let mut entries = Vec::new();
     let mut protected = 0;
     let mut path = rel.to_vec();
-    fs::list(dir, |name, kind| {
+    let shown = shared.target_path(rel, b"");
+    fs::list(at, |name, kind| {
         // With -vv, rsync says for each name there what a rule does to it, deleted or not.
         let wanted = wanted(name);
         if !wanted && shared.options.verbose < 2 {
             return;
         }
         let kind = match kind {
-            FileType::Unknown => Stat::at(dir, name).map_or(kind, |stat| stat.kind),
+            FileType::Unknown => Stat::at(at, name).map_or(kind, |stat| stat.kind),
             kind => kind,
         };
         path.truncate(rel.len());
         path.extend_from_slice(name.to_bytes());
         let is_dir = kind == FileType::Directory;
-        let rule = shared.options.filters.first(&path, is_dir);
+        let (path, dir_len) = (&path[..], rel.len());
+        let place = Place { side: Side::Receiver, path, is_dir, dir_len, dir_shown: &shown, doomed };
+        let rule = shared.options.filters.decide(&place, local);
         if let Some(rule) = rule {
             let verb = if rule.includes() { "[generator] risking" } else { "[generator] protecting" };
-            shared.say_rule(out, verb, is_dir, &path, rule);
+            shared.say_rule(out, verb, is_dir, path, rule);
         }
         // As if a last rule protected `*~`.
         let backup = rule.is_none() && shared.options.backup && backup::is_one(shared.options, name);
@@ -139,18 +158,12 @@ fn read(
 
 /// Removes an entry with everything in it, says so for each (for the entry itself only if `say`), and returns whether
 /// it is gone.
-fn remove(
-    shared: &Shared<'_>,
-    out: &mut Outcome,
-    at: BorrowedFd<'_>,
-    name: &CStr,
-    kind: FileType,
-    rel: &[u8],
-    say: bool,
-) -> bool {
+fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr, kind: FileType, say: bool) -> bool {
+    let at = there.at;
+    let rel = &[there.rel, name.to_bytes()].concat()[..];
     let is_dir = kind == FileType::Directory;
     if is_dir {
-        match empty(shared, out, at, name, rel) {
+        match empty(shared, out, there, name, rel) {
             Ok(true) => {}
             Ok(false) => {
                 shared.say(out, &[b"cannot delete non-empty directory: "], rel, b"\n");
@@ -193,7 +206,8 @@ fn remove(
 }
 
 /// Removes everything in the directory `name`. Whether nothing remains in it.
-fn empty(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr, rel: &[u8]) -> Result<bool, Errno> {
+fn empty(shared: &Shared<'_>, out: &mut Outcome, above: &There<'_>, name: &CStr, rel: &[u8]) -> Result<bool, Errno> {
+    let at = above.at;
     if !shared.me.is_root()
         && !shared.options.dry_run
         && let Ok(stat) = Stat::at(at, name)
@@ -205,13 +219,23 @@ fn empty(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let dir = rustix::fs::openat(at, name, flags, Mode::empty())?;
     let prefix = [rel, b"/"].concat();
-    let (entries, protected) = read(shared, out, dir.as_fd(), &prefix, |_| true)?;
+    let shown = shared.target_path(&prefix, b"");
+    let folder = Folder { fd: dir.as_fd(), rel: &prefix, shown: &shown };
+    let local = match above.local.enter(&shared.options.filters, folder) {
+        Ok(local) => local,
+        Err(error) => {
+            shared.break_off(error.into());
+            return Ok(false);
+        }
+    };
+    let there = There { at: dir.as_fd(), rel: &prefix, local: &local, doomed: true };
+    let (entries, protected) = read(shared, out, &there, |_| true)?;
     let mut gone = protected == 0;
     for (name, kind) in entries {
         if shared.options.cancel.is_cancelled() {
             return Ok(false);
         }
-        gone &= remove(shared, out, dir.as_fd(), &name, kind, &[&prefix, name.to_bytes()].concat(), true);
+        gone &= remove(shared, out, &there, &name, kind, true);
     }
     Ok(gone)
 }

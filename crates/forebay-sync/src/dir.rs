@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::filter::Local;
 use crate::fs::Stat;
 use crate::fuzzy::Candidate;
 use crate::listing::Listing;
@@ -72,6 +73,8 @@ pub(crate) struct SourceDir {
     pub(crate) base: Base,
     /// The absolute path, with a slash at its end, for messages.
     pub(crate) shown: Vec<u8>,
+    /// What per-directory filter files say here.
+    pub(crate) local: Local,
 }
 
 /// How names in a source directory are reached.

@@ -87,7 +87,7 @@ mod wildmatch;
 mod worker;
 
 pub use error::Error;
-pub use filter::{EmptyRule, Filters, Rule};
+pub use filter::{FilterError, Filters, Rule, Side};
 pub use mirror::{Log, Report, mirror};
 pub use options::{AlternateKind, Alternates, Append, Options, Reflink};
 pub use text::Escape;

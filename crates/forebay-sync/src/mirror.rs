@@ -93,7 +93,7 @@ pub fn mirror(
     let mut shared = Shared::new(&options, nowhere);
     let mut note = Outcome::default();
     let mut totals = Totals::default();
-    let top = roots::sources(&shared, sources, &mut note);
+    let top = roots::sources(&shared, sources, &mut note)?;
     if top.given == 0 {
         deliver(&shared, note, &mut totals, log)?;
         return Ok(Report { totals, engine: Snapshot::default(), spill: location, elapsed: begun.elapsed() });

@@ -94,7 +94,7 @@ impl Worker<'_> {
     /// Clears the name of a directory.
     fn make_way(&self, entry: &Entry<'_>, out: &mut Outcome) -> bool {
         let (Some(old), Some(ready)) = (&entry.old, entry.ready) else { return true };
-        delete::make_way(self.shared, out, ready.fd.as_fd(), entry.target, old, &entry.rel(), "regular file")
+        delete::make_way(self.shared, out, ready, entry.target, old, &entry.rel(), "regular file")
     }
 
     /// Copies the file, whatever is there.

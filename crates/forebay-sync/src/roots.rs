@@ -11,6 +11,7 @@ use rustix::io::Errno;
 
 use crate::dir::{Base, Dir, SourceDir};
 use crate::error::Error;
+use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
 use crate::listing::Listing;
 use crate::outcome::Outcome;
@@ -20,7 +21,7 @@ use crate::walk;
 /// Finds what the walk begins with: the contents of arguments that end in a slash, and the other arguments by name.
 ///
 /// Without a destination yet: `shared` knows only the options.
-pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note: &mut Outcome) -> Top {
+pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note: &mut Outcome) -> Result<Top, Error> {
     let mut root = Dir {
         rel: Vec::new(),
         name: CString::default(),
@@ -41,9 +42,14 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
         let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
         let (prefix, name) = argument.split_at(split);
         let (call, result) = match name {
-            b"" if argument.is_empty() => ("link_stat", Err(Errno::NOENT)),
+            b"" if argument.is_empty() => ("link_stat", Err(Errno::NOENT.into())),
             b"" | b"." | b".." => ("change_dir", contents(shared, &mut root, argument, note)),
             _ => ("link_stat", named(shared, &mut root, prefix, name, note)),
+        };
+        let result = match result {
+            Err(Failure::Filter(error)) => return Err(Error::Filter(error)),
+            Err(Failure::Errno(errno)) => Err(errno),
+            Ok(()) => Ok(()),
         };
         if let Err(errno) = result {
             // As with rsync, a source that is not there keeps nothing from being deleted.
@@ -56,7 +62,7 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
     }
     let given = root.listing.len() + usize::from(root.transferred);
     root.listing.sort(root.sources.len() > 1);
-    Top { dir: root, given }
+    Ok(Top { dir: root, given })
 }
 
 /// The top of the walk.
@@ -67,11 +73,29 @@ pub(crate) struct Top {
     pub(crate) given: usize,
 }
 
+/// Why an argument cannot be taken.
+enum Failure {
+    Errno(Errno),
+    Filter(FilterError),
+}
+
+impl From<Errno> for Failure {
+    fn from(errno: Errno) -> Self {
+        Failure::Errno(errno)
+    }
+}
+
+impl From<FilterError> for Failure {
+    fn from(error: FilterError) -> Self {
+        Failure::Filter(error)
+    }
+}
+
 /// An argument whose contents are meant.
-fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Outcome) -> Result<(), Errno> {
+fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Outcome) -> Result<(), Failure> {
     let stat = Stat::from(rustix::fs::statat(CWD, argument, AtFlags::empty())?);
     if stat.kind != FileType::Directory {
-        return Err(Errno::NOTDIR);
+        return Err(Errno::NOTDIR.into());
     }
     if !shared.options.recursive {
         shared.skip_dir(note, b".");
@@ -91,27 +115,39 @@ fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Out
                 return Ok(());
             }
         };
+    let filters = &shared.options.filters;
+    let mut local = Local::above(filters, &clean(&shown), false)?;
+    if let Base::Held(fd) = &base {
+        local = local.enter(filters, Folder { fd: fd.as_fd(), rel: b"", shown: &shown })?;
+    }
     // The root's attributes are those of its first source.
     let at = if root.transferred { root.sources.len() } else { 0 };
     if at < root.sources.len() {
         root.listing.shift_sources();
     }
     root.transferred = true;
-    root.sources.insert(at, SourceDir { base, shown });
+    root.sources.insert(at, SourceDir { base, shown, local });
     walk::read_source(shared, root, at, note);
     Ok(())
 }
 
 /// An argument that is meant itself.
-fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: &mut Outcome) -> Result<(), Errno> {
+fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: &mut Outcome) -> Result<(), Failure> {
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
     let known = root.sources.iter().rposition(|source| matches!(&source.base, Base::Given(given) if given == prefix));
-    let at = known.unwrap_or_else(|| {
-        root.sources.push(SourceDir { base: Base::Given(prefix.to_vec()), shown: absolute(prefix) });
-        root.sources.len() - 1
-    });
-    let is_dir = root.source(at)?.stat(&name)?.kind == FileType::Directory;
-    if !walk::takes_part(shared, &mut Vec::new(), 0, &name, is_dir, note) {
+    let at = match known {
+        Some(at) => at,
+        None => {
+            let shown = absolute(prefix);
+            let local = Local::above(&shared.options.filters, &clean(&shown), true)?;
+            root.sources.push(SourceDir { base: Base::Given(prefix.to_vec()), shown, local });
+            root.sources.len() - 1
+        }
+    };
+    let source = root.source(at)?;
+    let is_dir = source.stat(&name)?.kind == FileType::Directory;
+    // As with rsync, per-directory files have nothing to say of what is given itself.
+    if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, &source.shown), &name, is_dir, note) {
         return Ok(());
     }
     if is_dir && !shared.options.recursive {
@@ -188,15 +224,25 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note
 /// Whether nothing in the one directory that `top` holds takes part.
 fn is_empty(shared: &Shared<'_>, top: &Dir) -> bool {
     let name = top.listing.name(0);
-    let Some(fd) = top.source(top.listing.source(0)).and_then(|source| source.open_dir(name)).ok() else {
+    let Ok(source) = top.source(top.listing.source(0)) else {
+        return true;
+    };
+    let Ok(fd) = source.open_dir(name) else {
         return true;
     };
     let mut path = [name.to_bytes(), b"/"].concat();
+    let shown = [&source.shown, &path[..]].concat();
+    let folder = Folder { fd: fd.as_fd(), rel: &path, shown: &shown };
+    // What is wrong with a file there is said when the walk comes to it.
+    let Ok(local) = source.local.enter(&shared.options.filters, folder) else {
+        return false;
+    };
     let prefix = path.len();
     let mut empty = true;
     let listed = fs::list(fd.as_fd(), |name, kind| {
         let is_dir = kind == FileType::Directory;
-        empty &= !walk::takes_part(shared, &mut path, prefix, name, is_dir, &mut Outcome::default());
+        let place = (&mut path, prefix, &shown[..]);
+        empty &= !walk::takes_part(shared, &local, place, name, is_dir, &mut Outcome::default());
     });
     empty && listed.is_ok()
 }

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rustix::fs::Mode;
@@ -11,6 +12,7 @@ use rustix::io::Errno;
 use crate::content::copy::Methods;
 use crate::delayed::Delayed;
 use crate::dir::Dir;
+use crate::error::Error;
 use crate::filter::Rule;
 use crate::fs;
 use crate::options::Options;
@@ -36,6 +38,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) found: AtomicU64,
     /// The walk is over.
     pub(crate) found_all: AtomicBool,
+    /// Why nothing more can be done, where whoever found out could not end the run.
+    broken: Mutex<Option<Error>>,
 }
 
 /// The destination.
@@ -98,7 +102,20 @@ impl<'a> Shared<'a> {
             seed: RandomState::new().build_hasher().finish(),
             found: AtomicU64::new(0),
             found_all: AtomicBool::new(false),
+            broken: Mutex::new(None),
         }
+    }
+
+    /// Ends the run at the next item that is done.
+    pub(crate) fn break_off(&self, error: Error) {
+        if let Ok(mut broken) = self.broken.lock() {
+            broken.get_or_insert(error);
+        }
+    }
+
+    /// Why the run is to end, if it is.
+    pub(crate) fn broken(&self) -> Option<Error> {
+        self.broken.lock().ok().and_then(|mut broken| broken.take())
     }
 
     /// The absolute path of the destination entry at `rel` and `name`, for messages.
@@ -160,7 +177,7 @@ impl<'a> Shared<'a> {
     pub(crate) fn say_rule(&self, out: &mut Outcome, what: &str, is_dir: bool, path: &[u8], rule: &Rule) {
         if self.options.verbose > 1 {
             let kind = if is_dir { " directory " } else { " file " };
-            let reason = [b" because of pattern ", rule.text(), b"\n"].concat();
+            let reason = [b" because of pattern ", &rule.text()[..], b"\n"].concat();
             self.say(out, &[what.as_bytes(), kind.as_bytes()], path, &reason);
         }
     }

@@ -12,6 +12,7 @@ use crate::attrs;
 use crate::delayed::Waiting;
 use crate::delete;
 use crate::dir::Dir;
+use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
 use crate::fuzzy;
 use crate::itemize::{self, Action, Change, Time};
@@ -36,6 +37,8 @@ pub(crate) struct Ready {
     /// We made it, so nothing is in it that we did not put there.
     pub(crate) made: bool,
     pub(crate) dev: u64,
+    /// What per-directory filter files here say of what is deleted.
+    pub(crate) local: Local,
     /// What files created in it look like, learned from the first.
     pub(crate) habits: OnceLock<Habits>,
     /// The modification time that it gets in the end, and whether it has it as long as nothing happens in it.
@@ -60,7 +63,7 @@ pub(crate) struct Habits {
 pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
     dir.target.get_or_init(|| {
         let mut out = Outcome::default();
-        let target = match &dir.parent {
+        let mut target = match &dir.parent {
             None => enter_root(shared, dir, &mut out),
             Some(parent) => match enter(shared, parent) {
                 Target::Failed => Target::Failed,
@@ -70,10 +73,15 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
         };
         // Before anybody can put anything in: what others are writing there under temporary names is not extraneous.
         if shared.options.delete
-            && dir.transferred
-            && let Target::Ready(ready) = &target
+            && let Target::Ready(ready) = &mut target
         {
-            delete::extraneous(shared, dir, ready, &mut out);
+            match local(shared, dir, ready) {
+                Ok(local) => ready.local = local,
+                Err(error) => shared.break_off(error.into()),
+            }
+            if dir.transferred {
+                delete::extraneous(shared, dir, ready, &mut out);
+            }
         }
         if let Target::Ready(ready) = &target {
             dir.candidates.get_or_init(|| fuzzy::candidates(shared, dir, ready));
@@ -84,6 +92,21 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
         }
         target
     })
+}
+
+/// What per-directory filter files in and above the destination of `dir` say.
+fn local(shared: &Shared<'_>, dir: &Dir, ready: &Ready) -> Result<Local, FilterError> {
+    let filters = &shared.options.filters;
+    let above = match dir.parent.as_ref().map(|parent| parent.target.get()) {
+        Some(Some(Target::Ready(parent))) => parent.local.clone(),
+        Some(_) => Local::default(),
+        None => Local::above(filters, &clean(&shared.root.shown), !dir.transferred)?,
+    };
+    if !dir.transferred {
+        return Ok(above);
+    }
+    let shown = shared.target_path(&dir.rel, b"");
+    above.enter(filters, Folder { fd: ready.fd.as_fd(), rel: &dir.rel, shown: &shown })
 }
 
 /// Stats the source directory, reporting a failure.
@@ -108,8 +131,15 @@ fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
             return Target::Failed;
         }
     };
-    let mut ready =
-        Ready { fd, made: shared.root.created, dev: now.dev, habits: OnceLock::new(), time: None, mode: None };
+    let mut ready = Ready {
+        fd,
+        made: shared.root.created,
+        dev: now.dev,
+        local: Local::default(),
+        habits: OnceLock::new(),
+        time: None,
+        mode: None,
+    };
     if dir.transferred {
         let Some(src) = source(shared, dir, out) else {
             return Target::Failed;
@@ -151,7 +181,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
         }
         Ok(old) => {
             let rel = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
-            if !delete::make_way(shared, out, place, name, &old, rel, "directory") {
+            if !delete::make_way(shared, out, at, name, &old, rel, "directory") {
                 return Target::Failed;
             }
             true
@@ -190,7 +220,8 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             return Target::Failed;
         }
     };
-    let mut ready = Ready { fd, made, dev: now.dev, habits: OnceLock::new(), time: None, mode: None };
+    let mut ready =
+        Ready { fd, made, dev: now.dev, local: Local::default(), habits: OnceLock::new(), time: None, mode: None };
     // What was there before we made it accessible counts for what has changed.
     let before = old.ok().filter(|_| !made).unwrap_or(now);
     adopt_changed(shared, dir, &src, &now, &before, &mut ready, out);
@@ -317,7 +348,7 @@ mod tests {
         let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
         let mut shared = Shared::new(&options, nowhere);
         let mut note = Outcome::default();
-        let top = roots::sources(&shared, &[&src], &mut note);
+        let top = roots::sources(&shared, &[&src], &mut note).unwrap();
         shared.root = roots::destination(&shared, &top, dst.as_os_str(), &mut note).unwrap();
         // As the worker of an item that comes after the directory's own would, ahead of it.
         assert!(matches!(enter(&shared, &top.dir), Target::Ready(_)));

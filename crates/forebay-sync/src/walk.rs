@@ -14,7 +14,7 @@ use rustix::io::Errno;
 
 use crate::dir::{Base, Dir, SourceDir};
 use crate::error::Error;
-use crate::filter::Rule;
+use crate::filter::{Folder, Local, Place, Rule, Side};
 use crate::fs::{self, Stat};
 use crate::item::Item;
 use crate::listing::Listing;
@@ -34,6 +34,8 @@ pub(crate) struct Walk<'a> {
     note: Outcome,
     /// An item that waits for the note before it.
     held: Option<Item>,
+    /// Why it ends here.
+    broken: Option<Error>,
 }
 
 #[derive(Debug)]
@@ -48,11 +50,14 @@ impl<'a> Walk<'a> {
         shared.found.fetch_add((root.listing.len() + usize::from(root.transferred)) as u64, Ordering::Relaxed);
         let root = Arc::new(root);
         let stack = vec![Frame { dir: Arc::clone(&root), next: 0 }];
-        Walk { shared, stack, note, held: Some(Item::Enter(root)) }
+        Walk { shared, stack, note, held: Some(Item::Enter(root)), broken: None }
     }
 
     fn step(&mut self) -> Option<Item> {
         loop {
+            if self.broken.is_some() {
+                return None;
+            }
             let Some(frame) = self.stack.last_mut() else {
                 self.shared.found_all.store(true, Ordering::Relaxed);
                 return None;
@@ -86,6 +91,7 @@ impl<'a> Walk<'a> {
         let name: CString = parent.listing.name(run.start).to_owned();
         let rel = [&parent.rel, name.as_bytes(), b"/"].concat();
         let in_parent = parent.listing.source(run.start);
+        let filters = &self.shared.options.filters;
         let mut sources = Vec::with_capacity(run.len());
         let mut complete = true;
         for at in run {
@@ -106,7 +112,18 @@ impl<'a> Walk<'a> {
                     Base::Closed
                 }
             };
-            sources.push(SourceDir { base, shown: [&shown[..], b"/"].concat() });
+            let shown = [&shown[..], b"/"].concat();
+            let local = match &base {
+                Base::Held(fd) => place.local.enter(filters, Folder { fd: fd.as_fd(), rel: &rel, shown: &shown }),
+                _ => Ok(Local::default()),
+            };
+            match local {
+                Ok(local) => sources.push(SourceDir { base, shown, local }),
+                Err(error) => {
+                    self.broken = Some(error.into());
+                    return None;
+                }
+            }
         }
         if sources.is_empty() {
             return None;
@@ -141,7 +158,7 @@ impl Iterator for Walk<'_> {
     fn next(&mut self) -> Option<Self::Item> {
         let item = self.held.take().or_else(|| self.step());
         if self.note.text.is_empty() && self.note.errors.is_empty() {
-            return item.map(Ok);
+            return item.map(Ok).or_else(|| self.broken.take().map(Err));
         }
         self.held = item;
         Some(Ok(Item::Note(Box::new(std::mem::take(&mut self.note)))))
@@ -151,7 +168,7 @@ impl Iterator for Walk<'_> {
 /// Lists the directory's source `number`, if it is open, filters the names and adds them to the listing, unsorted.
 pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, note: &mut Outcome) {
     let Dir { rel, sources, listing, complete, .. } = dir;
-    let Some(SourceDir { base: Base::Held(fd), shown }) = sources.get(number) else {
+    let Some(SourceDir { base: Base::Held(fd), shown, local }) = sources.get(number) else {
         return;
     };
     let Ok(number) = u32::try_from(number) else { return };
@@ -161,7 +178,7 @@ pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, not
             FileType::Unknown => Stat::at(fd.as_fd(), name).is_ok_and(|stat| stat.kind == FileType::Directory),
             kind => kind == FileType::Directory,
         };
-        if takes_part(shared, &mut path, rel.len(), name, is_dir, note) {
+        if takes_part(shared, local, (&mut path, rel.len(), shown), name, is_dir, note) {
             listing.push(name, number, is_dir);
         }
     });
@@ -172,11 +189,12 @@ pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, not
     }
 }
 
-/// Whether the filters let `name` through; `path` holds its directory in the first `rel` bytes.
+/// Whether the filters let `name` through; `path` holds its directory in the first `rel` bytes, `shown` is its absolute
+/// path.
 pub(crate) fn takes_part(
     shared: &Shared<'_>,
-    path: &mut Vec<u8>,
-    rel: usize,
+    local: &Local,
+    (path, rel, shown): (&mut Vec<u8>, usize, &[u8]),
     name: &CStr,
     is_dir: bool,
     note: &mut Outcome,
@@ -186,7 +204,8 @@ pub(crate) fn takes_part(
     }
     path.truncate(rel);
     path.extend_from_slice(name.to_bytes());
-    let rule = shared.options.filters.first(path, is_dir);
+    let place = Place { side: Side::Sender, path, is_dir, dir_len: rel, dir_shown: shown, doomed: false };
+    let rule = shared.options.filters.decide(&place, local);
     if let Some(rule) = rule {
         let verb = if rule.includes() { "[sender] showing" } else { "[sender] hiding" };
         shared.say_rule(note, verb, is_dir, path, rule);

@@ -99,7 +99,7 @@ impl Worker<'_> {
             target::finish(self.shared, &last, &mut out);
             dir = last.parent;
         }
-        Ok(out)
+        self.shared.broken().map_or(Ok(out), Err)
     }
 
     fn enter(&mut self, dir: &Dir, out: &mut Outcome) {
@@ -215,7 +215,7 @@ impl Worker<'_> {
             return self.keep(entry, &old, link, out);
         }
         if let (Some(ready), Some(old)) = (entry.ready, &entry.old)
-            && !delete::make_way(shared, out, ready.fd.as_fd(), entry.target, old, &entry.rel(), what)
+            && !delete::make_way(shared, out, ready, entry.target, old, &entry.rel(), what)
         {
             return;
         }

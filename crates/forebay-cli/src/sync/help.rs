@@ -36,8 +36,16 @@ Options
 --block-size=SIZE, -B    the length of these blocks
 --fuzzy, -y              find similar file for basis if no dest file
 --delete                 delete extraneous files from dest directories
+--delete-excluded        also delete excluded files from dest directories
+--cvs-exclude, -C        auto-ignore files in the same way CVS does
+--filter=RULE, -f        add a file-filtering RULE
+-F                       same as --filter='dir-merge /.rsync-filter'
+                         repeated: --filter='- .rsync-filter'
 --exclude=PATTERN        exclude files matching PATTERN
+--exclude-from=FILE      read exclude patterns from FILE
 --include=PATTERN        don't exclude files matching PATTERN
+--include-from=FILE      read include patterns from FILE
+--from0, -0              all *-from/filter files are delimited by 0s
 
 --backup, -b             make backups (see --suffix & --backup-dir)
 --backup-dir=DIR         make backups into hierarchy based in DIR

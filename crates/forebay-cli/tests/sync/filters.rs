@@ -1,7 +1,10 @@
 //! Random rules on random trees: what is left out, and what is protected from deletion.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use crate::harness::{Bench, copy};
-use crate::tree::{Rng, change, fill};
+use crate::tree::{Rng, change, fill, touch};
 
 const PARTS: &[&str] = &[
     "a",
@@ -39,7 +42,8 @@ fn pattern(rng: &mut Rng) -> String {
     if rng.one_in(4) {
         text.push('/');
     }
-    for part in 0..=rng.below(3) {
+    let parts = if rng.one_in(2) { 1 } else { 3 };
+    for part in 0..=rng.below(parts) {
         if part > 0 && !rng.one_in(5) {
             text.push('/');
         }
@@ -49,23 +53,100 @@ fn pattern(rng: &mut Rng) -> String {
     text
 }
 
+/// A rule of any kind, with modifiers. `merges`: also ones that read files, of which there are some.
+fn rule(rng: &mut Rng, merges: bool) -> String {
+    const SIGNS: &[&str] =
+        &["-", "-", "-", "+", "H", "S", "P", "R", "exclude", "include", "hide", "show", "protect", "risk"];
+    if merges && rng.one_in(3) {
+        let sign = rng.pick(&[":", ":", "dir-merge,", ":,"]);
+        let modifiers: String =
+            (0..rng.below(3)).map(|_| rng.pick(&["e", "n", "s", "r", "p", "", ""]).to_owned()).collect();
+        let only = rng.pick(&["", "", "", "-", "+", "C", "w-"]);
+        let only = if modifiers.contains('n') && only == "C" { "" } else { only };
+        return format!("{sign}{modifiers}{only} {}", rng.pick(&[".m", ".m", ".n", "/.m", "../.n", "m"]));
+    }
+    if rng.one_in(40) {
+        return rng.pick(&["!", "clear"]).to_owned();
+    }
+    let sign = rng.pick(SIGNS);
+    let mut modifiers = String::new();
+    for _ in 0..rng.below(3) {
+        let sided = "-+exclude include".contains(sign);
+        modifiers.push_str(rng.pick(if sided {
+            &["s", "r", "p", "!", "x", "", "", "", ""]
+        } else {
+            &["p", "!", "", ""]
+        }));
+    }
+    if sign.len() > 1 && !modifiers.is_empty() {
+        modifiers.insert(0, ',');
+    }
+    format!("{sign}{modifiers}{}{}", rng.pick(&[" ", "_"]), pattern(rng))
+}
+
+/// Puts merge files into some of the directories beneath `dir`.
+fn merge_files(rng: &mut Rng, dir: &Path) {
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        let mut inner: Vec<PathBuf> = fs::read_dir(&dir)
+            .unwrap()
+            .map(|entry| entry.unwrap())
+            .filter(|entry| entry.file_type().unwrap().is_dir())
+            .map(|entry| entry.path())
+            .collect();
+        inner.sort();
+        dirs.extend(inner);
+        for name in [".m", ".n", "m"] {
+            if dir.join(name).is_dir() {
+                continue;
+            }
+            // What random changes made of one may be no rules at all.
+            let _ = fs::remove_file(dir.join(name));
+            if rng.one_in(3) {
+                let lines: Vec<String> = (0..rng.below(4))
+                    .map(|_| match rng.below(8) {
+                        0 => "# comment".to_owned(),
+                        1 => "!".to_owned(),
+                        2 => ": .n".to_owned(),
+                        _ => format!("{}{}", rng.pick(&["- ", "- ", "+ "]), pattern(rng)),
+                    })
+                    .collect();
+                let path = dir.join(name);
+                fs::write(&path, lines.join(rng.pick(&["\n", "\r\n"]))).unwrap();
+                std::os::unix::fs::lchown(&path, Some(0), Some(0)).unwrap();
+                touch(&path, "@900000000");
+            }
+        }
+    }
+}
+
+/// Whether a run ends in an error of usage depends, with stock rsync, on which of its processes comes to it first.
 fn round(seed: u64) {
     let mut rng = Rng::new(seed);
     let bench = Bench::new();
     fill(&mut rng, &bench.src(), 4);
+    merge_files(&mut rng, &bench.src());
     bench.both(|place| {
         copy(&bench.src(), &place.join("dst"));
         change(&mut rng, &place.join("dst"), 3);
+        merge_files(&mut rng, &place.join("dst"));
     });
     let mut args = vec![rng.pick(&["-ai", "-ain", "-aivv"]).to_owned()];
     // In a dry run, stock rsync says of a directory with something protected in it both that it is and that it cannot
     // be deleted.
     if args[0] != "-ain" && rng.one_in(2) {
-        args.push("--delete".to_owned());
+        args.push(rng.pick(&["--delete", "--delete", "--delete-excluded"]).to_owned());
     }
     for _ in 0..=rng.below(4) {
+        if rng.one_in(2) {
+            args.push(format!("--filter={}", rule(&mut rng, true)));
+            continue;
+        }
         let option = rng.pick(&["--exclude", "--exclude", "--include"]);
         args.push(format!("{option}={}{}", rng.pick(&["", "", "", "", "+ ", "- "]), pattern(&mut rng)));
+    }
+    if rng.one_in(8) {
+        args.push("-C".to_owned());
     }
     args.push(format!("{}{}", bench.src().display(), rng.pick(&["/", ""])));
     args.push("dst".to_owned());

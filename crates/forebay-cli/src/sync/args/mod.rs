@@ -146,7 +146,7 @@ fn apply(
 }
 
 fn finish(mut state: State) -> Result<Parsed, Refusal> {
-    select::agree(&state)?;
+    select::agree(&mut state)?;
     write::agree(&mut state)?;
     for path in &state.paths {
         if is_remote(path) {

@@ -1,8 +1,8 @@
 //! What takes part in the transfer, and what is deleted.
 
-use super::row::{Row, flag, later, value};
+use super::row::{Row, check, flag, later, value};
 use super::state::State;
-use super::value::{Refusal, Value};
+use super::value::Refusal;
 
 /// The options that select and delete.
 pub(super) const ROWS: &[Row] = &[
@@ -24,20 +24,31 @@ pub(super) const ROWS: &[Row] = &[
     later("min-size"),
     later("remove-source-files"),
     later("files-from"),
-    later("from0").short('0').no_long(),
-    value("exclude", |s, value| rule(s, false, value)),
-    value("include", |s, value| rule(s, true, value)),
-    later("exclude-from"),
-    later("include-from"),
-    later("filter").short('f'),
-    later("F").short('F'),
-    later("cvs-exclude").short('C'),
+    flag("from0", |s, on| s.options.filters.nul = on).short('0').no_long(),
+    value("exclude", |s, value| Ok(s.options.filters.push(false, value.bytes())?)),
+    value("include", |s, value| Ok(s.options.filters.push(true, value.bytes())?)),
+    value("exclude-from", |s, value| Ok(s.options.filters.push_file(false, &value.text)?)),
+    value("include-from", |s, value| Ok(s.options.filters.push_file(true, &value.text)?)),
+    value("filter", |s, value| Ok(s.options.filters.push_rule(value.bytes())?)).short('f'),
+    check("F", |s, _| {
+        s.f_count = s.f_count.saturating_add(1);
+        match s.f_count {
+            1 => Ok(s.options.filters.push_rule(b": /.rsync-filter")?),
+            2 => Ok(s.options.filters.push_rule(b"- .rsync-filter")?),
+            _ => Ok(()),
+        }
+    })
+    .short('F'),
+    flag("cvs-exclude", |s, _| s.cvs_exclude = true).short('C'),
     flag("delete", |s, _| s.options.delete = true),
     later("delete-before"),
     later("delete-during").alias(&["del"]),
     later("delete-delay"),
     later("delete-after"),
-    later("delete-excluded"),
+    flag("delete-excluded", |s, _| {
+        s.options.delete = true;
+        s.options.filters.delete_excluded = true;
+    }),
     later("delete-missing-args"),
     later("ignore-missing-args"),
     later("ignore-errors").no(),
@@ -45,13 +56,11 @@ pub(super) const ROWS: &[Row] = &[
     later("max-delete"),
 ];
 
-fn rule(s: &mut State, include: bool, value: &Value) -> Result<(), Refusal> {
-    let pushed = s.options.filters.push(include, value.bytes());
-    pushed.map_err(|error| format!("{error}: {}", value.lossy()).into())
-}
-
-/// What these options require of each other.
-pub(super) fn agree(s: &State) -> Result<(), Refusal> {
+/// What these options require of each other, and what stands behind all others.
+pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
+    if s.cvs_exclude {
+        s.options.filters.push_cvs()?;
+    }
     if s.options.delete && !s.options.recursive {
         return Err("rsync: --delete does not work without --recursive (-r) or --dirs (-d).".into());
     }

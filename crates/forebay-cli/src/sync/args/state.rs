@@ -10,6 +10,10 @@ pub(super) struct State {
     pub(super) options: Options,
     pub(super) paths: Vec<OsString>,
     pub(super) help: bool,
+    /// How often `-F` was given.
+    pub(super) f_count: u8,
+    /// `-C`
+    pub(super) cvs_exclude: bool,
     /// `--stats`
     pub(super) stats: bool,
     /// `--info=progress2`

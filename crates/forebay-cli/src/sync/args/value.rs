@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
+use forebay_sync::FilterError;
+
 use crate::size;
 
 /// Why a command line is not followed.
@@ -24,6 +26,12 @@ impl From<String> for Refusal {
 impl From<&str> for Refusal {
     fn from(text: &str) -> Self {
         text.to_owned().into()
+    }
+}
+
+impl From<FilterError> for Refusal {
+    fn from(error: FilterError) -> Self {
+        Refusal { text: error.to_string(), code: error.exit_code() }
     }
 }
 

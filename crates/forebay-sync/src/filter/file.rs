@@ -1,0 +1,87 @@
+//! Files of filter rules: how they are read and split.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{CWD, Mode, OFlags};
+
+use super::FilterError;
+use super::parse::{Modifiers, Style};
+
+/// Longest file of rules in bytes.
+const MAX_FILE: u64 = 16 << 20;
+
+/// Longest rule in bytes; longer ones are dropped, as rsync does.
+pub(super) const MAX_RULE: usize = 4095;
+
+/// Opens and reads a file of rules; `-` is standard input. Within another file (`nested`) messages tell less.
+pub(super) fn open(path: &[u8], shown: &[u8], nested: bool, includes: bool) -> Result<Vec<u8>, FilterError> {
+    if path == b"-" && !nested {
+        return take(io::stdin().lock(), b"-");
+    }
+    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
+    match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+        Ok(fd) => read(fd, shown),
+        Err(_) if nested => {
+            Err(FilterError::Read(format!("failed to open exclude file {}", String::from_utf8_lossy(shown))))
+        }
+        Err(errno) => {
+            let kind = if includes { "include" } else { "exclude" };
+            let shown = String::from_utf8_lossy(shown);
+            let error = crate::fs::describe(errno);
+            Err(FilterError::Read(format!("rsync: [client] failed to open {kind} file {shown}: {error}")))
+        }
+    }
+}
+
+/// Reads an open file of rules. A directory has none, as with rsync.
+pub(super) fn read(fd: OwnedFd, shown: &[u8]) -> Result<Vec<u8>, FilterError> {
+    let file = File::from(fd);
+    match file.metadata() {
+        Ok(meta) if meta.is_dir() => Ok(Vec::new()),
+        Ok(_) => take(file, shown),
+        Err(error) => Err(unreadable(shown, &error)),
+    }
+}
+
+/// Reads rules from `from`, up to the limit.
+pub(super) fn take(from: impl Read, shown: &[u8]) -> Result<Vec<u8>, FilterError> {
+    let mut text = Vec::new();
+    let read = from.take(MAX_FILE + 1).read_to_end(&mut text).and_then(|len| match len as u64 > MAX_FILE {
+        true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than 16 MiB of rules")),
+        false => Ok(()),
+    });
+    read.map(|()| text).map_err(|error| unreadable(shown, &error))
+}
+
+fn unreadable(shown: &[u8], error: &io::Error) -> FilterError {
+    FilterError::Read(format!("rsync: failed to read exclude file {}: {error}", String::from_utf8_lossy(shown)))
+}
+
+/// The rules in `text`, with the lines that they are on if it has lines. `nul`: they end with that instead.
+pub(super) fn split(text: &[u8], within: Modifiers, style: Style, nul: bool) -> Vec<(&[u8], Option<usize>)> {
+    if within.words {
+        let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        return words.map(|word| (word, None)).collect();
+    }
+    let mut rules = Vec::new();
+    let mut line = 0;
+    let mut rest = text;
+    while !rest.is_empty() {
+        line += 1;
+        let end = rest.iter().position(|&b| if nul { b == 0 } else { b == b'\n' || b == b'\r' });
+        let (rule, after) = match end {
+            Some(end) if rest[end..].starts_with(b"\r\n") => (&rest[..end], &rest[end + 2..]),
+            Some(end) => (&rest[..end], &rest[end + 1..]),
+            None => (rest, &rest[..0]),
+        };
+        rest = after;
+        // Where nothing marks the beginning of a rule, these two could begin a name; they are comments there, too.
+        let comment = matches!(rule.first(), Some(b'#' | b';')) && !matches!(style, Style::Plain { clears: true, .. });
+        if !rule.is_empty() && !comment {
+            rules.push((rule, Some(line)));
+        }
+    }
+    rules
+}

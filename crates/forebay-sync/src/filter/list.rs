@@ -1,0 +1,172 @@
+//! A list of rules, in which a per-directory merge file stands where it was named.
+
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+use rustix::fs::{Mode, OFlags};
+
+use super::parse::{Kind, Modifiers, Origin, Style, parse};
+use super::rule::{Label, Rule};
+use super::{FilterError, cvs, file};
+
+/// One line of a list.
+#[derive(Clone, Debug)]
+pub(super) enum Entry {
+    Rule(Rule),
+    PerDir(Arc<PerDir>),
+}
+
+/// A per-directory merge file: what it is called, and how it is read.
+#[derive(Debug)]
+pub(super) struct PerDir {
+    /// One component.
+    pub(super) name: Vec<u8>,
+    /// What was before the name: the directory above the source to begin at. Empty if none was given.
+    pub(super) above: Vec<u8>,
+    pub(super) modifiers: Modifiers,
+    /// ` [per-dir NAME]`
+    label: Arc<[u8]>,
+}
+
+impl PerDir {
+    /// Reads the file of the directory `at`, if there is one. `shown` is its absolute path and `anchor` where patterns
+    /// with a leading slash begin, both with a slash at their end.
+    pub(super) fn read(
+        &self,
+        at: BorrowedFd<'_>,
+        shown: &[u8],
+        anchor: &[u8],
+        nul: bool,
+    ) -> Result<Option<List>, FilterError> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        // What cannot be opened counts as absent, as with rsync.
+        let Ok(fd) = rustix::fs::openat(at, &self.name[..], flags, Mode::empty()) else {
+            return Ok(None);
+        };
+        let path = [shown, &self.name].concat();
+        let text = file::read(fd, &path)?;
+        let mut list = List::default();
+        let context = Context {
+            origin: Origin::Argument,
+            style: style(self.modifiers),
+            within: self.modifiers,
+            list: Some(&self.label),
+            anchor,
+            base: shown,
+            nul,
+            depth: 1,
+        };
+        add_file(&mut list, &text, &path, &context)?;
+        Ok(Some(list))
+    }
+}
+
+/// Merge files within merge files at most.
+const MAX_DEPTH: usize = 32;
+
+/// Where rules are read from, and what that means for them.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context<'c> {
+    pub(super) origin: Origin<'c>,
+    pub(super) style: Style,
+    /// Modifiers of the file that they are in.
+    pub(super) within: Modifiers,
+    /// The list that they belong to, for messages.
+    pub(super) list: Option<&'c Arc<[u8]>>,
+    /// The directory of the per-directory file, relative to the root of the transfer and with a slash at its end.
+    pub(super) anchor: &'c [u8],
+    /// Where relative names of merge files begin; the working directory if empty.
+    pub(super) base: &'c [u8],
+    /// Files end their rules with NUL.
+    pub(super) nul: bool,
+    pub(super) depth: usize,
+}
+
+impl Context<'_> {
+    /// For a rule on the command line.
+    pub(super) fn argument(style: Style, nul: bool) -> Self {
+        let within = Modifiers::default();
+        Context { origin: Origin::Argument, style, within, list: None, anchor: b"", base: b"", nul, depth: 0 }
+    }
+}
+
+/// Rules in their order, and whether they began with dropping those before them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct List {
+    pub(super) entries: Vec<Entry>,
+    pub(super) cleared: bool,
+}
+
+impl List {
+    fn push(&mut self, rule: Rule) {
+        self.entries.push(Entry::Rule(rule));
+    }
+}
+
+/// Adds what the rule `text` means to `list`.
+pub(super) fn add(list: &mut List, text: &[u8], context: &Context<'_>) -> Result<(), FilterError> {
+    let Some(parsed) = parse(text, context.style, context.within, &context.origin)? else {
+        return Ok(());
+    };
+    let (modifiers, argument) = (parsed.modifiers, parsed.argument);
+    let from_file = matches!(context.origin, Origin::File(..));
+    let label = |pattern: &[u8]| Label { pattern: (!from_file).then(|| pattern.to_vec()), list: context.list.cloned() };
+    match parsed.kind {
+        Kind::Clear => *list = List { entries: Vec::new(), cleared: true },
+        Kind::Include | Kind::Exclude if modifiers.cvs => {
+            list.entries.extend(cvs::rules(parsed.kind == Kind::Include, modifiers)?.entries);
+        }
+        Kind::Include | Kind::Exclude => {
+            list.push(Rule::new(parsed.kind == Kind::Include, argument, modifiers, label(argument), context.anchor));
+        }
+        Kind::Merge | Kind::DirMerge => {
+            let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+            let (above, name) = argument.split_at(split);
+            if modifiers.hides_file {
+                list.push(Rule::new(false, name, Modifiers::default(), label(name), b""));
+            }
+            if parsed.kind == Kind::DirMerge {
+                let shown = if from_file { context.origin.show(argument) } else { name.to_vec() };
+                let label = [b" [per-dir ", &shown[..], b"]"].concat().into();
+                let (name, above) = (name.to_vec(), above.to_vec());
+                list.entries.push(Entry::PerDir(Arc::new(PerDir { name, above, modifiers, label })));
+            } else {
+                let path =
+                    if argument.starts_with(b"/") { argument.to_vec() } else { [context.base, argument].concat() };
+                let shown = context.origin.show(argument);
+                if context.depth >= MAX_DEPTH {
+                    let shown = String::from_utf8_lossy(&shown).into_owned();
+                    return Err(FilterError::Read(format!("filter files are nested too deeply: {shown}")));
+                }
+                let (text, style) = (file::open(&path, &shown, from_file, false)?, style(modifiers));
+                let inner = Context { style, within: modifiers, depth: context.depth + 1, ..*context };
+                add_file(list, &text, &shown, &inner)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// How a merge file with these modifiers is written.
+fn style(modifiers: Modifiers) -> Style {
+    match modifiers.only {
+        Some(include) => Style::Plain { include, clears: modifiers.cvs },
+        None => Style::Full,
+    }
+}
+
+/// Adds the rules in `text`, the content of the file that messages call `shown`.
+pub(super) fn add_file(list: &mut List, text: &[u8], shown: &[u8], context: &Context<'_>) -> Result<(), FilterError> {
+    for (rule, line) in file::split(text, context.within, context.style, context.nul) {
+        let origin = Origin::File(shown, line);
+        if rule.len() > file::MAX_RULE {
+            // rsync drops it and goes on; but a rule that protects something must not be lost.
+            return Err(FilterError::Syntax(format!(
+                "over-long filter: {}",
+                String::from_utf8_lossy(&origin.show(rule))
+            )));
+        }
+        add(list, rule, &Context { origin, ..*context })?;
+    }
+    Ok(())
+}
