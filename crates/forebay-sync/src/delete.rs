@@ -55,9 +55,8 @@ pub(crate) fn make_way(
 ) -> bool {
     let at = ready.fd.as_fd();
     let done = match (old.kind, what) {
-        (FileType::Directory, _) if shared.options.delete => {
-            let dir = &rel[..rel.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1)];
-            let there = There { at, rel: dir, local: &ready.local, doomed: false };
+        (FileType::Directory, _) if shared.options.delete || shared.options.deletion.force => {
+            let there = There { at, rel: parent_of(rel), local: &ready.local, doomed: false };
             remove(shared, out, &there, name, FileType::Directory, false)
         }
         (FileType::Directory, _) => remove_empty(shared, out, at, name, rel),
@@ -83,7 +82,13 @@ pub(crate) fn make_way(
 
 /// Removes the directory `name` with all that is in it, whatever the filters say, to make way for a backup.
 pub(crate) fn clear(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr, rel: &[u8]) {
-    remove(shared, out, at, name, FileType::Directory, rel, false);
+    let there = There { at, rel: parent_of(rel), local: &Local::default(), doomed: false };
+    remove(shared, out, &there, name, FileType::Directory, false);
+}
+
+/// `path` up to and with its last slash.
+fn parent_of(path: &[u8]) -> &[u8] {
+    &path[..path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1)]
 }
 
 type Entries = Vec<(CString, FileType)>;
@@ -167,6 +172,10 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
             Ok(true) => {}
             Ok(false) => {
                 shared.say(out, &[b"cannot delete non-empty directory: "], rel, b"\n");
+                // As with rsync, one inside another is tried all the same, and counts against the limit.
+                if there.doomed {
+                    shared.may_delete();
+                }
                 return false;
             }
             Err(errno) => {
@@ -174,6 +183,10 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
                 return false;
             }
         }
+    }
+    // What makes way for something else is not held up.
+    if say && !shared.may_delete() {
+        return false;
     }
     let backed_up = shared.options.backup && !is_dir && !backup::is_one(shared.options, name);
     if backed_up && !shared.options.dry_run {
@@ -199,6 +212,7 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
     }
     // As with rsync, what is in the way does not count.
     if say {
+        shared.deleted.fetch_add(1, Ordering::Relaxed);
         out.totals.count_deleted(fs::kinds(kind));
         itemize::log_deleted(shared, out, rel, is_dir);
     }

@@ -13,10 +13,12 @@ use crate::content::copy::Copier;
 use crate::content::partial;
 use crate::content::temp::TempNames;
 use crate::error::Error;
+use crate::item::Item;
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::places::Places;
 use crate::roots;
+use crate::select::Pass;
 use crate::shared::{Root, Shared};
 use crate::totals::{Ahead, Totals};
 use crate::walk::Walk;
@@ -48,6 +50,8 @@ pub struct Report {
     pub totals: Totals,
     /// What the engine did.
     pub engine: Snapshot,
+    /// Entries that `--max-delete` kept from being deleted.
+    pub undeleted: u64,
     /// Where it could spill to.
     pub spill: Option<Location>,
     /// How long it took.
@@ -55,9 +59,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// rsync's exit code: 0, 23 (something failed) or 24 (something vanished).
+    /// rsync's exit code: 0, 23 (something failed), 24 (something vanished) or 25 (too much was to be deleted).
     pub fn exit_code(&self) -> u8 {
         match (self.totals.failed, self.totals.vanished) {
+            (0, 0) if self.undeleted > 0 => 25,
             (0, 0) => 0,
             (0, _) => 24,
             _ => 23,
@@ -82,7 +87,7 @@ pub fn mirror(
     log: &mut dyn Log,
 ) -> Result<Report, Error> {
     let begun = Instant::now();
-    let spill = options.spill.take();
+    let mut spill = options.spill.take();
     let location = spill.as_ref().map(SpillStore::location);
     // What waits in directories of our own takes no part, as far as no other rule says so.
     if let Some(name) = partial::name(&options).map(OsStrExt::as_bytes).filter(|name| !name.starts_with(b"/")) {
@@ -96,7 +101,8 @@ pub fn mirror(
     let top = roots::sources(&shared, sources, &mut note)?;
     if top.given == 0 {
         deliver(&shared, note, &mut totals, log)?;
-        return Ok(Report { totals, engine: Snapshot::default(), spill: location, elapsed: begun.elapsed() });
+        let engine = Snapshot::default();
+        return Ok(Report { totals, engine, undeleted: 0, spill: location, elapsed: begun.elapsed() });
     }
     match roots::destination(&shared, &top, destination, &mut note) {
         Ok(root) => shared.root = root,
@@ -112,26 +118,63 @@ pub fn mirror(
             return Err(error);
         }
     }
-    let shared = shared;
     let workers =
         options.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, std::num::NonZeroUsize::get);
-    let pipeline = Pipeline::new()
-        .name("sync")
-        .workers(workers)
-        .budget(&options.budget)
-        .window(options.window.map_or_else(|| window(workers), std::num::NonZeroUsize::get))
-        .batch(1)
-        .cancel(&options.cancel);
-    let walk = Walk::new(&shared, top.dir, note);
-    let mut deliver = |outcome| deliver(&shared, outcome, &mut totals, log);
-    let engine = match spill {
-        Some(store) => run(pipeline.spill(store), &shared, workers, walk, &mut deliver),
-        None => run(pipeline, &shared, workers, walk, &mut deliver),
-    }?;
-    let mut last = Outcome::default();
-    shared.delayed.finish(&shared, &mut last);
-    deliver(last)?;
-    Ok(Report { totals, engine, spill: location, elapsed: begun.elapsed() })
+    let pipeline = || {
+        Pipeline::new()
+            .name("sync")
+            .workers(workers)
+            .budget(&options.budget)
+            .window(options.window.map_or_else(|| window(workers), std::num::NonZeroUsize::get))
+            .batch(1)
+            .cancel(&options.cancel)
+    };
+    let (mut note, mut first) = (Some(note), Some(top.dir));
+    let mut engine = Snapshot::default();
+    for &pass in Pass::all(options.delete, options.deletion.when) {
+        if pass == Pass::Delete
+            && let Some(root) = first.take()
+        {
+            // What cannot be listed keeps everything from being deleted: that has to be known before.
+            shared.pass = Pass::Copy;
+            for item in Walk::new(&shared, root, note.take()) {
+                if options.cancel.is_cancelled() {
+                    return Err(Error::Cancelled);
+                }
+                if let Item::Note(note) = item? {
+                    deliver(&shared, *note, &mut totals, log)?;
+                }
+            }
+        }
+        shared.pass = pass;
+        let root = match first.take() {
+            Some(root) => root,
+            None => roots::sources(&shared, sources, &mut Outcome::default())?.dir,
+        };
+        let walk = Walk::new(&shared, root, note.take());
+        let mut deliver = |outcome| deliver(&shared, outcome, &mut totals, log);
+        let snapshot = match spill.take() {
+            Some(store) if pass != Pass::Delete => run(pipeline().spill(store), &shared, workers, walk, &mut deliver),
+            store => {
+                spill = store;
+                run(pipeline(), &shared, workers, walk, &mut deliver)
+            }
+        }?;
+        if pass != Pass::Delete {
+            engine = snapshot;
+            let mut last = Outcome::default();
+            shared.delayed.finish(&shared, &mut last);
+            deliver(last)?;
+        }
+    }
+    let undeleted = shared.undeleted.load(Ordering::Relaxed);
+    if undeleted > 0 {
+        let mut last = Outcome::default();
+        let text = format!("Deletions stopped due to --max-delete limit ({undeleted} skipped)");
+        shared.complain(&mut last, &text, b"", "");
+        deliver(&shared, last, &mut totals, log)?;
+    }
+    Ok(Report { totals, engine, undeleted, spill: location, elapsed: begun.elapsed() })
 }
 
 fn run<M: Mode<Outcome>>(

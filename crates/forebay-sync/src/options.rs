@@ -6,6 +6,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use forebay::{Budget, CancelToken, SegmentStore};
 
 use crate::filter::Filters;
+use crate::select::Deletion;
 use crate::text::Escape;
 
 /// What to transfer, what to preserve and what to say. The default transfers single files and preserves nothing, as
@@ -36,6 +37,8 @@ pub struct Options {
     pub checksum: bool,
     /// `--delete`: remove what the source does not have from the directories that are transferred.
     pub delete: bool,
+    /// `--delete-before` and its like, `--max-delete`, `--ignore-errors`, `--force`.
+    pub deletion: Deletion,
     // How content gets to its name.
     /// `-b`: what is replaced or deleted gets another name instead.
     pub backup: bool,
@@ -108,6 +111,7 @@ impl Default for Options {
             update: false,
             checksum: false,
             delete: false,
+            deletion: Deletion::default(),
             backup: false,
             backup_dir: None,
             suffix: None,

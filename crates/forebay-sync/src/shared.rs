@@ -1,5 +1,6 @@
 //! What all threads of a mirror share: the options, who we are, where the destination is, and how things are said.
 
+use std::collections::HashMap;
 use std::ffi::{CStr, CString};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::OwnedFd;
@@ -13,11 +14,12 @@ use crate::content::copy::Methods;
 use crate::delayed::Delayed;
 use crate::dir::Dir;
 use crate::error::Error;
-use crate::filter::Rule;
+use crate::filter::{Local, Rule};
 use crate::fs;
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::places::Places;
+use crate::select::Pass;
 
 /// State of one mirror.
 #[derive(Debug)]
@@ -27,6 +29,13 @@ pub(crate) struct Shared<'a> {
     pub(crate) root: Root,
     pub(crate) places: Places,
     pub(crate) delayed: Delayed,
+    /// What is being done.
+    pub(crate) pass: Pass,
+    /// How many entries have been deleted, where that is limited, and how many have not for that.
+    pub(crate) deleted: AtomicU64,
+    pub(crate) undeleted: AtomicU64,
+    /// With `--delete-delay`: what the filter files of each directory of the destination said in the beginning.
+    pub(crate) decided: Mutex<HashMap<Vec<u8>, Local>>,
     /// The source could not be listed completely: nothing more is deleted.
     pub(crate) io_error: AtomicBool,
     /// That deletions are skipped has been said.
@@ -96,6 +105,10 @@ impl<'a> Shared<'a> {
             root,
             places: Places::default(),
             delayed: Delayed::default(),
+            pass: Pass::Both,
+            deleted: AtomicU64::new(0),
+            undeleted: AtomicU64::new(0),
+            decided: Mutex::default(),
             io_error: AtomicBool::new(false),
             said_skipping: AtomicBool::new(false),
             methods: Methods::default(),
@@ -104,6 +117,28 @@ impl<'a> Shared<'a> {
             found_all: AtomicBool::new(false),
             broken: Mutex::new(None),
         }
+    }
+
+    /// Whether one more entry may be deleted. If not, that is counted.
+    pub(crate) fn may_delete(&self) -> bool {
+        let Some(max) = self.options.deletion.max else {
+            return true;
+        };
+        let may = self.deleted.load(Ordering::Relaxed) < max;
+        if !may {
+            self.undeleted.fetch_add(1, Ordering::Relaxed);
+        }
+        may
+    }
+
+    /// Whether there is a destination yet.
+    pub(crate) fn root_is_known(&self) -> bool {
+        !self.root.shown.is_empty()
+    }
+
+    /// Whether this pass removes what the source does not have.
+    pub(crate) fn deletes(&self) -> bool {
+        self.options.delete && self.pass != Pass::Copy
     }
 
     /// Ends the run at the next item that is done.
@@ -184,7 +219,7 @@ impl<'a> Shared<'a> {
 
     /// Whether deletions are off because the source could not be listed. Says so once.
     pub(crate) fn deletions_off(&self, out: &mut Outcome) -> bool {
-        let off = self.io_error.load(Ordering::Relaxed);
+        let off = self.io_error.load(Ordering::Relaxed) && !self.options.deletion.ignore_errors;
         if off && !self.said_skipping.swap(true, Ordering::Relaxed) {
             self.say(out, &[b"IO error encountered -- skipping file deletion\n"], b"", b"");
         }

@@ -17,6 +17,7 @@ use crate::fs::{self, Stat};
 use crate::fuzzy;
 use crate::itemize::{self, Action, Change, Time};
 use crate::outcome::Outcome;
+use crate::select::{DeleteWhen, Pass};
 use crate::shared::Shared;
 use crate::totals::Kinds;
 
@@ -47,6 +48,12 @@ pub(crate) struct Ready {
     mode: Option<u32>,
 }
 
+impl Ready {
+    fn new(fd: OwnedFd, made: bool, dev: u64) -> Self {
+        Ready { fd, made, dev, local: Local::default(), habits: OnceLock::new(), time: None, mode: None }
+    }
+}
+
 /// How a directory shapes the files that are created in it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Habits {
@@ -64,6 +71,7 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
     dir.target.get_or_init(|| {
         let mut out = Outcome::default();
         let mut target = match &dir.parent {
+            _ if shared.pass == Pass::Delete => enter_there(shared, dir),
             None => enter_root(shared, dir, &mut out),
             Some(parent) => match enter(shared, parent) {
                 Target::Failed => Target::Failed,
@@ -79,7 +87,7 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
                 Ok(local) => ready.local = local,
                 Err(error) => shared.break_off(error.into()),
             }
-            if dir.transferred {
+            if dir.transferred && shared.deletes() {
                 delete::extraneous(shared, dir, ready, &mut out);
             }
         }
@@ -105,8 +113,43 @@ fn local(shared: &Shared<'_>, dir: &Dir, ready: &Ready) -> Result<Local, FilterE
     if !dir.transferred {
         return Ok(above);
     }
+    let delayed = shared.options.deletion.when == DeleteWhen::Delay;
+    if delayed
+        && shared.pass == Pass::Delete
+        && let Some(local) = shared.decided.lock().unwrap_or_else(PoisonError::into_inner).remove(&dir.rel)
+    {
+        return Ok(local);
+    }
     let shown = shared.target_path(&dir.rel, b"");
-    above.enter(filters, Folder { fd: ready.fd.as_fd(), rel: &dir.rel, shown: &shown })
+    let local = above.enter(filters, Folder { fd: ready.fd.as_fd(), rel: &dir.rel, shown: &shown })?;
+    if delayed && shared.pass == Pass::Copy && local.is_some() {
+        let mut decided = shared.decided.lock().unwrap_or_else(PoisonError::into_inner);
+        decided.insert(dir.rel.clone(), local.clone());
+    }
+    Ok(local)
+}
+
+/// The destination of `dir` as it is, if it is there.
+fn enter_there(shared: &Shared<'_>, dir: &Dir) -> Target {
+    let opened = match &dir.parent {
+        None => match &shared.root.fd {
+            Some(fd) => fd.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO)),
+            None => return Target::Absent,
+        },
+        Some(parent) => match enter(shared, parent) {
+            Target::Ready(ready) => fs::open_dir(ready.fd.as_fd(), shared.target_name(parent, &dir.name), false),
+            _ => return Target::Absent,
+        },
+    };
+    // What is not there, or no directory, has nothing to delete; the pass that copies says so if it is in the way.
+    let Ok((fd, now)) = opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat)))) else {
+        return Target::Absent;
+    };
+    let after = shared.options.deletion.when != DeleteWhen::Before && dir.transferred && shared.options.times;
+    let time = dir.stat().ok().filter(|_| after).map(|src| (src.mtime, true));
+    let mut ready = Ready::new(fd, false, now.dev);
+    ready.time = time;
+    Target::Ready(ready)
 }
 
 /// Stats the source directory, reporting a failure.
@@ -131,15 +174,7 @@ fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
             return Target::Failed;
         }
     };
-    let mut ready = Ready {
-        fd,
-        made: shared.root.created,
-        dev: now.dev,
-        local: Local::default(),
-        habits: OnceLock::new(),
-        time: None,
-        mode: None,
-    };
+    let mut ready = Ready::new(fd, shared.root.created, now.dev);
     if dir.transferred {
         let Some(src) = source(shared, dir, out) else {
             return Target::Failed;
@@ -220,8 +255,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             return Target::Failed;
         }
     };
-    let mut ready =
-        Ready { fd, made, dev: now.dev, local: Local::default(), habits: OnceLock::new(), time: None, mode: None };
+    let mut ready = Ready::new(fd, made, now.dev);
     // What was there before we made it accessible counts for what has changed.
     let before = old.ok().filter(|_| !made).unwrap_or(now);
     adopt_changed(shared, dir, &src, &now, &before, &mut ready, out);

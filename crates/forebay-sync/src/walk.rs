@@ -20,6 +20,7 @@ use crate::item::Item;
 use crate::listing::Listing;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
+use crate::target;
 
 /// Names in one item. Large enough that handing an item over costs little beside the work, small enough that a few
 /// large files among the names leave work for the other workers.
@@ -36,6 +37,8 @@ pub(crate) struct Walk<'a> {
     held: Option<Item>,
     /// Why it ends here.
     broken: Option<Error>,
+    /// What there is to say of this tree has been said by an earlier pass over it.
+    silent: bool,
 }
 
 #[derive(Debug)]
@@ -45,12 +48,17 @@ struct Frame {
 }
 
 impl<'a> Walk<'a> {
-    /// Begins at `root`, with `note` to be said first.
-    pub(crate) fn new(shared: &'a Shared<'a>, root: Dir, note: Outcome) -> Self {
-        shared.found.fetch_add((root.listing.len() + usize::from(root.transferred)) as u64, Ordering::Relaxed);
+    /// Begins at `root`, with `note` to be said first. Without a note it says nothing at all.
+    pub(crate) fn new(shared: &'a Shared<'a>, root: Dir, note: Option<Outcome>) -> Self {
+        let silent = note.is_none();
+        let note = note.unwrap_or_default();
+        if !silent {
+            shared.found.fetch_add((root.listing.len() + usize::from(root.transferred)) as u64, Ordering::Relaxed);
+        }
         let root = Arc::new(root);
+        in_order(shared, &root);
         let stack = vec![Frame { dir: Arc::clone(&root), next: 0 }];
-        Walk { shared, stack, note, held: Some(Item::Enter(root)), broken: None }
+        Walk { shared, stack, note, held: Some(Item::Enter(root)), broken: None, silent }
     }
 
     fn step(&mut self) -> Option<Item> {
@@ -77,6 +85,7 @@ impl<'a> Walk<'a> {
             if self.shared.options.recursive {
                 if let Some(dir) = self.descend(parent, run) {
                     let dir = Arc::new(dir);
+                    in_order(self.shared, &dir);
                     self.stack.push(Frame { dir: Arc::clone(&dir), next: 0 });
                     return Some(Item::Enter(dir));
                 }
@@ -147,7 +156,9 @@ impl<'a> Walk<'a> {
             read_source(self.shared, &mut dir, number, &mut self.note);
         }
         dir.listing.sort(dir.sources.len() > 1);
-        self.shared.found.fetch_add(dir.listing.len() as u64, Ordering::Relaxed);
+        if !self.silent {
+            self.shared.found.fetch_add(dir.listing.len() as u64, Ordering::Relaxed);
+        }
         Some(dir)
     }
 }
@@ -157,11 +168,21 @@ impl Iterator for Walk<'_> {
 
     fn next(&mut self) -> Option<Self::Item> {
         let item = self.held.take().or_else(|| self.step());
+        if self.silent {
+            self.note = Outcome::default();
+        }
         if self.note.text.is_empty() && self.note.errors.is_empty() {
             return item.map(Ok).or_else(|| self.broken.take().map(Err));
         }
         self.held = item;
         Some(Ok(Item::Note(Box::new(std::mem::take(&mut self.note)))))
+    }
+}
+
+/// Which entries a limit on deletions spares depends on their order: then directories are entered here, one by one.
+fn in_order(shared: &Shared<'_>, dir: &Dir) {
+    if shared.deletes() && shared.options.deletion.max.is_some() && shared.root_is_known() {
+        target::enter(shared, dir);
     }
 }
 

@@ -20,6 +20,7 @@ use crate::fs::Stat;
 use crate::item::Item;
 use crate::itemize::{self, Action, Change, Time};
 use crate::outcome::Outcome;
+use crate::select::Pass;
 use crate::shared::Shared;
 use crate::target::{self, Ready, Target};
 use crate::totals::Kinds;
@@ -82,6 +83,7 @@ impl Worker<'_> {
                 self.enter(&dir, &mut out);
                 dir
             }
+            Item::Names(dir, _) if self.shared.pass == Pass::Delete => dir,
             Item::Names(dir, range) => {
                 for at in range {
                     if self.shared.options.cancel.is_cancelled() {
@@ -104,7 +106,7 @@ impl Worker<'_> {
 
     fn enter(&mut self, dir: &Dir, out: &mut Outcome) {
         target::enter(self.shared, dir);
-        if dir.transferred {
+        if dir.transferred && self.shared.pass != Pass::Delete {
             out.totals.count_listed(Kinds::Dir);
             out.totals.name_bytes += dir.name.count_bytes() as u64;
         }

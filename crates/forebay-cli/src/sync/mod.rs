@@ -97,6 +97,7 @@ fn end(code: u8) -> ExitCode {
         13 => ("error", "errors with program diagnostics"),
         20 => ("error", "received SIGINT, SIGTERM, or SIGHUP"),
         23 => ("error", "some files/attrs were not transferred (see previous errors)"),
+        25 => ("error", "the --max-delete limit stopped deletions"),
         24 => ("warning", "some files vanished before they could be transferred"),
         _ => ("error", "error in IPC code"),
     };

@@ -1,5 +1,7 @@
 //! What takes part in the transfer, and what is deleted.
 
+use forebay_sync::DeleteWhen;
+
 use super::row::{Row, check, flag, later, value};
 use super::state::State;
 use super::value::Refusal;
@@ -41,20 +43,28 @@ pub(super) const ROWS: &[Row] = &[
     .short('F'),
     flag("cvs-exclude", |s, _| s.cvs_exclude = true).short('C'),
     flag("delete", |s, _| s.options.delete = true),
-    later("delete-before"),
-    later("delete-during").alias(&["del"]),
-    later("delete-delay"),
-    later("delete-after"),
+    flag("delete-before", |s, _| delete_when(s, DeleteWhen::Before)),
+    flag("delete-during", |s, _| delete_when(s, DeleteWhen::During)).alias(&["del"]),
+    flag("delete-delay", |s, _| delete_when(s, DeleteWhen::Delay)),
+    flag("delete-after", |s, _| delete_when(s, DeleteWhen::After)),
     flag("delete-excluded", |s, _| {
         s.options.delete = true;
         s.options.filters.delete_excluded = true;
     }),
     later("delete-missing-args"),
     later("ignore-missing-args"),
-    later("ignore-errors").no(),
-    later("force").no(),
-    later("max-delete"),
+    flag("ignore-errors", |s, on| s.options.deletion.ignore_errors = on).no(),
+    flag("force", |s, on| s.options.deletion.force = on).no(),
+    value("max-delete", |s, value| {
+        s.options.deletion.max = Some(u64::try_from(value.number()?).unwrap_or(0));
+        Ok(())
+    }),
 ];
+
+fn delete_when(s: &mut State, when: DeleteWhen) {
+    s.options.delete = true;
+    s.options.deletion.when = when;
+}
 
 /// What these options require of each other, and what stands behind all others.
 pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
