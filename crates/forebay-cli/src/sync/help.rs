@@ -36,6 +36,13 @@ Options
 --block-size=SIZE, -B    the length of these blocks
 --fuzzy, -y              find similar file for basis if no dest file
 --delete                 delete extraneous files from dest directories
+--delete-before          delete before anything is copied
+--delete-during, --del   delete in each directory before it is copied (default)
+--delete-delay           delete in the end, what was decided in the beginning
+--delete-after           delete in the end
+--max-delete=NUM         don't delete more than NUM files
+--ignore-errors          delete even if there are I/O errors
+--force                  force deletion of dirs even if not empty
 --delete-excluded        also delete excluded files from dest directories
 --cvs-exclude, -C        auto-ignore files in the same way CVS does
 --filter=RULE, -f        add a file-filtering RULE

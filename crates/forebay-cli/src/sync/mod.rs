@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use forebay::CancelToken;
-use forebay_sync::Error;
+use forebay_sync::{DeleteWhen, Error};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::limits;
@@ -47,7 +47,10 @@ fn run(command: Command) -> ExitCode {
     let mut output = Output::new(&options, progress);
     let mut head = String::new();
     if options.verbose > 0 && !quiet {
-        head.push_str("sending incremental file list\n");
+        head.push_str(match options.deletion.when {
+            DeleteWhen::Before | DeleteWhen::After if options.recursive => "building file list ... done\n",
+            _ => "sending incremental file list\n",
+        });
         if options.verbose > 1 {
             head.push_str(match options.whole_file && options.append.is_none() {
                 true => "delta-transmission disabled for local transfer or --whole-file\n",

@@ -1,0 +1,46 @@
+//! When and how much is deleted, on random trees: the same entries, in the same order, counted alike.
+
+use crate::harness::{Bench, copy};
+use crate::tree::{Rng, change, fill};
+
+const WHEN: &[&str] = &[
+    "--delete",
+    "--delete-before",
+    "--delete-during",
+    "--del",
+    "--delete-delay",
+    "--delete-after",
+    "--delete-excluded",
+];
+
+fn round(seed: u64) {
+    let mut rng = Rng::new(seed);
+    let bench = Bench::new();
+    fill(&mut rng, &bench.src(), 4);
+    bench.both(|place| {
+        copy(&bench.src(), &place.join("dst"));
+        change(&mut rng, &place.join("dst"), 3);
+    });
+    change(&mut rng, &bench.src(), 3);
+    let mut args = vec![rng.pick(&["-ai", "-av", "-aiv", "-ri"]).to_owned(), rng.pick(WHEN).to_owned()];
+    if rng.one_in(2) {
+        args.push(format!("--max-delete={}", rng.below(12)));
+    }
+    for (option, odds) in [("--force", 4), ("--ignore-errors", 4), ("--exclude=a*", 4), ("--filter=P foo*", 4)] {
+        if rng.one_in(odds) {
+            args.push(option.to_owned());
+        }
+    }
+    args.push(format!("{}/", bench.src().display()));
+    args.push("dst".to_owned());
+    eprintln!("seed {seed}: {args:?}");
+    bench.same(&args);
+}
+
+#[test]
+fn whatever_is_deleted_whenever_is_what_rsync_deletes() {
+    match std::env::var("FOREBAY_SEED") {
+        Ok(seed) => round(seed.parse().unwrap()),
+        Err(_) => (0..std::env::var("FOREBAY_ROUNDS").map_or(60, |rounds| rounds.parse().unwrap())).for_each(round),
+    }
+}
