@@ -87,7 +87,7 @@ impl Worker<'_> {
             if self.same_as_alternate(entry, tree, &stat)? {
                 let mut change = Change::new(stat.kind, Action::Keep);
                 attrs::compare(shared, &mut change, &entry.src, &stat);
-                let same_time = !shared.options.times || entry.src.same_second(&stat);
+                let same_time = !shared.options.times || shared.same_time(&entry.src, &stat);
                 likeness = if change.any() || !same_time { Likeness::Content } else { Likeness::Exact };
             }
             if best.is_none_or(|best| best.likeness < likeness) {
@@ -177,7 +177,7 @@ pub(crate) fn compared(shared: &Shared<'_>, action: Action, src: &Stat, found: &
     let mut change = Change::new(src.kind, action);
     attrs::compare(shared, &mut change, src, found);
     change.time = match shared.options.times {
-        true if !src.same_second(found) => Time::Set,
+        true if !shared.same_time(src, found) => Time::Set,
         _ => Time::Same,
     };
     change

@@ -118,7 +118,21 @@ fn read(
     let mut protected = 0;
     let mut path = rel.to_vec();
     let shown = shared.target_path(rel, b"");
+    // With -x, what is mounted stays.
+    let mounts = shared.options.select.one_file_system > 0;
+    let device = if mounts { Some(Stat::from(rustix::fs::fstat(at)?).dev) } else { None };
     fs::list(at, |name, kind| {
+        if device.is_some()
+            && Stat::at(at, name).is_ok_and(|stat| stat.kind == FileType::Directory && Some(stat.dev) != device)
+        {
+            let path = [rel, name.to_bytes()].concat();
+            match doomed {
+                true => shared.pass_over(out, "mount point, ", &path, ", pins parent directory\n"),
+                false => shared.pass_over(out, "cannot delete mount point: ", &path, "\n"),
+            }
+            protected += 1;
+            return;
+        }
         // With -vv, rsync says for each name there what a rule does to it, deleted or not.
         let wanted = wanted(name);
         if !wanted && shared.options.verbose < 2 {

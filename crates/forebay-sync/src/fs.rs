@@ -50,11 +50,6 @@ impl Stat {
     pub(crate) fn kinds(&self) -> Kinds {
         kinds(self.kind)
     }
-
-    /// Whether both were modified in the same second, which is all that rsync compares.
-    pub(crate) fn same_second(&self, other: &Stat) -> bool {
-        self.mtime.tv_sec == other.mtime.tv_sec
-    }
 }
 
 pub(crate) fn kinds(kind: FileType) -> Kinds {

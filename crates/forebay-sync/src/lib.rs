@@ -91,6 +91,6 @@ pub use error::Error;
 pub use filter::{FilterError, Filters, Rule, Side};
 pub use mirror::{Log, Report, mirror};
 pub use options::{AlternateKind, Alternates, Append, Options, Reflink};
-pub use select::{DeleteWhen, Deletion};
+pub use select::{DeleteWhen, Deletion, Select};
 pub use text::Escape;
 pub use totals::{Ahead, Totals};

@@ -6,7 +6,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use forebay::{Budget, CancelToken, SegmentStore};
 
 use crate::filter::Filters;
-use crate::select::Deletion;
+use crate::select::{Deletion, Select};
 use crate::text::Escape;
 
 /// What to transfer, what to preserve and what to say. The default transfers single files and preserves nothing, as
@@ -39,6 +39,8 @@ pub struct Options {
     pub delete: bool,
     /// `--delete-before` and its like, `--max-delete`, `--ignore-errors`, `--force`.
     pub deletion: Deletion,
+    /// `--existing` and its like, `-I`, `--size-only`, `-@`, `--max-size`, `-x`, `--remove-source-files`.
+    pub select: Select,
     // How content gets to its name.
     /// `-b`: what is replaced or deleted gets another name instead.
     pub backup: bool,
@@ -112,6 +114,7 @@ impl Default for Options {
             checksum: false,
             delete: false,
             deletion: Deletion::default(),
+            select: Select::default(),
             backup: false,
             backup_dir: None,
             suffix: None,

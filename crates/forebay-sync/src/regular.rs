@@ -24,6 +24,12 @@ impl Worker<'_> {
     /// Brings one regular file up to date.
     pub(crate) fn regular(&mut self, entry: &Entry<'_>, out: &mut Outcome) -> Result<(), Error> {
         let (shared, options, src) = (self.shared, self.shared.options, &entry.src);
+        let over = options.select.max_size.is_some_and(|max| src.size > max);
+        if over || options.select.min_size.is_some_and(|min| src.size < min) {
+            let why = if over { " is over max-size\n" } else { " is under min-size\n" };
+            shared.pass_over(out, "", &entry.rel(), why);
+            return Ok(());
+        }
         if let Some(old) = &entry.old
             && options.update
             && old.kinds() == src.kinds()
@@ -83,7 +89,8 @@ impl Worker<'_> {
             return Ok(false);
         }
         if !self.shared.options.checksum {
-            return Ok(old.same_second(&entry.src));
+            let select = &self.shared.options.select;
+            return Ok(select.size_only || (!select.ignore_times && self.shared.same_time(old, &entry.src)));
         }
         let source = entry.source.open(entry.name).map_err(Failure::Read)?;
         // What cannot be read cannot be the same.

@@ -52,6 +52,9 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
             Ok(()) => Ok(()),
         };
         if let Err(errno) = result {
+            if errno == Errno::NOENT && shared.options.select.ignore_missing {
+                continue;
+            }
             // As with rsync, a source that is not there keeps nothing from being deleted.
             if errno != Errno::NOENT {
                 shared.io_error.store(true, Ordering::Relaxed);

@@ -1,5 +1,7 @@
 //! What takes part beside the filters, and how deletion goes about it.
 
+use rustix::fs::Timespec;
+
 /// When the directories that are transferred lose what the source does not have.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DeleteWhen {
@@ -26,6 +28,44 @@ pub struct Deletion {
     pub ignore_errors: bool,
     /// `--force`: a directory makes way for something else even if it is not empty.
     pub force: bool,
+}
+
+/// What is copied of what takes part, and what makes a file an unchanged one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Select {
+    /// `--existing`: nothing new is made.
+    pub existing: bool,
+    /// `--ignore-existing`: what is there but directories stays as it is.
+    pub ignore_existing: bool,
+    /// `-I`: files are copied even if size and time are equal.
+    pub ignore_times: bool,
+    /// `--size-only`: files of equal size are equal.
+    pub size_only: bool,
+    /// `-@`: seconds by which equal times may differ. Below zero, nanoseconds count. Default: whole seconds.
+    pub modify_window: i32,
+    /// `--max-size`: bytes of the largest file that is copied.
+    pub max_size: Option<u64>,
+    /// `--min-size`: bytes of the smallest file that is copied.
+    pub min_size: Option<u64>,
+    /// `-x`: directories on other file systems than their source are not entered; twice: not made either.
+    pub one_file_system: u8,
+    /// `--mkpath`: what is missing of the destination's path is made.
+    pub mkpath: bool,
+    /// `--remove-source-files`: what is no directory goes from the source once it is at the destination.
+    pub remove_source_files: bool,
+    /// `--ignore-missing-args`: a source that is not there is no error.
+    pub ignore_missing: bool,
+}
+
+impl Select {
+    /// Whether two modification times count as equal.
+    pub(crate) fn same_time(&self, a: Timespec, b: Timespec) -> bool {
+        match u64::try_from(self.modify_window) {
+            Ok(window) => a.tv_sec.abs_diff(b.tv_sec) <= window,
+            Err(_) => (a.tv_sec, a.tv_nsec) == (b.tv_sec, b.tv_nsec),
+        }
+    }
 }
 
 /// What a pass over the sources is for.

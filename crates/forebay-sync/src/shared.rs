@@ -15,7 +15,7 @@ use crate::delayed::Delayed;
 use crate::dir::Dir;
 use crate::error::Error;
 use crate::filter::{Local, Rule};
-use crate::fs;
+use crate::fs::{self, Stat};
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::places::Places;
@@ -116,6 +116,18 @@ impl<'a> Shared<'a> {
             found: AtomicU64::new(0),
             found_all: AtomicBool::new(false),
             broken: Mutex::new(None),
+        }
+    }
+
+    /// Whether both were modified at the same time, as far as that is compared.
+    pub(crate) fn same_time(&self, a: &Stat, b: &Stat) -> bool {
+        self.options.select.same_time(a.mtime, b.mtime)
+    }
+
+    /// Says, with `-vv`, why an entry is passed over.
+    pub(crate) fn pass_over(&self, out: &mut Outcome, before: &str, path: &[u8], after: &str) {
+        if self.options.verbose > 1 {
+            self.say(out, &[before.as_bytes()], path, after.as_bytes());
         }
     }
 

@@ -214,12 +214,21 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             }
             false
         }
+        Ok(_) if shared.options.select.ignore_existing => {
+            shared.pass_over(out, "", dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel), " exists\n");
+            return Target::Failed;
+        }
         Ok(old) => {
             let rel = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
             if !delete::make_way(shared, out, at, name, &old, rel, "directory") {
                 return Target::Failed;
             }
             true
+        }
+        Err(Errno::NOENT) if shared.options.select.existing => {
+            let rel = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
+            shared.pass_over(out, "not creating new directory \"", rel, "\"\n");
+            return Target::Failed;
         }
         Err(Errno::NOENT) => true,
         Err(errno) => {
@@ -297,7 +306,7 @@ fn adopt_changed(
     let mut change = Change::new(FileType::Directory, Action::Keep);
     attrs::compare(shared, &mut change, src, before);
     if options.dir_times() {
-        let same = src.same_second(before);
+        let same = shared.same_time(src, before);
         ready.time = Some((src.mtime, same && !ready.made));
         change.time = if same { Time::Same } else { Time::Set };
     }

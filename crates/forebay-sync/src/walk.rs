@@ -4,7 +4,7 @@
 //! stats nothing but what some file systems do not tell.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -95,6 +95,15 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Whether `-x` keeps the walk out of `dir`, which is in `parent`.
+    fn crosses(&self, parent: &Base, dir: &OwnedFd) -> bool {
+        let Base::Held(parent) = parent else {
+            return false;
+        };
+        let device = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| stat.st_dev).ok();
+        self.shared.options.select.one_file_system > 0 && device(parent) != device(dir)
+    }
+
     /// Opens and lists the directories at `run` in the listing of `parent`. `None` if they are gone.
     fn descend(&mut self, parent: Arc<Dir>, run: std::ops::Range<usize>) -> Option<Dir> {
         let name: CString = parent.listing.name(run.start).to_owned();
@@ -109,6 +118,14 @@ impl<'a> Walk<'a> {
             };
             let shown = place.path_of(&name);
             let base = match place.open_dir(&name) {
+                // What is mounted is not entered, and nothing is deleted where it would be.
+                Ok(fd) if self.crosses(&place.base, &fd) => {
+                    complete = false;
+                    match self.shared.options.select.one_file_system {
+                        1 => Base::Closed,
+                        _ => continue,
+                    }
+                }
                 Ok(fd) => Base::Held(fd),
                 Err(Errno::NOENT) => {
                     self.shared.vanished(&mut self.note, "directory", &shown);

@@ -151,6 +151,14 @@ impl Worker<'_> {
         };
         let entry = Entry { dir, source, name, src, ready, target, old };
         let options = shared.options;
+        if options.select.existing && old.is_none() {
+            shared.pass_over(out, "not creating new file \"", &entry.rel(), "\"\n");
+            return Ok(());
+        }
+        if options.select.ignore_existing && old.is_some() {
+            shared.pass_over(out, "", &entry.rel(), " exists\n");
+            return Ok(());
+        }
         match src.kinds() {
             Kinds::File => return self.regular(&entry, out),
             Kinds::Link if options.links => self.link(&entry, out),
@@ -272,7 +280,7 @@ impl Worker<'_> {
         let shared = self.shared;
         let mut change = Change::new(entry.src.kind, Action::Keep);
         attrs::compare(shared, &mut change, &entry.src, old);
-        let retime = shared.options.times && !entry.src.same_second(old);
+        let retime = shared.options.times && !shared.same_time(&entry.src, old);
         change.time = if retime { Time::Set } else { Time::Same };
         // With -c, a file gets its exact time even where the second is right, and nothing is said of that.
         change.exact_time = shared.options.checksum
@@ -330,7 +338,7 @@ impl Worker<'_> {
 pub(crate) fn replaced_time(shared: &Shared<'_>, src: &Stat, old: &Stat) -> Time {
     match shared.options.times {
         false => Time::Now,
-        true if src.same_second(old) => Time::Same,
+        true if shared.same_time(src, old) => Time::Same,
         true => Time::Set,
     }
 }

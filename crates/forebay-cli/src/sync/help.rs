@@ -29,6 +29,15 @@ Options
 --no-OPTION              turn off an implied OPTION (e.g. --no-D)
 
 --update, -u             skip files that are newer on the receiver
+--existing               skip creating new files on receiver
+--ignore-existing        skip updating files that exist on receiver
+--ignore-times, -I       don't skip files that match size and time
+--size-only              skip files that match in size
+--modify-window=NUM, -@  set the accuracy for mod-time comparisons
+--max-size=SIZE          don't transfer any file larger than SIZE
+--min-size=SIZE          don't transfer any file smaller than SIZE
+--one-file-system, -x    don't cross filesystem boundaries
+--ignore-missing-args    ignore missing source args without error
 --checksum, -c           compare contents, not mod-time & size
 --checksum-choice=STR    accepted (aka --cc): contents are compared byte by byte
 --whole-file, -W         copy files whole (the default); --no-W: build them from

@@ -140,10 +140,12 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
         let to = if line.starts_with("*deleting") || line.starts_with("deleting ") || line.starts_with("cannot delete")
         {
             &mut did.deletions
-        } else if ["skipping ", "IO error ", "delta-transmission ", "[sender] ", "[generator] "]
+        } else if ["skipping ", "not creating new ", "IO error ", "delta-transmission ", "[sender] ", "[generator] "]
             .iter()
             .any(|start| line.starts_with(start))
-            || [" is uptodate", " is newer"].iter().any(|end| line.ends_with(end))
+            || [" is uptodate", " is newer", " exists", " is over max-size", " is under min-size"]
+                .iter()
+                .any(|end| line.ends_with(end))
         {
             &mut did.skipped
         } else if line.starts_with("sent ") || line.starts_with("total size is ") {

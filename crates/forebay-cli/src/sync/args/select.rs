@@ -13,17 +13,32 @@ pub(super) const ROWS: &[Row] = &[
     later("old-dirs").alias(&["old-d"]),
     later("relative").short('R').no(),
     later("implied-dirs").alias(&["i-d"]).no(),
-    later("one-file-system").short('x').no(),
+    flag("one-file-system", |s, on| {
+        let x = &mut s.options.select.one_file_system;
+        *x = if on { x.saturating_add(1) } else { 0 };
+    })
+    .short('x')
+    .no(),
     later("prune-empty-dirs").short('m').no(),
     later("mkpath").no(),
     flag("update", |s, _| s.options.update = true).short('u'),
-    later("existing").alias(&["ignore-non-existing"]),
-    later("ignore-existing"),
-    later("ignore-times").short('I'),
-    later("size-only"),
-    later("modify-window").short('@'),
-    later("max-size"),
-    later("min-size"),
+    flag("existing", |s, _| s.options.select.existing = true).alias(&["ignore-non-existing"]),
+    flag("ignore-existing", |s, _| s.options.select.ignore_existing = true),
+    flag("ignore-times", |s, _| s.options.select.ignore_times = true).short('I'),
+    flag("size-only", |s, _| s.options.select.size_only = true),
+    value("modify-window", |s, value| {
+        s.options.select.modify_window = value.number()?;
+        Ok(())
+    })
+    .short('@'),
+    value("max-size", |s, value| {
+        s.options.select.max_size = Some(value.size("max-size")?);
+        Ok(())
+    }),
+    value("min-size", |s, value| {
+        s.options.select.min_size = Some(value.size("min-size")?);
+        Ok(())
+    }),
     later("remove-source-files"),
     later("files-from"),
     flag("from0", |s, on| s.options.filters.nul = on).short('0').no_long(),
@@ -52,7 +67,7 @@ pub(super) const ROWS: &[Row] = &[
         s.options.filters.delete_excluded = true;
     }),
     later("delete-missing-args"),
-    later("ignore-missing-args"),
+    flag("ignore-missing-args", |s, _| s.options.select.ignore_missing = true),
     flag("ignore-errors", |s, on| s.options.deletion.ignore_errors = on).no(),
     flag("force", |s, on| s.options.deletion.force = on).no(),
     value("max-delete", |s, value| {

@@ -1,0 +1,82 @@
+//! What is copied of what takes part: sizes, times, what is there and what is not, on random trees.
+
+use std::fs;
+use std::process::Command;
+
+use crate::harness::{Bench, FOREBAY, copy};
+use crate::tree::{Rng, change, fill};
+
+const SOME: &[&str] = &[
+    "--existing",
+    "--ignore-non-existing",
+    "--ignore-existing",
+    "-I",
+    "--size-only",
+    "-@1",
+    "--modify-window=-1",
+    "--max-size=1k",
+    "--max-size=0",
+    "--min-size=1.5k",
+    "-u",
+    "-c",
+    "-n",
+    "--delete",
+    "--delete-after",
+    "-x",
+];
+
+fn round(seed: u64) {
+    let mut rng = Rng::new(seed);
+    let bench = Bench::new();
+    fill(&mut rng, &bench.src(), 4);
+    bench.both(|place| {
+        copy(&bench.src(), &place.join("dst"));
+        change(&mut rng, &place.join("dst"), 3);
+    });
+    change(&mut rng, &bench.src(), 3);
+    let mut args = vec![rng.pick(&["-ai", "-av", "-aiv", "-avv", "-ri"]).to_owned()];
+    for _ in 0..=rng.below(3) {
+        args.push(rng.pick(SOME).to_owned());
+    }
+    args.push(format!("{}/", bench.src().display()));
+    args.push("dst".to_owned());
+    eprintln!("seed {seed}: {args:?}");
+    bench.same(&args);
+}
+
+#[test]
+fn what_is_copied_is_what_rsync_copies() {
+    match std::env::var("FOREBAY_SEED") {
+        Ok(seed) => round(seed.parse().unwrap()),
+        Err(_) => (0..std::env::var("FOREBAY_ROUNDS").map_or(60, |rounds| rounds.parse().unwrap())).for_each(round),
+    }
+}
+
+/// In a mount namespace of its own.
+#[test]
+fn what_is_mounted_is_neither_entered_nor_deleted() {
+    for args in ["-aix", "-aixx", "-aix --delete", "-aixx --delete", "-aivvx --delete"] {
+        let left = ["rsync", &format!("{FOREBAY} sync")].map(|program| {
+            let temp = tempfile::tempdir().unwrap();
+            let script = format!(
+                "set -e; mkdir -p src/m src/k dst/m dst/n/q; for m in src/m dst/m dst/n/q; do mount -t tmpfs t $m; done
+                touch src/m/in src/k/1 dst/m/old dst/n/1 dst/n/q/2; touch -d @1000000000 src dst src/m dst/m src/k
+                {program} {args} src/ dst | grep -v '^sent\\|^total\\|^delta\\|uptodate' | sort; find dst | sort"
+            );
+            let run = Command::new("unshare").args(["-m", "sh", "-c", &script]).current_dir(temp.path()).output();
+            let output = run.unwrap();
+            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        });
+        assert_eq!(left[1], left[0], "{args}");
+    }
+}
+
+#[test]
+fn a_source_that_may_be_missing_is_no_error() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("f"), "f").unwrap();
+    let [there, gone] = ["f", "gone"].map(|name| format!("{}/{name}", bench.src().display()));
+    bench.same(&["-ai", "--ignore-missing-args", &gone, &there, "new/"]);
+    bench.same(&["-ai", "--ignore-missing-args", &gone, "none/"]);
+}
