@@ -39,6 +39,12 @@ impl Listing {
         self.entries.iter_mut().for_each(|e| e.source += 1);
     }
 
+    /// Drops directories that `keep` does not want.
+    pub(crate) fn retain_dirs(&mut self, keep: impl Fn(&[u8]) -> bool) {
+        let names = &self.names;
+        self.entries.retain(|e| !e.dir || keep(&names[e.start..e.start + usize::from(e.len)]));
+    }
+
     /// Brings the names into order and, if they come from several sources, drops what is there twice.
     pub(crate) fn sort(&mut self, merged: bool) {
         let Listing { names, entries } = self;

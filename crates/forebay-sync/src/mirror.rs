@@ -21,7 +21,7 @@ use crate::roots;
 use crate::select::Pass;
 use crate::shared::{Root, Shared};
 use crate::totals::{Ahead, Totals};
-use crate::walk::Walk;
+use crate::walk::{self, Walk};
 use crate::worker::Worker;
 
 /// Where a mirror's lines and numbers go. Called from one thread, in the order of the file list.
@@ -129,6 +129,11 @@ pub fn mirror(
             .batch(1)
             .cancel(&options.cancel)
     };
+    if options.select.prune_empty_dirs {
+        shared.pass = Pass::Copy;
+        let root = roots::sources(&shared, sources, &mut Outcome::default())?.dir;
+        shared.barren = walk::barren(&shared, root)?;
+    }
     let (mut note, mut first) = (Some(note), Some(top.dir));
     let mut engine = Snapshot::default();
     for &pass in Pass::all(options.delete, options.deletion.when) {

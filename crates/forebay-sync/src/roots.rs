@@ -100,7 +100,7 @@ fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Out
     if stat.kind != FileType::Directory {
         return Err(Errno::NOTDIR.into());
     }
-    if !shared.options.recursive {
+    if !shared.options.recursive && !shared.options.select.dirs {
         shared.skip_dir(note, b".");
         return Ok(());
     }
@@ -153,7 +153,7 @@ fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: 
     if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, &source.shown), &name, is_dir, note) {
         return Ok(());
     }
-    if is_dir && !shared.options.recursive {
+    if is_dir && !shared.options.recursive && !shared.options.select.dirs {
         shared.skip_dir(note, name.as_bytes());
     } else {
         root.listing.push(&name, u32::try_from(at).map_err(|_| Errno::TOOBIG)?, is_dir);
@@ -226,6 +226,9 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note
 
 /// Whether nothing in the one directory that `top` holds takes part.
 fn is_empty(shared: &Shared<'_>, top: &Dir) -> bool {
+    if !shared.options.recursive {
+        return true;
+    }
     let name = top.listing.name(0);
     let Ok(source) = top.source(top.listing.source(0)) else {
         return true;

@@ -48,12 +48,13 @@ pub struct Select {
     pub max_size: Option<u64>,
     /// `--min-size`: bytes of the smallest file that is copied.
     pub min_size: Option<u64>,
+    /// `-d`: directories take part also without `recursive`, but not what is in them, but for those given with a slash at
+    /// their end.
+    pub dirs: bool,
+    /// `-m`: directories without anything in them but directories do not take part. The sources are listed once more.
+    pub prune_empty_dirs: bool,
     /// `-x`: directories on other file systems than their source are not entered; twice: not made either.
     pub one_file_system: u8,
-    /// `--mkpath`: what is missing of the destination's path is made.
-    pub mkpath: bool,
-    /// `--remove-source-files`: what is no directory goes from the source once it is at the destination.
-    pub remove_source_files: bool,
     /// `--ignore-missing-args`: a source that is not there is no error.
     pub ignore_missing: bool,
 }

@@ -1,6 +1,6 @@
 //! What all threads of a mirror share: the options, who we are, where the destination is, and how things are said.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::OwnedFd;
@@ -36,6 +36,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) undeleted: AtomicU64,
     /// With `--delete-delay`: what the filter files of each directory of the destination said in the beginning.
     pub(crate) decided: Mutex<HashMap<Vec<u8>, Local>>,
+    /// With `-m`: directories that hold nothing but directories, relative to the root and without a slash at their end.
+    pub(crate) barren: HashSet<Vec<u8>>,
     /// The source could not be listed completely: nothing more is deleted.
     pub(crate) io_error: AtomicBool,
     /// That deletions are skipped has been said.
@@ -106,6 +108,7 @@ impl<'a> Shared<'a> {
             places: Places::default(),
             delayed: Delayed::default(),
             pass: Pass::Both,
+            barren: HashSet::new(),
             deleted: AtomicU64::new(0),
             undeleted: AtomicU64::new(0),
             decided: Mutex::default(),

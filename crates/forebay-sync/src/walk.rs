@@ -3,6 +3,7 @@
 //! Runs on one thread of its own ahead of the workers. It needs the kind of an entry, which directories tell, and so
 //! stats nothing but what some file systems do not tell.
 
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -49,7 +50,8 @@ struct Frame {
 
 impl<'a> Walk<'a> {
     /// Begins at `root`, with `note` to be said first. Without a note it says nothing at all.
-    pub(crate) fn new(shared: &'a Shared<'a>, root: Dir, note: Option<Outcome>) -> Self {
+    pub(crate) fn new(shared: &'a Shared<'a>, mut root: Dir, note: Option<Outcome>) -> Self {
+        prune(shared, &mut root);
         let silent = note.is_none();
         let note = note.unwrap_or_default();
         if !silent {
@@ -82,7 +84,8 @@ impl<'a> Walk<'a> {
             let run = listing.same_name(at);
             frame.next = run.end;
             let parent = Arc::clone(&frame.dir);
-            if self.shared.options.recursive {
+            let options = self.shared.options;
+            if options.recursive || options.select.dirs {
                 if let Some(dir) = self.descend(parent, run) {
                     let dir = Arc::new(dir);
                     in_order(self.shared, &dir);
@@ -169,9 +172,14 @@ impl<'a> Walk<'a> {
             delayed: Mutex::default(),
             candidates: OnceLock::new(),
         };
-        for number in 0..dir.sources.len() {
-            read_source(self.shared, &mut dir, number, &mut self.note);
+        if self.shared.options.recursive {
+            for number in 0..dir.sources.len() {
+                read_source(self.shared, &mut dir, number, &mut self.note);
+            }
+        } else {
+            dir.complete = false;
         }
+        prune(self.shared, &mut dir);
         dir.listing.sort(dir.sources.len() > 1);
         if !self.silent {
             self.shared.found.fetch_add(dir.listing.len() as u64, Ordering::Relaxed);
@@ -193,6 +201,46 @@ impl Iterator for Walk<'_> {
         }
         self.held = item;
         Some(Ok(Item::Note(Box::new(std::mem::take(&mut self.note)))))
+    }
+}
+
+/// The directories beneath `root` that hold nothing but directories. As with rsync, one that a rule protects from
+/// deletion is not among them.
+pub(crate) fn barren(shared: &Shared<'_>, root: Dir) -> Result<HashSet<Vec<u8>>, Error> {
+    let mut barren = HashSet::new();
+    // For each directory on the way, whether it holds anything.
+    let mut holds: Vec<bool> = Vec::new();
+    for item in Walk::new(shared, root, None) {
+        if shared.options.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        match item? {
+            Item::Enter(dir) => {
+                let path = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
+                let dir_len = path.len() - dir.name.count_bytes();
+                let dir_shown = dir.sources.first().map_or(&b""[..], |source| &source.shown);
+                let place = Place { side: Side::Receiver, path, is_dir: true, dir_len, dir_shown, doomed: false };
+                let rule = shared.options.filters.decide(&place, &Local::default());
+                holds.push(rule.is_some_and(|rule| !rule.includes()));
+            }
+            Item::Names(..) => holds.last_mut().into_iter().for_each(|holds| *holds = true),
+            Item::Leave(dir) => match holds.pop() {
+                Some(false) if dir.parent.is_some() => {
+                    barren.insert(dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel).to_vec());
+                }
+                _ => holds.last_mut().into_iter().for_each(|holds| *holds = true),
+            },
+            Item::Note(_) => {}
+        }
+    }
+    Ok(barren)
+}
+
+/// Takes directories out of the listing that are to be left out for being empty.
+fn prune(shared: &Shared<'_>, dir: &mut Dir) {
+    if !shared.barren.is_empty() {
+        let rel = &dir.rel;
+        dir.listing.retain_dirs(|name| !shared.barren.contains(&[rel, name].concat()));
     }
 }
 

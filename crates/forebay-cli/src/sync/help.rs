@@ -29,6 +29,8 @@ Options
 --no-OPTION              turn off an implied OPTION (e.g. --no-D)
 
 --update, -u             skip files that are newer on the receiver
+--dirs, -d               transfer directories without recursing
+--prune-empty-dirs, -m   prune empty directory chains from file-list
 --existing               skip creating new files on receiver
 --ignore-existing        skip updating files that exist on receiver
 --ignore-times, -I       don't skip files that match size and time

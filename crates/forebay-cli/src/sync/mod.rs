@@ -47,10 +47,12 @@ fn run(command: Command) -> ExitCode {
     let mut output = Output::new(&options, progress);
     let mut head = String::new();
     if options.verbose > 0 && !quiet {
-        head.push_str(match options.deletion.when {
-            DeleteWhen::Before | DeleteWhen::After if options.recursive => "building file list ... done\n",
-            _ => "sending incremental file list\n",
-        });
+        // As with rsync, whose list is complete before anything else happens in these cases.
+        let at_once = matches!(options.deletion.when, DeleteWhen::Before | DeleteWhen::After)
+            || options.select.prune_empty_dirs
+            || options.delay_updates
+            || !options.recursive;
+        head.push_str(if at_once { "building file list ... done\n" } else { "sending incremental file list\n" });
         if options.verbose > 1 {
             head.push_str(match options.whole_file && options.append.is_none() {
                 true => "delta-transmission disabled for local transfer or --whole-file\n",

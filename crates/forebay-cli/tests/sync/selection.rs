@@ -23,6 +23,11 @@ const SOME: &[&str] = &[
     "--delete",
     "--delete-after",
     "-x",
+    "-m",
+    "-m",
+    "--exclude=[a-f]*",
+    "--filter=P b*/",
+    "-d --no-r",
 ];
 
 fn round(seed: u64) {
@@ -36,7 +41,7 @@ fn round(seed: u64) {
     change(&mut rng, &bench.src(), 3);
     let mut args = vec![rng.pick(&["-ai", "-av", "-aiv", "-avv", "-ri"]).to_owned()];
     for _ in 0..=rng.below(3) {
-        args.push(rng.pick(SOME).to_owned());
+        args.extend(rng.pick(SOME).split(' ').map(str::to_owned));
     }
     args.push(format!("{}/", bench.src().display()));
     args.push("dst".to_owned());

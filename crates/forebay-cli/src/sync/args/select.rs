@@ -9,7 +9,7 @@ use super::value::Refusal;
 /// The options that select and delete.
 pub(super) const ROWS: &[Row] = &[
     flag("recursive", |s, on| s.options.recursive = on).short('r').no(),
-    later("dirs").short('d').no(),
+    flag("dirs", |s, on| s.options.select.dirs = on).short('d').no(),
     later("old-dirs").alias(&["old-d"]),
     later("relative").short('R').no(),
     later("implied-dirs").alias(&["i-d"]).no(),
@@ -19,7 +19,7 @@ pub(super) const ROWS: &[Row] = &[
     })
     .short('x')
     .no(),
-    later("prune-empty-dirs").short('m').no(),
+    flag("prune-empty-dirs", |s, on| s.options.select.prune_empty_dirs = on).short('m').no(),
     later("mkpath").no(),
     flag("update", |s, _| s.options.update = true).short('u'),
     flag("existing", |s, _| s.options.select.existing = true).alias(&["ignore-non-existing"]),
@@ -86,7 +86,7 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     if s.cvs_exclude {
         s.options.filters.push_cvs()?;
     }
-    if s.options.delete && !s.options.recursive {
+    if s.options.delete && !s.options.recursive && !s.options.select.dirs {
         return Err("rsync: --delete does not work without --recursive (-r) or --dirs (-d).".into());
     }
     Ok(())
