@@ -120,6 +120,8 @@ pub fn mirror(
     }
     let workers =
         options.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, std::num::NonZeroUsize::get);
+    // Which entries a limit on deletions spares depends on their order.
+    let workers = if options.deletion.max.is_some() { 1 } else { workers };
     let pipeline = || {
         Pipeline::new()
             .name("sync")

@@ -22,7 +22,8 @@ pub enum DeleteWhen {
 pub struct Deletion {
     /// When it happens.
     pub when: DeleteWhen,
-    /// `--max-delete`: how many entries may be deleted. Default: any number.
+    /// `--max-delete`: how many entries may be deleted. Default: any number. Which are spared depends on their order, so
+    /// one worker does everything then.
     pub max: Option<u64>,
     /// `--ignore-errors`: also where the source could not be listed completely.
     pub ignore_errors: bool,

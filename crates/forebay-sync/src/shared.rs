@@ -146,11 +146,6 @@ impl<'a> Shared<'a> {
         may
     }
 
-    /// Whether there is a destination yet.
-    pub(crate) fn root_is_known(&self) -> bool {
-        !self.root.shown.is_empty()
-    }
-
     /// Whether this pass removes what the source does not have.
     pub(crate) fn deletes(&self) -> bool {
         self.options.delete && self.pass != Pass::Copy

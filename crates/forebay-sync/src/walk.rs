@@ -21,7 +21,6 @@ use crate::item::Item;
 use crate::listing::Listing;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
-use crate::target;
 
 /// Names in one item. Large enough that handing an item over costs little beside the work, small enough that a few
 /// large files among the names leave work for the other workers.
@@ -58,7 +57,6 @@ impl<'a> Walk<'a> {
             shared.found.fetch_add((root.listing.len() + usize::from(root.transferred)) as u64, Ordering::Relaxed);
         }
         let root = Arc::new(root);
-        in_order(shared, &root);
         let stack = vec![Frame { dir: Arc::clone(&root), next: 0 }];
         Walk { shared, stack, note, held: Some(Item::Enter(root)), broken: None, silent }
     }
@@ -88,7 +86,6 @@ impl<'a> Walk<'a> {
             if options.recursive || options.select.dirs {
                 if let Some(dir) = self.descend(parent, run) {
                     let dir = Arc::new(dir);
-                    in_order(self.shared, &dir);
                     self.stack.push(Frame { dir: Arc::clone(&dir), next: 0 });
                     return Some(Item::Enter(dir));
                 }
@@ -241,13 +238,6 @@ fn prune(shared: &Shared<'_>, dir: &mut Dir) {
     if !shared.barren.is_empty() {
         let rel = &dir.rel;
         dir.listing.retain_dirs(|name| !shared.barren.contains(&[rel, name].concat()));
-    }
-}
-
-/// Which entries a limit on deletions spares depends on their order: then directories are entered here, one by one.
-fn in_order(shared: &Shared<'_>, dir: &Dir) {
-    if shared.deletes() && shared.options.deletion.max.is_some() && shared.root_is_known() {
-        target::enter(shared, dir);
     }
 }
 
