@@ -157,7 +157,7 @@ fn read(
         if backup && shared.options.verbose > 1 {
             let kind: &[u8] = if is_dir { b"directory " } else { b"file " };
             let reason = [b" because of pattern *", backup::suffix(shared.options).as_bytes(), b"\n"].concat();
-            shared.say(out, &[b"[generator] protecting ", kind], &path, &reason);
+            shared.say(out, &[b"[generator] protecting ", kind], path, &reason);
         }
         match !backup && rule.is_none_or(Rule::includes) {
             _ if !wanted => {}
@@ -268,6 +268,19 @@ fn empty(shared: &Shared<'_>, out: &mut Outcome, above: &There<'_>, name: &CStr,
     Ok(gone)
 }
 
+/// With -vv, rsync says what rules do to what is in a directory that it looks into, also where it deletes nothing.
+fn say_what_is_protected(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr, rel: &[u8]) {
+    if shared.options.verbose < 2 {
+        return;
+    }
+    let prefix = [rel, b"/"].concat();
+    if let Ok(dir) = fs::open_dir(at, name, false) {
+        let there = There { at: dir.as_fd(), rel: &prefix, local: &Local::default(), doomed: true };
+        // What cannot be read has nothing to be said of.
+        let _ = read(shared, out, &there, |_| false);
+    }
+}
+
 /// Removes a directory if nothing is in it.
 fn remove_empty(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr, rel: &[u8]) -> bool {
     let result = if shared.options.dry_run {
@@ -283,6 +296,7 @@ fn remove_empty(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name
     match result {
         Ok(()) | Err(Errno::NOENT) => true,
         Err(Errno::NOTEMPTY | Errno::EXIST) => {
+            say_what_is_protected(shared, out, at, name, rel);
             shared.say(out, &[b"cannot delete non-empty directory: "], rel, b"\n");
             false
         }

@@ -67,7 +67,7 @@ fn list(dir: BorrowedFd<'_>, tree: Option<usize>, found: &mut Vec<Candidate>) {
 /// Opens the best of the candidates for a new file.
 pub(crate) fn open(shared: &Shared<'_>, dir: &Dir, ready: &Ready, name: &CStr, src: &Stat) -> Option<OwnedFd> {
     let candidates = dir.candidates.get()?;
-    let twin = candidates.iter().find(|c| c.stat.size == src.size && c.stat.same_second(src));
+    let twin = candidates.iter().find(|c| c.stat.size == src.size && shared.same_time(&c.stat, src));
     let best = twin.or_else(|| {
         let near = candidates.iter().map(|c| (distance(name.to_bytes(), c.name.to_bytes()), c));
         near.filter(|(distance, _)| *distance <= FARTHEST).min_by_key(|(distance, _)| *distance).map(|(_, c)| c)

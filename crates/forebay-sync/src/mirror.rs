@@ -99,7 +99,8 @@ pub fn mirror(
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     let top = roots::sources(&shared, sources, &mut note)?;
-    if top.given == 0 {
+    // As with rsync, a destination is made where all sources may be missing.
+    if top.given == 0 && !(options.select.ignore_missing && note.errors.is_empty()) {
         deliver(&shared, note, &mut totals, log)?;
         let engine = Snapshot::default();
         return Ok(Report { totals, engine, undeleted: 0, spill: location, elapsed: begun.elapsed() });

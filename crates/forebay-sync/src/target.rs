@@ -145,7 +145,7 @@ fn enter_there(shared: &Shared<'_>, dir: &Dir) -> Target {
     let Ok((fd, now)) = opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat)))) else {
         return Target::Absent;
     };
-    let after = shared.options.deletion.when != DeleteWhen::Before && dir.transferred && shared.options.times;
+    let after = shared.options.deletion.when != DeleteWhen::Before && dir.transferred && shared.options.dir_times();
     let time = dir.stat().ok().filter(|_| after).map(|src| (src.mtime, true));
     let mut ready = Ready::new(fd, false, now.dev);
     ready.time = time;

@@ -217,7 +217,8 @@ pub(crate) fn barren(shared: &Shared<'_>, root: Dir) -> Result<HashSet<Vec<u8>>,
                 let dir_len = path.len() - dir.name.count_bytes();
                 let dir_shown = dir.sources.first().map_or(&b""[..], |source| &source.shown);
                 let place = Place { side: Side::Receiver, path, is_dir: true, dir_len, dir_shown, doomed: false };
-                let rule = shared.options.filters.decide(&place, &Local::default());
+                let local = Local::default();
+                let rule = shared.options.filters.decide(&place, &local);
                 holds.push(rule.is_some_and(|rule| !rule.includes()));
             }
             Item::Names(..) => holds.last_mut().into_iter().for_each(|holds| *holds = true),
