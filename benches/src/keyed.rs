@@ -4,6 +4,7 @@
 //! that, and nobody has them in memory before.
 
 use std::ops::Range;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
@@ -11,12 +12,13 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use forebay::{Budget, Pager, SegmentStore};
 use forebay_exchange::{
-    Aggregates, Changes, Exchange, ExchangeOptions, ExchangeSnapshot, Field, Gate, Intake, IntakeSender, Rows, Sealed,
-    ShardAccumulate, intake, source,
+    Aggregates, Changes, Exchange, ExchangeOptions, ExchangeSnapshot, Failure, Field, Gate, Intake, IntakeSender, Rows,
+    Sealed, ShardAccumulate, intake, source,
 };
 use timely::Accountable;
+use timely::container::NoopBuilder;
 use timely::dataflow::channels::pact::Pipeline;
-use timely::dataflow::operators::Operator;
+use timely::dataflow::operators::{Operator, generic};
 use timely::dataflow::{Scope, Stream};
 
 use crate::apart::{self, Outcome};
@@ -153,15 +155,80 @@ pub fn accumulate_as<R: Rows + Accountable>(
         options,
         |senders| send_all(&senders, 0, 0..rows),
         move |scope, exchange, gate, intake| {
-            let (sum, failure) = (Arc::clone(&all), failure.clone());
-            let sealed = source(scope, exchange, gate, intake, convert).shard_accumulate(exchange, gate);
-            read(sealed, move |sealed| match through(sealed, look) {
-                Ok(own) => drop(sum.fetch_add(own, Ordering::Relaxed)),
-                Err(error) => failure.set(error),
-            });
+            look_through(source(scope, exchange, gate, intake, convert), exchange, gate, look, &all, &failure);
         },
     )?;
     Ok((sum.load(Ordering::Relaxed), options.monitor().snapshot()))
+}
+
+/// As [`accumulate_as`], of rows that the workers' own operators make.
+///
+/// # Errors
+/// When the run fails.
+pub fn accumulate_made<R: Rows + Accountable>(
+    rows: u64,
+    options: &ExchangeOptions,
+    convert: impl Fn(Range<u64>, &mut R) + Copy + Send + Sync + 'static,
+    look: impl Fn(&R) -> u64 + Copy + Send + Sync + 'static,
+) -> Result<u64> {
+    let sum = Arc::new(AtomicU64::new(0));
+    let all = Arc::clone(&sum);
+    let failure = options.failure().clone();
+    run(
+        options,
+        |_: Vec<IntakeSender<()>>| Ok(()),
+        move |scope, exchange, gate, _| {
+            look_through(make(scope, gate, rows, convert), exchange, gate, look, &all, &failure)
+        },
+    )?;
+    Ok(sum.load(Ordering::Relaxed))
+}
+
+/// A worker's share of the rows of numbers below `rows`, made by an operator that asks the gate.
+fn make<'scope, R: Rows + Accountable>(
+    scope: Scope<'scope, u64>,
+    gate: &Gate,
+    rows: u64,
+    convert: impl Fn(Range<u64>, &mut R) + 'static,
+) -> Stream<'scope, u64, R> {
+    let gate = gate.clone();
+    generic::source::<_, NoopBuilder<R>, _, _>(scope, "make", move |capability, info| {
+        let activator = Rc::new(scope.activator_for(info.address));
+        let mut batches = share(0..rows, scope.index());
+        let mut capability = Some(capability);
+        activator.activate();
+        move |output| {
+            let Some(time) = &capability else { return };
+            if !gate.admits(0, &activator) {
+                return;
+            }
+            match batches.next() {
+                Some(numbers) => {
+                    let mut made = gate.container();
+                    convert(numbers, &mut made);
+                    output.session_with_builder(time).give_container(&mut made);
+                    activator.activate();
+                }
+                None => capability = None,
+            }
+        }
+    })
+}
+
+/// Accumulates `rows`, and looks at every sealed row.
+fn look_through<R: Rows + Accountable>(
+    rows: Stream<'_, u64, R>,
+    exchange: &Exchange,
+    gate: &Gate,
+    look: impl Fn(&R) -> u64 + Copy + 'static,
+    sum: &Arc<AtomicU64>,
+    failure: &Failure,
+) {
+    let (sum, failure) = (Arc::clone(sum), failure.clone());
+    read(rows.shard_accumulate(exchange, gate), move |sealed| match through(sealed, look) {
+        Ok(own) => drop(sum.fetch_add(own, Ordering::Relaxed)),
+        Err(error) => failure.set(error),
+    });
 }
 
 /// Counts as [`differential::count`](crate::differential::count) does.

@@ -2,7 +2,8 @@
 //! exchange, of vectors (8 KiB) and of containers of 64 KiB that are written as they lie in memory.
 //!
 //! forebay's is `shard_accumulate` of rows that are added up where others are collected: with its containers, counts,
-//! credit and receipts, and without a sort.
+//! credit and receipts, and without a sort. Everybody's workers make their rows themselves; in one more run, other
+//! threads tell forebay's workers through intakes what to make, 4,096 rows at a time.
 
 use std::cmp::Ordering;
 use std::io::Write;
@@ -24,17 +25,19 @@ use timely::dataflow::channels::pact::ExchangeCore;
 use timely::dataflow::operators::{Input, Operator};
 
 const FOREBAY: &str = "forebay";
+const FED: &str = "forebay, fed by threads";
 const VECTORS: &str = "timely, `Vec`";
 const PLAIN: &str = "timely, plain containers of 64 KiB";
+
+/// As good as no limit, in MiB.
+const PLENTY: u64 = 64 << 10;
 
 fn main() -> Result<()> {
     if apart::worked(|(who, rows): &(String, u64)| {
         let rows = *rows;
         apart::measure(|| match who.as_str() {
-            FOREBAY => {
-                let options = keyed::options(64 << 20, false)?;
-                Ok(keyed::accumulate_as(rows, &options, Added::convert, Added::look)?.0)
-            }
+            FOREBAY => keyed::accumulate_made(rows, &keyed::options(PLENTY, false)?, Added::convert, Added::look),
+            FED => Ok(keyed::accumulate_as(rows, &keyed::options(PLENTY, false)?, Added::convert, Added::look)?.0),
             VECTORS => timely::<Vec<(u64, i64)>>(rows),
             _ => timely::<Plain>(rows),
         })
@@ -43,7 +46,7 @@ fn main() -> Result<()> {
     }
     let [rows, rounds] = apart::numbers([("rows", 100_000_000), ("rounds", 5)])?;
     heading(&format!("The exchange of {rows} rows"));
-    let jobs = [FOREBAY, VECTORS, PLAIN].map(|name| (name.to_owned(), (name.to_owned(), rows)));
+    let jobs = [FOREBAY, FED, VECTORS, PLAIN].map(|name| (name.to_owned(), (name.to_owned(), rows)));
     println!("{}", apart::rounds(&jobs, rounds, true)?.table(rows));
     Ok(())
 }
@@ -214,6 +217,11 @@ impl Rows for Added {
 
     fn clear(&mut self) {
         self.rows.clear();
+        self.sum = 0;
+    }
+
+    fn reserve(&mut self, bytes: usize) {
+        self.rows.reserve(bytes);
     }
 
     fn like(&self) -> Self {

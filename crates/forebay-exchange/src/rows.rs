@@ -56,6 +56,16 @@ pub trait Rows: Default + Send + Sync + 'static {
     /// If there is no row.
     fn merge_last(&mut self, row: Self::Row<'_>);
 
+    /// Adds the weight of `row` to the row at `index`, of which it differs in its weight only, if weight is left and the
+    /// row stays as long as it is; whether it was done. Rows that cannot say so do nothing.
+    ///
+    /// # Panics
+    /// If there is no such row.
+    fn merge_at(&mut self, index: usize, row: Self::Row<'_>) -> bool {
+        let _ = (index, row);
+        false
+    }
+
     /// The hash of the row's key, spread evenly over all 64 bits, the same in every process of a run.
     fn hash(row: Self::Row<'_>) -> u64;
 
@@ -68,7 +78,7 @@ pub trait Rows: Default + Send + Sync + 'static {
     /// Sorts the rows, merges those that differ in their weight only, and drops those without weight.
     fn consolidate(&mut self);
 
-    /// Removes all rows and keeps the memory.
+    /// Removes all rows and keeps the memory. Rows of another shape may be next.
     fn clear(&mut self);
 
     /// Makes room for so many more bytes of rows, as far as it is known what they take.
@@ -220,6 +230,15 @@ impl<K: Field, V: Field> Rows for Changes<K, V> {
         {
             self.heap -= key.heap() + value.heap();
         }
+    }
+
+    fn merge_at(&mut self, index: usize, row: &(K, V, i64)) -> bool {
+        let weight = &mut self.rows[index].2;
+        let sum = weight.wrapping_add(row.2);
+        if sum != 0 {
+            *weight = sum;
+        }
+        sum != 0
     }
 
     fn hash(row: &(K, V, i64)) -> u64 {

@@ -6,6 +6,7 @@
 //! activated when memory is there. When the frontier has passed a commit, the counts are checked and the merger thread seals it.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
@@ -23,6 +24,7 @@ use crate::error::ExchangeError;
 use crate::exchange::Exchange;
 use crate::exchange::buckets::Buckets;
 use crate::exchange::parcel::{ByAddress, Content, Parcel, Receipt};
+use crate::exchange::spares::Spares;
 use crate::memory::Memory;
 use crate::metrics::Metrics;
 use crate::rows::{BLOCK, Rows};
@@ -33,6 +35,7 @@ type Streams<'scope, R> = (Stream<'scope, u64, Vec<Sealed<R>>>, Stream<'scope, u
 
 pub(crate) fn accumulate<'scope, R: Rows>(
     exchange: &Exchange,
+    spares: &Rc<Spares<R>>,
     parcels: Stream<'scope, u64, Parcel<R>>,
 ) -> Streams<'scope, R> {
     let scope = parcels.scope();
@@ -52,7 +55,8 @@ pub(crate) fn accumulate<'scope, R: Rows>(
     let memory = exchange.account("accumulate");
     memory.consumer().can_spill(Arc::downgrade(&as_reclaim));
     let activator: Arc<SyncActivator> = Arc::new(activator());
-    let mut receiver = Receiver::<R>::new(scope.index(), scope.peers(), exchange.clone(), memory, activator);
+    let mut receiver =
+        Receiver::new(scope.index(), scope.peers(), exchange.clone(), Rc::clone(spares), memory, activator);
     let metrics = Arc::clone(exchange.metrics());
 
     builder.build(move |mut capabilities| {
@@ -123,6 +127,8 @@ impl Reclaim for Wish {
 struct Receiver<R: Rows> {
     me: usize,
     exchange: Exchange,
+    /// Where emptied containers go.
+    spares: Rc<Spares<R>>,
     /// Pays for what has arrived.
     memory: Memory,
     activator: Arc<SyncActivator>,
@@ -154,12 +160,20 @@ struct Open<R: Rows> {
 }
 
 impl<R: Rows> Receiver<R> {
-    fn new(me: usize, peers: usize, exchange: Exchange, memory: Memory, activator: Arc<SyncActivator>) -> Self {
+    fn new(
+        me: usize,
+        peers: usize,
+        exchange: Exchange,
+        spares: Rc<Spares<R>>,
+        memory: Memory,
+        activator: Arc<SyncActivator>,
+    ) -> Self {
         let (seals, results) = mpsc::channel();
         let metrics = Arc::clone(exchange.metrics());
         Receiver {
             me,
             exchange,
+            spares,
             memory,
             activator,
             open: BTreeMap::new(),
@@ -289,6 +303,7 @@ impl<R: Rows> Receiver<R> {
     /// Hands runs to the spill store, the largest first, until half of what they take is on its way.
     fn make_room(&mut self) {
         let memory = &self.memory;
+        self.spares.clear();
         if !memory.can_spill() {
             return;
         }
@@ -321,6 +336,7 @@ impl<R: Rows> Receiver<R> {
         let Some(open) = self.open.get_mut(&commit) else { unreachable!("rows keep their commit open") };
         open.received[from] += rows.len() as u64;
         open.buffer.add(&rows);
+        self.spares.put(rows);
         if !open.buffer.is_full() {
             return;
         }
@@ -353,6 +369,8 @@ impl<R: Rows> Receiver<R> {
                     return;
                 }
             }
+            // The merger needs memory now; what comes next is filled anew.
+            self.spares.clear();
             self.sealing.push_back((commit, open.capability, open.since));
             let Open { mut buffer, mut lease, mut runs, .. } = open;
             let (memory, failure) = (self.memory.clone(), self.exchange.failure().clone());
@@ -460,7 +478,8 @@ mod tests {
                             }
                         }
                     });
-                accumulate(&exchange, parcels);
+                let spares = Rc::new(Spares::new(exchange.memory(), 1));
+                accumulate(&exchange, &spares, parcels);
             });
         });
         let error = failure.get().unwrap();

@@ -4,6 +4,7 @@
 //! that is too far ahead of what is sealed. A source that finds it shut parks; it is activated when that changes.
 //! Nobody polls.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
@@ -11,7 +12,9 @@ use std::time::Instant;
 
 use timely::scheduling::Activator;
 
+use crate::exchange::spares::Spares;
 use crate::metrics::Metrics;
+use crate::rows::Rows;
 
 /// Most commits that are not sealed yet and that sources have begun.
 pub const OPEN_COMMITS: u64 = 3;
@@ -28,6 +31,8 @@ struct State {
     /// Commits below this one are sealed on every worker.
     sealed: u64,
     parked: Vec<Parked>,
+    /// `Spares` of the rows that pass.
+    spares: Option<Rc<dyn Any>>,
     metrics: std::sync::Arc<Metrics>,
 }
 
@@ -39,7 +44,8 @@ struct Parked {
 
 impl Gate {
     pub(crate) fn new(metrics: std::sync::Arc<Metrics>) -> Self {
-        Gate { state: Rc::new(RefCell::new(State { owed: false, sealed: 0, parked: Vec::new(), metrics })) }
+        let state = State { owed: false, sealed: 0, parked: Vec::new(), spares: None, metrics };
+        Gate { state: Rc::new(RefCell::new(state)) }
     }
 
     /// Whether a source may read rows of `commit` now. If not, `source` is activated when it should ask again; one that
@@ -55,6 +61,19 @@ impl Gate {
             state.parked.push(Parked { source, since, for_credit });
         }
         false
+    }
+
+    /// An empty container for a source to fill: one that was emptied behind the gate, if there is any. It keeps the
+    /// shape of the rows that were in it.
+    pub fn container<R: Rows>(&self) -> R {
+        let state = self.state.borrow();
+        let spares = state.spares.as_ref().and_then(|spares| spares.downcast_ref::<Spares<R>>());
+        spares.and_then(Spares::take).unwrap_or_default()
+    }
+
+    /// Where emptied containers are, from now on.
+    pub(crate) fn set_spares<R: Rows>(&self, spares: &Rc<Spares<R>>) {
+        self.state.borrow_mut().spares = Some(Rc::clone(spares) as Rc<dyn Any>);
     }
 
     /// Notes whether some receiver owes credit.

@@ -14,6 +14,7 @@
 //! * At most three commits are open; a source is parked that would begin a fourth. There is no barrier: one sender may
 //!   be two commits ahead of another.
 //! * Every commit checks, for each sender and receiver, that as many rows arrived as were sent.
+//! * What a worker has emptied it fills next: containers are made anew only where more are sent than received.
 //! * No operator blocks: what is long or waits for a disk runs on the worker's merger thread. An idle worker uses no
 //!   processor time.
 
@@ -23,6 +24,7 @@ mod gate;
 mod parcel;
 mod partition;
 mod source;
+mod spares;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -41,6 +43,7 @@ use crate::memory::Memory;
 use crate::metrics::{ExchangeMonitor, Metrics};
 use crate::rows::{BLOCK, Rows};
 use crate::runs::{Merger, Sealed};
+use spares::Spares;
 
 pub use gate::{Gate, OPEN_COMMITS};
 pub use source::{Convert, Intake, IntakeClosed, IntakeSender, intake, source};
@@ -211,8 +214,12 @@ pub trait ShardAccumulate<'scope, R: Rows> {
 impl<'scope, R: Rows + Accountable> ShardAccumulate<'scope, R> for Stream<'scope, u64, R> {
     fn shard_accumulate(self, exchange: &Exchange, gate: &Gate) -> Stream<'scope, u64, Vec<Sealed<R>>> {
         let (handle, receipts) = self.scope().feedback(1);
-        let parcels = partition::partition(exchange, gate.clone(), self, receipts);
-        let (batches, receipts) = accumulate::accumulate(exchange, parcels);
+        // As many as this worker may have on the way.
+        let most = self.scope().peers() * exchange.window().div_ceil(BLOCK);
+        let spares = Rc::new(Spares::new(exchange.memory(), most));
+        gate.set_spares(&spares);
+        let parcels = partition::partition(exchange, gate.clone(), &spares, self, receipts);
+        let (batches, receipts) = accumulate::accumulate(exchange, &spares, parcels);
         receipts.connect_loop(handle);
         batches
     }

@@ -6,6 +6,7 @@
 //! how many rows it was sent.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use timely::Accountable;
@@ -20,6 +21,7 @@ use timely::progress::Antichain;
 use crate::exchange::Exchange;
 use crate::exchange::gate::Gate;
 use crate::exchange::parcel::{ByAddress, Content, Parcel, Receipt};
+use crate::exchange::spares::Spares;
 use crate::metrics::Metrics;
 use crate::rows::{BLOCK, Rows};
 
@@ -31,6 +33,7 @@ pub(crate) fn owner(hash: u64, workers: usize) -> usize {
 pub(crate) fn partition<'scope, R: Rows + Accountable>(
     exchange: &Exchange,
     gate: Gate,
+    spares: &Rc<Spares<R>>,
     rows: Stream<'scope, u64, R>,
     receipts: Stream<'scope, u64, Receipt>,
 ) -> Stream<'scope, u64, Parcel<R>> {
@@ -43,7 +46,8 @@ pub(crate) fn partition<'scope, R: Rows + Accountable>(
     let nothing: [(usize, Antichain<u64>); 0] = [];
     let mut receipts = builder.new_input_connection(receipts, DistributorPact(|_| ByAddress), nothing);
     let metrics = Arc::clone(exchange.metrics());
-    let mut sender = Sender::<R>::new(scope.index(), scope.peers(), exchange.window(), gate, Arc::clone(&metrics));
+    let spares = Rc::clone(spares);
+    let mut sender = Sender::new(scope.index(), scope.peers(), exchange.window(), gate, spares, Arc::clone(&metrics));
 
     builder.build(move |_| {
         move |frontiers| {
@@ -52,8 +56,7 @@ pub(crate) fn partition<'scope, R: Rows + Accountable>(
             input.for_each(|capability, rows| {
                 let commit = *capability.time();
                 sender.begin(commit, || capability.retain(0));
-                sender.add(commit, rows);
-                Rows::clear(rows);
+                sender.add(commit, std::mem::take(rows));
             });
             let frontier = frontiers[0].frontier();
             sender.close_before(|commit| !frontier.less_equal(&commit));
@@ -70,6 +73,7 @@ struct Sender<R> {
     /// Commits of which rows may still come or wait.
     open: BTreeMap<u64, Open<R>>,
     gate: Gate,
+    spares: Rc<Spares<R>>,
     metrics: Arc<Metrics>,
 }
 
@@ -84,17 +88,20 @@ struct Receiver<R> {
 
 struct Open<R> {
     capability: Capability<u64>,
-    /// For each receiver, what is not full yet, and how many rows went before it.
-    targets: Vec<(R, u64)>,
+    /// For each receiver, what is not full yet.
+    targets: Vec<R>,
+    /// For each receiver, how many rows went before that.
+    sent: Vec<u64>,
     closed: bool,
     /// Containers of this commit that wait for credit.
     waiting: usize,
 }
 
 impl<R: Rows> Sender<R> {
-    fn new(me: usize, peers: usize, window: usize, gate: Gate, metrics: Arc<Metrics>) -> Self {
+    fn new(me: usize, peers: usize, window: usize, gate: Gate, spares: Rc<Spares<R>>, metrics: Arc<Metrics>) -> Self {
         let receiver = || Receiver { credit: window as i64, sealed: 0, waiting: VecDeque::new() };
-        Sender { me, receivers: (0..peers).map(|_| receiver()).collect(), open: BTreeMap::new(), gate, metrics }
+        let receivers = (0..peers).map(|_| receiver()).collect();
+        Sender { me, receivers, open: BTreeMap::new(), gate, spares, metrics }
     }
 
     fn receive(&mut self, receipt: Receipt) {
@@ -113,33 +120,30 @@ impl<R: Rows> Sender<R> {
         for (earlier, open) in &mut self.open {
             open.flush(*earlier, &mut self.receivers);
         }
-        let targets = self.receivers.iter().map(|_| (R::default(), 0)).collect();
-        self.open.insert(commit, Open { capability: capability(), targets, closed: false, waiting: 0 });
+        let targets = self.receivers.iter().map(|_| R::default()).collect();
+        let sent = vec![0; self.receivers.len()];
+        self.open.insert(commit, Open { capability: capability(), targets, sent, closed: false, waiting: 0 });
     }
 
-    fn add(&mut self, commit: u64, rows: &R) {
+    fn add(&mut self, commit: u64, rows: R) {
         let Some(open) = self.open.get_mut(&commit) else { unreachable!("the commit was begun") };
-        let workers = self.receivers.len();
         let empty = || {
-            let mut block = rows.like();
-            block.reserve(BLOCK);
-            block
+            self.spares.take().unwrap_or_else(|| {
+                let mut block = rows.like();
+                block.reserve(BLOCK);
+                block
+            })
         };
-        for (block, _) in open.targets.iter_mut().filter(|(block, _)| block.is_empty()) {
-            *block = empty();
+        open.targets.iter_mut().filter(|block| block.is_empty()).for_each(|block| *block = empty());
+        let mut dealt = 0;
+        while let Some((next, to)) = deal(&rows, dealt, &mut open.targets) {
+            dealt = next;
+            let full = std::mem::replace(&mut open.targets[to], empty());
+            open.sent[to] += full.len() as u64;
+            open.waiting += 1;
+            self.receivers[to].waiting.push_back((commit, full));
         }
-        for index in 0..rows.len() {
-            let row = rows.get(index);
-            let to = owner(R::hash(row), workers);
-            let (block, sent) = &mut open.targets[to];
-            block.push(row);
-            if block.bytes() >= BLOCK {
-                *sent += block.len() as u64;
-                let full = std::mem::replace(block, empty());
-                open.waiting += 1;
-                self.receivers[to].waiting.push_back((commit, full));
-            }
-        }
+        self.spares.put(rows);
     }
 
     /// No more rows come of the commits that are `over`: what is not full leaves as it is.
@@ -175,7 +179,7 @@ impl<R: Rows> Sender<R> {
         self.open.retain(|_, open| {
             let complete = open.closed && open.waiting == 0;
             if complete {
-                for (to, (_, sent)) in open.targets.iter().enumerate().filter(|(_, (_, sent))| *sent > 0) {
+                for (to, sent) in open.sent.iter().enumerate().filter(|(_, sent)| **sent > 0) {
                     give(&open.capability, Parcel::new(self.me, to, Content::Sent(*sent)));
                 }
             }
@@ -184,10 +188,24 @@ impl<R: Rows> Sender<R> {
     }
 }
 
+/// Puts the rows from `begin` on into the targets that own them, until one is full: the next row, and which is full.
+fn deal<R: Rows>(rows: &R, begin: usize, targets: &mut [R]) -> Option<(usize, usize)> {
+    for index in begin..rows.len() {
+        let row = rows.get(index);
+        let to = owner(R::hash(row), targets.len());
+        let target = &mut targets[to];
+        target.push(row);
+        if target.bytes() >= BLOCK {
+            return Some((index + 1, to));
+        }
+    }
+    None
+}
+
 impl<R: Rows> Open<R> {
     /// Blocks that are not full leave as they are.
     fn flush(&mut self, commit: u64, receivers: &mut [Receiver<R>]) {
-        for ((block, sent), receiver) in self.targets.iter_mut().zip(receivers) {
+        for ((block, sent), receiver) in self.targets.iter_mut().zip(&mut self.sent).zip(receivers) {
             if !block.is_empty() {
                 *sent += block.len() as u64;
                 self.waiting += 1;

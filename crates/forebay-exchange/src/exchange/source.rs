@@ -177,7 +177,7 @@ pub fn source<'scope, I: Send + 'static, R: Rows + Accountable>(
 
     builder.build(move |mut capabilities| {
         let mut capability = capabilities.pop();
-        let mut out = R::default();
+        let mut out: R = gate.container();
         let mut next = None;
         // The first look, for what was sent before there was an operator.
         activator.activate();
@@ -214,7 +214,7 @@ pub fn source<'scope, I: Send + 'static, R: Rows + Accountable>(
                         drop(lease);
                         if !Rows::is_empty(&out) {
                             output.session_with_builder(&*time).give_container(&mut out);
-                            Rows::clear(&mut out);
+                            out = gate.container();
                         }
                     }
                     Message::Advance(commit) => {

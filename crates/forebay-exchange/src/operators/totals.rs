@@ -73,6 +73,15 @@ impl<K: Field> Rows for Totals<K> {
         }
     }
 
+    fn merge_at(&mut self, index: usize, row: &(K, i128, i64)) -> bool {
+        let mut sum = self.rows[index].clone();
+        let is_left = Self::plus(&mut sum, row);
+        if is_left {
+            self.rows[index] = sum;
+        }
+        is_left
+    }
+
     fn hash(row: &(K, i128, i64)) -> u64 {
         row.0.hash64()
     }

@@ -8,10 +8,9 @@ use crate::memory::Memory;
 use crate::rows::Rows;
 use crate::runs::cursor::Cursor;
 use crate::runs::run::{Block, Loaded, Place, Run};
+use crate::runs::search::search;
+use crate::runs::spots::{AHEAD, Spots};
 use crate::runs::writer::RunWriter;
-
-/// Rows that are faster read one after the other than jumped over: a jump is a wait for memory.
-const NEAR: usize = 256;
 
 /// The rows of one key, merged over all levels and the commit's changes, in order. What is not asked for is not read.
 pub struct Group<'g, 'l, R: Rows> {
@@ -57,7 +56,9 @@ impl<'g, 'l, R: Rows> Group<'g, 'l, R> {
         scratch.key.clear();
         scratch.key.push(row);
         let key = scratch.key.get(0);
+        let nth = delta.at - delta.probed.start;
         for level in &mut *levels {
+            level.skip_to(nth);
             // Rows of other keys with the same hash may come first.
             level.seek(hash, |row| R::order(row, key).is_lt() && !R::same_group(row, key))?;
         }
@@ -105,8 +106,15 @@ impl<'g, 'l, R: Rows> Group<'g, 'l, R> {
                 after.push_merged(row);
             }
             let changed = changed.is_some();
-            for (index, level) in self.levels.iter_mut().enumerate() {
-                level.at += usize::from(taken >> index & 1 == 1);
+            let mut absorbed = false;
+            for (_, level) in self.levels.iter_mut().enumerate().filter(|(index, _)| taken >> index & 1 == 1) {
+                if changed && !absorbed {
+                    absorbed = level.absorb(self.delta.rows.get(self.delta.at));
+                }
+                level.at += 1;
+            }
+            if absorbed {
+                self.delta.absorbed.push(self.delta.at);
             }
             self.delta.at += usize::from(changed);
             if !before.is_empty() || !after.is_empty() {
@@ -150,12 +158,16 @@ pub(crate) struct Delta<R: Rows> {
     cursor: Cursor<R>,
     rows: R,
     at: usize,
+    /// The rows whose places in the levels are known.
+    probed: Range<usize>,
+    /// Rows whose weights were added to those of a level: nothing is left of them.
+    absorbed: Vec<usize>,
     done: RunWriter<R>,
 }
 
 impl<R: Rows> Delta<R> {
     pub(crate) fn new(cursor: Cursor<R>, memory: &Memory) -> Self {
-        Delta { cursor, rows: R::default(), at: 0, done: RunWriter::new(memory) }
+        Delta { cursor, rows: R::default(), at: 0, probed: 0..0, absorbed: Vec::new(), done: RunWriter::new(memory) }
     }
 
     pub(crate) fn rows(&self) -> &R {
@@ -165,14 +177,44 @@ impl<R: Rows> Delta<R> {
     /// Whether there is another row, which then lies at `at`.
     pub(crate) fn ready(&mut self) -> Result<bool, ExchangeError> {
         while self.at == self.rows.len() {
-            self.done.push(std::mem::take(&mut self.rows))?;
-            self.at = 0;
+            self.keep()?;
+            (self.at, self.probed) = (0, 0..0);
             match self.cursor.next_block()? {
                 Some(rows) => self.rows = rows,
                 None => return Ok(false),
             }
         }
         Ok(true)
+    }
+
+    /// What is not absorbed goes into a run.
+    fn keep(&mut self) -> Result<(), ExchangeError> {
+        let mut rows = std::mem::take(&mut self.rows);
+        if !self.absorbed.is_empty() {
+            let mut rest = rows.like();
+            let mut begin = 0;
+            for absorbed in self.absorbed.drain(..) {
+                rest.append(&rows, begin..absorbed);
+                begin = absorbed + 1;
+            }
+            rest.append(&rows, begin..rows.len());
+            rows = rest;
+        }
+        self.done.push(rows)
+    }
+
+    /// Has `levels` find where the next row, which is ready, and some behind it begin.
+    pub(crate) fn probe(&mut self, levels: &mut [Level<'_, R>]) {
+        if self.probed.contains(&self.at) {
+            return;
+        }
+        self.probed = self.at..self.rows.len().min(self.at + AHEAD);
+        let mut hashes = [0; AHEAD];
+        let hashes = &mut hashes[..self.probed.len()];
+        for (hash, index) in hashes.iter_mut().zip(self.probed.clone()) {
+            *hash = R::hash(self.rows.get(index));
+        }
+        levels.iter_mut().for_each(|level| level.probe(hashes));
     }
 
     /// The next row, if it is of the group of `key`.
@@ -188,7 +230,7 @@ impl<R: Rows> Delta<R> {
 
 /// A level, read forward.
 pub(crate) struct Level<'l, R: Rows> {
-    run: &'l Run<R>,
+    run: &'l mut Run<R>,
     block: usize,
     /// The block, if it is a page and was read.
     loaded: Option<Loaded<R>>,
@@ -197,11 +239,13 @@ pub(crate) struct Level<'l, R: Rows> {
     /// The next row in the block.
     at: usize,
     touched: u64,
+    /// Of the keys that were probed last.
+    spots: Spots,
 }
 
 impl<'l, R: Rows> Level<'l, R> {
-    pub(crate) fn new(run: &'l Run<R>) -> Self {
-        Level { run, block: 0, loaded: None, open: false, at: 0, touched: 0 }
+    pub(crate) fn new(run: &'l mut Run<R>) -> Self {
+        Level { run, block: 0, loaded: None, open: false, at: 0, touched: 0, spots: Spots::default() }
     }
 
     /// How many blocks were looked into.
@@ -209,21 +253,41 @@ impl<'l, R: Rows> Level<'l, R> {
         self.touched
     }
 
+    /// Notes where the rows with `hashes`, which are in order, begin.
+    fn probe(&mut self, hashes: &[u64]) {
+        let (run, block, loaded) = (&*self.run, self.block, &self.loaded);
+        self.spots.find(hashes, run.blocks(), block, |index| match (&run.blocks()[index].place, loaded) {
+            (Place::Memory(rows), _) => Some(rows),
+            (Place::Paged(_), Some(loaded)) if index == block => Some(&loaded.rows),
+            (Place::Paged(_), _) => None,
+        });
+    }
+
+    /// Goes forward to where the `nth` of the hashes that were probed last begins.
+    fn skip_to(&mut self, nth: usize) {
+        let Some(spot) = self.spots.get(nth) else { return };
+        if spot.block > self.block {
+            self.go_to(spot.block);
+        }
+        if spot.block == self.block {
+            self.at = self.at.max(spot.row);
+        }
+    }
+
     /// Goes forward to the first row with the hash that is not `before` what is wanted, or to where it would be.
     fn seek(&mut self, hash: u64, before: impl Fn(R::Row<'_>) -> bool) -> Result<(), ExchangeError> {
-        let blocks = self.run.blocks();
-        let begins_before = |index: usize| match blocks[index].first.cmp(&hash) {
+        let begins_before = |index: usize| match self.run.blocks()[index].first.cmp(&hash) {
             Ordering::Less => true,
             Ordering::Equal => self.run.first_row(index).is_some_and(&before),
             Ordering::Greater => false,
         };
         // The last block that begins before the rows: they may begin in it.
-        let next = self.block + 1;
-        if next < blocks.len() && begins_before(next) {
-            self.go_to(search(next..blocks.len(), next, begins_before) - 1);
+        let (next, end) = (self.block + 1, self.run.blocks().len());
+        if next < end && begins_before(next) {
+            self.go_to(search(next..end, next, begins_before) - 1);
         }
         while self.look(hash)? {
-            let (len, rows) = (blocks[self.block].rows, self.rows());
+            let rows = self.rows();
             let is_before = |index: usize| {
                 let row = rows.get(index);
                 match R::hash(row).cmp(&hash) {
@@ -232,16 +296,8 @@ impl<'l, R: Rows> Level<'l, R> {
                     Ordering::Greater => false,
                 }
             };
-            // Hashes are even, so they say where to look.
-            let from = R::hash(rows.get(self.at));
-            let to = blocks.get(self.block + 1).map_or(u64::MAX, |next| next.first);
-            let share = hash.saturating_sub(from) as f64 / to.saturating_sub(from) as f64;
-            let guess = self.at + (share * (len - self.at) as f64) as usize;
-            self.at = if guess - self.at < NEAR {
-                (self.at..len).find(|index| !is_before(*index)).unwrap_or(len)
-            } else {
-                search(self.at..len, guess, is_before)
-            };
+            let len = rows.len();
+            self.at = search(self.at..len, self.at, is_before);
             if self.at < len {
                 break;
             }
@@ -251,9 +307,8 @@ impl<'l, R: Rows> Level<'l, R> {
 
     /// Opens the block that the next row is in, if it can have the hash; whether it can.
     fn look(&mut self, hash: u64) -> Result<bool, ExchangeError> {
-        let blocks = self.run.blocks();
         loop {
-            let Some(block) = blocks.get(self.block) else { return Ok(false) };
+            let Some(block) = self.run.blocks().get(self.block) else { return Ok(false) };
             if self.at == block.rows {
                 self.go_to(self.block + 1);
                 continue;
@@ -272,6 +327,12 @@ impl<'l, R: Rows> Level<'l, R> {
         }
     }
 
+    /// Adds the weight of `row` to that of the next row, of which it differs in its weight only, if that row is in
+    /// memory to stay and has weight left; whether it was done.
+    fn absorb(&mut self, row: R::Row<'_>) -> bool {
+        self.loaded.is_none() && self.run.merge_at(self.block, self.at, row)
+    }
+
     fn go_to(&mut self, block: usize) {
         (self.block, self.at, self.open, self.loaded) = (block, 0, false, None);
     }
@@ -287,56 +348,5 @@ impl<'l, R: Rows> Level<'l, R> {
     /// The next row, if its block is open and it is of the group of `key`.
     fn peek(&self, key: R::Row<'_>) -> Option<R::Row<'_>> {
         if self.open { Some(self.rows().get(self.at)).filter(|row| R::same_group(*row, key)) } else { None }
-    }
-}
-
-/// The first index of `range` that is not `before` what is wanted, its end if all are, looked for from `guess` on in
-/// steps that double.
-fn search(range: Range<usize>, guess: usize, before: impl Fn(usize) -> bool) -> usize {
-    let Range { start: mut low, end: mut high } = range;
-    if low == high {
-        return low;
-    }
-    let guess = guess.clamp(low, high - 1);
-    let mut step = 1;
-    if before(guess) {
-        low = guess + 1;
-        while step <= high - low && before(low + step - 1) {
-            low += step;
-            step *= 2;
-        }
-        high = high.min(low + step - 1);
-    } else {
-        high = guess;
-        while step <= high - low && !before(high - step) {
-            high -= step;
-            step *= 2;
-        }
-        low = low.max((high + 1).saturating_sub(step));
-    }
-    while low < high {
-        let middle = low.midpoint(high);
-        if before(middle) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    low
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_search_finds_the_same_from_every_guess() {
-        for end in 3..20 {
-            for first in 3..=end {
-                for guess in 0..25 {
-                    assert_eq!(search(3..end, guess, |index| index < first), first, "{end} {first} {guess}");
-                }
-            }
-        }
     }
 }

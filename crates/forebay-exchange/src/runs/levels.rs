@@ -8,7 +8,8 @@
 //!
 //! Every commit adds a run. Where it, and what is behind it, are more than half of the level before, they are merged
 //! with that level: whenever a row is merged, the run that it is in gets half as large again, so n rows are merged
-//! O(n log n) times in all, however many commits they come in.
+//! O(n log n) times in all, however many commits they come in. A row that differs in its weight only from one that is
+//! there, in memory, adds to that one's weight and is in no new run: where keys come again, there is little to merge.
 //!
 //! # Looking up
 //! [`Levels::apply`] goes through a commit's changes and the levels side by side, forward only. Of each level it reads
@@ -87,10 +88,11 @@ impl<R: Rows> Levels<R> {
         mut visit: impl FnMut(&mut Group<'_, '_, R>) -> Result<(), ExchangeError>,
     ) -> Result<(), ExchangeError> {
         let mut delta = Delta::new(changes.into_cursor()?, &self.memory);
-        let mut levels: Vec<Level<'_, R>> = self.levels.iter().map(Level::new).collect();
+        let mut levels: Vec<Level<'_, R>> = self.levels.iter_mut().map(Level::new).collect();
         let mut scratch = None;
         while delta.ready()? {
             let scratch = scratch.get_or_insert_with(|| Scratch::like(delta.rows()));
+            delta.probe(&mut levels);
             let mut group = Group::new(&mut delta, &mut levels, scratch)?;
             visit(&mut group)?;
             group.end()?;

@@ -23,6 +23,8 @@ mod levels;
 mod merger;
 mod run;
 mod sealed;
+mod search;
+mod spots;
 mod writer;
 
 pub use cursor::Cursor;

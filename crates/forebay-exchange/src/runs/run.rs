@@ -166,6 +166,15 @@ impl<R: Rows> Run<R> {
         &self.blocks
     }
 
+    /// Adds the weight of `row` to that of a row, of which it differs in its weight only, if that one is in memory and has
+    /// weight left; whether it was done.
+    pub(crate) fn merge_at(&mut self, block: usize, index: usize, row: R::Row<'_>) -> bool {
+        match self.blocks.get_mut(block).map(|block| &mut block.place) {
+            Some(Place::Memory(rows)) => rows.merge_at(index, row),
+            Some(Place::Paged(_)) | None => false,
+        }
+    }
+
     /// The first row of the block at `index`.
     pub(crate) fn first_row(&self, index: usize) -> Option<R::Row<'_>> {
         let firsts = self.firsts.as_ref()?;

@@ -15,7 +15,7 @@
 //! padded: a group of an integer key with its count and sum takes 13 to 20 bytes, in memory, on disk and between
 //! processes alike, and 4 more in memory for where it ends. The rows of one container take less than 4 GiB.
 //!
-//! A container knows its [`Shape`] from its first row, or from its bytes; an empty one may have none.
+//! A container knows its [`Shape`] from its first row, or from its bytes; an empty one may have none, or that of rows it had.
 
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -148,7 +148,7 @@ impl KeyedRows {
     /// If the rows would take 4 GiB together.
     #[inline]
     pub(super) fn write(&mut self, shape: &Arc<Shape>, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.shape.is_none() {
+        if self.ends.is_empty() && self.shape.as_ref().is_none_or(|own| !Arc::ptr_eq(own, shape)) {
             self.shape = Some(shape.clone());
         }
         write(&mut self.bytes);
@@ -274,6 +274,21 @@ impl Rows for KeyedRows {
             self.ends.push(self.bytes.len() as u32);
         }
         self.scratch = sum;
+    }
+
+    fn merge_at(&mut self, index: usize, row: KeyedRow<'_>) -> bool {
+        let (mut sum, end) = (std::mem::take(&mut self.scratch), self.ends[index] as usize);
+        sum.clear();
+        let kept = self.get(index);
+        let (kinds, weight_at) = (kept.kinds(), self.begin(index) + kept.weight_at as usize);
+        let added = weight::add(kinds, kept.weight(), row.weight(), &mut sum);
+        // Numbers are as short as they can be: most often as long as before.
+        let fits = added.is_ok() && sum.len() == end - weight_at && weight::is_nothing(kinds, &sum) == Ok(false);
+        if fits {
+            self.bytes[weight_at..end].copy_from_slice(&sum);
+        }
+        self.scratch = sum;
+        fits
     }
 
     #[inline]

@@ -1,0 +1,61 @@
+//! `Spares`: containers that were emptied, for whoever needs one next.
+//!
+//! A new container costs sixteen pages that the kernel has to clear, which takes longer than filling it. A worker
+//! receives about as many as it sends, so what it has emptied is what it fills next. Each worker has its own: nobody
+//! is waited for, and what there is no room for is dropped.
+
+use std::cell::RefCell;
+
+use forebay::Lease;
+
+use crate::memory::Memory;
+use crate::rows::{BLOCK, Rows};
+
+/// A container larger than that is not kept.
+const LARGEST: usize = 4 * BLOCK;
+
+pub(crate) struct Spares<R> {
+    kept: RefCell<Kept<R>>,
+    /// How many are kept at most.
+    most: usize,
+}
+
+struct Kept<R> {
+    /// Empty containers, and what is paid for each.
+    containers: Vec<(R, usize)>,
+    lease: Lease,
+}
+
+impl<R: Rows> Spares<R> {
+    /// None yet; `memory` pays for at most `most`.
+    pub(crate) fn new(memory: &Memory, most: usize) -> Self {
+        let kept = Kept { containers: Vec::new(), lease: memory.consumer().empty_lease() };
+        Spares { kept: RefCell::new(kept), most }
+    }
+
+    /// An empty container, if there is one.
+    pub(crate) fn take(&self) -> Option<R> {
+        let mut kept = self.kept.borrow_mut();
+        let (container, bytes) = kept.containers.pop()?;
+        let rest = kept.lease.bytes() - bytes;
+        kept.lease.shrink_to(rest);
+        Some(container)
+    }
+
+    /// Empties a container and keeps it, if the budget has room.
+    pub(crate) fn put(&self, mut container: R) {
+        let mut kept = self.kept.borrow_mut();
+        let bytes = container.bytes().max(BLOCK);
+        if bytes <= LARGEST && kept.containers.len() < self.most && kept.lease.try_grow(bytes) {
+            container.clear();
+            kept.containers.push((container, bytes));
+        }
+    }
+
+    /// Gives all of them back.
+    pub(crate) fn clear(&self) {
+        let mut kept = self.kept.borrow_mut();
+        kept.containers = Vec::new();
+        kept.lease.shrink_to(0);
+    }
+}
