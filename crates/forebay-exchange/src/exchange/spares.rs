@@ -59,3 +59,34 @@ impl<R: Rows> Spares<R> {
         kept.lease.shrink_to(0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use forebay::Budget;
+
+    use super::*;
+    use crate::rows::Changes;
+
+    fn rows(count: u64) -> Changes<u64> {
+        (0..count).map(|key| (key, (), 1)).collect()
+    }
+
+    #[test]
+    fn containers_are_kept_as_far_as_they_are_paid_for() {
+        let budget = Budget::new(3 * BLOCK);
+        let spares = Spares::new(&Memory::new(budget.consumer("spares", 0).unwrap(), None), 2);
+        assert!(spares.take().is_none());
+        spares.put(rows(4096));
+        spares.put(rows(1));
+        spares.put(rows(2));
+        assert_eq!(budget.used(), 2 * BLOCK, "two at most");
+        let container = spares.take().unwrap();
+        assert!(container.is_empty());
+        assert_eq!(budget.used(), BLOCK);
+        spares.put(rows(20_000));
+        assert_eq!(budget.used(), BLOCK, "too large for what is left");
+        spares.clear();
+        assert_eq!(budget.used(), 0);
+        assert!(spares.take().is_none());
+    }
+}

@@ -44,7 +44,8 @@ proptest! {
     fn changed_groups_are_seen_as_they_were_and_as_they_are(
         commits in proptest::collection::vec(
             proptest::collection::vec((0_u16..60, 0_u8..8, -2_i64..3), 0..120), 1..14),
-        limit in 512_usize..64 << 10,
+        // In the last, all levels stay in memory.
+        limit in prop_oneof![512_usize..64 << 10, Just(16 << 20)],
         block in 1_usize..40,
     ) {
         let store = Spilling::new(limit);
@@ -80,6 +81,40 @@ fn rows_are_merged_a_logarithmic_number_of_times() {
     // log2(1000) is 10; merging everything at each commit would be 500 times.
     let times = levels.merged() / (commits * rows);
     assert!((3..=15).contains(&times), "a row was merged {times} times");
+}
+
+/// Applies changes of weight `weight` and gives the weights before and after, added up.
+fn weights(levels: &mut Levels<Changes<u64>>, from: u64, rows: u64, weight: i64, store: &Spilling) -> (i64, i64) {
+    let changes = runs_of(vec![(from..from + rows).map(|key| (key, (), weight)).collect()], 50, &store.memory);
+    let (mut before, mut after) = (0, 0);
+    levels
+        .apply(seal(0, changes, &store.memory).unwrap(), |group| {
+            while let Some(row) = group.next()? {
+                before += row.before.map_or(0, |row| row.2);
+                after += row.after.map_or(0, |row| row.2);
+            }
+            Ok(())
+        })
+        .unwrap();
+    (before, after)
+}
+
+#[test]
+fn weights_are_added_to_where_they_lie() {
+    let store = Spilling::new(64 << 20);
+    let mut levels = Levels::new(&store.memory);
+    assert_eq!(weights(&mut levels, 0, 10_000, 1, &store), (0, 10_000));
+    for commit in 1..=5 {
+        assert_eq!(weights(&mut levels, 2000, 1000, 1, &store), (1000 * commit, 1000 * (commit + 1)));
+        assert_eq!((levels.rows(), levels.depth(), levels.merged()), (10_000, 1, 0), "nothing new, nothing to merge");
+    }
+    // Half of them are new.
+    assert_eq!(weights(&mut levels, 9900, 200, 1, &store), (100, 300));
+    assert_eq!((levels.rows(), levels.depth()), (10_100, 2));
+    // Rows that go are cancelled by a merge.
+    assert_eq!(weights(&mut levels, 0, 1000, -1, &store), (1000, 0));
+    assert_eq!(weights(&mut levels, 0, 10_100, 0, &store), (0, 0), "rows without weight are none");
+    assert_eq!(weights(&mut levels, 500, 1000, 1, &store), (500, 1500));
 }
 
 #[test]
