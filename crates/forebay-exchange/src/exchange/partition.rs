@@ -90,6 +90,8 @@ struct Open<R> {
     capability: Capability<u64>,
     /// For each receiver, what is not full yet.
     targets: Vec<R>,
+    /// Whether the targets have memory for a container.
+    roomy: bool,
     /// For each receiver, how many rows went before that.
     sent: Vec<u64>,
     closed: bool,
@@ -122,7 +124,8 @@ impl<R: Rows> Sender<R> {
         }
         let targets = self.receivers.iter().map(|_| R::default()).collect();
         let sent = vec![0; self.receivers.len()];
-        self.open.insert(commit, Open { capability: capability(), targets, sent, closed: false, waiting: 0 });
+        self.open
+            .insert(commit, Open { capability: capability(), targets, roomy: false, sent, closed: false, waiting: 0 });
     }
 
     fn add(&mut self, commit: u64, rows: R) {
@@ -134,7 +137,9 @@ impl<R: Rows> Sender<R> {
                 block
             })
         };
-        open.targets.iter_mut().filter(|block| block.is_empty()).for_each(|block| *block = empty());
+        if !std::mem::replace(&mut open.roomy, true) {
+            open.targets.iter_mut().filter(|block| block.is_empty()).for_each(|block| *block = empty());
+        }
         let mut dealt = 0;
         while let Some((next, to)) = deal(&rows, dealt, &mut open.targets) {
             dealt = next;
@@ -205,6 +210,7 @@ fn deal<R: Rows>(rows: &R, begin: usize, targets: &mut [R]) -> Option<(usize, us
 impl<R: Rows> Open<R> {
     /// Blocks that are not full leave as they are.
     fn flush(&mut self, commit: u64, receivers: &mut [Receiver<R>]) {
+        self.roomy = false;
         for ((block, sent), receiver) in self.targets.iter_mut().zip(&mut self.sent).zip(receivers) {
             if !block.is_empty() {
                 *sent += block.len() as u64;
