@@ -1,6 +1,7 @@
 //! `forebay sync` beside stock rsync, a pipe of two tars and `cp`: 20,000 small files copied for
-//! the first time and then with nothing to do, and one file of 1 GiB. In memory (`/dev/shm`) and on
-//! disk (this workspace's `target/`).
+//! the first time and then with nothing to do, by time and by content; one file of 1 GiB, whole, and
+//! built from an old one of which a hundredth is other; one of 10 GiB that is mostly a hole. In memory
+//! (`/dev/shm`) and on disk (this workspace's `target/`).
 //!
 //! Every copy goes to a directory of a new name. On disk they are removed at the end only: ext4 is
 //! five times slower in a tree that was just removed, for every tool. In memory they are removed
@@ -10,6 +11,7 @@
 use std::env;
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 
@@ -21,6 +23,8 @@ const MEMORY: &str = "/dev/shm";
 const FILES: u64 = 20_000;
 const FILES_PER_DIRECTORY: u64 = 100;
 const LARGE: u64 = 1 << 30;
+/// The file with holes: of every hundred MiB, one is data.
+const SPARSE: u64 = 10 << 30;
 
 fn main() -> Result<()> {
     let forebay = env::var("FOREBAY").context("FOREBAY names the program: use `cargo xtask bench sync_trees`")?;
@@ -29,6 +33,8 @@ fn main() -> Result<()> {
         let room = Room::new(parent)?;
         trees(&forebay, place, &room.0)?;
         large_file(&forebay, place, &room.0)?;
+        changed_file(&forebay, place, &room.0)?;
+        sparse_file(&forebay, place, &room.0)?;
     }
     Ok(())
 }
@@ -95,6 +101,69 @@ fn trees(forebay: &str, place: &str, room: &Path) -> Result<()> {
         variant("forebay sync -a", |_| quietly(&mut mirror(&sync, "forebay", 0))),
     ])?;
     println!("{}", again.table("rsync -a"));
+
+    heading(&format!("The same {FILES} files again, compared by content, nothing to do, {place}"));
+    let compared = alternate(vec![
+        variant("rsync -ac", |_| quietly(mirror("rsync", "rsync", 0).arg("-c"))),
+        variant("forebay sync -ac", |_| quietly(mirror(&sync, "forebay", 0).arg("-c"))),
+    ])?;
+    println!("{}", compared.table("rsync -ac"));
+    Ok(())
+}
+
+/// A hundredth of the file has changed, 4 KiB at a time.
+fn changed_file(forebay: &str, place: &str, room: &Path) -> Result<()> {
+    let (old, new) = (room.join("large"), room.join("changed"));
+    fs::copy(&old, &new)?;
+    let file = File::options().write(true).open(&new)?;
+    for change in 0..LARGE / 100 / 4096 {
+        let at = change.wrapping_mul(2_654_435_761 << 8) % (LARGE - 4096);
+        file.write_all_at(&items::generate(change + 1, 4096), at)?;
+    }
+    drop(file);
+    let build = |program: &str, round: usize| {
+        let target = room.join(format!("built-{round}"));
+        fs::copy(&old, &target)?;
+        let cost = quietly(command_line(program).args([&new, &target]))?;
+        same(&new, &target)?;
+        fs::remove_file(&target)?;
+        Ok(cost)
+    };
+    heading(&format!("One file of {} MiB, a hundredth changed, built from the old one, {place}", LARGE >> 20));
+    let rsync = "rsync -aI --no-whole-file";
+    let results = alternate(vec![
+        variant(rsync, |round| build(rsync, round)),
+        variant("forebay sync -aI --no-whole-file", |round| {
+            build(&format!("{forebay} sync -aI --no-whole-file"), round)
+        }),
+    ])?;
+    println!("{}", results.table(rsync));
+    Ok(())
+}
+
+/// A file that is a hole but for a hundredth, which is scattered.
+fn sparse_file(forebay: &str, place: &str, room: &Path) -> Result<()> {
+    let source = room.join("sparse");
+    let file = File::create(&source)?;
+    file.set_len(SPARSE)?;
+    for seq in 0..SPARSE / (100 << 20) {
+        file.write_all_at(&items::generate(seq, 1 << 20), seq * (100 << 20) + seq * 12_345)?;
+    }
+    drop(file);
+    let copy = |program: &str, round: usize| {
+        let target = room.join(format!("sparse-{round}"));
+        let cost = quietly(command_line(program).args([&source, &target]))?;
+        let kept = target.metadata()?.blocks() * 512;
+        ensure!(kept <= SPARSE / 50, "{program} left {kept} bytes where a hundredth is data");
+        fs::remove_file(&target)?;
+        Ok(cost)
+    };
+    heading(&format!("One file of {} MiB, a hundredth of it data, {place}", SPARSE >> 20));
+    let results = alternate(vec![
+        variant("rsync -aS", |round| copy("rsync -aS", round)),
+        variant("forebay sync -aS", |round| copy(&format!("{forebay} sync -aS"), round)),
+    ])?;
+    println!("{}", results.table("rsync -aS"));
     Ok(())
 }
 

@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -152,14 +151,7 @@ fn read(
             let verb = if rule.includes() { "[generator] risking" } else { "[generator] protecting" };
             shared.say_rule(out, verb, is_dir, path, rule);
         }
-        // As if a last rule protected `*~`.
-        let backup = rule.is_none() && shared.options.backup && backup::is_one(shared.options, name);
-        if backup && shared.options.verbose > 1 {
-            let kind: &[u8] = if is_dir { b"directory " } else { b"file " };
-            let reason = [b" because of pattern *", backup::suffix(shared.options).as_bytes(), b"\n"].concat();
-            shared.say(out, &[b"[generator] protecting ", kind], path, &reason);
-        }
-        match !backup && rule.is_none_or(Rule::includes) {
+        match rule.is_none_or(Rule::includes) {
             _ if !wanted => {}
             true => entries.push((name.to_owned(), kind)),
             false => protected += 1,

@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 use forebay::{Cause, Location, Mode, Pipeline, Snapshot, SpillStore};
 
 use crate::alternates::AlternateDirs;
+use crate::backup;
 use crate::content::copy::Copier;
 use crate::content::partial;
 use crate::content::temp::TempNames;
 use crate::error::Error;
+use crate::filter::FilterError;
 use crate::item::Item;
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -89,11 +91,7 @@ pub fn mirror(
     let begun = Instant::now();
     let mut spill = options.spill.take();
     let location = spill.as_ref().map(SpillStore::location);
-    // What waits in directories of our own takes no part, as far as no other rule says so.
-    if let Some(name) = partial::name(&options).map(OsStrExt::as_bytes).filter(|name| !name.starts_with(b"/")) {
-        let rule = options.filters.push(false, &[name, b"/"].concat());
-        rule.map_err(|error| Error::Usage(error.to_string()))?;
-    }
+    own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
     let mut note = Outcome::default();
@@ -183,6 +181,19 @@ pub fn mirror(
         deliver(&shared, last, &mut totals, log)?;
     }
     Ok(Report { totals, engine, undeleted, spill: location, elapsed: begun.elapsed() })
+}
+
+/// Adds rules behind those given: what an interrupted run has left, and backups, take no part.
+fn own_rules(options: &mut Options) -> Result<(), FilterError> {
+    if options.backup && options.backup_dir.is_none() && options.delete && !options.filters.delete_excluded {
+        let rule = [b"P *", backup::suffix(options).as_bytes()].concat();
+        options.filters.push_rule(&rule)?;
+    }
+    if let Some(name) = partial::name(options).map(OsStrExt::as_bytes).filter(|name| !name.starts_with(b"/")) {
+        let rule = [b"-p ", name, b"/"].concat();
+        options.filters.push_rule(&rule)?;
+    }
+    Ok(())
 }
 
 fn run<M: Mode<Outcome>>(

@@ -95,7 +95,7 @@ impl Worker<'_> {
         let source = entry.source.open(entry.name).map_err(Failure::Read)?;
         // What cannot be read cannot be the same.
         let Ok(there) = fs::open_file(at, name) else { return Ok(false) };
-        self.copier.same(source.as_fd(), there.as_fd(), u64::MAX)
+        self.copier.same(source.as_fd(), there.as_fd(), old.size)
     }
 
     /// Clears the name of a directory.
