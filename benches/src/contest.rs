@@ -18,7 +18,8 @@ use serde::{Deserialize, Serialize};
 use crate::harness::{self, Spread};
 
 /// Bytes that every run uses and frees before its clock starts. The host of a virtual machine takes back memory that
-/// lies free for seconds, and giving it out anew costs ten times a page fault; this way it hits nobody by chance.
+/// lies free for seconds, and giving it out anew costs ten times a page fault; this way it hits nobody by chance. In large
+/// pages, for which NumPy asks where the peers do the same: small ones come from elsewhere.
 const WARM: usize = 4 << 30;
 
 /// What a run is to do.
@@ -99,7 +100,9 @@ pub trait Writer {
 pub fn run(job: &Job, create: impl FnOnce(&Job) -> Result<Box<dyn Writer>>) -> Result<Outcome> {
     let frames = fs::read(&job.frames_file).with_context(|| format!("read {}", job.frames_file.display()))?;
     let per_append = (job.frame_bytes() * job.frames_per_append) as usize;
-    black_box(vec![1_u8; WARM]);
+    let mut warm = forebay::zeroed_in_large_pages(WARM);
+    warm.fill(1);
+    drop(black_box(warm));
     fs::write("/proc/self/clear_refs", "5").context("reset the peak of the resident memory")?;
     let resident = harness::memory("VmRSS")?;
     nix::unistd::sync(); // nobody pays for what earlier runs have written
