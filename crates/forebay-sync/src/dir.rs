@@ -112,9 +112,11 @@ impl SourceDir {
         rustix::fs::openat(at, &*path, flags, Mode::empty())
     }
 
-    pub(crate) fn open_dir(&self, name: &CStr) -> Result<OwnedFd, Errno> {
+    /// Opens a directory, or what a link leads to if `follow`: on the way to a name that was given.
+    pub(crate) fn open_dir(&self, name: &CStr, follow: bool) -> Result<OwnedFd, Errno> {
         let (at, path) = self.place(name)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let follow = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | follow;
         rustix::fs::openat(at, &*path, flags, Mode::empty())
     }
 

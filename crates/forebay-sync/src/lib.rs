@@ -58,6 +58,7 @@
 #![forbid(unsafe_code)]
 
 mod alternates;
+mod asked;
 mod attrs;
 mod backup;
 mod content;

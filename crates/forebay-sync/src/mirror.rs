@@ -96,6 +96,8 @@ pub fn mirror(
     let mut shared = Shared::new(&options, nowhere);
     let mut note = Outcome::default();
     let mut totals = Totals::default();
+    shared.listed =
+        options.files_from.as_deref().map(|from| roots::names_from(from, options.filters.nul)).transpose()?;
     let top = roots::sources(&shared, sources, &mut note)?;
     // As with rsync, a destination is made where all sources may be missing.
     if top.given == 0 && !(options.select.ignore_missing && note.errors.is_empty()) {
@@ -132,10 +134,10 @@ pub fn mirror(
     };
     if options.select.prune_empty_dirs {
         shared.pass = Pass::Copy;
-        let root = roots::sources(&shared, sources, &mut Outcome::default())?.dir;
+        let root = roots::sources(&shared, sources, &mut Outcome::default())?;
         shared.barren = walk::barren(&shared, root)?;
     }
-    let (mut note, mut first) = (Some(note), Some(top.dir));
+    let (mut note, mut first) = (Some(note), Some(top));
     let mut engine = Snapshot::default();
     for &pass in Pass::all(options.delete, options.deletion.when) {
         if pass == Pass::Delete
@@ -155,7 +157,7 @@ pub fn mirror(
         shared.pass = pass;
         let root = match first.take() {
             Some(root) => root,
-            None => roots::sources(&shared, sources, &mut Outcome::default())?.dir,
+            None => roots::sources(&shared, sources, &mut Outcome::default())?,
         };
         let walk = Walk::new(&shared, root, note.take());
         let mut deliver = |outcome| deliver(&shared, outcome, &mut totals, log);

@@ -41,6 +41,8 @@ pub struct Options {
     pub deletion: Deletion,
     /// `--existing` and its like, `-I`, `--size-only`, `-@`, `--max-size`, `-x`, `--remove-source-files`.
     pub select: Select,
+    /// `--files-from`: a file, or `-` for standard input, whose lines name what takes part of the one source.
+    pub files_from: Option<OsString>,
     // How content gets to its name.
     /// `-b`: what is replaced or deleted gets another name instead.
     pub backup: bool,
@@ -115,6 +117,7 @@ impl Default for Options {
             delete: false,
             deletion: Deletion::default(),
             select: Select::default(),
+            files_from: None,
             backup: false,
             backup_dir: None,
             suffix: None,

@@ -1,6 +1,7 @@
 //! What the arguments of the command line mean: where the walk begins, and which directory is the destination.
 
 use std::ffi::{CString, OsStr};
+use std::io::{BufRead, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::asked::{Asked, components};
 use crate::dir::{Base, Dir, SourceDir};
 use crate::error::Error;
 use crate::filter::{FilterError, Folder, Local, clean};
@@ -37,17 +39,31 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
         delayed: Mutex::default(),
         candidates: OnceLock::new(),
     };
+    let mut asked = Asked::default();
+    let one = arguments.first().map_or(&b""[..], |argument| argument.as_ref().as_bytes());
+    let listed = shared.listed.as_deref().map(|listed| listed.split(|&b| b == 0));
+    let listed = listed.into_iter().flatten().filter_map(|name| beneath(one, name));
+    let given = arguments.iter().map(|argument| argument.as_ref().as_bytes().to_vec());
+    let arguments: Box<dyn Iterator<Item = Vec<u8>>> =
+        if shared.listed.is_some() { Box::new(listed) } else { Box::new(given) };
     for argument in arguments {
-        let argument = argument.as_ref().as_bytes();
+        let argument = &argument[..];
         let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
         let (prefix, name) = argument.split_at(split);
         let (call, result) = match name {
+            _ if shared.options.select.relative => {
+                ("link_stat", relative(shared, &mut root, &mut asked, argument, note))
+            }
             b"" if argument.is_empty() => ("link_stat", Err(Errno::NOENT.into())),
             b"" | b"." | b".." => ("change_dir", contents(shared, &mut root, argument, note)),
             _ => ("link_stat", named(shared, &mut root, prefix, name, note)),
         };
         let result = match result {
             Err(Failure::Filter(error)) => return Err(Error::Filter(error)),
+            Err(Failure::Upwards) => {
+                let text = format!("found \"..\" dir in relative path: {}", String::from_utf8_lossy(argument));
+                return Err(Error::Usage(text));
+            }
             Err(Failure::Errno(errno)) => Err(errno),
             Ok(()) => Ok(()),
         };
@@ -59,13 +75,21 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
             if errno != Errno::NOENT {
                 shared.io_error.store(true, Ordering::Relaxed);
             }
-            let shown = absolute(argument);
+            let mut shown = absolute(argument);
+            if shared.options.select.relative {
+                shown = clean(&shown);
+            }
             shared.fail(note, &format!("[sender] {call}"), shown.strip_suffix(b"/").unwrap_or(&shown), errno);
         }
     }
-    let given = root.listing.len() + usize::from(root.transferred);
+    let given = root.listing.len() + usize::from(root.transferred) + asked.len();
+    asked.sort();
+    let roots: Vec<u32> = (0u32..).zip(&root.sources).map(|(at, _)| at).collect();
+    asked.list(asked.all(), 0, &roots, &mut root.listing);
+    // Only what all is meant of may lose what is not there.
+    root.complete &= root.transferred;
     root.listing.sort(root.sources.len() > 1);
-    Ok(Top { dir: root, given })
+    Ok(Top { dir: root, given, asked })
 }
 
 /// The top of the walk.
@@ -74,12 +98,119 @@ pub(crate) struct Top {
     pub(crate) dir: Dir,
     /// How many entries there were, the root's own among them, before names that were there twice went.
     pub(crate) given: usize,
+    /// What was given with its path.
+    pub(crate) asked: Asked,
+}
+
+/// Reads the file of `--files-from`: names, each with a NUL behind it. Empty lines and comments are left out.
+pub(crate) fn names_from(from: &OsStr, nul: bool) -> Result<Vec<u8>, Error> {
+    let failed = |error: &std::io::Error| {
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        Error::Usage(format!("rsync: failed to open files-from file {}: {text}", from.to_string_lossy()))
+    };
+    let mut reader: Box<dyn BufRead> = if from == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(std::io::BufReader::new(std::fs::File::open(from).map_err(|error| failed(&error))?))
+    };
+    let mut names = Vec::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let end = if nul { 0 } else { b'\n' };
+        // Longer names exist on no file system.
+        let read = reader.by_ref().take(LONGEST_NAME).read_until(end, &mut line).map_err(|error| failed(&error))?;
+        if read == 0 {
+            return Ok(names);
+        }
+        while line.last().is_some_and(|&b| b == end || (!nul && b == b'\r')) {
+            line.pop();
+        }
+        if !line.is_empty() && !line.starts_with(b"#") && !line.starts_with(b";") {
+            names.extend_from_slice(&line);
+            names.push(0);
+        }
+    }
+}
+
+/// Bytes of a line of `--files-from` at most.
+const LONGEST_NAME: u64 = 64 << 10;
+
+/// The argument that the line `name` stands for: it cannot lead out of `source`.
+fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+    if name.is_empty() {
+        return None;
+    }
+    let (before, after) = split_at_dot(name).unwrap_or((b"", name));
+    let slash: &[u8] = if after.ends_with(b"/") || after.ends_with(b"/.") { b"/" } else { b"" };
+    let clean = |path| components(path, true).unwrap_or_default();
+    Some([source, b"/", &clean(before), b"/./", &clean(after), slash].concat())
+}
+
+/// What is before and behind the first `/./`, the slash before it included.
+fn split_at_dot(path: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = path.windows(3).position(|three| three == b"/./")?;
+    Some((&path[..=at], &path[at + 3..]))
+}
+
+/// An argument that keeps its path.
+fn relative(
+    shared: &Shared<'_>,
+    root: &mut Dir,
+    asked: &mut Asked,
+    argument: &[u8],
+    note: &mut Outcome,
+) -> Result<(), Failure> {
+    let absolute_at = usize::from(argument.starts_with(b"/"));
+    let (base, path) = split_at_dot(argument).unwrap_or(argument.split_at(absolute_at));
+    let contents_too = path.ends_with(b"/") || path.ends_with(b"/.");
+    let path = components(path, false).ok_or(Failure::Upwards)?;
+    if path.is_empty() {
+        let shifts = !root.transferred && !root.sources.is_empty();
+        let base = if base.is_empty() { b"." } else { base };
+        contents(shared, root, base, note)?;
+        if shifts && root.transferred {
+            asked.shift_sources();
+        }
+        return Ok(());
+    }
+    let full = [base, &path[..], if contents_too { b"/" } else { b"" }].concat();
+    let flags = if contents_too { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+    let is_dir = Stat::from(rustix::fs::statat(CWD, &full[..], flags)?).kind == FileType::Directory;
+    let at = given(shared, root, base)?;
+    let dir_len = path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+    let name = CString::new(&path[dir_len..]).map_err(|_| Errno::INVAL)?;
+    let shown = [&root.source(at)?.shown, &path[..dir_len]].concat();
+    if !walk::takes_part(shared, &Local::default(), (&mut path.clone(), dir_len, &shown), &name, is_dir, note) {
+        return Ok(());
+    }
+    if is_dir && !shared.options.recursive && !shared.options.select.dirs {
+        shared.skip_dir(note, &path);
+        return Ok(());
+    }
+    asked.push(&path, u32::try_from(at).map_err(|_| Errno::TOOBIG)?, is_dir, contents_too && is_dir);
+    Ok(())
+}
+
+/// Which of the root's sources is what begins with `prefix`.
+fn given(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8]) -> Result<usize, Failure> {
+    let known = root.sources.iter().rposition(|source| matches!(&source.base, Base::Given(given) if given == prefix));
+    if let Some(at) = known {
+        return Ok(at);
+    }
+    let shown = absolute(prefix);
+    let local = Local::above(&shared.options.filters, &clean(&shown), true)?;
+    root.sources.push(SourceDir { base: Base::Given(prefix.to_vec()), shown, local });
+    Ok(root.sources.len() - 1)
 }
 
 /// Why an argument cannot be taken.
 enum Failure {
     Errno(Errno),
     Filter(FilterError),
+    /// Its path leads upwards, where it is to be kept.
+    Upwards,
 }
 
 impl From<Errno> for Failure {
@@ -137,16 +268,7 @@ fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Out
 /// An argument that is meant itself.
 fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: &mut Outcome) -> Result<(), Failure> {
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-    let known = root.sources.iter().rposition(|source| matches!(&source.base, Base::Given(given) if given == prefix));
-    let at = match known {
-        Some(at) => at,
-        None => {
-            let shown = absolute(prefix);
-            let local = Local::above(&shared.options.filters, &clean(&shown), true)?;
-            root.sources.push(SourceDir { base: Base::Given(prefix.to_vec()), shown, local });
-            root.sources.len() - 1
-        }
-    };
+    let at = given(shared, root, prefix)?;
     let source = root.source(at)?;
     let is_dir = source.stat(&name)?.kind == FileType::Directory;
     // As with rsync, per-directory files have nothing to say of what is given itself.
@@ -233,7 +355,7 @@ fn is_empty(shared: &Shared<'_>, top: &Dir) -> bool {
     let Ok(source) = top.source(top.listing.source(0)) else {
         return true;
     };
-    let Ok(fd) = source.open_dir(name) else {
+    let Ok(fd) = source.open_dir(name, false) else {
         return true;
     };
     let mut path = [name.to_bytes(), b"/"].concat();

@@ -54,6 +54,8 @@ pub struct Select {
     pub dirs: bool,
     /// `-m`: directories without anything in them but directories do not take part. The sources are listed once more.
     pub prune_empty_dirs: bool,
+    /// `-R`: sources keep their paths, from `/./` on if that is in them.
+    pub relative: bool,
     /// `-x`: directories on other file systems than their source are not entered; twice: not made either.
     pub one_file_system: u8,
     /// `--ignore-missing-args`: a source that is not there is no error.

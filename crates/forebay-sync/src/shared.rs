@@ -38,6 +38,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) decided: Mutex<HashMap<Vec<u8>, Local>>,
     /// With `-m`: directories that hold nothing but directories, relative to the root and without a slash at their end.
     pub(crate) barren: HashSet<Vec<u8>>,
+    /// With `--files-from`: the names, each with a NUL behind it.
+    pub(crate) listed: Option<Vec<u8>>,
     /// The source could not be listed completely: nothing more is deleted.
     pub(crate) io_error: AtomicBool,
     /// That deletions are skipped has been said.
@@ -109,6 +111,7 @@ impl<'a> Shared<'a> {
             delayed: Delayed::default(),
             pass: Pass::Both,
             barren: HashSet::new(),
+            listed: None,
             deleted: AtomicU64::new(0),
             undeleted: AtomicU64::new(0),
             decided: Mutex::default(),

@@ -5,6 +5,7 @@
 
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
+use std::ops::Range;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,6 +14,7 @@ use std::sync::{Mutex, OnceLock};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::asked::Asked;
 use crate::dir::{Base, Dir, SourceDir};
 use crate::error::Error;
 use crate::filter::{Folder, Local, Place, Rule, Side};
@@ -20,6 +22,7 @@ use crate::fs::{self, Stat};
 use crate::item::Item;
 use crate::listing::Listing;
 use crate::outcome::Outcome;
+use crate::roots::Top;
 use crate::shared::Shared;
 
 /// Names in one item. Large enough that handing an item over costs little beside the work, small enough that a few
@@ -31,6 +34,7 @@ const GROUP: usize = 32;
 pub(crate) struct Walk<'a> {
     shared: &'a Shared<'a>,
     stack: Vec<Frame>,
+    asked: Asked,
     /// What to say before the next item.
     note: Outcome,
     /// An item that waits for the note before it.
@@ -45,11 +49,16 @@ pub(crate) struct Walk<'a> {
 struct Frame {
     dir: Arc<Dir>,
     next: usize,
+    /// The names beneath it that are asked for. None: everything.
+    asked: Range<usize>,
+    /// For each of its sources, which of the root's it is beneath.
+    roots: Vec<u32>,
 }
 
 impl<'a> Walk<'a> {
-    /// Begins at `root`, with `note` to be said first. Without a note it says nothing at all.
-    pub(crate) fn new(shared: &'a Shared<'a>, mut root: Dir, note: Option<Outcome>) -> Self {
+    /// Begins at `top`, with `note` to be said first. Without a note it says nothing at all.
+    pub(crate) fn new(shared: &'a Shared<'a>, top: Top, note: Option<Outcome>) -> Self {
+        let Top { dir: mut root, asked, .. } = top;
         prune(shared, &mut root);
         let silent = note.is_none();
         let note = note.unwrap_or_default();
@@ -57,8 +66,9 @@ impl<'a> Walk<'a> {
             shared.found.fetch_add((root.listing.len() + usize::from(root.transferred)) as u64, Ordering::Relaxed);
         }
         let root = Arc::new(root);
-        let stack = vec![Frame { dir: Arc::clone(&root), next: 0 }];
-        Walk { shared, stack, note, held: Some(Item::Enter(root)), broken: None, silent }
+        let roots = (0u32..).zip(&root.sources).map(|(at, _)| at).collect();
+        let stack = vec![Frame { dir: Arc::clone(&root), next: 0, asked: asked.all(), roots }];
+        Walk { shared, stack, asked, note, held: Some(Item::Enter(root)), broken: None, silent }
     }
 
     fn step(&mut self) -> Option<Item> {
@@ -84,9 +94,9 @@ impl<'a> Walk<'a> {
             let parent = Arc::clone(&frame.dir);
             let options = self.shared.options;
             if options.recursive || options.select.dirs {
-                if let Some(dir) = self.descend(parent, run) {
-                    let dir = Arc::new(dir);
-                    self.stack.push(Frame { dir: Arc::clone(&dir), next: 0 });
+                if let Some(frame) = self.descend(parent, run) {
+                    let dir = Arc::clone(&frame.dir);
+                    self.stack.push(frame);
                     return Some(Item::Enter(dir));
                 }
             } else {
@@ -105,8 +115,11 @@ impl<'a> Walk<'a> {
     }
 
     /// Opens and lists the directories at `run` in the listing of `parent`. `None` if they are gone.
-    fn descend(&mut self, parent: Arc<Dir>, run: std::ops::Range<usize>) -> Option<Dir> {
+    fn descend(&mut self, parent: Arc<Dir>, run: Range<usize>) -> Option<Frame> {
         let name: CString = parent.listing.name(run.start).to_owned();
+        let (asked, above) = self.stack.last().map(|frame| (frame.asked.clone(), &frame.roots[..])).unwrap_or_default();
+        let group = self.asked.group(asked, parent.rel.len(), name.to_bytes());
+        let mut roots = Vec::new();
         let rel = [&parent.rel, name.as_bytes(), b"/"].concat();
         let in_parent = parent.listing.source(run.start);
         let filters = &self.shared.options.filters;
@@ -117,7 +130,7 @@ impl<'a> Walk<'a> {
                 continue;
             };
             let shown = place.path_of(&name);
-            let base = match place.open_dir(&name) {
+            let base = match place.open_dir(&name, !group.beneath.is_empty()) {
                 // What is mounted is not entered, and nothing is deleted where it would be.
                 Ok(fd) if self.crosses(&place.base, &fd) => {
                     complete = false;
@@ -144,7 +157,10 @@ impl<'a> Walk<'a> {
                 _ => Ok(Local::default()),
             };
             match local {
-                Ok(local) => sources.push(SourceDir { base, shown, local }),
+                Ok(local) => {
+                    sources.push(SourceDir { base, shown, local });
+                    roots.push(above.get(parent.listing.source(at)).copied().unwrap_or_default());
+                }
                 Err(error) => {
                     self.broken = Some(error.into());
                     return None;
@@ -169,19 +185,25 @@ impl<'a> Walk<'a> {
             delayed: Mutex::default(),
             candidates: OnceLock::new(),
         };
-        if self.shared.options.recursive {
-            for number in 0..dir.sources.len() {
+        let recursive = self.shared.options.recursive;
+        let mut whole = 0;
+        for (number, &root) in roots.iter().enumerate() {
+            let asked = group.sources.iter().find(|asked| asked.source == root);
+            if asked.map_or(recursive, |asked| asked.contents || (recursive && asked.own)) {
                 read_source(self.shared, &mut dir, number, &mut self.note);
+                whole += 1;
             }
-        } else {
-            dir.complete = false;
         }
+        // What is on the way to something, or not entered, is not all there is.
+        dir.complete &= whole > 0;
+        let beneath = if recursive && whole == roots.len() { 0..0 } else { group.beneath };
+        self.asked.list(beneath.clone(), dir.rel.len(), &roots, &mut dir.listing);
         prune(self.shared, &mut dir);
-        dir.listing.sort(dir.sources.len() > 1);
+        dir.listing.sort(dir.sources.len() > 1 || (whole > 0 && !beneath.is_empty()));
         if !self.silent {
             self.shared.found.fetch_add(dir.listing.len() as u64, Ordering::Relaxed);
         }
-        Some(dir)
+        Some(Frame { dir: Arc::new(dir), next: 0, asked: beneath, roots })
     }
 }
 
@@ -203,7 +225,7 @@ impl Iterator for Walk<'_> {
 
 /// The directories beneath `root` that hold nothing but directories. As with rsync, one that a rule protects from
 /// deletion is not among them.
-pub(crate) fn barren(shared: &Shared<'_>, root: Dir) -> Result<HashSet<Vec<u8>>, Error> {
+pub(crate) fn barren(shared: &Shared<'_>, root: Top) -> Result<HashSet<Vec<u8>>, Error> {
     let mut barren = HashSet::new();
     // For each directory on the way, whether it holds anything.
     let mut holds: Vec<bool> = Vec::new();

@@ -29,6 +29,8 @@ Options
 --no-OPTION              turn off an implied OPTION (e.g. --no-D)
 
 --update, -u             skip files that are newer on the receiver
+--relative, -R           use relative path names
+--files-from=FILE        read list of source-file names from FILE
 --dirs, -d               transfer directories without recursing
 --prune-empty-dirs, -m   prune empty directory chains from file-list
 --existing               skip creating new files on receiver

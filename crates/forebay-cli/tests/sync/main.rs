@@ -15,6 +15,7 @@ mod parallel;
 mod permissions;
 mod random_trees;
 mod real_tree;
+mod relative;
 mod selection;
 mod statistics;
 mod symlink_planted;

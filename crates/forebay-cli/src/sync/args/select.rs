@@ -4,15 +4,20 @@ use forebay_sync::DeleteWhen;
 
 use super::row::{Row, check, flag, later, value};
 use super::state::State;
-use super::value::Refusal;
+use super::value::{Refusal, not_yet};
 
 /// The options that select and delete.
 pub(super) const ROWS: &[Row] = &[
-    flag("recursive", |s, on| s.options.recursive = on).short('r').no(),
-    flag("dirs", |s, on| s.options.select.dirs = on).short('d').no(),
+    flag("recursive", |s, on| {
+        s.options.recursive = on;
+        s.recursive = Some(on);
+    })
+    .short('r')
+    .no(),
+    flag("dirs", |s, on| s.dirs = Some(on)).short('d').no(),
     later("old-dirs").alias(&["old-d"]),
-    later("relative").short('R').no(),
-    later("implied-dirs").alias(&["i-d"]).no(),
+    flag("relative", |s, on| s.relative = Some(on)).short('R').no(),
+    check("implied-dirs", |_, on| if on { Ok(()) } else { Err(not_yet("--no-implied-dirs")) }).alias(&["i-d"]).no(),
     flag("one-file-system", |s, on| {
         let x = &mut s.options.select.one_file_system;
         *x = if on { x.saturating_add(1) } else { 0 };
@@ -40,7 +45,10 @@ pub(super) const ROWS: &[Row] = &[
         Ok(())
     }),
     later("remove-source-files"),
-    later("files-from"),
+    value("files-from", |s, value| {
+        s.options.files_from = Some(value.text.clone());
+        Ok(())
+    }),
     flag("from0", |s, on| s.options.filters.nul = on).short('0').no_long(),
     value("exclude", |s, value| Ok(s.options.filters.push(false, value.bytes())?)),
     value("include", |s, value| Ok(s.options.filters.push(true, value.bytes())?)),
@@ -83,6 +91,16 @@ fn delete_when(s: &mut State, when: DeleteWhen) {
 
 /// What these options require of each other, and what stands behind all others.
 pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
+    // A list of names brings the paths of the names, and directories without their contents, wherever it is given.
+    let listed = s.options.files_from.is_some();
+    if listed {
+        s.options.recursive = s.recursive.unwrap_or(false);
+        if s.paths.len() > 2 {
+            return Err(crate::sync::help::TEXT.trim_end().into());
+        }
+    }
+    s.options.select.relative = s.relative.unwrap_or(listed);
+    s.options.select.dirs = s.dirs.unwrap_or(listed);
     if s.cvs_exclude {
         s.options.filters.push_cvs()?;
     }

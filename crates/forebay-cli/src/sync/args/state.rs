@@ -10,6 +10,10 @@ pub(super) struct State {
     pub(super) options: Options,
     pub(super) paths: Vec<OsString>,
     pub(super) help: bool,
+    /// `-r`, `-d` and `-R`, or their negations, as far as they were given.
+    pub(super) recursive: Option<bool>,
+    pub(super) dirs: Option<bool>,
+    pub(super) relative: Option<bool>,
     /// How often `-F` was given.
     pub(super) f_count: u8,
     /// `-C`

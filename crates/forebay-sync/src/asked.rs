@@ -1,0 +1,199 @@
+//! Names that are asked for with their paths, by `--relative` and `--files-from`.
+//!
+//! They are kept in one block, sorted as the walk goes. A directory on the way to some of them is then a range of the
+//! sorted names, so that a million of them cost a sort and one pass for each level of directories.
+
+use std::cmp::Ordering;
+use std::ffi::CString;
+use std::ops::Range;
+
+use crate::listing::Listing;
+use crate::order;
+
+/// What is asked for, relative to the sources that the names have in common.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    paths: Vec<u8>,
+    names: Vec<Name>,
+}
+
+/// One path: components, without slashes at its ends.
+#[derive(Clone, Copy, Debug)]
+struct Name {
+    start: usize,
+    len: usize,
+    /// Which of the root's sources it is beneath.
+    source: u32,
+    dir: bool,
+    /// What is in the directory is asked for, too.
+    contents: bool,
+}
+
+/// What one directory stands for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Group {
+    /// Names that go on beneath it.
+    pub(crate) beneath: Range<usize>,
+    pub(crate) sources: Vec<Source>,
+}
+
+/// What is asked for of a directory in one of the root's sources.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) source: u32,
+    /// It is itself asked for, and not just on the way to something.
+    pub(crate) own: bool,
+    /// Together with what is in it.
+    pub(crate) contents: bool,
+}
+
+impl Asked {
+    /// Adds a path; [`sort`](Asked::sort) comes after the last.
+    pub(crate) fn push(&mut self, path: &[u8], source: u32, dir: bool, contents: bool) {
+        self.names.push(Name { start: self.paths.len(), len: path.len(), source, dir, contents });
+        self.paths.extend_from_slice(path);
+    }
+
+    /// Makes room for a source before all others.
+    pub(crate) fn shift_sources(&mut self) {
+        self.names.iter_mut().for_each(|name| name.source += 1);
+    }
+
+    pub(crate) fn sort(&mut self) {
+        let paths = &self.paths;
+        self.names.sort_by(|a, b| compare(paths, a, b));
+    }
+
+    /// How many entries there are at least, directories on the way among them.
+    pub(crate) fn len(&self) -> usize {
+        let on_the_way = self.names.iter().any(|name| self.component(name, 0).1);
+        self.names.len() + usize::from(on_the_way)
+    }
+
+    /// All names.
+    pub(crate) fn all(&self) -> Range<usize> {
+        0..self.names.len()
+    }
+
+    /// Adds to `listing` what the names in `range` have behind their first `skip` bytes, which they have in common.
+    /// `roots` tells for each source of the directory which of the root's it is.
+    pub(crate) fn list(&self, range: Range<usize>, skip: usize, roots: &[u32], listing: &mut Listing) {
+        let mut last: Option<(&[u8], bool)> = None;
+        let mut seen: Vec<u32> = Vec::new();
+        for name in self.names.get(range).unwrap_or_default() {
+            let (component, more) = self.component(name, skip);
+            let entry = (component, more || name.dir);
+            if last != Some(entry) {
+                last = Some(entry);
+                seen.clear();
+            }
+            if let (false, Some(source)) = (seen.contains(&name.source), position(roots, name.source))
+                && let Ok(component) = CString::new(component)
+            {
+                seen.push(name.source);
+                listing.push(&component, source, entry.1);
+            }
+        }
+    }
+
+    /// What the directory `component` stands for among the names in `range`, which have `skip` bytes in common.
+    pub(crate) fn group(&self, range: Range<usize>, skip: usize, component: &[u8]) -> Group {
+        let names = self.names.get(range.clone()).unwrap_or_default();
+        let key = |name: &Name| {
+            let (own, more) = self.component(name, skip);
+            (own, more || name.dir)
+        };
+        let begin = names.partition_point(|name| order::compare(key(name), (component, true)) == Ordering::Less);
+        let len = names[begin..].partition_point(|name| key(name) == (component, true));
+        let group = &names[begin..begin + len];
+        let own = group.partition_point(|name| !self.component(name, skip).1);
+        let beneath = range.start + begin + own..range.start + begin + len;
+        let mut sources: Vec<Source> = Vec::new();
+        for (at, name) in group.iter().enumerate() {
+            let known = sources.iter().position(|known| known.source == name.source);
+            let known = known.unwrap_or_else(|| {
+                sources.push(Source { source: name.source, own: false, contents: false });
+                sources.len() - 1
+            });
+            if let Some(source) = sources.get_mut(known).filter(|_| at < own) {
+                source.own = true;
+                source.contents |= name.contents;
+            }
+        }
+        Group { beneath, sources }
+    }
+
+    /// The component behind the first `skip` bytes, and whether more follow.
+    fn component(&self, name: &Name, skip: usize) -> (&[u8], bool) {
+        let path = &self.paths[name.start..name.start + name.len];
+        let rest = path.get(skip..).unwrap_or_default();
+        match rest.iter().position(|&b| b == b'/') {
+            Some(slash) => (&rest[..slash], true),
+            None => (rest, false),
+        }
+    }
+}
+
+fn position(roots: &[u32], source: u32) -> Option<u32> {
+    roots.iter().position(|&root| root == source).and_then(|at| u32::try_from(at).ok())
+}
+
+/// The order of the walk; a directory comes before what is in it.
+fn compare(paths: &[u8], a: &Name, b: &Name) -> Ordering {
+    let path = |name: &Name| &paths[name.start..name.start + name.len];
+    let (mut left, mut right) = (path(a), path(b));
+    loop {
+        let split = |rest: &[u8]| rest.iter().position(|&b| b == b'/');
+        let (l, r) = (split(left), split(right));
+        let first = (&left[..l.unwrap_or(left.len())], l.is_some() || a.dir);
+        let second = (&right[..r.unwrap_or(right.len())], r.is_some() || b.dir);
+        match (order::compare(first, second), l, r) {
+            (Ordering::Equal, Some(l), Some(r)) => (left, right) = (&left[l + 1..], &right[r + 1..]),
+            (Ordering::Equal, l, r) => return l.is_some().cmp(&r.is_some()).then(a.source.cmp(&b.source)),
+            (order, ..) => return order,
+        }
+    }
+}
+
+/// `path` without empty and `.` components; `None` if one is `..` and `collapse` does not take that back.
+pub(crate) fn components(path: &[u8], collapse: bool) -> Option<Vec<u8>> {
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|&b| b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." if collapse => drop(parts.pop()),
+            b".." => return None,
+            part => parts.push(part),
+        }
+    }
+    Some(parts.join(&b'/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asked, Source, components};
+    use crate::listing::Listing;
+
+    #[test]
+    fn names_group_by_directory_in_the_order_of_the_walk() {
+        let mut asked = Asked::default();
+        for (path, dir) in [("b/c/1", false), ("b/c", true), ("a", false), ("b-x/2", false), ("b/d", false)] {
+            asked.push(path.as_bytes(), 0, dir, false);
+        }
+        asked.sort();
+        let mut listing = Listing::default();
+        asked.list(asked.all(), 0, &[0], &mut listing);
+        listing.sort(false);
+        let names: Vec<_> = (0..listing.len()).map(|at| (listing.name(at), listing.is_dir(at))).collect();
+        assert_eq!(names, [(c"a", false), (c"b-x", true), (c"b", true)]);
+        let b = asked.group(asked.all(), 0, b"b");
+        assert_eq!(
+            (b.beneath.clone(), &b.sources[..]),
+            (2..5, &[Source { source: 0, own: false, contents: false }][..])
+        );
+        let c = asked.group(b.beneath, 2, b"c");
+        assert_eq!((c.beneath, &c.sources[..]), (4..5, &[Source { source: 0, own: true, contents: false }][..]));
+        assert_eq!(components(b"/a//./b/../c/", true).unwrap(), b"a/c");
+        assert_eq!(components(b"a/../b", false), None);
+    }
+}
