@@ -24,6 +24,27 @@ pub(crate) fn check(data: &[u8]) {
     let took = begun.elapsed();
     assert!(took < LIMIT, "{took:?}");
 
+    // The same patterns in full rules that hide: for the sender as above, for the receiver nothing.
+    let plain = |line: &[u8]| line != b"!" && !line.starts_with(b"+ ") && !line.starts_with(b"- ");
+    if lines.iter().all(|line| plain(line)) {
+        let mut hiding = Filters::default();
+        for line in lines.iter().filter(|line| !line.is_empty()) {
+            hiding.push_rule(&[b"H ", *line].concat()).expect("a rule with a pattern");
+        }
+        assert_eq!(hiding.first(Side::Sender, path, is_dir).map(|rule| rule.includes()), decision);
+        assert!(hiding.first(Side::Receiver, path, is_dir).is_none());
+    }
+    // Any line as a full rule: refused, or a rule. Those that read files are left out.
+    let mut any = Filters::default();
+    for line in
+        lines.iter().filter(|line| !line.starts_with(b".") && !line.starts_with(b"merge") && !line.contains(&b'C'))
+    {
+        let _ = any.push_rule(line);
+    }
+    let begun = Instant::now();
+    let _ = (any.first(Side::Sender, path, is_dir), any.first(Side::Receiver, path, is_dir));
+    assert!(begun.elapsed() < LIMIT);
+
     // Others are no paths beneath the root, and the reference takes time and room in proportion to both lengths.
     let is_path = path.split(|&b| b == b'/').all(|part| !part.is_empty());
     if is_path && data.len() <= 1000 {
