@@ -93,7 +93,8 @@ impl<'a> Walk<'a> {
             frame.next = run.end;
             let parent = Arc::clone(&frame.dir);
             let options = self.shared.options;
-            if options.recursive || options.select.dirs {
+            // What is on the way to a name is a directory of the list in any case.
+            if options.recursive || options.select.dirs || options.select.relative {
                 if let Some(frame) = self.descend(parent, run) {
                     let dir = Arc::clone(&frame.dir);
                     self.stack.push(frame);
