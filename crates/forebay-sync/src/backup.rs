@@ -71,7 +71,12 @@ pub(crate) fn take(
         }
     }
     if result.is_err() {
-        result = rustix::fs::renameat(at, name, to, &place.name);
+        // Of two names of one file, a rename leaves both.
+        let twin = |a: Stat, b: Stat| (a.dev, a.ino) == (b.dev, b.ino);
+        result = match (Stat::at(at, name), Stat::at(to, &place.name)) {
+            (Ok(one), Ok(other)) if twin(one, other) => rustix::fs::unlinkat(at, name, AtFlags::empty()),
+            _ => rustix::fs::renameat(at, name, to, &place.name),
+        };
     }
     if result == Err(Errno::XDEV) {
         result = across(at, name, to, &place.name);

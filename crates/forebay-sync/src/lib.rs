@@ -14,7 +14,9 @@
 //! What holds whatever happens:
 //!
 //! * Content appears under its name only when it is complete: it is written to a temporary file in the same
-//!   directory, which is then renamed. Only a directory in the way of something else is removed beforehand.
+//!   directory, which is then renamed. Only a directory in the way of something else is removed beforehand, and only
+//!   who asks for it (`--inplace`, `--append`, `--partial`) finds unfinished content under a name. A file of the user's
+//!   is never removed because writing failed.
 //! * Inside a tree every name is one component, looked up beneath a held directory descriptor, and symbolic links are
 //!   never followed.
 //! * What cannot be read or written is reported and counted, and the rest goes on. Only a failed write (full disk) and

@@ -146,6 +146,23 @@ fn what_is_replaced_or_deleted_is_backed_up() {
     }
 }
 
+#[test]
+fn a_backup_that_is_there_already_does_not_keep_the_name() {
+    let bench = Bench::new();
+    bench.both(|place| {
+        put(&place.join("dst/file"), "text", OLD);
+        fs::hard_link(place.join("dst/file"), place.join("dst/file~")).unwrap();
+    });
+    let status = command(None, crate::harness::FOREBAY, &["sync", "-ab", "--delete"])
+        .arg(format!("{}/", bench.src().display()))
+        .arg(bench.places()[1].join("dst"))
+        .status()
+        .unwrap();
+    assert!(status.success());
+    assert!(!bench.places()[1].join("dst/file").exists());
+    assert_eq!(fs::read(bench.places()[1].join("dst/file~")).unwrap(), b"text");
+}
+
 /// Another tree with the same, with other attributes, with other content.
 fn alternates(bench: &Bench) {
     let src = bench.src();
