@@ -51,12 +51,6 @@ pub(crate) fn with_commas(number: u64) -> String {
     out
 }
 
-/// Two decimals, with commas.
-pub(crate) fn decimal(number: f64) -> String {
-    let hundredths = (number * 100.0).round() as u64;
-    format!("{}.{:02}", with_commas(hundredths / 100), hundredths % 100)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -86,6 +80,5 @@ mod tests {
     #[test]
     fn numbers_have_commas() {
         assert_eq!([0, 999, 1000, 1_234_567].map(with_commas), ["0", "999", "1,000", "1,234,567"]);
-        assert_eq!(decimal(98_039.215_6), "98,039.22");
     }
 }

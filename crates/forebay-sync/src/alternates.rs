@@ -85,7 +85,7 @@ impl Worker<'_> {
             }
             let mut likeness = Likeness::Kind;
             if self.same_as_alternate(entry, tree, &stat)? {
-                let mut change = Change::new(stat.kind, Action::Keep);
+                let mut change = Change::new(&entry.src, Action::Keep);
                 attrs::compare(shared, &mut change, &entry.src, &stat);
                 let same_time = !shared.options.times || shared.same_time(&entry.src, &stat);
                 likeness = if change.any() || !same_time { Likeness::Content } else { Likeness::Exact };
@@ -151,7 +151,7 @@ impl Worker<'_> {
                 }
             }
         }
-        let change = Change::new(entry.src.kind, action);
+        let change = Change::new(&entry.src, action);
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
         true
     }
@@ -174,7 +174,7 @@ impl Worker<'_> {
 
 /// What the code of a new entry says that is made like one in another tree: as which it is compared.
 pub(crate) fn compared(shared: &Shared<'_>, action: Action, src: &Stat, found: &Stat) -> Change {
-    let mut change = Change::new(src.kind, action);
+    let mut change = Change::new(src, action);
     attrs::compare(shared, &mut change, src, found);
     change.time = match shared.options.times {
         true if !shared.same_time(src, found) => Time::Set,

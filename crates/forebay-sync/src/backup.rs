@@ -128,9 +128,11 @@ fn failed(shared: &Shared<'_>, out: &mut Outcome, what: &str, rel: &[u8], errno:
 }
 
 fn say(shared: &Shared<'_>, out: &mut Outcome, rel: &[u8], place: &Place<'_>) {
-    if shared.options.verbose > 1 {
-        shared.say(out, &[b"backed up "], rel, b" to ");
-        shared.say(out, &[], &place.rel, b"\n");
+    if shared.options.levels.backup > 0 {
+        let mut to = b" to ".to_vec();
+        shared.options.escape.push(&mut to, &place.rel);
+        to.push(b'\n');
+        shared.say(out, &[b"backed up "], rel, &to);
     }
 }
 

@@ -134,7 +134,7 @@ fn read(
         }
         // With -vv, rsync says for each name there what a rule does to it, deleted or not.
         let wanted = wanted(name);
-        if !wanted && shared.options.verbose < 2 {
+        if !wanted && shared.options.levels.debug_filter == 0 {
             return;
         }
         let kind = match kind {
@@ -262,7 +262,7 @@ fn empty(shared: &Shared<'_>, out: &mut Outcome, above: &There<'_>, name: &CStr,
 
 /// With -vv, rsync says what rules do to what is in a directory that it looks into, also where it deletes nothing.
 fn say_what_is_protected(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr, rel: &[u8]) {
-    if shared.options.verbose < 2 {
+    if shared.options.levels.debug_filter == 0 {
         return;
     }
     let prefix = [rel, b"/"].concat();

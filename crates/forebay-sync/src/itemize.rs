@@ -1,10 +1,14 @@
 //! The lines that say what changes: rsync's eleven codes, or plain names.
 
-use rustix::fs::FileType;
-
+use crate::format::{Format, Line};
+use crate::fs::Stat;
+use crate::json;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
+
+/// The code of what is deleted.
+pub(crate) const CODE_DELETED: &[u8] = b"*deleting  ";
 
 /// What happens to an entry.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +23,8 @@ pub(crate) struct Change {
     pub(crate) group: bool,
     /// The fraction of its time's second is corrected, for which there is no code.
     pub(crate) exact_time: bool,
+    /// The entry in the source.
+    pub(crate) src: Stat,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,9 +52,10 @@ pub(crate) enum Time {
 }
 
 impl Change {
-    pub(crate) fn new(kind: FileType, action: Action) -> Self {
+    pub(crate) fn new(src: &Stat, action: Action) -> Self {
         Change {
-            kind: crate::fs::kinds(kind),
+            kind: src.kinds(),
+            src: *src,
             action,
             content: false,
             size: false,
@@ -71,7 +78,12 @@ impl Change {
             || self.group
     }
 
-    fn code(&self) -> [u8; 11] {
+    /// Whether content is transferred.
+    pub(crate) fn transfers(&self) -> bool {
+        self.kind == Kinds::File && matches!(self.action, Action::Create | Action::Replace)
+    }
+
+    pub(crate) fn code(&self) -> [u8; 11] {
         let letter = match self.kind {
             Kinds::File => b'f',
             Kinds::Dir => b'd',
@@ -110,7 +122,7 @@ impl Change {
     }
 }
 
-/// Writes the line for `change` of the entry `name` in the directory `rel`, if the options ask for it.
+/// Writes the lines for `change` of the entry `name` in the directory `rel`, if the options ask for them.
 pub(crate) fn log(
     shared: &Shared<'_>,
     out: &mut Outcome,
@@ -120,45 +132,102 @@ pub(crate) fn log(
     link: Option<&[u8]>,
 ) {
     let options = shared.options;
-    if options.quiet || (!options.itemize && options.verbose == 0) {
+    if options.json {
+        return json::changed(shared, out, change, rel, name, link);
+    }
+    if (options.quiet || !(options.says_changes() || options.levels.progress == 1)) && options.log_format.is_none() {
         return;
     }
     let is_dir = change.kind == Kinds::Dir;
-    if options.itemize {
-        if !change.any() && options.verbose < 2 {
-            return;
-        }
+    let tail = tail(link);
+    let line = Line { change: Some(change), rel, name, is_dir, tail: &tail };
+    let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);
+    // Without codes, files of which only attributes change are not worth a line.
+    let shown = all || (change.any() && (options.has_codes() || change.action != Action::Keep || is_dir));
+    if shown {
+        say(shared, out, &line);
+    } else if options.levels.name > 1 && !is_dir {
+        let end: &[u8] = if change.any() || change.exact_time { b"\n" } else { b" is uptodate\n" };
+        shared.say(out, &[], &[rel, name].concat(), end);
+    }
+    if options.levels.progress == 1 && change.transfers() && !options.dry_run && !options.quiet {
+        // Names are escaped: a NUL is nowhere else in the text.
+        let mark = format!("\0{} {}\n", change.src.size, out.totals.listed());
+        out.text.extend_from_slice(mark.as_bytes());
+    }
+    if let Some(format) = &options.log_format
+        && shown
+        && !format.is_empty()
+        && !(options.dry_run && change.transfers())
+    {
+        push_line(shared, &mut out.log, format, &line);
+    }
+}
+
+/// The line for standard output.
+fn say(shared: &Shared<'_>, out: &mut Outcome, line: &Line<'_>) {
+    let options = shared.options;
+    if options.quiet || !options.says_changes() {
+        return;
+    }
+    if let Some(format) = &options.format {
+        return push_line(shared, &mut out.text, format, line);
+    }
+    if options.itemize
+        && let Some(change) = line.change
+    {
         out.text.extend_from_slice(&change.code());
         out.text.push(b' ');
-    } else if !change.any() {
-        if options.verbose > 1 && !is_dir {
-            options.escape.push(&mut out.text, rel);
-            let end: &[u8] = if change.exact_time { b"\n" } else { b" is uptodate\n" };
-            shared.say(out, &[], name, end);
-        }
-        return;
-    } else if change.action == Action::Keep && !is_dir && options.verbose < 2 {
-        return;
     }
-    options.escape.push(&mut out.text, rel);
-    options.escape.push(&mut out.text, name);
-    if is_dir {
+    options.escape.push(&mut out.text, line.rel);
+    options.escape.push(&mut out.text, line.name);
+    if line.is_dir {
         out.text.push(b'/');
     }
-    // As with rsync, plain names of links tell the target only where it is new.
-    if let Some(link) = link.filter(|_| options.itemize || change.action != Action::Keep) {
-        out.text.extend_from_slice(b" -> ");
-        options.escape.push(&mut out.text, link);
-    }
+    options.escape.push(&mut out.text, line.tail);
     out.text.push(b'\n');
 }
 
-/// Writes the line for a deleted entry at `path`.
+fn push_line(shared: &Shared<'_>, out: &mut Vec<u8>, format: &Format, line: &Line<'_>) {
+    format.push(shared, out, line);
+    out.push(b'\n');
+}
+
+/// What is said behind a name: where a link leads.
+fn tail(link: Option<&[u8]>) -> Vec<u8> {
+    link.map_or_else(Vec::new, |link| [b" -> ", link].concat())
+}
+
+/// Writes the lines for a deleted entry at `path`.
 pub(crate) fn log_deleted(shared: &Shared<'_>, out: &mut Outcome, path: &[u8], is_dir: bool) {
+    let options = shared.options;
+    if options.json {
+        return json::deleted(shared, out, path, is_dir);
+    }
+    let line = Line { change: None, rel: path, name: b"", is_dir, tail: b"" };
     let end: &[u8] = if is_dir { b"/\n" } else { b"\n" };
-    if shared.options.itemize {
-        shared.say(out, &[b"*deleting   "], path, end);
-    } else if shared.options.verbose > 0 {
-        shared.say(out, &[b"deleting "], path, end);
+    let plain = |out: &mut Vec<u8>| {
+        out.extend_from_slice(b"deleting ");
+        options.escape.push(out, path);
+        out.extend_from_slice(end);
+    };
+    let says = options.levels.del > 0 || options.says_changes();
+    if says && !options.quiet {
+        match &options.format {
+            Some(format) if format.has(b"io") => push_line(shared, &mut out.text, format, &line),
+            None if options.itemize => {
+                out.text.extend_from_slice(CODE_DELETED);
+                out.text.push(b' ');
+                options.escape.push(&mut out.text, path);
+                out.text.extend_from_slice(end);
+            }
+            _ => plain(&mut out.text),
+        }
+    }
+    match &options.log_format {
+        Some(_) if options.dry_run => {}
+        Some(format) if format.has(b"io") => push_line(shared, &mut out.log, format, &line),
+        Some(_) => plain(&mut out.log),
+        None => {}
     }
 }

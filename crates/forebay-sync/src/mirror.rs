@@ -28,7 +28,8 @@ use crate::worker::Worker;
 
 /// Where a mirror's lines and numbers go. Called from one thread, in the order of the file list.
 pub trait Log {
-    /// Whole lines for standard output. An error ends the mirror.
+    /// Whole lines for standard output. Where progress of each file is asked for, a line that begins with a NUL stands for
+    /// that of a file: its bytes, and how many entries of these lines are behind it, itself among them. An error ends the mirror.
     ///
     /// # Errors
     /// Whatever keeps the lines from being written.
@@ -36,6 +37,9 @@ pub trait Log {
 
     /// Whole lines for standard error.
     fn errors(&mut self, lines: &[u8]);
+
+    /// Whole lines for a log file, if [`Options::log_format`] asks for any: changes in that format, messages and errors.
+    fn file(&mut self, _lines: &[u8]) {}
 
     /// The sums so far, after each report, and how far the walk is.
     ///
@@ -94,6 +98,7 @@ pub fn mirror(
     own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
+    sources.iter().for_each(|source| shared.origins.add(source.as_ref().as_bytes()));
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     shared.listed =
@@ -105,7 +110,11 @@ pub fn mirror(
         let engine = Snapshot::default();
         return Ok(Report { totals, engine, undeleted: 0, spill: location, elapsed: begun.elapsed() });
     }
-    match roots::destination(&shared, &top, destination, &mut note) {
+    let found = match options.list_only {
+        None => roots::destination(&shared, &top, destination, &mut note),
+        Some(_) => Ok(Root { fd: None, created: false, rename: None, shown: Vec::new() }),
+    };
+    match found {
         Ok(root) => shared.root = root,
         Err(error) => {
             deliver(&shared, note, &mut totals, log)?;
@@ -233,6 +242,9 @@ fn deliver(shared: &Shared<'_>, outcome: Outcome, totals: &mut Totals, log: &mut
     }
     if !outcome.errors.is_empty() {
         log.errors(&outcome.errors);
+    }
+    if !outcome.log.is_empty() {
+        log.file(&outcome.log);
     }
     *totals += &outcome.totals;
     let ahead =

@@ -6,6 +6,8 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use forebay::{Budget, CancelToken, SegmentStore};
 
 use crate::filter::Filters;
+use crate::format::Format;
+use crate::levels::Levels;
 use crate::select::{Deletion, Select};
 use crate::text::Escape;
 
@@ -80,8 +82,19 @@ pub struct Options {
     pub reflink: Reflink,
     /// `-i`: a line of codes for each change.
     pub itemize: bool,
-    /// `-v`: names of what changes; twice: also of what does not.
-    pub verbose: u8,
+    /// `-ii`: codes also for what does not change.
+    pub itemize_all: bool,
+    /// `-v`, `--info`, `--debug`: what is said of which topic.
+    pub levels: Levels,
+    /// `--list-only`: list the sources and change nothing. Sizes are written as [`human`](crate::human) writes them at
+    /// this level.
+    pub list_only: Option<u8>,
+    /// `--out-format`: how a change is told, in place of codes and names.
+    pub format: Option<Format>,
+    /// `--log-file-format`: how a change is told to [`Log::file`](crate::Log::file). Without it, that is told nothing.
+    pub log_format: Option<Format>,
+    /// `--json`: the text is an object a line, for changes and messages.
+    pub json: bool,
     /// `-q`: nothing but errors.
     pub quiet: bool,
     /// `--include` and `--exclude`, in the order given.
@@ -136,7 +149,12 @@ impl Default for Options {
             fsync: false,
             reflink: Reflink::default(),
             itemize: false,
-            verbose: 0,
+            itemize_all: false,
+            levels: Levels::default(),
+            list_only: None,
+            format: None,
+            log_format: None,
+            json: false,
             quiet: false,
             filters: Filters::default(),
             escape: Escape::default(),
@@ -153,6 +171,16 @@ impl Options {
     /// Whether directories get their times. Backups beside the originals will keep changing them.
     pub(crate) fn dir_times(&self) -> bool {
         self.times && !(self.backup && self.backup_dir.is_none())
+    }
+
+    /// Whether changes are told at all.
+    pub(crate) fn says_changes(&self) -> bool {
+        self.itemize || self.format.is_some() || self.levels.name > 0
+    }
+
+    /// Whether the lines that tell changes have codes in them. What does not change can only be told by those.
+    pub(crate) fn has_codes(&self) -> bool {
+        self.format.as_ref().map_or(self.itemize, |format| format.has(b"i"))
     }
 
     /// Whether files are written under their final name.

@@ -35,7 +35,7 @@ impl Worker<'_> {
             && old.kinds() == src.kinds()
             && old.mtime.tv_sec > src.mtime.tv_sec
         {
-            if options.verbose > 1 {
+            if options.levels.skip > 0 {
                 shared.say(out, &[], &entry.rel(), b" is newer\n");
             }
             return Ok(());
@@ -113,7 +113,7 @@ impl Worker<'_> {
             Err(errno) => return self.unread(entry, Failure::Read(errno), out),
         };
         let old = entry.old_of_kind();
-        let mut change = Change::new(entry.src.kind, Action::Create);
+        let mut change = Change::new(&entry.src, Action::Create);
         // What is in another tree takes the place of what is here.
         if let Some(old) = old.or(found.map(|found| found.stat)) {
             change.action = Action::Replace;
@@ -137,7 +137,7 @@ impl Worker<'_> {
                 Ok(false) => {
                     // As with rsync, which finds out when the file has grown, the whole is then built from that.
                     let what = " failed verification -- update retained (will try again).";
-                    if options.verbose > 0 || options.itemize {
+                    if options.says_changes() {
                         shared.complain(out, "WARNING: ", &entry.rel(), what);
                     }
                     (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();

@@ -323,7 +323,7 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note
                 rustix::fs::mkdirat(CWD, argument, Mode::from_raw_mode(0o777))
                     .map_err(|errno| Error::Io(text("rsync: [Receiver] mkdir \"", &shown, errno)))?;
             }
-            let says = shared.options.verbose > 0 || shared.options.itemize;
+            let says = shared.options.levels.name > 0 || shared.options.has_codes();
             if says && (!single || argument.ends_with(b"/")) {
                 let argument = &argument[..argument.len() - argument.iter().rev().take_while(|&&b| b == b'/').count()];
                 shared.say(note, &[b"created directory "], argument, b"\n");

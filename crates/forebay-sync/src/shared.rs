@@ -16,7 +16,9 @@ use crate::dir::Dir;
 use crate::error::Error;
 use crate::filter::{Local, Rule};
 use crate::fs::{self, Stat};
+use crate::json;
 use crate::options::Options;
+use crate::origins::Origins;
 use crate::outcome::Outcome;
 use crate::places::Places;
 use crate::select::Pass;
@@ -47,6 +49,7 @@ pub(crate) struct Shared<'a> {
     pub(crate) methods: Methods,
     /// Random, so that nobody can make blocks that are taken for others.
     pub(crate) seed: u64,
+    pub(crate) origins: Origins,
     /// Entries that the walk has found.
     pub(crate) found: AtomicU64,
     /// The walk is over.
@@ -119,6 +122,7 @@ impl<'a> Shared<'a> {
             said_skipping: AtomicBool::new(false),
             methods: Methods::default(),
             seed: RandomState::new().build_hasher().finish(),
+            origins: Origins::default(),
             found: AtomicU64::new(0),
             found_all: AtomicBool::new(false),
             broken: Mutex::new(None),
@@ -132,7 +136,7 @@ impl<'a> Shared<'a> {
 
     /// Says, with `-vv`, why an entry is passed over.
     pub(crate) fn pass_over(&self, out: &mut Outcome, before: &str, path: &[u8], after: &str) {
-        if self.options.verbose > 1 {
+        if self.options.levels.skip > 0 {
             self.say(out, &[before.as_bytes()], path, after.as_bytes());
         }
     }
@@ -178,19 +182,32 @@ impl<'a> Shared<'a> {
 
     /// Adds a line of text, unless `-q`.
     pub(crate) fn say(&self, out: &mut Outcome, parts: &[&[u8]], name: &[u8], rest: &[u8]) {
-        if !self.options.quiet {
-            parts.iter().for_each(|part| out.text.extend_from_slice(part));
-            self.options.escape.push(&mut out.text, name);
-            out.text.extend_from_slice(rest);
+        if self.options.quiet {
+            return;
+        }
+        let mut line = parts.concat();
+        self.options.escape.push(&mut line, name);
+        line.extend_from_slice(rest);
+        if self.options.log_format.is_some() {
+            out.log.extend_from_slice(&line);
+        }
+        if self.options.json {
+            json::message(&mut out.text, &line);
+        } else {
+            out.text.append(&mut line);
         }
     }
 
     /// Adds a line for standard error, without counting a failure.
     pub(crate) fn complain(&self, out: &mut Outcome, before: &str, path: &[u8], after: &str) {
+        let start = out.errors.len();
         out.errors.extend_from_slice(before.as_bytes());
         self.options.escape.push(&mut out.errors, path);
         out.errors.extend_from_slice(after.as_bytes());
         out.errors.push(b'\n');
+        if self.options.log_format.is_some() {
+            out.log.extend_from_slice(&out.errors[start..]);
+        }
     }
 
     /// Reports and counts that `what` (with the role in brackets) failed on `path`.
@@ -223,7 +240,7 @@ impl<'a> Shared<'a> {
 
     /// Says, with `-vv`, what `rule` does to `path`.
     pub(crate) fn say_rule(&self, out: &mut Outcome, what: &str, is_dir: bool, path: &[u8], rule: &Rule) {
-        if self.options.verbose > 1 {
+        if self.options.levels.debug_filter > 0 {
             let kind = if is_dir { " directory " } else { " file " };
             let reason = [b" because of pattern ", &rule.text()[..], b"\n"].concat();
             self.say(out, &[what.as_bytes(), kind.as_bytes()], path, &reason);

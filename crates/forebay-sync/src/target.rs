@@ -274,7 +274,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
 /// Says that a directory is made. Whether it counts as created, which one that another tree has does not.
 fn say_created(shared: &Shared<'_>, dir: &Dir, src: &Stat, out: &mut Outcome) -> bool {
     let like = alternates::directory(shared, &dir.rel, src);
-    log(shared, dir, &like.unwrap_or(Change::new(FileType::Directory, Action::Create)), out);
+    log(shared, dir, &like.unwrap_or(Change::new(src, Action::Create)), out);
     like.is_none()
 }
 
@@ -303,7 +303,7 @@ fn adopt_changed(
     out: &mut Outcome,
 ) {
     let options = shared.options;
-    let mut change = Change::new(FileType::Directory, Action::Keep);
+    let mut change = Change::new(src, Action::Keep);
     attrs::compare(shared, &mut change, src, before);
     if options.dir_times() {
         let same = shared.same_time(src, before);

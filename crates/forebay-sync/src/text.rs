@@ -8,6 +8,8 @@ pub enum Escape {
     Utf8,
     /// Only ASCII passes.
     Ascii,
+    /// Every byte above ASCII passes.
+    Bytes,
 }
 
 impl Escape {
@@ -20,6 +22,7 @@ impl Escape {
         }
         match self {
             Escape::Ascii => push_run(out, name, false),
+            Escape::Bytes => push_run(out, name, true),
             Escape::Utf8 => {
                 for chunk in name.utf8_chunks() {
                     push_run(out, chunk.valid().as_bytes(), true);
@@ -68,6 +71,7 @@ mod tests {
         ] {
             assert_eq!(escaped(Escape::Utf8, name), utf8);
         }
+        assert_eq!(escaped(Escape::Bytes, b"\xff\n"), b"\xff\\#012");
         assert_eq!(escaped(Escape::Ascii, "é".as_bytes()), b"\\#303\\#251");
     }
 }

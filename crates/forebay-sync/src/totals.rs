@@ -12,6 +12,11 @@ macro_rules! numbers {
         impl $name {
             /// Every field, in order of declaration.
             pub(crate) fn each(&self) -> [u64; $name::FIELDS] { [$(self.$field),*] }
+            /// Every field with its name, in order of declaration.
+            pub fn named(&self) -> impl Iterator<Item = (&'static str, u64)> {
+                [$(stringify!($field)),*].into_iter().zip(self.each())
+            }
+
             /// The reverse of `each`.
             pub(crate) fn from_each(values: [u64; $name::FIELDS]) -> Self {
                 let [$($field),*] = values;

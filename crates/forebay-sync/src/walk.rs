@@ -216,7 +216,7 @@ impl Iterator for Walk<'_> {
         if self.silent {
             self.note = Outcome::default();
         }
-        if self.note.text.is_empty() && self.note.errors.is_empty() {
+        if self.note.text.is_empty() && self.note.errors.is_empty() && self.note.log.is_empty() {
             return item.map(Ok).or_else(|| self.broken.take().map(Err));
         }
         self.held = item;

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::fs::Stat;
 use crate::item::Item;
 use crate::itemize::{self, Action, Change, Time};
+use crate::list;
 use crate::outcome::Outcome;
 use crate::select::Pass;
 use crate::shared::Shared;
@@ -105,6 +106,9 @@ impl Worker<'_> {
     }
 
     fn enter(&mut self, dir: &Dir, out: &mut Outcome) {
+        if self.shared.options.list_only.is_some() {
+            return self.list_dir(dir, out);
+        }
         target::enter(self.shared, dir);
         if dir.transferred && self.shared.pass != Pass::Delete {
             out.totals.count_listed(Kinds::Dir);
@@ -114,6 +118,26 @@ impl Worker<'_> {
             Ok(mut entered) => std::mem::take(&mut entered),
             Err(poisoned) => std::mem::take(&mut poisoned.into_inner()),
         });
+    }
+
+    /// Says what the directory is in the source.
+    fn list_dir(&mut self, dir: &Dir, out: &mut Outcome) {
+        let (shared, level) = (self.shared, self.shared.options.list_only.unwrap_or_default());
+        if !dir.transferred {
+            return;
+        }
+        out.totals.count_listed(Kinds::Dir);
+        out.totals.name_bytes += dir.name.count_bytes() as u64;
+        match dir.stat() {
+            Ok(src) => {
+                let (rel, name) = match dir.parent.as_deref() {
+                    None => (&b""[..], &b"."[..]),
+                    Some(parent) => (&parent.rel[..], dir.name.to_bytes()),
+                };
+                list::entry(shared, out, level, &src, rel, name, None);
+            }
+            Err(errno) => shared.unreadable(out, "[sender] link_stat", &dir.rel, errno),
+        }
     }
 
     fn entry(&mut self, dir: &Dir, at: usize, out: &mut Outcome) -> Result<(), Error> {
@@ -133,6 +157,13 @@ impl Worker<'_> {
         out.totals.name_bytes += name.count_bytes() as u64;
         if matches!(src.kinds(), Kinds::File | Kinds::Link) {
             out.totals.size_bytes += src.size;
+        }
+        if let Some(level) = shared.options.list_only {
+            let link = (src.kinds() == Kinds::Link && shared.options.links)
+                .then(|| source.read_link(name))
+                .and_then(Result::ok);
+            list::entry(shared, out, level, &src, &dir.rel, name.to_bytes(), link.as_deref().map(CStr::to_bytes));
+            return Ok(());
         }
         let target = shared.target_name(dir, name);
         let (ready, old) = match target::enter(shared, dir) {
@@ -168,6 +199,7 @@ impl Worker<'_> {
                 out.totals.failed += 1;
                 shared.complain(out, "rsync: [sender] has become a directory: \"", &source.path_of(name), "\"");
             }
+            _ if options.levels.nonreg == 0 => {}
             _ => shared.say(out, &[b"skipping non-regular file \""], &entry.rel(), b"\"\n"),
         }
         Ok(())
@@ -229,7 +261,7 @@ impl Worker<'_> {
         {
             return;
         }
-        let mut change = Change::new(entry.src.kind, action);
+        let mut change = Change::new(&entry.src, action);
         if let (Action::Replace, Some(old)) = (action, &entry.old) {
             change.content = true;
             attrs::compare(shared, &mut change, &entry.src, old);
@@ -278,7 +310,7 @@ impl Worker<'_> {
     /// An entry whose content is right: adjusts its attributes.
     pub(crate) fn keep(&mut self, entry: &Entry<'_>, old: &Stat, link: Option<&CStr>, out: &mut Outcome) {
         let shared = self.shared;
-        let mut change = Change::new(entry.src.kind, Action::Keep);
+        let mut change = Change::new(&entry.src, Action::Keep);
         attrs::compare(shared, &mut change, &entry.src, old);
         let retime = shared.options.times && !shared.same_time(&entry.src, old);
         change.time = if retime { Time::Set } else { Time::Same };

@@ -1,94 +1,154 @@
 //! The text of `forebay sync --help`.
 
-/// One screen; the options are rsync's, but for the last few.
-pub(crate) const TEXT: &str = "\
+use super::args;
+
+const HEAD: &str = "\
 forebay sync: copies and mirrors trees of files, in parallel, with rsync's options
 
 Usage: forebay sync [OPTION]... SRC [SRC]... DEST
+  or   forebay sync [OPTION]... SRC               (lists it)
 
 A SRC that ends in a slash means what is in the directory; else the directory itself is copied.
 
 Options
---verbose, -v            say more; -vv also what stays as it is
---quiet, -q              suppress non-error messages
---info=progress2         show the progress of the whole transfer
---stats                  give some file-transfer stats
---itemize-changes, -i    output a change-summary for all updates
---dry-run, -n            perform a trial run with no changes made
-
---archive, -a            archive mode is -rlptgoD
---recursive, -r          recurse into directories
---links, -l              copy symlinks as symlinks
---perms, -p              preserve permissions
---times, -t              preserve modification times
---group, -g              preserve group
---owner, -o              preserve owner (super-user only)
---devices                preserve device files (super-user only)
---specials               preserve special files
--D                       same as --devices --specials
---no-OPTION              turn off an implied OPTION (e.g. --no-D)
-
---update, -u             skip files that are newer on the receiver
---relative, -R           use relative path names
---files-from=FILE        read list of source-file names from FILE
---dirs, -d               transfer directories without recursing
---prune-empty-dirs, -m   prune empty directory chains from file-list
---existing               skip creating new files on receiver
---ignore-existing        skip updating files that exist on receiver
---ignore-times, -I       don't skip files that match size and time
---size-only              skip files that match in size
---modify-window=NUM, -@  set the accuracy for mod-time comparisons
---max-size=SIZE          don't transfer any file larger than SIZE
---min-size=SIZE          don't transfer any file smaller than SIZE
---one-file-system, -x    don't cross filesystem boundaries
---ignore-missing-args    ignore missing source args without error
---checksum, -c           compare contents, not mod-time & size
---checksum-choice=STR    accepted (aka --cc): contents are compared byte by byte
---whole-file, -W         copy files whole (the default); --no-W: build them from
-                         blocks that the destination has
---block-size=SIZE, -B    the length of these blocks
---fuzzy, -y              find similar file for basis if no dest file
---delete                 delete extraneous files from dest directories
---delete-before          delete before anything is copied
---delete-during, --del   delete in each directory before it is copied (default)
---delete-delay           delete in the end, what was decided in the beginning
---delete-after           delete in the end
---max-delete=NUM         don't delete more than NUM files
---ignore-errors          delete even if there are I/O errors
---force                  force deletion of dirs even if not empty
---delete-excluded        also delete excluded files from dest directories
---cvs-exclude, -C        auto-ignore files in the same way CVS does
---filter=RULE, -f        add a file-filtering RULE
--F                       same as --filter='dir-merge /.rsync-filter'
-                         repeated: --filter='- .rsync-filter'
---exclude=PATTERN        exclude files matching PATTERN
---exclude-from=FILE      read exclude patterns from FILE
---include=PATTERN        don't exclude files matching PATTERN
---include-from=FILE      read include patterns from FILE
---from0, -0              all *-from/filter files are delimited by 0s
-
---backup, -b             make backups (see --suffix & --backup-dir)
---backup-dir=DIR         make backups into hierarchy based in DIR
---suffix=SUFFIX          backup suffix (default ~ w/o --backup-dir)
---inplace                update destination files in-place
---append                 append data onto shorter files
---append-verify          --append, comparing the old data first
---partial                keep partially transferred files
---partial-dir=DIR        put a partially transferred file into DIR
---delay-updates          put all updated files into place at end
---temp-dir=DIR, -T       create temporary files in directory DIR
---compare-dest=DIR       also compare destination files relative to DIR
---copy-dest=DIR          ... and include copies of unchanged files
---link-dest=DIR          hardlink to files in DIR when unchanged
---sparse, -S             turn sequences of nulls into sparse blocks
---preallocate            allocate dest files before writing them
---fsync                  fsync every written file
---reflink=WHEN           share extents with the source: auto, always or never
-
---workers=N              threads that compare and copy (default: one per core)
---memory=SIZE            memory for what waits (default: 64M, less in a small cgroup)
---spill-dir=DIR          where what does not fit there waits (default: TMPDIR or /tmp)
---spill-limit=SIZE       most that waits there (default: a quarter of the free space)
-
---help, -h (*)           show this help (* -h is help only on its own)
 ";
+
+/// A line each: how it is written, and what it does.
+const OPTIONS: &[(&str, &str)] = &[
+    ("--verbose, -v", "say more; -vv also what stays as it is"),
+    ("--info=FLAGS", "say more or less of single topics (help lists them)"),
+    ("--debug=FLAGS", "the same for what helps to find a mistake"),
+    ("--quiet, -q", "say nothing but errors"),
+    ("--checksum, -c", "compare contents, not time and size"),
+    ("--archive, -a", "the same as -rlptgoD"),
+    ("--no-OPTION", "take back what another option asks for (e.g. --no-D)"),
+    ("--recursive, -r", "descend into directories"),
+    ("--relative, -R", "keep the whole path of each source"),
+    ("--no-implied-dirs", "with --relative, leave the directories above alone"),
+    ("--backup, -b", "keep what is replaced or deleted"),
+    ("--backup-dir=DIR", "keep it in DIR"),
+    ("--suffix=SUFFIX", "keep it with SUFFIX (default: ~, none with --backup-dir)"),
+    ("--update, -u", "leave alone what is newer at the destination"),
+    ("--inplace", "write into files that are there"),
+    ("--append", "add to shorter files what they lack"),
+    ("--append-verify", "the same, and compare what is there"),
+    ("--dirs, -d", "take directories, and not what is in them"),
+    ("--mkpath", "make the directories above the destination"),
+    ("--links, -l", "copy symlinks as symlinks"),
+    ("--copy-links, -L", "copy what symlinks lead to"),
+    ("--copy-unsafe-links", "copy what symlinks lead to outside the tree"),
+    ("--safe-links", "leave out symlinks that lead outside the tree"),
+    ("--munge-links", "make symlinks unusable, and usable again"),
+    ("--copy-dirlinks, -k", "follow symlinks to directories in the source"),
+    ("--keep-dirlinks, -K", "follow symlinks to directories at the destination"),
+    ("--hard-links, -H", "keep hard links"),
+    ("--perms, -p", "keep modes"),
+    ("--executability, -E", "keep whether files can be run"),
+    ("--chmod=CHMOD", "change modes on the way"),
+    ("--acls, -A", "keep ACLs (with --perms)"),
+    ("--xattrs, -X", "keep extended attributes"),
+    ("--owner, -o", "keep owners (super-user)"),
+    ("--group, -g", "keep groups"),
+    ("--devices", "copy device nodes (super-user)"),
+    ("--copy-devices", "copy what is on devices"),
+    ("--write-devices", "write to devices (with --inplace)"),
+    ("--specials", "copy FIFOs and sockets"),
+    ("-D", "the same as --devices --specials"),
+    ("--times, -t", "keep times of modification"),
+    ("--atimes, -U", "keep times of access"),
+    ("--open-noatime", "leave times of access as they are"),
+    ("--crtimes, -N", "keep times of creation"),
+    ("--omit-dir-times, -O", "no times for directories"),
+    ("--omit-link-times, -J", "no times for symlinks"),
+    ("--super", "try what only the super-user may"),
+    ("--fake-super", "keep what only the super-user may in xattrs"),
+    ("--sparse, -S", "make holes of zeros"),
+    ("--preallocate", "reserve space before writing"),
+    ("--reflink=WHEN", "share extents: auto (the default), always or never"),
+    ("--dry-run, -n", "change nothing, say what would be"),
+    ("--whole-file, -W", "copy files whole (the default)"),
+    ("--no-whole-file, --no-W", "copy only blocks that differ"),
+    ("--checksum-choice=STR", "the sums (also --cc)"),
+    ("--one-file-system, -x", "stay on one file system"),
+    ("--block-size=SIZE, -B", "the size of blocks"),
+    ("--existing", "make nothing new"),
+    ("--ignore-existing", "change no file that is there"),
+    ("--remove-source-files", "remove files of the source that are transferred"),
+    ("--delete", "delete what the source does not have"),
+    ("--delete-before", "... before anything is copied"),
+    ("--delete-during, --del", "... along the way (the default)"),
+    ("--delete-delay", "... at the end, what was found along the way"),
+    ("--delete-after", "... at the end"),
+    ("--delete-excluded", "... and also what the rules leave out"),
+    ("--ignore-missing-args", "take no notice of sources that are not there"),
+    ("--delete-missing-args", "delete at the destination what they would become"),
+    ("--ignore-errors", "delete even after errors"),
+    ("--force", "delete full directories in the way"),
+    ("--max-delete=NUM", "delete no more than NUM entries"),
+    ("--max-size=SIZE", "leave out larger files"),
+    ("--min-size=SIZE", "leave out smaller files"),
+    ("--partial", "keep what an early end leaves half written"),
+    ("--partial-dir=DIR", "keep it in DIR"),
+    ("--delay-updates", "put everything into place at the end"),
+    ("--prune-empty-dirs, -m", "leave out directories without files"),
+    ("--numeric-ids", "owners and groups by number"),
+    ("--usermap=STRING", "change owners"),
+    ("--groupmap=STRING", "change groups"),
+    ("--chown=USER:GROUP", "change owner and group"),
+    ("--ignore-times, -I", "transfer also what has the same size and time"),
+    ("--size-only", "transfer only what has another size"),
+    ("--modify-window=NUM, -@", "seconds that times may differ"),
+    ("--temp-dir=DIR, -T", "write temporary files in DIR"),
+    ("--fuzzy, -y", "look for a similar file to take blocks from"),
+    ("--compare-dest=DIR", "leave out what is the same in DIR"),
+    ("--copy-dest=DIR", "copy what is the same from DIR"),
+    ("--link-dest=DIR", "link what is the same to DIR"),
+    ("--cvs-exclude, -C", "leave out what CVS does"),
+    ("--filter=RULE, -f", "add a rule"),
+    ("-F", "rules from .rsync-filter files; twice: and leave these out"),
+    ("--exclude=PATTERN", "leave out what matches"),
+    ("--exclude-from=FILE", "the same for each line of FILE"),
+    ("--include=PATTERN", "take what matches"),
+    ("--include-from=FILE", "the same for each line of FILE"),
+    ("--files-from=FILE", "take the names in FILE"),
+    ("--from0, -0", "names and rules in files end in NUL"),
+    ("--stats", "say the sums at the end"),
+    ("--8-bit-output, -8", "escape no byte above ASCII in names"),
+    ("--human-readable, -h", "numbers with units; twice: by 1,024"),
+    ("--progress", "say of each file when it is done; --info=progress2: of all"),
+    ("-P", "the same as --partial --progress"),
+    ("--itemize-changes, -i", "say with codes what changes; twice: also what does not"),
+    ("--out-format=FORMAT", "say what changes in this form"),
+    ("--log-file=FILE", "write what is done to FILE"),
+    ("--log-file-format=FMT", "in this form"),
+    ("--json", "say everything as JSON, an object a line"),
+    ("--list-only", "list the sources"),
+    ("--bwlimit=RATE", "write no more than RATE KiB a second"),
+    ("--stop-after=MINS", "stop after MINS minutes"),
+    ("--stop-at=y-m-dTh:m", "stop at this time"),
+    ("--fsync", "write each file to the disk"),
+    ("--workers=N", "threads that compare and copy (default: one per core)"),
+    ("--memory=SIZE", "memory for what waits (default: 64M, less in a small cgroup)"),
+    ("--spill-dir=DIR", "where what does not fit there waits (default: TMPDIR or /tmp)"),
+    ("--spill-limit=SIZE", "most that waits there (default: a quarter of the free space)"),
+    ("--version, -V", "say the version; twice: as JSON"),
+    ("--help, -h (*)", "show this help (* -h is help only on its own)"),
+];
+
+const TAIL: &str = "
+Accepted without effect, as rsync copies between local trees without them, too: -e, -z and what belongs to it, -s,
+--timeout, --rsync-path, --trust-sender, --blocking-io, --outbuf, --max-alloc, --checksum-seed, -4, -6.
+";
+
+/// The text: the options that there are.
+pub(crate) fn text() -> String {
+    let mut text = HEAD.to_owned();
+    for (names, about) in OPTIONS {
+        let name = names.split([',', '=', ' ']).next().unwrap_or_default();
+        if name == "--no-OPTION" || args::is_there(name) {
+            text.push_str(&format!("{names:<24} {about}\n"));
+        }
+    }
+    text.push_str(TAIL);
+    text
+}

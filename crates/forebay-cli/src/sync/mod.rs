@@ -2,12 +2,16 @@
 
 mod args;
 mod help;
+mod log_file;
 mod output;
 mod stats;
+mod version;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use forebay::CancelToken;
@@ -15,16 +19,17 @@ use forebay_sync::{DeleteWhen, Error};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::limits;
-use args::{Command, Parsed};
+use args::{Command, Parsed, Report};
+use log_file::LogFile;
 use output::Output;
 
 /// Runs `forebay sync` with what follows its name on the command line.
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     let command = match args::parse(args) {
         Ok(Parsed::Run(command)) => *command,
-        Ok(Parsed::Help) => {
+        Ok(Parsed::Print(text)) => {
             // A reader that has seen enough is no failure.
-            let _ = io::stdout().write_all(help::TEXT.as_bytes());
+            let _ = io::stdout().write_all(text.as_bytes());
             return ExitCode::SUCCESS;
         }
         Err(refusal) => {
@@ -41,49 +46,94 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(command: Command) -> ExitCode {
-    let Command { options, sources, destination, stats, progress } = command;
-    let said = stats::Said { verbose: options.verbose, stats, dry_run: options.dry_run };
-    let quiet = options.quiet;
-    let mut output = Output::new(&options, progress);
+    let Command { options, sources, destination, report: Report { human, log_file, limit, at_once } } = command;
+    let said = stats::Said { levels: options.levels, dry_run: options.dry_run, human };
+    let (quiet, json) = (options.quiet, options.json);
+    let log = log_file.and_then(|path| {
+        let opened = LogFile::open(&path);
+        opened
+            .inspect_err(|error| {
+                let (path, reason) = (path.to_string_lossy(), describe(error));
+                complain(&format!("rsync: [client] failed to open log-file {path}: {reason}"));
+                complain("Ignoring \"log file\" setting.");
+            })
+            .ok()
+    });
+    let stopped = match limit.map(|limit| stop_after(limit, options.cancel.clone())).transpose() {
+        Ok(stopped) => stopped,
+        Err(error) => {
+            complain(&format!("forebay: cannot watch the time: {error}"));
+            return end(11);
+        }
+    };
+    let mut output = Output::new(&options, log, human);
+    output.note(b"building file list\n");
     let mut head = String::new();
-    if options.verbose > 0 && !quiet {
+    if options.levels.flist > 0 {
         // As with rsync, whose list is complete before anything else happens in these cases.
         let at_once = matches!(options.deletion.when, DeleteWhen::Before | DeleteWhen::After)
             || options.select.prune_empty_dirs
             || options.delay_updates
-            || !options.recursive;
+            || !options.recursive
+            || at_once;
         head.push_str(if at_once { "building file list ... done\n" } else { "sending incremental file list\n" });
-        if options.verbose > 1 {
-            head.push_str(match options.whole_file && options.append.is_none() {
-                true => "delta-transmission disabled for local transfer or --whole-file\n",
-                false => "delta-transmission enabled\n",
-            });
-        }
     }
-    output.write(head.as_bytes());
-    match forebay_sync::mirror(options, &sources, &destination, &mut output) {
+    if options.levels.debug_flist > 0 {
+        let text = match options.whole_file && options.append.is_none() {
+            true => "delta-transmission disabled for local transfer or --whole-file\n",
+            false => "delta-transmission enabled\n",
+        };
+        head.push_str(text);
+        output.note(text.as_bytes());
+    }
+    if !quiet && !json {
+        output.write(head.as_bytes());
+    }
+    let code = match forebay_sync::mirror(options, &sources, &destination, &mut output) {
         Ok(report) => {
             output.finish();
             if let Some(place) = report.spill.as_ref().filter(|place| place.in_memory)
                 && report.engine.spilled_items > 0
                 && !called_as_rsync()
             {
-                complain(&format!(
+                output.complain(&format!(
                     "forebay: warning: {place} is memory (tmpfs), so what was spilled freed none; --spill-dir names another directory"
                 ));
             }
-            if !quiet {
+            if json && !quiet {
+                output.write(stats::json(&report).as_bytes());
+            } else if !quiet {
                 output.write(stats::summary(&report, said, !called_as_rsync()).as_bytes());
             }
-            end(report.exit_code())
+            output.note(stats::logged(&report, said).as_bytes());
+            report.exit_code()
         }
         Err(error) => {
             output.abandon();
-            if !matches!(error, Error::Cancelled) {
-                complain(&error.to_string());
+            let stopped = stopped.is_some_and(|stopped| stopped.load(Ordering::Acquire));
+            match error {
+                Error::Cancelled if stopped => output.complain("stopping at requested limit"),
+                Error::Cancelled => {}
+                _ => output.complain(&error.to_string()),
             }
-            end(error.exit_code())
+            if stopped { 30 } else { error.exit_code() }
         }
+    };
+    if let Some(text) = ending(code) {
+        output.complain(&text);
+    }
+    ExitCode::from(code)
+}
+
+/// The system's words for an error, with its number, as rsync prints them.
+fn describe(error: &io::Error) -> String {
+    let text = error.to_string();
+    match error.raw_os_error() {
+        Some(number) => {
+            let end = format!(" (os error {number})");
+            format!("{} ({number})", text.strip_suffix(&end).unwrap_or(&text))
+        }
+        None => text,
     }
 }
 
@@ -92,23 +142,35 @@ fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Says how it ended, in rsync's words, and gives its exit code.
+/// Says how it ended, and gives its exit code.
 fn end(code: u8) -> ExitCode {
+    if let Some(text) = ending(code) {
+        complain(&text);
+    }
+    ExitCode::from(code)
+}
+
+/// How it ended, in rsync's words.
+fn ending(code: u8) -> Option<String> {
     let (kind, text) = match code {
-        0 => return ExitCode::SUCCESS,
+        0 => return None,
         1 => ("error", "syntax or usage error"),
+        2 => ("error", "protocol incompatibility"),
         3 => ("error", "errors selecting input/output files, dirs"),
+        4 => ("error", "requested action not supported"),
+        5 => ("error", "error starting client-server protocol"),
+        10 => ("error", "error in socket IO"),
         11 => ("error", "error in file IO"),
         13 => ("error", "errors with program diagnostics"),
         20 => ("error", "received SIGINT, SIGTERM, or SIGHUP"),
         23 => ("error", "some files/attrs were not transferred (see previous errors)"),
-        25 => ("error", "the --max-delete limit stopped deletions"),
         24 => ("warning", "some files vanished before they could be transferred"),
+        25 => ("error", "the --max-delete limit stopped deletions"),
+        30 => ("error", "timeout in data send/receive"),
         _ => ("error", "error in IPC code"),
     };
     let role = if code == 1 { "client" } else { "sender" };
-    complain(&format!("rsync {kind}: {text} (code {code}) at forebay sync [{role}={}]", env!("CARGO_PKG_VERSION")));
-    ExitCode::from(code)
+    Some(format!("rsync {kind}: {text} (code {code}) at forebay sync [{role}={}]", env!("CARGO_PKG_VERSION")))
 }
 
 fn called_as_rsync() -> bool {
@@ -140,6 +202,18 @@ fn watch_signals(cancel: CancelToken) -> io::Result<()> {
         }
     })?;
     Ok(())
+}
+
+/// Ends the mirror in good order after `limit`, and says so.
+fn stop_after(limit: Duration, cancel: CancelToken) -> io::Result<Arc<AtomicBool>> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&stopped);
+    std::thread::Builder::new().name("sync-limit".into()).spawn(move || {
+        std::thread::sleep(limit);
+        told.store(true, Ordering::Release);
+        cancel.cancel();
+    })?;
+    Ok(stopped)
 }
 
 fn leave() -> ! {

@@ -3,9 +3,10 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use forebay_sync::{Ahead, Log, Options, Totals};
+use forebay_sync::{Ahead, Log, Options, Totals, human};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::log_file::LogFile;
 use crate::size::with_commas;
 
 /// How often the line of progress is renewed.
@@ -19,15 +20,29 @@ pub(crate) struct Output {
     gone: bool,
     begun: Instant,
     shows: Shows,
+    log: Option<LogFile>,
+    /// How numbers are written.
+    human: u8,
 }
 
 /// How progress is shown.
 #[derive(Debug)]
 enum Shows {
     Nothing,
+    /// `--progress`: a record behind the name of each file, once it is done.
+    Files(Box<Files>),
     /// `--info=progress2`.
     Line(Box<Line>),
     Bar(ProgressBar),
+}
+
+/// What waits to be written until it is known how far everything is.
+#[derive(Debug, Default)]
+struct Files {
+    text: Vec<u8>,
+    /// The sums before that text.
+    before: Totals,
+    transferred: u64,
 }
 
 /// The line that is written again and again.
@@ -41,13 +56,15 @@ struct Line {
 }
 
 impl Output {
-    /// What `options` and `--info=progress2` ask for. The bar is for a terminal that nothing else is written to.
-    pub(crate) fn new(options: &Options, progress: bool) -> Self {
+    /// What `options` ask for. The bar is for a terminal that nothing else is written to.
+    pub(crate) fn new(options: &Options, log: Option<LogFile>, human: u8) -> Self {
         let now = Instant::now();
-        let shows = if progress && !options.quiet {
+        let silent = options.levels.name == 0 && !options.itemize && options.format.is_none() && !options.json;
+        let shows = if options.levels.progress > 1 && !options.quiet {
             Shows::Line(Box::new(Line { last: now, totals: Totals::default(), ahead: Ahead::default() }))
-        } else if !progress && !options.quiet && !options.itemize && options.verbose == 0 && io::stderr().is_terminal()
-        {
+        } else if options.levels.progress == 1 && !options.quiet && !options.json {
+            Shows::Files(Box::default())
+        } else if silent && !options.quiet && options.levels.progress == 0 && io::stderr().is_terminal() {
             let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
             if let Ok(style) = ProgressStyle::with_template("{wide_bar} {pos}/{len} {msg} {elapsed}") {
                 bar.set_style(style);
@@ -56,7 +73,7 @@ impl Output {
         } else {
             Shows::Nothing
         };
-        Output { stdout: io::stdout(), gone: false, begun: now, shows }
+        Output { stdout: io::stdout(), gone: false, begun: now, shows, log, human }
     }
 
     /// Writes to standard output at once. As with rsync, a reader that has gone away does not end the transfer; neither
@@ -75,10 +92,24 @@ impl Output {
         }
     }
 
+    /// Writes lines to the log file alone.
+    pub(crate) fn note(&mut self, text: &[u8]) {
+        if let Some(log) = &mut self.log {
+            log.write(text);
+        }
+    }
+
+    /// Writes a line to standard error and the log file.
+    pub(crate) fn complain(&mut self, text: &str) {
+        let line = format!("{text}\n");
+        self.note(line.as_bytes());
+        self.errors(line.as_bytes());
+    }
+
     /// Ends what shows progress after an orderly end.
     pub(crate) fn finish(&mut self) {
         match &self.shows {
-            Shows::Nothing => {}
+            Shows::Nothing | Shows::Files(_) => {}
             Shows::Line(line) => {
                 // What was there twice or has vanished was counted as found.
                 let mut ahead = line.ahead;
@@ -102,31 +133,65 @@ impl Output {
         let (done, found) = (totals.listed(), ahead.found.max(totals.listed()));
         let percent = (done * 100).checked_div(found).unwrap_or(100);
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
-        let mut rate = totals.transferred_bytes as f64 / seconds / 1024.0;
-        let mut unit = "kB/s";
-        for larger in ["MB/s", "GB/s"] {
-            if rate > 1024.0 {
-                (rate, unit) = (rate / 1024.0, larger);
-            }
-        }
         let left = if done == 0 { 0 } else { ((found - done) as f64 / done as f64 * seconds) as u64 };
         let left = if ahead.complete { left } else { seconds as u64 };
-        format!(
-            "\r{:>15} {percent:>3}% {rate:>7.2}{unit} {:>4}:{:02}:{:02} (xfr#{}, {}-chk={}/{found})",
-            with_commas(totals.transferred_bytes),
-            left / 3600,
-            left / 60 % 60,
-            left % 60,
-            totals.transferred,
-            if ahead.complete { "to" } else { "ir" },
-            found - done,
-        )
+        let bytes = totals.transferred_bytes;
+        let head = record(bytes, percent, bytes as f64 / seconds, left, self.human);
+        format!("{head} {}", counts(totals.transferred, done, found, ahead.complete))
     }
+
+    /// Writes what waits, with the records of its files, now that `ahead` is known.
+    fn flush_files(&mut self, totals: &Totals, ahead: &Ahead) {
+        let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
+        let level = self.human;
+        let Shows::Files(files) = &mut self.shows else { return };
+        let text = std::mem::take(&mut files.text);
+        let mut out = Vec::with_capacity(text.len());
+        for line in text.split_inclusive(|&b| b == b'\n') {
+            let Some(mark) = line.strip_prefix(b"\0") else {
+                out.extend_from_slice(line);
+                continue;
+            };
+            let mark = String::from_utf8_lossy(mark);
+            let (bytes, behind) = mark.trim_end().split_once(' ').unwrap_or_default();
+            let (bytes, behind) = (bytes.parse().unwrap_or(0), behind.parse::<u64>().unwrap_or(0));
+            files.transferred += 1;
+            let (done, found) = (files.before.listed() + behind, ahead.found.max(totals.listed()));
+            let record = record(bytes, 100, bytes as f64 / seconds, 0, level);
+            out.extend_from_slice(
+                format!("{record} {}\n", counts(files.transferred, done, found, ahead.complete)).as_bytes(),
+            );
+        }
+        files.before = *totals;
+        self.write(&out);
+    }
+}
+
+/// How far something is, how fast, and how many seconds are left.
+fn record(bytes: u64, percent: u64, rate: f64, left: u64, level: u8) -> String {
+    let (mut rate, mut unit) = (rate / 1024.0, "kB/s");
+    for larger in ["MB/s", "GB/s"] {
+        if rate > 1024.0 {
+            (rate, unit) = (rate / 1024.0, larger);
+        }
+    }
+    let (hours, minutes, seconds) = (left / 3600, left / 60 % 60, left % 60);
+    let bytes = human(bytes, level);
+    format!("\r{bytes:>15} {percent:>3}% {rate:>7.2}{unit} {hours:>4}:{minutes:02}:{seconds:02}")
+}
+
+/// How many files were transferred, and how many entries are left to check.
+fn counts(transferred: u64, done: u64, found: u64, complete: bool) -> String {
+    let list = if complete { "to" } else { "ir" };
+    format!("(xfr#{transferred}, {list}-chk={}/{found})", found.saturating_sub(done))
 }
 
 impl Log for Output {
     fn text(&mut self, lines: &[u8]) -> io::Result<()> {
-        self.write(lines);
+        match &mut self.shows {
+            Shows::Files(files) => files.text.extend_from_slice(lines),
+            _ => self.write(lines),
+        }
         Ok(())
     }
 
@@ -139,9 +204,14 @@ impl Log for Output {
         }
     }
 
+    fn file(&mut self, lines: &[u8]) {
+        self.note(lines);
+    }
+
     fn progress(&mut self, totals: &Totals, ahead: &Ahead) -> io::Result<()> {
         match &mut self.shows {
             Shows::Nothing => {}
+            Shows::Files(_) => self.flush_files(totals, ahead),
             Shows::Line(line) => {
                 (line.totals, line.ahead) = (*totals, *ahead);
                 if line.last.elapsed() >= RENEW {

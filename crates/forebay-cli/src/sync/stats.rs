@@ -2,17 +2,18 @@
 
 use std::fmt::Write;
 
-use forebay_sync::{Report, Totals};
+use forebay_sync::{Levels, Report, Totals, human};
 
-use crate::size::{decimal, with_commas};
+use crate::size::with_commas;
 use crate::spill;
 
 /// What the options ask to be said.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Said {
-    pub(crate) verbose: u8,
-    pub(crate) stats: bool,
+    pub(crate) levels: Levels,
     pub(crate) dry_run: bool,
+    /// How numbers are written.
+    pub(crate) human: u8,
 }
 
 /// The text behind the names. `own_lines` adds what rsync does not have.
@@ -23,9 +24,31 @@ pub(crate) fn summary(report: &Report, said: Said, own_lines: bool) -> String {
     out
 }
 
+/// What the log file says of it: the same, or a line of sums.
+pub(crate) fn logged(report: &Report, said: Said) -> String {
+    if said.levels.stats > 0 {
+        return summary(report, said, false);
+    }
+    let (sent, size) = (sent(&report.totals), report.totals.size_bytes);
+    let deltas = summary(report, said, false);
+    format!("{deltas}sent {sent} bytes  received 0 bytes  total size {size}\n")
+}
+
+/// The closing object of `--json`: how it ended, and every number.
+pub(crate) fn json(report: &Report) -> String {
+    let numbers = report.totals.named().map(|(name, value)| format!(",\"{name}\":{value}")).collect::<String>();
+    let seconds = report.elapsed.as_secs_f64();
+    format!("{{\"type\":\"summary\",\"exit_code\":{},\"seconds\":{seconds:.6}{numbers}}}\n", report.exit_code())
+}
+
+/// What a wire would have carried, near enough.
+fn sent(totals: &Totals) -> u64 {
+    totals.literal_bytes + totals.name_bytes
+}
+
 fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std::fmt::Result {
     let totals = &report.totals;
-    if said.verbose > 1 {
+    if said.levels.debug_deltasum > 0 {
         writeln!(
             out,
             "total: matches={}  hash_hits={}  false_alarms={} data={}",
@@ -33,25 +56,35 @@ fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std:
         )?;
     }
     let seconds = report.elapsed.as_secs_f64();
-    let sent = totals.literal_bytes + totals.name_bytes;
-    if said.stats {
-        write_block(out, totals, sent)?;
+    let sent = sent(totals);
+    if said.levels.stats > 1 {
+        write_block(out, totals, sent, said.human)?;
         if own_lines {
             write_engine(out, report)?;
         }
     }
-    if said.stats || said.verbose > 0 {
+    if said.levels.stats > 0 {
         let rate = sent as f64 / seconds.max(0.001);
         let speedup = if sent == 0 { 0.0 } else { totals.size_bytes as f64 / sent as f64 };
         let end = if said.dry_run { " (DRY RUN)" } else { "" };
         writeln!(out)?;
-        writeln!(out, "sent {} bytes  received 0 bytes  {} bytes/sec", with_commas(sent), decimal(rate))?;
-        writeln!(out, "total size is {}  speedup is {}{end}", with_commas(totals.size_bytes), decimal(speedup))?;
+        writeln!(
+            out,
+            "sent {} bytes  received 0 bytes  {} bytes/sec",
+            human(sent, said.human),
+            human_rate(rate, said.human)
+        )?;
+        writeln!(
+            out,
+            "total size is {}  speedup is {}{end}",
+            human(totals.size_bytes, said.human),
+            human_rate(speedup, said.human)
+        )?;
     }
     Ok(())
 }
 
-fn write_block(out: &mut String, totals: &Totals, sent: u64) -> std::fmt::Result {
+fn write_block(out: &mut String, totals: &Totals, sent: u64, level: u8) -> std::fmt::Result {
     let listed = [totals.files, totals.dirs, totals.links, totals.devices, totals.specials];
     let created = [
         totals.created_files,
@@ -68,33 +101,42 @@ fn write_block(out: &mut String, totals: &Totals, sent: u64) -> std::fmt::Result
         totals.deleted_specials,
     ];
     writeln!(out)?;
-    writeln!(out, "Number of files: {}", by_kind(listed))?;
-    writeln!(out, "Number of created files: {}", by_kind(created))?;
-    writeln!(out, "Number of deleted files: {}", by_kind(deleted))?;
-    writeln!(out, "Number of regular files transferred: {}", with_commas(totals.transferred))?;
-    writeln!(out, "Total file size: {} bytes", with_commas(totals.size_bytes))?;
-    writeln!(out, "Total transferred file size: {} bytes", with_commas(totals.transferred_bytes))?;
-    writeln!(out, "Literal data: {} bytes", with_commas(totals.literal_bytes))?;
-    writeln!(out, "Matched data: {} bytes", with_commas(totals.matched_bytes))?;
+    writeln!(out, "Number of files: {}", by_kind(listed, level))?;
+    writeln!(out, "Number of created files: {}", by_kind(created, level))?;
+    writeln!(out, "Number of deleted files: {}", by_kind(deleted, level))?;
+    writeln!(out, "Number of regular files transferred: {}", human(totals.transferred, level))?;
+    writeln!(out, "Total file size: {} bytes", human(totals.size_bytes, level))?;
+    writeln!(out, "Total transferred file size: {} bytes", human(totals.transferred_bytes, level))?;
+    writeln!(out, "Literal data: {} bytes", human(totals.literal_bytes, level))?;
+    writeln!(out, "Matched data: {} bytes", human(totals.matched_bytes, level))?;
     writeln!(out, "File list size: 0")?;
     writeln!(out, "File list generation time: 0.000 seconds")?;
     writeln!(out, "File list transfer time: 0.000 seconds")?;
-    writeln!(out, "Total bytes sent: {}", with_commas(sent))?;
+    writeln!(out, "Total bytes sent: {}", human(sent, level))?;
     writeln!(out, "Total bytes received: 0")
 }
 
-fn by_kind(counts: [u64; 5]) -> String {
-    let mut text = with_commas(counts.iter().sum());
+fn by_kind(counts: [u64; 5], level: u8) -> String {
+    let mut text = human(counts.iter().sum(), level);
     let parts: Vec<String> = ["reg", "dir", "link", "dev", "special"]
         .iter()
         .zip(counts)
         .filter(|&(_, count)| count > 0)
-        .map(|(kind, count)| format!("{kind}: {}", with_commas(count)))
+        .map(|(kind, count)| format!("{kind}: {}", human(count, level)))
         .collect();
     if !parts.is_empty() {
         let _ = write!(text, " ({})", parts.join(", "));
     }
     text
+}
+
+/// Two decimals, with the commas or the unit that `level` asks for.
+fn human_rate(number: f64, level: u8) -> String {
+    if (level == 2 && number >= 1000.0) || (level > 2 && number >= 1024.0) {
+        return human(number as u64, level);
+    }
+    let hundredths = (number * 100.0).round() as u64;
+    format!("{}.{:02}", human(hundredths / 100, level.min(1)), hundredths % 100)
 }
 
 fn write_engine(out: &mut String, report: &Report) -> std::fmt::Result {

@@ -71,7 +71,7 @@ impl Bench {
         let [theirs, ours] = self.places();
         let mut did_theirs = did(command(user, "rsync", &[]).args(&args).current_dir(&theirs).output(), &theirs);
         let mut got = did(command(user, FOREBAY, &["sync"]).args(&args).current_dir(&ours).output(), &ours);
-        if args.iter().any(|arg| arg == "-avv") {
+        if args.iter().any(|arg| arg == "-avv" || arg == "--info=name2") {
             // Here stock rsync prints what only gets new attributes ahead of what is transferred.
             got.lines.sort();
             did_theirs.lines.sort();
@@ -137,7 +137,10 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
         errors: Vec::new(),
     };
     for line in String::from_utf8_lossy(&output.stdout).lines() {
-        let to = if line.starts_with("*deleting") || line.starts_with("deleting ") || line.starts_with("cannot delete")
+        let to = if line.starts_with("*deleting")
+            || line.starts_with("del.|")
+            || line.starts_with("deleting ")
+            || line.starts_with("cannot delete")
         {
             &mut did.deletions
         } else if ["skipping ", "not creating new ", "IO error ", "delta-transmission ", "[sender] ", "[generator] "]

@@ -16,6 +16,7 @@ mod permissions;
 mod random_trees;
 mod real_tree;
 mod relative;
+mod reports;
 mod selection;
 mod statistics;
 mod symlink_planted;

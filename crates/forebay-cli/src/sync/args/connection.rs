@@ -1,10 +1,13 @@
 //! The connection to another machine, the work on it, and what is limited.
 
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use forebay::Budget;
 
-use super::row::{Row, later, remote, remote_number, remote_value, value};
+use super::row::{Row, flag, later, remote, remote_number, remote_value, value};
+use super::state::State;
+use super::value::Refusal;
 
 /// The options about transport, limits and the engine.
 pub(super) const ROWS: &[Row] = &[
@@ -32,18 +35,27 @@ pub(super) const ROWS: &[Row] = &[
     remote_value("rsync-path"),
     later("remote-option").short('M'),
     remote_number("timeout").no(),
-    later("contimeout").no(),
+    value("contimeout", |_, value| match value.number()? {
+        0 => Ok(()),
+        _ => Err("The --contimeout option may only be used when connecting to an rsync daemon.".into()),
+    })
+    .no(),
     later("bwlimit").no(),
     remote("compress").short('z').alias(&["old-compress", "new-compress"]).no(),
-    later("compress-choice").alias(&["zc"]),
+    value("compress-choice", |_, value| match &value.lossy().to_ascii_lowercase()[..] {
+        "auto" | "zstd" | "lz4" | "zlibx" | "zlib" | "none" => Ok(()),
+        _ => Err(Refusal { text: format!("unknown compress name: {}", value.lossy()), code: 4 }),
+    })
+    .alias(&["zc"]),
     remote_number("compress-level").alias(&["zl"]),
     remote_number("compress-threads").alias(&["zt"]),
     remote_value("skip-compress"),
     remote("blocking-io").no(),
-    remote("secluded-args").short('s').alias(&["protect-args"]).no(),
-    remote("old-args").no(),
+    flag("secluded-args", |s, on| s.secluded_args = on).short('s').alias(&["protect-args"]).no(),
+    flag("old-args", |s, on| s.old_args = on).no(),
     remote("trust-sender"),
-    later("inc-recursive").alias(&["i-r"]).no(),
+    // It is never complete here before the work begins; what is said of that is the same.
+    flag("inc-recursive", |s, on| s.report.at_once = !on).alias(&["i-r"]).no(),
     later("protocol"),
     remote_number("checksum-seed"),
     later("iconv").no(),
@@ -52,12 +64,27 @@ pub(super) const ROWS: &[Row] = &[
     remote_value("address"),
     remote_number("port"),
     remote_value("sockopts"),
-    later("password-file"),
-    later("early-input"),
+    value("password-file", |_, _| {
+        Err("The --password-file option may only be used when accessing an rsync daemon.".into())
+    }),
+    remote_value("early-input"),
     remote("motd").no(),
     later("copy-as"),
-    later("max-alloc"),
-    later("stop-after").alias(&["time-limit"]),
+    value("max-alloc", |_, value| match value.size("max-alloc")? {
+        1..=0xf_ffff => {
+            let text = value.lossy();
+            Err(format!("rsync: --max-alloc={text} is too small (min: 1.00M or 0 for unlimited)").into())
+        }
+        _ => Ok(()),
+    }),
+    value("stop-after", |s, value| {
+        let text = value.lossy();
+        let minutes = text.parse::<u32>().ok().filter(|&minutes| minutes > 0);
+        let minutes = minutes.ok_or_else(|| Refusal::from(format!("rsync: invalid --stop-after value: {text}")))?;
+        s.report.limit = Some(Duration::from_secs(60 * u64::from(minutes)));
+        Ok(())
+    })
+    .alias(&["time-limit"]),
     later("stop-at"),
     remote("qsort"),
     later("write-batch"),
@@ -73,3 +100,11 @@ pub(super) const ROWS: &[Row] = &[
 
 /// More threads than this are a slip of the finger.
 const MAX_WORKERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
+
+/// What these options require of each other.
+pub(super) fn agree(s: &State) -> Result<(), Refusal> {
+    if s.secluded_args && s.old_args {
+        return Err("rsync: --secluded-args conflicts with --old-args.".into());
+    }
+    Ok(())
+}

@@ -6,6 +6,7 @@
 
 mod attrs;
 mod connection;
+mod levels;
 mod report;
 mod row;
 mod select;
@@ -15,9 +16,11 @@ mod write;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::time::Duration;
 
-use forebay_sync::{Escape, Options};
+use forebay_sync::Options;
 
+use super::{help, version};
 use crate::spill;
 use row::{Effect, Row};
 use state::State;
@@ -27,7 +30,8 @@ use value::{Value, not_yet};
 /// What the command line asks for.
 #[derive(Debug)]
 pub(crate) enum Parsed {
-    Help,
+    /// A text.
+    Print(String),
     Run(Box<Command>),
 }
 
@@ -37,10 +41,25 @@ pub(crate) struct Command {
     pub(crate) options: Options,
     pub(crate) sources: Vec<OsString>,
     pub(crate) destination: OsString,
-    /// `--stats`
-    pub(crate) stats: bool,
-    /// `--info=progress2`
-    pub(crate) progress: bool,
+    pub(crate) report: Report,
+}
+
+/// What is said around the lines of the transfer.
+#[derive(Debug)]
+pub(crate) struct Report {
+    /// Level of `-h`: how numbers are written.
+    pub(crate) human: u8,
+    pub(crate) log_file: Option<OsString>,
+    /// `--stop-after`: how long it may take.
+    pub(crate) limit: Option<Duration>,
+    /// `--no-inc-recursive`: the list is complete before anything else happens.
+    pub(crate) at_once: bool,
+}
+
+impl Default for Report {
+    fn default() -> Self {
+        Report { human: 1, log_file: None, limit: None, at_once: false }
+    }
 }
 
 /// Reads the command line.
@@ -52,7 +71,7 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Parsed, Refu
     if let [only] = &args[..]
         && only == "-h"
     {
-        return Ok(Parsed::Help);
+        return Ok(Parsed::Print(help::text()));
     }
     let mut state = State::default();
     let mut args = args.into_iter();
@@ -63,8 +82,8 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Parsed, Refu
             [b'-', _, ..] => letters(&mut state, &arg, &mut args)?,
             _ => state.paths.push(arg),
         }
-        if state.help {
-            return Ok(Parsed::Help);
+        if let Some(text) = state.print.take() {
+            return Ok(Parsed::Print(text));
         }
     }
     finish(state)
@@ -72,6 +91,15 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Parsed, Refu
 
 fn rows() -> impl Iterator<Item = &'static Row> {
     [report::ROWS, connection::ROWS, select::ROWS, attrs::ROWS, write::ROWS].into_iter().flatten()
+}
+
+/// Whether the option that is written `name` is there, and not refused.
+pub(crate) fn is_there(name: &str) -> bool {
+    let found = match name.strip_prefix("--") {
+        Some(long) => rows().find(|row| row.has_name(long).is_some()),
+        None => rows().find(|row| name.chars().nth(1).is_some_and(|letter| row.has_letter(letter))),
+    };
+    found.is_some_and(|row| !matches!(row.effect, Effect::Later))
 }
 
 /// Applies `--NAME` or `--NAME=VALUE`.
@@ -146,46 +174,39 @@ fn apply(
 }
 
 fn finish(mut state: State) -> Result<Parsed, Refusal> {
+    match state.version {
+        0 => {}
+        1 => return Ok(Parsed::Print(version::text())),
+        _ => return Ok(Parsed::Print(version::json())),
+    }
+    report::settle(&mut state);
     select::agree(&mut state)?;
+    connection::agree(&state)?;
     write::agree(&mut state)?;
     for path in &state.paths {
         if is_remote(path) {
             return Err(not_yet(&format!("the remote path {}", path.to_string_lossy())));
         }
     }
-    let Some(destination) = state.paths.pop() else {
-        return Err(super::help::TEXT.trim_end().into());
-    };
     if state.paths.is_empty() {
-        return Err(not_yet("listing a source without a destination"));
+        return Err(help::text().trim_end().into());
     }
-    let State { mut options, paths: sources, stats, progress, spill_dir, spill_limit, .. } = state;
-    options.escape = escape();
+    // A source alone is listed.
+    let destination = if state.paths.len() > 1 { state.paths.pop().unwrap_or_default() } else { OsString::new() };
+    let State { mut options, paths: sources, report, spill_dir, spill_limit, .. } = state;
     // Without a directory that can be used, and none asked for, what waits does so in memory, and a reader of the
     // output that is slow makes the copy slow.
     options.spill = match spill_dir {
         Some(dir) => Some(spill::open(dir, spill_limit).map_err(|error| format!("rsync: --spill-dir: {error}"))?),
         None => spill::open(std::env::temp_dir(), spill_limit).ok(),
     };
-    Ok(Parsed::Run(Box::new(Command { options, sources, destination, stats, progress })))
+    Ok(Parsed::Run(Box::new(Command { options, sources, destination, report })))
 }
 
 /// Whether rsync would take it for a path on another machine: a colon before any slash.
 fn is_remote(path: &OsStr) -> bool {
     let bytes = path.as_bytes();
     bytes.starts_with(b"rsync://") || bytes.iter().find(|&&b| b == b'/' || b == b':') == Some(&b':')
-}
-
-/// Which bytes the locale prints.
-fn escape() -> Escape {
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
-        .into_iter()
-        .filter_map(std::env::var_os)
-        .find(|value| !value.is_empty())
-        .unwrap_or_default()
-        .to_string_lossy()
-        .to_ascii_lowercase();
-    if locale.contains("utf-8") || locale.contains("utf8") { Escape::Utf8 } else { Escape::Ascii }
 }
 
 #[cfg(test)]
@@ -197,7 +218,7 @@ mod tests {
     fn run(args: &[&str]) -> Result<Command, String> {
         match parse(args.iter().map(OsString::from)).map_err(|refusal| refusal.text)? {
             Parsed::Run(command) => Ok(*command),
-            Parsed::Help => Err("help".into()),
+            Parsed::Print(text) => Err(text),
         }
     }
 
@@ -206,7 +227,7 @@ mod tests {
         let command = run(&["-avvn", "src", "--no-o", "--exclude=a", "--include", "b", "dst", "-i", "--", "-x"]);
         let Command { options, sources, destination, .. } = command.unwrap();
         assert!(options.recursive && options.links && options.devices && !options.owner && options.dry_run);
-        assert_eq!((options.verbose, options.itemize), (2, true));
+        assert_eq!((options.levels.name, options.itemize), (2, true));
         assert_eq!(sources, ["src", "dst"]);
         assert_eq!(destination, "-x");
     }

@@ -96,7 +96,7 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     if listed {
         s.options.recursive = s.recursive.unwrap_or(false);
         if s.paths.len() > 2 {
-            return Err(crate::sync::help::TEXT.trim_end().into());
+            return Err(crate::sync::help::text().trim_end().into());
         }
     }
     s.options.select.relative = s.relative.unwrap_or(listed);

@@ -2,14 +2,16 @@
 
 use std::ffi::OsString;
 
-use forebay_sync::Options;
+use forebay_sync::{Format, Options};
+
+use super::Report;
+use super::levels::Asked;
 
 /// The command line as far as it has been read.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct State {
     pub(super) options: Options,
     pub(super) paths: Vec<OsString>,
-    pub(super) help: bool,
     /// `-r`, `-d` and `-R`, or their negations, as far as they were given.
     pub(super) recursive: Option<bool>,
     pub(super) dirs: Option<bool>,
@@ -18,14 +20,65 @@ pub(super) struct State {
     pub(super) f_count: u8,
     /// `-C`
     pub(super) cvs_exclude: bool,
+    /// A text that is asked for instead of a transfer. What is wrong before it on the command line comes first.
+    pub(super) print: Option<String>,
+    /// `-V`, as often as it was given.
+    pub(super) version: u8,
+    /// `-v`
+    pub(super) verbose: u8,
+    pub(super) info: Asked,
+    pub(super) debug: Asked,
+    /// `-i`, as often as it was given.
+    pub(super) itemize: u8,
     /// `--stats`
     pub(super) stats: bool,
-    /// `--info=progress2`
-    pub(super) progress: bool,
     /// `-W` or `--no-whole-file`.
     pub(super) whole_file: Option<bool>,
     /// `--checksum-choice`: for transfers, and for `-c`.
     pub(super) checksums: Option<(OsString, OsString)>,
+    /// `--progress`
+    pub(super) progress: bool,
+    /// `--list-only`
+    pub(super) list_only: bool,
+    /// `-s` and `--old-args`
+    pub(super) secluded_args: bool,
+    pub(super) old_args: bool,
+    /// `-8`
+    pub(super) eight_bit: bool,
+    pub(super) report: Report,
+    pub(super) log_file_format: Option<Format>,
     pub(super) spill_dir: Option<OsString>,
     pub(super) spill_limit: Option<u64>,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        State {
+            options: Options::default(),
+            paths: Vec::new(),
+            print: None,
+            version: 0,
+            verbose: 0,
+            info: Asked::info(),
+            debug: Asked::debug(),
+            itemize: 0,
+            stats: false,
+            whole_file: None,
+            checksums: None,
+            progress: false,
+            list_only: false,
+            secluded_args: false,
+            old_args: false,
+            recursive: None,
+            dirs: None,
+            relative: None,
+            f_count: 0,
+            cvs_exclude: false,
+            eight_bit: false,
+            report: Report::default(),
+            log_file_format: None,
+            spill_dir: None,
+            spill_limit: None,
+        }
+    }
 }

@@ -1,0 +1,31 @@
+//! `--log-file`: lines with time and process before them.
+
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+
+use forebay_sync::local_now;
+
+/// The file, open at its end.
+#[derive(Debug)]
+pub(super) struct LogFile(File);
+
+impl LogFile {
+    /// Opens or makes it.
+    pub(super) fn open(path: &OsStr) -> std::io::Result<Self> {
+        OpenOptions::new().append(true).create(true).open(path).map(LogFile)
+    }
+
+    /// Adds whole lines; empty ones are left out. As with rsync, a log that cannot be written does not end the transfer.
+    pub(super) fn write(&mut self, lines: &[u8]) {
+        let head = format!("{} [{}] ", local_now(), std::process::id());
+        let mut text = Vec::with_capacity(lines.len() * 2);
+        for line in lines.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
+            text.extend_from_slice(head.as_bytes());
+            text.extend_from_slice(line);
+            text.push(b'\n');
+        }
+        // There is nowhere better to say so, and it would be said for each line.
+        let _ = self.0.write_all(&text);
+    }
+}

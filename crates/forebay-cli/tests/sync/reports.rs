@@ -1,0 +1,170 @@
+//! What is said beside the names: topics, formats, log files, listings, texts.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use crate::harness::{Bench, FOREBAY};
+use crate::tree::touch;
+
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let src = bench.src();
+    fs::create_dir_all(src.join("d/deep")).unwrap();
+    for file in ["f", "g", "d/1", "d/deep/2"] {
+        fs::write(src.join(file), vec![b'x'; 2000 * file.len()]).unwrap();
+        touch(&src.join(file), "@1000000000.25");
+    }
+    symlink("f", src.join("link")).unwrap();
+    bench.both(|place| {
+        fs::create_dir_all(place.join("dst/gone")).unwrap();
+        fs::write(place.join("dst/f"), "old").unwrap();
+        fs::write(place.join("dst/more"), "more").unwrap();
+    });
+    bench
+}
+
+/// What both write to standard output and to the log file, but for times, processes, and what counts a wire's bytes.
+fn said(bench: &Bench, args: &[&str]) -> [(Option<i32>, String, String); 2] {
+    let src = format!("{}/", bench.src().display());
+    let [theirs, ours] = bench.places();
+    [("rsync", &[][..], theirs), (FOREBAY, &["sync"][..], ours)].map(|(program, first, place)| {
+        let mut command = Command::new(program);
+        command.args(first).args(args.iter().map(|arg| if *arg == "SRC" { &src } else { *arg }));
+        let output = command.current_dir(&place).env("TZ", "America/New_York").output().unwrap();
+        let log = fs::read_to_string(place.join("log")).unwrap_or_default();
+        (output.status.code(), comparable(&String::from_utf8(output.stdout).unwrap()), comparable(&log))
+    })
+}
+
+fn comparable(text: &str) -> String {
+    let lines = text.lines().map(|line| {
+        let line = line.split_once("] ").filter(|(head, _)| head.contains(" [")).map_or(line, |(_, rest)| rest);
+        match line.split_once("sent ") {
+            Some(("", rest)) => {
+                format!("sent {}", rest.split("  ").last().filter(|l| l.contains("total")).unwrap_or_default())
+            }
+            _ => line.split("  speedup").next().unwrap().split(" at ").next().unwrap().to_owned(),
+        }
+    });
+    lines.map(|line| line + "\n").collect()
+}
+
+#[test]
+fn log_files_say_what_rsyncs_do() {
+    for args in [
+        "-a",
+        "-a -v",
+        "-a -vv",
+        "-a -i",
+        "-a -ii",
+        "-a -q",
+        "-an",
+        "-anv",
+        "-ani --delete",
+        "-a --delete -i",
+        "-a --delete --log-file-format=%n|%o|%l",
+        "-a --delete --log-file-format=%n|%l",
+        "-a --log-file-format=",
+        "-a /dev/none",
+    ] {
+        let bench = bench();
+        let mut args: Vec<&str> = args.split(' ').collect();
+        args.extend(["--log-file=log", "SRC", "dst"]);
+        let [theirs, ours] = said(&bench, &args);
+        let log = |text: &str| {
+            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+            lines.sort();
+            lines
+        };
+        assert!(!theirs.2.is_empty());
+        assert_eq!(log(&ours.2), log(&theirs.2), "{args:?}");
+        assert_eq!(ours.0, theirs.0);
+    }
+}
+
+#[test]
+fn listings_are_rsyncs() {
+    for args in [
+        "SRC",
+        "-r SRC",
+        "-a SRC",
+        "-ah SRC",
+        "-ahh SRC",
+        "-a --no-h SRC",
+        "-av SRC",
+        "-avv SRC",
+        "-ai SRC",
+        "-aq SRC",
+        "-a --exclude=d SRC",
+        "-a --list-only SRC dst",
+        "--list-only SRC none/there",
+        "none",
+    ] {
+        let bench = bench();
+        let args: Vec<&str> = args.split(' ').collect();
+        let [theirs, ours] = said(&bench, &args);
+        assert_eq!(ours, theirs, "{args:?}");
+    }
+}
+
+#[test]
+fn each_file_has_its_progress() {
+    for args in ["-a --progress", "-aP", "-aP --info=name0", "-aPi", "-aPq", "-aPn", "-aP --no-progress"] {
+        let bench = bench();
+        let mut args: Vec<&str> = args.split(' ').collect();
+        args.extend(["SRC", "dst"]);
+        let [theirs, ours] = said(&bench, &args);
+        let records = |text: &str| -> Vec<String> {
+            text.lines()
+                .map(|line| {
+                    let last = line.rsplit('\r').next().unwrap();
+                    // Rates and the sizes of lists not yet known are a matter of moments.
+                    last.split_once("% ").map_or(last, |(head, _)| head).to_owned()
+                })
+                .collect()
+        };
+        assert_eq!(records(&ours.1), records(&theirs.1), "{args:?}");
+    }
+}
+
+#[test]
+fn texts_are_in_the_shape_of_rsyncs() {
+    let run = |args: &[&str]| Command::new(FOREBAY).arg("sync").args(args).output().unwrap();
+    let text = |args: &[&str]| String::from_utf8(run(args).stdout).unwrap();
+    assert!(text(&["--version"]).starts_with("rsync  version 3."));
+    assert_eq!(text(&["--delete", "-V"]), text(&["--version"]));
+    assert!(text(&["-VV"]).starts_with("{\n  \"program\": \"rsync\",\n"));
+    for option in ["--info=help", "--debug=help"] {
+        let words = |text: &str| -> Vec<String> {
+            let topics = text.lines().filter_map(|line| line.split_once("  ").map(|(word, _)| word.to_owned()));
+            topics.chain(text.lines().filter(|line| line.get(1..3) == Some(") ")).map(str::to_owned)).collect()
+        };
+        let theirs = Command::new("rsync").arg(option).output().unwrap();
+        assert_eq!(words(&text(&[option])), words(&String::from_utf8(theirs.stdout).unwrap()));
+    }
+    let unknown = run(&["--foo", "--version"]);
+    assert_eq!((unknown.status.code(), unknown.stdout.len()), (Some(1), 0));
+    assert!(text(&["--help"]).contains("\n--archive, -a "));
+}
+
+#[test]
+fn json_is_an_object_a_line() {
+    let bench = bench();
+    let src = format!("{}/", bench.src().display());
+    let output = Command::new(FOREBAY)
+        .args(["sync", "-a", "--delete", "--json", &src, "dst"])
+        .current_dir(&bench.places()[1])
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let objects: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let item = |path: &str| objects.iter().find(|object| object["path"] == path).unwrap();
+    assert_eq!((item("f")["action"].as_str(), item("f")["size"].as_u64()), (Some("replace"), Some(2000)));
+    assert_eq!((item("link")["action"].as_str(), item("link")["target"].as_str()), (Some("create"), Some("f")));
+    assert_eq!(item("more")["action"], "delete");
+    let summary = objects.last().unwrap();
+    assert_eq!((&summary["type"], summary["deleted_files"].as_u64()), (&"summary".into(), Some(1)));
+    assert_eq!(summary["exit_code"], 0);
+}
