@@ -1,22 +1,25 @@
 //! `--version`: for people, and as JSON for programs, in the shape that rsync's has.
 
+use super::args;
+
 /// The release of rsync whose behaviour is followed, for programs that ask which options there are.
 const FOLLOWED: &str = "3.5.0";
 
-/// Words, and whether they hold. Programs look for them by name.
-const CAPABILITIES: &[(&str, &str, bool)] = &[
-    ("symlinks", "symlinks", true),
-    ("symtimes", "symtimes", true),
-    ("hardlinks", "hardlinks", false),
-    ("batchfiles", "batchfiles", false),
-    ("inplace", "inplace", false),
-    ("append", "append", false),
-    ("ACLs", "ACLs", false),
-    ("xattrs", "xattrs", false),
-    ("iconv", "iconv", false),
-    ("prealloc", "prealloc", false),
-    ("stop-at", "stop_at", false),
-    ("crtimes", "crtimes", false),
+/// Words that programs look for, as text and in JSON, and the option without which they do not hold.
+const CAPABILITIES: &[(&str, &str, &str)] = &[
+    ("symlinks", "symlinks", "--links"),
+    ("symtimes", "symtimes", "--times"),
+    ("hardlinks", "hardlinks", "--hard-links"),
+    ("atimes", "atimes", "--atimes"),
+    ("batchfiles", "batchfiles", "--read-batch"),
+    ("inplace", "inplace", "--inplace"),
+    ("append", "append", "--append"),
+    ("ACLs", "ACLs", "--acls"),
+    ("xattrs", "xattrs", "--xattrs"),
+    ("iconv", "iconv", "--iconv"),
+    ("prealloc", "prealloc", "--preallocate"),
+    ("stop-at", "stop_at", "--stop-at"),
+    ("crtimes", "crtimes", "--crtimes"),
 ];
 
 /// The text for people. The first line is what programs read.
@@ -24,7 +27,7 @@ pub(crate) fn text() -> String {
     let own = env!("CARGO_PKG_VERSION");
     let words: Vec<String> = CAPABILITIES
         .iter()
-        .map(|(word, _, holds)| if *holds { (*word).to_owned() } else { format!("no {word}") })
+        .map(|(word, _, option)| if args::is_there(option) { (*word).to_owned() } else { format!("no {word}") })
         .collect();
     format!(
         "rsync  version {FOLLOWED}  protocol version 32\n\
@@ -38,7 +41,7 @@ pub(crate) fn text() -> String {
 pub(crate) fn json() -> String {
     let own = env!("CARGO_PKG_VERSION");
     let capabilities: Vec<String> =
-        CAPABILITIES.iter().map(|(_, name, holds)| format!("    \"{name}\": {holds}")).collect();
+        CAPABILITIES.iter().map(|(_, name, option)| format!("    \"{name}\": {}", args::is_there(option))).collect();
     format!(
         "{{\n  \"program\": \"rsync\",\n  \"version\": \"{FOLLOWED}\",\n  \"protocol\": \"32.0\",\n  \
          \"forebay\": \"{own}\",\n  \"capabilities\": {{\n    \"file_bits\": 64,\n    \"inum_bits\": 64,\n    \

@@ -32,6 +32,7 @@ const OPTIONS: &[(&str, u64)] = &[
     ("-8", 20),
     ("-h", 20),
     ("--no-v", 20),
+    ("--ignore-existing", 20),
 ];
 
 fn round(seed: u64) {
@@ -68,4 +69,10 @@ fn any_tree_with_any_options_ends_as_with_rsync() {
         Err(_) => 0..std::env::var("FOREBAY_ROUNDS").map_or(60, |rounds| rounds.parse().unwrap()),
     };
     seeds.for_each(round);
+}
+
+#[test]
+#[ignore = "takes many minutes: cargo xtask soak"]
+fn soak_any_tree_with_any_options_ends_as_with_rsync() {
+    (1_000..4_000).for_each(round);
 }
