@@ -6,7 +6,10 @@
 //!
 //! # Numbers
 //! 1 GiB in chunks of 4 MiB, copied once and written past the page cache, on two cores of a virtual machine: 0.40 CPU
-//! seconds with small pages, 0.18 with large ones, and two thirds of the time.
+//! seconds with small pages, 0.18 with large ones, and two thirds of the time (medians of five, both cores busy with other
+//! work). That is where the large pages were in use a moment before. Where the host of the machine has taken them back, or
+//! the system has to make them out of small ones, filling 256 MiB for the first time costs more than it spares: 0.6 to 1.0
+//! CPU seconds in all.
 //!
 //! # What it does not do
 //! It promises nothing but zeros and the alignment: the system may have no large page left, or none to give.
