@@ -138,10 +138,8 @@ fn value_of(shared: &Shared<'_>, out: &mut Vec<u8>, letter: u8, groups: u8, line
         b'c' => number(out, 0),
         b'o' => out.extend_from_slice(if line.change.is_some() { b"send" } else { b"del." }),
         b'U' => number(out, src.filter(|_| options.owner).map_or(0, |src| u64::from(src.uid))),
-        b'G' => match src.filter(|_| options.group) {
-            Some(src) => number(out, u64::from(src.gid)),
-            None => out.extend_from_slice(b"DEFAULT"),
-        },
+        b'G' if !options.group => out.extend_from_slice(b"DEFAULT"),
+        b'G' => number(out, src.map_or(0, |src| u64::from(src.gid))),
         b'B' => match src {
             Some(src) => out.extend_from_slice(permissions(src.mode).as_bytes()),
             None => out.extend_from_slice(b"---------"),
