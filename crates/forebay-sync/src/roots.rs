@@ -61,7 +61,8 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
         let result = match result {
             Err(Failure::Filter(error)) => return Err(Error::Filter(error)),
             Err(Failure::Upwards) => {
-                let text = format!("found \"..\" dir in relative path: {}", String::from_utf8_lossy(argument));
+                let path = split_at_dot(argument).map_or(argument, |(_, path)| path);
+                let text = format!("found \"..\" dir in relative path: {}", String::from_utf8_lossy(path));
                 return Err(Error::Usage(text));
             }
             Err(Failure::Errno(errno)) => Err(errno),
