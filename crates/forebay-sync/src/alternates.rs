@@ -48,7 +48,7 @@ pub(crate) struct AlternateDirs {
 impl AlternateDirs {
     fn enter(&mut self, shared: &Shared<'_>, rel: &[u8]) -> &[Option<OwnedFd>] {
         if self.rel.as_deref() != Some(rel) {
-            let open = |place: &crate::places::Place| fs::open_beneath(place.fd.as_fd(), rel).ok();
+            let open = |place: &crate::places::Place| fs::open_beneath(place.fd.as_fd(), rel, false).ok();
             self.dirs = shared.places.alternates.iter().map(open).collect();
             self.rel = Some(rel.to_vec());
         }
@@ -187,7 +187,7 @@ pub(crate) fn compared(shared: &Shared<'_>, action: Action, src: &Stat, found: &
 pub(crate) fn directory(shared: &Shared<'_>, rel: &[u8], src: &Stat) -> Option<Change> {
     let rel = rel.strip_suffix(b"/").unwrap_or(rel);
     shared.places.alternates.iter().find_map(|place| {
-        let dir = fs::open_beneath(place.fd.as_fd(), rel).ok()?;
+        let dir = fs::open_beneath(place.fd.as_fd(), rel, false).ok()?;
         let stat = rustix::fs::fstat(&dir).map(Stat::from).ok()?;
         Some(compared(shared, Action::Copy, src, &stat))
     })

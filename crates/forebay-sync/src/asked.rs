@@ -25,6 +25,8 @@ struct Name {
     /// Which of the root's sources it is beneath.
     source: u32,
     dir: bool,
+    /// It is a symbolic link, and what it leads to is meant.
+    follow: bool,
     /// What is in the directory is asked for, too.
     contents: bool,
 }
@@ -49,8 +51,8 @@ pub(crate) struct Source {
 
 impl Asked {
     /// Adds a path; [`sort`](Asked::sort) comes after the last.
-    pub(crate) fn push(&mut self, path: &[u8], source: u32, dir: bool, contents: bool) {
-        self.names.push(Name { start: self.paths.len(), len: path.len(), source, dir, contents });
+    pub(crate) fn push(&mut self, path: &[u8], source: u32, (dir, follow): (bool, bool), contents: bool) {
+        self.names.push(Name { start: self.paths.len(), len: path.len(), source, dir, follow, contents });
         self.paths.extend_from_slice(path);
     }
 
@@ -91,7 +93,7 @@ impl Asked {
                 && let Ok(component) = CString::new(component)
             {
                 seen.push(name.source);
-                listing.push(&component, source, entry.1);
+                listing.push(&component, source, entry.1, name.follow && !more);
             }
         }
     }
@@ -178,7 +180,7 @@ mod tests {
     fn names_group_by_directory_in_the_order_of_the_walk() {
         let mut asked = Asked::default();
         for (path, dir) in [("b/c/1", false), ("b/c", true), ("a", false), ("b-x/2", false), ("b/d", false)] {
-            asked.push(path.as_bytes(), 0, dir, false);
+            asked.push(path.as_bytes(), 0, (dir, false), false);
         }
         asked.sort();
         let mut listing = Listing::default();

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
+use rustix::fs::{AtFlags, FileType, Gid, Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, Uid};
 use rustix::io::Errno;
 
 use crate::fs::Stat;
@@ -14,26 +14,55 @@ use crate::shared::Shared;
 pub(crate) fn wanted_mode(shared: &Shared<'_>, src: &Stat, old: Option<&Stat>) -> u32 {
     match old {
         _ if shared.options.perms => src.mode,
+        Some(old) if shared.options.executability && src.kind == FileType::RegularFile => {
+            executable(src.mode, old.mode)
+        }
         Some(old) => old.mode,
         None => src.mode & 0o777 & !shared.me.umask,
     }
 }
 
+/// The mode `old`, executable or not as `src` is: who may read may then execute.
+fn executable(src: u32, old: u32) -> u32 {
+    match (src & 0o111 != 0, old & 0o111 != 0) {
+        (true, false) => old | ((old & 0o444) >> 2),
+        (false, true) => old & !0o111,
+        _ => old,
+    }
+}
+
 /// Who is to own an entry that `uid` and `gid` own now: only what differs and may be changed.
 pub(crate) fn wanted_owner(shared: &Shared<'_>, src: &Stat, uid: u32, gid: u32) -> (Option<u32>, Option<u32>) {
-    let (options, me) = (shared.options, &shared.me);
+    let (options, privileged) = (shared.options, shared.privileged());
     (
-        (options.owner && me.is_root() && src.uid != uid).then_some(src.uid),
-        (options.group && me.may_use_group(src.gid) && src.gid != gid).then_some(src.gid),
+        (options.owner && privileged && src.uid != uid).then_some(src.uid),
+        (options.group && (privileged || shared.me.has_group(src.gid)) && src.gid != gid).then_some(src.gid),
     )
+}
+
+/// Whether the modification time of an entry of this kind is preserved.
+pub(crate) fn keeps_time(shared: &Shared<'_>, kind: FileType) -> bool {
+    let options = shared.options;
+    options.times
+        && match kind {
+            FileType::Directory => options.dir_times(),
+            FileType::Symlink => !options.omit_link_times,
+            _ => true,
+        }
+}
+
+/// Whether the access time of an entry of this kind is preserved.
+pub(crate) fn keeps_atime(shared: &Shared<'_>, kind: FileType) -> bool {
+    shared.options.atimes && kind == FileType::RegularFile
 }
 
 /// Enters into `change` which attributes of the existing `old` differ from what is wanted.
 pub(crate) fn compare(shared: &Shared<'_>, change: &mut Change, src: &Stat, old: &Stat) {
-    change.perms = src.kind != rustix::fs::FileType::Symlink && wanted_mode(shared, src, Some(old)) != old.mode;
+    change.perms = src.kind != FileType::Symlink && wanted_mode(shared, src, Some(old)) != old.mode;
     let (uid, gid) = wanted_owner(shared, src, old.uid, old.gid);
     change.owner = uid.is_some();
     change.group = gid.is_some();
+    change.atime = keeps_atime(shared, src.kind) && src.atime.tv_sec != old.atime.tv_sec;
 }
 
 /// rsync's word for a change of owner.
@@ -56,6 +85,17 @@ pub(crate) fn copy_to(file: BorrowedFd<'_>, like: &Stat) -> Result<(), Errno> {
     rustix::fs::futimens(file, &times(like.mtime))
 }
 
+/// What of the times of `src` is preserved, the modification time only if `mtime`; `None` if nothing is.
+pub(crate) fn wanted_times(shared: &Shared<'_>, src: &Stat, mtime: bool) -> Option<Timestamps> {
+    let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
+    let mtime = mtime && keeps_time(shared, src.kind);
+    let atime = keeps_atime(shared, src.kind);
+    (mtime || atime).then_some(Timestamps {
+        last_access: if atime { src.atime } else { omit },
+        last_modification: if mtime { src.mtime } else { omit },
+    })
+}
+
 /// The modification time `mtime`, leaving the access time alone.
 pub(crate) fn times(mtime: Timespec) -> Timestamps {
     Timestamps { last_access: Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT }, last_modification: mtime }
@@ -66,7 +106,7 @@ pub(crate) fn times(mtime: Timespec) -> Timestamps {
 pub(crate) fn chmod(at: BorrowedFd<'_>, name: &CStr, mode: u32) -> Result<(), Errno> {
     use std::os::fd::AsRawFd;
     let fd = rustix::fs::openat(at, name, OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty())?;
-    if rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) == rustix::fs::FileType::Symlink {
+    if FileType::from_raw_mode(rustix::fs::fstat(&fd)?.st_mode) == FileType::Symlink {
         return Err(Errno::LOOP);
     }
     let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());

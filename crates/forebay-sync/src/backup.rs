@@ -161,7 +161,7 @@ fn place<'a>(shared: &Shared<'_>, at: BorrowedFd<'a>, name: &CStr, rel: &[u8]) -
         };
         if made.is_ok()
             && let Some(root) = &shared.root.fd
-            && let Ok(like) = fs::open_beneath(root.as_fd(), &rel[..end])
+            && let Ok(like) = fs::open_beneath(root.as_fd(), &rel[..end], false)
             && let Ok(like) = rustix::fs::fstat(&like).map(Stat::from)
         {
             // As far as that is permitted.

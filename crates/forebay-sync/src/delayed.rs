@@ -50,7 +50,7 @@ impl Delayed {
 impl Waiting {
     fn finish(&self, shared: &Shared<'_>, out: &mut Outcome) -> Result<(), Errno> {
         let root = shared.root.fd.as_ref().ok_or(Errno::NOENT)?;
-        let dir = fs::open_beneath(root.as_fd(), self.rel.strip_suffix(b"/").unwrap_or(&self.rel))?;
+        let dir = fs::open_beneath(root.as_fd(), self.rel.strip_suffix(b"/").unwrap_or(&self.rel), false)?;
         let from = partial::dir(shared, dir.as_fd(), false)?;
         for name in &self.names {
             let rel = [&self.rel, name.to_bytes()].concat();

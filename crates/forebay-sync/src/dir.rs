@@ -31,6 +31,8 @@ pub(crate) struct Dir {
     /// Which of the parent's sources holds the first of `sources`.
     pub(crate) in_parent: usize,
     pub(crate) listing: Listing,
+    /// How many symbolic links were followed on the way to it.
+    pub(crate) links: u8,
     /// Whether it is itself transferred, with its attributes. Only the root may not be.
     pub(crate) transferred: bool,
     /// Whether `listing` is all there is, so that what is not in it may be deleted.
@@ -55,9 +57,10 @@ impl Dir {
 
     /// Stats the directory in the source.
     pub(crate) fn stat(&self) -> Result<Stat, Errno> {
+        let follow = self.parent.as_ref().is_some_and(|parent| parent.links < self.links);
         match (self.sources.first(), &self.parent) {
             (Some(SourceDir { base: Base::Held(fd), .. }), _) => rustix::fs::fstat(fd).map(Into::into),
-            (_, Some(parent)) => parent.source(self.in_parent).and_then(|source| source.stat(&self.name)),
+            (_, Some(parent)) => parent.source(self.in_parent).and_then(|source| source.stat(&self.name, follow)),
             (_, None) => Err(Errno::NOENT),
         }
     }
@@ -89,7 +92,8 @@ pub(crate) enum Base {
 }
 
 impl SourceDir {
-    fn place<'a>(&'a self, name: &'a CStr) -> Result<(BorrowedFd<'a>, Cow<'a, CStr>), Errno> {
+    /// The descriptor and the path that lead to `name`.
+    pub(crate) fn place<'a>(&'a self, name: &'a CStr) -> Result<(BorrowedFd<'a>, Cow<'a, CStr>), Errno> {
         match &self.base {
             Base::Held(fd) => Ok((fd.as_fd(), Cow::Borrowed(name))),
             Base::Given(prefix) => {
@@ -100,23 +104,33 @@ impl SourceDir {
         }
     }
 
-    pub(crate) fn stat(&self, name: &CStr) -> Result<Stat, Errno> {
+    /// Stats `name`, or what it leads to.
+    pub(crate) fn stat(&self, name: &CStr, follow: bool) -> Result<Stat, Errno> {
         let (at, path) = self.place(name)?;
-        Stat::at(at, &path)
+        if follow { Stat::followed(at, &path) } else { Stat::at(at, &path) }
     }
 
-    /// Opens for reading without following and without waiting for the other end of what may have become a FIFO.
-    pub(crate) fn open(&self, name: &CStr) -> Result<OwnedFd, Errno> {
+    /// Opens for reading without waiting for the other end of what may have become a FIFO, and without following unless
+    /// that is meant. With `noatime` the access time stays as it is, which only the owner may ask for.
+    pub(crate) fn open(&self, name: &CStr, follow: bool, noatime: bool) -> Result<OwnedFd, Errno> {
         let (at, path) = self.place(name)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | nofollow(follow);
+        #[cfg(target_os = "linux")]
+        if noatime {
+            match rustix::fs::openat(at, &*path, flags | OFlags::NOATIME, Mode::empty()) {
+                Err(Errno::PERM) => {}
+                result => return result,
+            }
+        }
+        #[cfg(not(target_os = "linux"))]
+        let _ = noatime;
         rustix::fs::openat(at, &*path, flags, Mode::empty())
     }
 
     /// Opens a directory, or what a link leads to if `follow`: on the way to a name that was given.
     pub(crate) fn open_dir(&self, name: &CStr, follow: bool) -> Result<OwnedFd, Errno> {
         let (at, path) = self.place(name)?;
-        let follow = if follow { OFlags::empty() } else { OFlags::NOFOLLOW };
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | follow;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | nofollow(follow);
         rustix::fs::openat(at, &*path, flags, Mode::empty())
     }
 
@@ -129,4 +143,8 @@ impl SourceDir {
     pub(crate) fn path_of(&self, name: &CStr) -> Vec<u8> {
         [&self.shown, name.to_bytes()].concat()
     }
+}
+
+fn nofollow(follow: bool) -> OFlags {
+    if follow { OFlags::empty() } else { OFlags::NOFOLLOW }
 }

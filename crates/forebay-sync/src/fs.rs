@@ -19,8 +19,11 @@ pub(crate) struct Stat {
     /// Bytes.
     pub(crate) size: u64,
     pub(crate) mtime: Timespec,
+    pub(crate) atime: Timespec,
     pub(crate) dev: u64,
     pub(crate) ino: u64,
+    /// How many names it has.
+    pub(crate) nlink: u64,
     pub(crate) rdev: u64,
 }
 
@@ -34,8 +37,10 @@ impl From<rustix::fs::Stat> for Stat {
             gid: stat.st_gid,
             size: u64::try_from(stat.st_size).unwrap_or(0),
             mtime: Timespec { tv_sec: stat.st_mtime as _, tv_nsec: stat.st_mtime_nsec as _ },
+            atime: Timespec { tv_sec: stat.st_atime as _, tv_nsec: stat.st_atime_nsec as _ },
             dev: stat.st_dev as u64,
             ino: stat.st_ino as u64,
+            nlink: stat.st_nlink as u64,
             rdev: stat.st_rdev as u64,
         }
     }
@@ -45,6 +50,16 @@ impl Stat {
     /// Stats `name` beneath `at` without following it.
     pub(crate) fn at(at: BorrowedFd<'_>, name: &CStr) -> Result<Self, Errno> {
         rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW).map(Into::into)
+    }
+
+    /// Stats what `name` beneath `at` leads to.
+    pub(crate) fn followed(at: BorrowedFd<'_>, name: &CStr) -> Result<Self, Errno> {
+        rustix::fs::statat(at, name, AtFlags::empty()).map(Into::into)
+    }
+
+    /// What two names of one file have in common.
+    pub(crate) fn inode(&self) -> (u64, u64) {
+        (self.dev, self.ino)
     }
 
     pub(crate) fn kinds(&self) -> Kinds {
@@ -78,11 +93,44 @@ pub(crate) fn open_file(at: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errn
     rustix::fs::openat(at, name, flags, Mode::empty())
 }
 
-/// Opens the directory at the relative path `rel` beneath `at`, component by component, so that no link leads
-/// elsewhere. The empty path is `at` itself.
-pub(crate) fn open_beneath(at: BorrowedFd<'_>, rel: &[u8]) -> Result<OwnedFd, Errno> {
+/// Opens the directory at the relative path `rel` beneath `at` so that no link leads elsewhere: links are refused, or,
+/// if `follow`, must stay beneath `at`. The empty path is `at` itself.
+#[cfg(target_os = "linux")]
+pub(crate) fn open_beneath(at: BorrowedFd<'_>, rel: &[u8], follow: bool) -> Result<OwnedFd, Errno> {
+    use rustix::fs::ResolveFlags;
+    let path = if rel.is_empty() { b"." } else { rel };
+    let links = if follow { ResolveFlags::NO_MAGICLINKS } else { ResolveFlags::NO_SYMLINKS };
+    let mut flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    for _ in 0..RETRIES {
+        match rustix::fs::openat2(at, path, flags, Mode::empty(), ResolveFlags::BENEATH | links) {
+            // Something was renamed meanwhile.
+            Err(Errno::AGAIN) => {}
+            // To reach what is in it, it need not be readable.
+            Err(Errno::ACCESS) if !flags.contains(OFlags::PATH) => flags = flags.union(OFlags::PATH),
+            Err(Errno::NOSYS) => return descend(at, rel),
+            result => return result,
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+/// Opens the directory at the relative path `rel` beneath `at`; links are refused. The empty path is `at` itself.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn open_beneath(at: BorrowedFd<'_>, rel: &[u8], _: bool) -> Result<OwnedFd, Errno> {
+    descend(at, rel)
+}
+
+/// How often a path is looked up again in which something is renamed all the time.
+#[cfg(target_os = "linux")]
+const RETRIES: usize = 100;
+
+/// Component by component, where the system cannot do it at once.
+fn descend(at: BorrowedFd<'_>, rel: &[u8]) -> Result<OwnedFd, Errno> {
     let mut dir = open_dir(at, c".", false)?;
     for part in rel.split(|&b| b == b'/').filter(|part| !part.is_empty()) {
+        if part == b".." {
+            return Err(Errno::XDEV);
+        }
         let part = CString::new(part).map_err(|_| Errno::INVAL)?;
         dir = open_dir(dir.as_fd(), &part, false)?;
     }

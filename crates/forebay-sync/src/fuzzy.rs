@@ -38,7 +38,7 @@ pub(crate) fn candidates(shared: &Shared<'_>, dir: &Dir, ready: &Ready) -> Vec<C
     }
     if shared.options.fuzzy > 1 {
         for (tree, place) in shared.places.alternates.iter().enumerate() {
-            if let Ok(dir) = fs::open_beneath(place.fd.as_fd(), &dir.rel) {
+            if let Ok(dir) = fs::open_beneath(place.fd.as_fd(), &dir.rel, false) {
                 list(dir.as_fd(), Some(tree), &mut found);
             }
         }
@@ -75,7 +75,7 @@ pub(crate) fn open(shared: &Shared<'_>, dir: &Dir, ready: &Ready, name: &CStr, s
     match best.tree {
         None => fs::open_file(ready.fd.as_fd(), &best.name).ok(),
         Some(tree) => {
-            let dir = fs::open_beneath(shared.places.alternates.get(tree)?.fd.as_fd(), &dir.rel).ok()?;
+            let dir = fs::open_beneath(shared.places.alternates.get(tree)?.fd.as_fd(), &dir.rel, false).ok()?;
             fs::open_file(dir.as_fd(), &best.name).ok()
         }
     }

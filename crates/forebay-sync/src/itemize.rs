@@ -21,6 +21,11 @@ pub(crate) struct Change {
     pub(crate) perms: bool,
     pub(crate) owner: bool,
     pub(crate) group: bool,
+    pub(crate) atime: bool,
+    pub(crate) acl: bool,
+    pub(crate) xattr: bool,
+    /// It is another name of a file that has been told of.
+    pub(crate) hard: bool,
     /// The fraction of its time's second is corrected, for which there is no code.
     pub(crate) exact_time: bool,
     /// The entry in the source.
@@ -63,19 +68,30 @@ impl Change {
             perms: false,
             owner: false,
             group: false,
+            atime: false,
+            acl: false,
+            xattr: false,
+            hard: false,
             exact_time: false,
         }
     }
 
     /// Whether anything changes at all.
     pub(crate) fn any(&self) -> bool {
-        matches!(self.action, Action::Create | Action::Replace)
-            || self.content
+        matches!(self.action, Action::Create | Action::Replace) || self.differs()
+    }
+
+    /// Whether anything but the entry itself changes.
+    fn differs(&self) -> bool {
+        self.content
             || self.size
             || self.time != Time::Same
             || self.perms
             || self.owner
             || self.group
+            || self.atime
+            || self.acl
+            || self.xattr
     }
 
     /// Whether content is transferred.
@@ -92,6 +108,7 @@ impl Change {
             Kinds::Special => b'S',
         };
         let update = match (self.action, self.kind) {
+            _ if self.hard => b'h',
             (Action::Keep, _) => b'.',
             (Action::Copy, _) => b'c',
             (Action::Link, _) => b'h',
@@ -103,7 +120,9 @@ impl Change {
             code[..2].copy_from_slice(&[update, letter]);
             return code;
         }
-        let mut code = [if self.any() { b'.' } else { b' ' }; 11];
+        // That a file becomes another name of one that looks the same is told by what follows its name.
+        let any = if self.hard { self.differs() } else { self.any() };
+        let mut code = [if any { b'.' } else { b' ' }; 11];
         code[..2].copy_from_slice(&[update, letter]);
         let time = if self.time == Time::Now { b'T' } else { b't' };
         for (at, set, letter) in [
@@ -113,6 +132,9 @@ impl Change {
             (5, self.perms, b'p'),
             (6, self.owner, b'o'),
             (7, self.group, b'g'),
+            (8, self.atime, b'u'),
+            (9, self.acl, b'a'),
+            (10, self.xattr, b'x'),
         ] {
             if set {
                 code[at] = letter;
@@ -131,19 +153,45 @@ pub(crate) fn log(
     name: &[u8],
     link: Option<&[u8]>,
 ) {
+    write(shared, out, change, rel, name, link.map(|link| (&b" -> "[..], link)));
+}
+
+/// As [`log`], for a name that is one of several: `leader` is what it has become a link to.
+pub(crate) fn log_hard(
+    shared: &Shared<'_>,
+    out: &mut Outcome,
+    change: &Change,
+    rel: &[u8],
+    name: &[u8],
+    leader: Option<&[u8]>,
+) {
+    write(shared, out, change, rel, name, leader.map(|leader| (&b" => "[..], leader)));
+}
+
+fn write(
+    shared: &Shared<'_>,
+    out: &mut Outcome,
+    change: &Change,
+    rel: &[u8],
+    name: &[u8],
+    target: Option<(&[u8], &[u8])>,
+) {
     let options = shared.options;
     if options.json {
-        return json::changed(shared, out, change, rel, name, link);
+        return json::changed(shared, out, change, rel, name, target);
     }
     if (options.quiet || !(options.says_changes() || options.levels.progress == 1)) && options.log_format.is_none() {
         return;
     }
     let is_dir = change.kind == Kinds::Dir;
-    let tail = tail(link);
+    // As with rsync, plain names of links tell the target only where it is new.
+    let told = target.filter(|_| options.has_codes() || change.action != Action::Keep);
+    let tail = told.map_or_else(Vec::new, |(arrow, target)| [arrow, target].concat());
     let line = Line { change: Some(change), rel, name, is_dir, tail: &tail };
+    let linked = change.hard && target.is_some();
     let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);
     // Without codes, files of which only attributes change are not worth a line.
-    let shown = all || (change.any() && (options.has_codes() || change.action != Action::Keep || is_dir));
+    let shown = all || linked || (change.any() && (options.has_codes() || change.action != Action::Keep || is_dir));
     if shown {
         say(shared, out, &line);
     } else if options.levels.name > 1 && !is_dir {
@@ -191,11 +239,6 @@ fn say(shared: &Shared<'_>, out: &mut Outcome, line: &Line<'_>) {
 fn push_line(shared: &Shared<'_>, out: &mut Vec<u8>, format: &Format, line: &Line<'_>) {
     format.push(shared, out, line);
     out.push(b'\n');
-}
-
-/// What is said behind a name: where a link leads.
-fn tail(link: Option<&[u8]>) -> Vec<u8> {
-    link.map_or_else(Vec::new, |link| [b" -> ", link].concat())
 }
 
 /// Writes the lines for a deleted entry at `path`.

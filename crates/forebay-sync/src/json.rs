@@ -14,10 +14,11 @@ pub(crate) fn changed(
     change: &Change,
     rel: &[u8],
     name: &[u8],
-    link: Option<&[u8]>,
+    target: Option<(&[u8], &[u8])>,
 ) {
     let options = shared.options;
-    if options.quiet || (!change.any() && !options.itemize_all && options.levels.name < 2) {
+    let told = change.any() || (change.hard && target.is_some()) || options.itemize_all || options.levels.name > 1;
+    if options.quiet || !told {
         return;
     }
     let mut object = Object::new("item");
@@ -42,6 +43,9 @@ pub(crate) fn changed(
         ("permissions", change.perms),
         ("owner", change.owner),
         ("group", change.group),
+        ("access_time", change.atime),
+        ("acl", change.acl),
+        ("xattrs", change.xattr),
     ]
     .into_iter()
     .filter(|&(_, set)| set)
@@ -51,8 +55,8 @@ pub(crate) fn changed(
     object.raw("size", &change.src.size.to_string());
     object.text("mode", &format!("{:04o}", change.src.mode));
     object.raw("modified", &change.src.mtime.tv_sec.to_string());
-    if let Some(link) = link {
-        object.bytes("target", link);
+    if let Some((_, target)) = target {
+        object.bytes(if change.hard { "hard_link_to" } else { "target" }, target);
     }
     object.end(&mut out.text);
 }

@@ -22,15 +22,16 @@ struct Entry {
     /// Without the NUL.
     len: u16,
     dir: bool,
+    follow: bool,
 }
 
 impl Listing {
-    /// Adds a name; [`sort`](Listing::sort) comes after the last. Names over 64 KiB do not exist on any file system.
-    pub(crate) fn push(&mut self, name: &CStr, source: u32, dir: bool) {
+    /// Adds a name, which is a directory or not, and a symbolic link to be followed or not; [`sort`](Listing::sort) comes after the last. Names over 64 KiB do not exist on any file system.
+    pub(crate) fn push(&mut self, name: &CStr, source: u32, dir: bool, follow: bool) {
         let Ok(len) = u16::try_from(name.count_bytes()) else {
             return;
         };
-        self.entries.push(Entry { start: self.names.len(), source, len, dir });
+        self.entries.push(Entry { start: self.names.len(), source, len, dir, follow });
         self.names.extend_from_slice(name.to_bytes_with_nul());
     }
 
@@ -86,6 +87,11 @@ impl Listing {
         self.entries.get(at).is_some_and(|e| e.dir)
     }
 
+    /// Whether what it leads to is meant.
+    pub(crate) fn follows(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|e| e.follow)
+    }
+
     /// The run of directories of one name that begins at `at`.
     pub(crate) fn same_name(&self, at: usize) -> Range<usize> {
         let name = self.name(at);
@@ -124,7 +130,7 @@ mod tests {
         for (name, source, dir) in
             [(c"f", 1, false), (c"g", 1, true), (c"d", 0, true), (c"f", 0, false), (c"g", 0, false), (c"d", 1, true)]
         {
-            listing.push(name, source, dir);
+            listing.push(name, source, dir, false);
         }
         listing.sort(true);
         let all: Vec<_> = (0..listing.len()).map(|i| (listing.name(i), listing.source(i), listing.is_dir(i))).collect();

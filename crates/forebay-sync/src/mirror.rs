@@ -10,11 +10,13 @@ use forebay::{Cause, Location, Mode, Pipeline, Snapshot, SpillStore};
 
 use crate::alternates::AlternateDirs;
 use crate::backup;
+use crate::census::{Census, Names};
 use crate::content::copy::Copier;
 use crate::content::partial;
 use crate::content::temp::TempNames;
 use crate::error::Error;
 use crate::filter::FilterError;
+use crate::hardlinks::Groups;
 use crate::item::Item;
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -132,9 +134,9 @@ pub fn mirror(
         options.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, std::num::NonZeroUsize::get);
     // Which entries a limit on deletions spares depends on their order.
     let workers = if options.deletion.max.is_some() { 1 } else { workers };
-    let pipeline = || {
+    let pipeline = |name| {
         Pipeline::new()
-            .name("sync")
+            .name(name)
             .workers(workers)
             .budget(&options.budget)
             .window(options.window.map_or_else(|| window(workers), std::num::NonZeroUsize::get))
@@ -145,6 +147,12 @@ pub fn mirror(
         shared.pass = Pass::Copy;
         let root = roots::sources(&shared, sources, &mut Outcome::default())?;
         shared.barren = walk::barren(&shared, root)?;
+    }
+    if options.hard_links {
+        shared.pass = Pass::Copy;
+        shared.groups = take_census(pipeline("census"), &shared, sources, workers)?;
+        shared.found.store(0, Ordering::Relaxed);
+        shared.found_all.store(false, Ordering::Relaxed);
     }
     let (mut note, mut first) = (Some(note), Some(top));
     let mut engine = Snapshot::default();
@@ -171,14 +179,19 @@ pub fn mirror(
         let walk = Walk::new(&shared, root, note.take());
         let mut deliver = |outcome| deliver(&shared, outcome, &mut totals, log);
         let snapshot = match spill.take() {
-            Some(store) if pass != Pass::Delete => run(pipeline().spill(store), &shared, workers, walk, &mut deliver),
+            Some(store) if pass != Pass::Delete => {
+                run(pipeline("sync").spill(store), &shared, workers, walk, &mut deliver)
+            }
             store => {
                 spill = store;
-                run(pipeline(), &shared, workers, walk, &mut deliver)
+                run(pipeline("sync"), &shared, workers, walk, &mut deliver)
             }
         }?;
         if pass != Pass::Delete {
             engine = snapshot;
+            if options.hard_links {
+                deliver(worker(&shared, workers).work_off_abandoned()?)?;
+            }
             let mut last = Outcome::default();
             shared.delayed.finish(&shared, &mut last);
             deliver(last)?;
@@ -214,29 +227,53 @@ fn run<M: Mode<Outcome>>(
     walk: Walk<'_>,
     deliver: &mut dyn FnMut(Outcome) -> Result<(), Error>,
 ) -> Result<Snapshot, Error> {
-    let worker = || Worker {
-        shared,
-        copier: Copier {
-            methods: &shared.methods,
-            budget: &shared.options.budget,
-            cancel: &shared.options.cancel,
-            workers,
-            sparse: shared.options.sparse,
-            reflink: shared.options.reflink,
-            buffer: Vec::new(),
-            done: 0,
-        },
-        names: TempNames::new(),
-        alternates: AlternateDirs::default(),
+    let init = || worker(shared, workers);
+    pipeline.worker_init(init).run(walk, Worker::work, deliver).map_err(|error| ended(error.cause))
+}
+
+/// Looks for what has several names.
+fn take_census<M: Mode<Names>>(
+    pipeline: Pipeline<M>,
+    shared: &Shared<'_>,
+    sources: &[impl AsRef<OsStr>],
+    workers: usize,
+) -> Result<Groups, Error> {
+    let top = roots::sources(shared, sources, &mut Outcome::default())?;
+    let walk = Walk::new(shared, top, None);
+    let mut census = Census::default();
+    let add = |names| {
+        census.add(names);
+        Ok(())
     };
-    pipeline.worker_init(worker).run(walk, Worker::work, deliver).map_err(|error| match error.cause {
+    let init = || worker(shared, workers);
+    pipeline.worker_init(init).run(walk, Worker::count_names, add).map_err(|error| ended(error.cause))?;
+    Ok(census.groups())
+}
+
+fn worker<'a>(shared: &'a Shared<'a>, workers: usize) -> Worker<'a> {
+    let copier = Copier {
+        methods: &shared.methods,
+        budget: &shared.options.budget,
+        cancel: &shared.options.cancel,
+        workers,
+        sparse: shared.options.sparse,
+        reflink: shared.options.reflink,
+        buffer: Vec::new(),
+        done: 0,
+    };
+    Worker { shared, copier, names: TempNames::new(), alternates: AlternateDirs::default() }
+}
+
+fn ended(cause: Cause<Error>) -> Error {
+    match cause {
         Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
         Cause::Cancelled => Error::Cancelled,
         other => Error::Engine(format!("{other:?}")),
-    })
+    }
 }
 
-fn deliver(shared: &Shared<'_>, outcome: Outcome, totals: &mut Totals, log: &mut dyn Log) -> Result<(), Error> {
+fn deliver(shared: &Shared<'_>, mut outcome: Outcome, totals: &mut Totals, log: &mut dyn Log) -> Result<(), Error> {
+    outcome.fill(|hole| shared.groups.take(hole.inode, &hole.path));
     if !outcome.text.is_empty() {
         log.text(&outcome.text).map_err(Error::Log)?;
     }

@@ -5,8 +5,10 @@ use std::num::{NonZeroU32, NonZeroUsize};
 
 use forebay::{Budget, CancelToken, SegmentStore};
 
+use crate::chmod::ModeRules;
 use crate::filter::Filters;
 use crate::format::Format;
+use crate::idmap::IdMap;
 use crate::levels::Levels;
 use crate::select::{Deletion, Select};
 use crate::text::Escape;
@@ -31,6 +33,42 @@ pub struct Options {
     pub devices: bool,
     /// `--specials`: copy FIFOs and sockets.
     pub specials: bool,
+    /// `-E`: without `perms`, preserve whether existing files are executable.
+    pub executability: bool,
+    /// `-O`: leave directories out of `times`.
+    pub omit_dir_times: bool,
+    /// `-J`: leave symbolic links out of `times`.
+    pub omit_link_times: bool,
+    /// `-U`: preserve the access times of files.
+    pub atimes: bool,
+    /// `--open-noatime`: read files without changing their access times, where that is allowed.
+    pub open_noatime: bool,
+    /// `--super` and `--no-super`: try what only the super-user may, or do not. `None`: as who we are says.
+    pub super_user: Option<bool>,
+    /// `--chmod`: the source's modes count as if they were changed so.
+    pub chmod: ModeRules,
+    /// `--usermap`, and the user of `--chown`.
+    pub user_map: IdMap,
+    /// `--groupmap`, and the group of `--chown`.
+    pub group_map: IdMap,
+    /// `-L`: copy what symbolic links lead to.
+    pub copy_links: bool,
+    /// `-k`: copy what symbolic links to directories lead to.
+    pub copy_dirlinks: bool,
+    /// `--copy-unsafe-links`: copy what symbolic links lead to that point out of the tree.
+    pub copy_unsafe_links: bool,
+    /// `--safe-links`: leave out symbolic links that point out of the tree.
+    pub safe_links: bool,
+    /// `--munge-links`: give links of the source that were made unusable their targets back.
+    pub munge_links: bool,
+    /// `-K`: a symbolic link of the destination to a directory in the tree counts as one, where the source has one.
+    pub keep_dirlinks: bool,
+    /// `-A`: preserve ACLs; goes with `perms`.
+    pub acls: bool,
+    /// `-X`: preserve extended attributes.
+    pub xattrs: bool,
+    /// `-H`: what is one file under several names in the source is one at the destination.
+    pub hard_links: bool,
     /// `-n`: change nothing, say what would be done.
     pub dry_run: bool,
     /// `-u`: leave alone what is newer at the destination.
@@ -124,6 +162,24 @@ impl Default for Options {
             owner: false,
             devices: false,
             specials: false,
+            executability: false,
+            omit_dir_times: false,
+            omit_link_times: false,
+            atimes: false,
+            open_noatime: false,
+            super_user: None,
+            chmod: ModeRules::default(),
+            user_map: IdMap::default(),
+            group_map: IdMap::default(),
+            copy_links: false,
+            copy_dirlinks: false,
+            copy_unsafe_links: false,
+            safe_links: false,
+            munge_links: false,
+            keep_dirlinks: false,
+            acls: false,
+            xattrs: false,
+            hard_links: false,
             dry_run: false,
             update: false,
             checksum: false,
@@ -170,7 +226,7 @@ impl Default for Options {
 impl Options {
     /// Whether directories get their times. Backups beside the originals will keep changing them.
     pub(crate) fn dir_times(&self) -> bool {
-        self.times && !(self.backup && self.backup_dir.is_none())
+        self.times && !self.omit_dir_times && !(self.backup && self.backup_dir.is_none())
     }
 
     /// Whether changes are told at all.

@@ -13,9 +13,24 @@ pub(crate) fn compare(a: (&[u8], bool), b: (&[u8], bool)) -> Ordering {
     }
 }
 
+/// Compares two paths of entries that are not directories.
+pub(crate) fn compare_paths(a: &[u8], b: &[u8]) -> Ordering {
+    let (mut a, mut b) = (a.split(|&b| b == b'/').peekable(), b.split(|&b| b == b'/').peekable());
+    loop {
+        let (left, right) = match (a.next(), b.next()) {
+            (Some(left), Some(right)) => (left, right),
+            (left, right) => return left.is_some().cmp(&right.is_some()),
+        };
+        match compare((left, a.peek().is_some()), (right, b.peek().is_some())) {
+            Ordering::Equal => {}
+            other => return other,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::compare;
+    use super::{compare, compare_paths};
 
     #[test]
     fn files_come_first_and_directories_compare_with_their_slash() {
@@ -25,5 +40,9 @@ mod tests {
         let expected: Vec<(&[u8], bool)> =
             vec![(b"a", false), (b"a.txt", false), (b"z", false), (b"a-dir", true), (b"a", true), (b"a0", true)];
         assert_eq!(names, expected);
+        let mut paths: Vec<&[u8]> = vec![b"a/b/c", b"a/z", b"b", b"a", b"a-dir/x", b"a/b-/c"];
+        paths.sort_by(|a, b| compare_paths(a, b));
+        let expected: Vec<&[u8]> = vec![b"a", b"b", b"a-dir/x", b"a/z", b"a/b-/c", b"a/b/c"];
+        assert_eq!(paths, expected);
     }
 }

@@ -2,6 +2,8 @@
 
 use forebay::{DecodeError, Parts, Spill, Weigh};
 
+use crate::hardlinks::Inode;
+use crate::member::Hole;
 use crate::totals::Totals;
 
 /// One item's report.
@@ -14,11 +16,28 @@ pub(crate) struct Outcome {
     /// Whole lines for the log file.
     pub(crate) log: Vec<u8>,
     pub(crate) totals: Totals,
+    /// Where lines of hard links belong that another worker may still have to write.
+    pub(crate) holes: Vec<Hole>,
 }
 
 impl Outcome {
+    /// Leaves room here for what belongs to the place of `path`.
+    pub(crate) fn leave_hole(&mut self, inode: Inode, path: Vec<u8>) {
+        self.holes.push(Hole { at: self.text.len(), inode, path });
+    }
+
+    /// Puts into each hole what `lines` has for it.
+    pub(crate) fn fill(&mut self, lines: impl Fn(&Hole) -> Vec<u8>) {
+        for hole in std::mem::take(&mut self.holes).into_iter().rev() {
+            let text = lines(&hole);
+            self.text.splice(hole.at..hole.at, text);
+        }
+    }
+
     /// Adds `other` behind what is there.
     pub(crate) fn append(&mut self, other: Outcome) {
+        let before = self.text.len();
+        self.holes.extend(other.holes.into_iter().map(|hole| Hole { at: hole.at + before, ..hole }));
         if self.text.is_empty() {
             self.text = other.text;
         } else {
@@ -32,22 +51,29 @@ impl Outcome {
 
 impl Weigh for Outcome {
     fn weight(&self) -> usize {
-        size_of::<Self>() + self.text.capacity() + self.errors.capacity() + self.log.capacity()
+        size_of::<Self>()
+            + self.text.capacity()
+            + self.errors.capacity()
+            + self.log.capacity()
+            + self.holes.iter().map(|hole| size_of::<Hole>() + hole.path.capacity()).sum::<usize>()
     }
 }
 
-/// Encoded: the lengths of the text and of the errors (8 bytes each, little-endian), the totals (8 bytes each), the text,
-/// the errors, the log.
+/// Encoded: the lengths of the text, the holes and the errors, the totals (8 bytes each, little-endian), the text, the
+/// holes, the errors, the log. A hole is its place, its two numbers and the length of its path (8 bytes each), and the path.
 impl Spill for Outcome {
     fn encode(self, out: &mut Parts) {
+        let holes = encode_holes(&self.holes);
         let mut head = Vec::with_capacity(HEAD);
-        head.extend_from_slice(&(self.text.len() as u64).to_le_bytes());
-        head.extend_from_slice(&(self.errors.len() as u64).to_le_bytes());
+        for len in [self.text.len(), holes.len(), self.errors.len()] {
+            head.extend_from_slice(&(len as u64).to_le_bytes());
+        }
         for value in self.totals.each() {
             head.extend_from_slice(&value.to_le_bytes());
         }
         out.write(&head);
         out.write(&self.text);
+        out.write(&holes);
         out.write(&self.errors);
         out.write(&self.log);
     }
@@ -56,21 +82,55 @@ impl Spill for Outcome {
         let (head, rest) = bytes.split_at_checked(HEAD).ok_or(DecodeError("report of a worker: too short"))?;
         let mut values = head.as_chunks::<8>().0.iter().map(|&chunk| u64::from_le_bytes(chunk));
         let mut length = || values.next().and_then(|len| usize::try_from(len).ok()).unwrap_or(usize::MAX);
-        let (text_len, errors_len) = (length(), length());
+        let (text_len, holes_len, errors_len) = (length(), length(), length());
         let mut each = [0; Totals::FIELDS];
         each.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
         let (text, rest) =
             rest.split_at_checked(text_len).ok_or(DecodeError("report of a worker: text longer than the record"))?;
+        let (holes, rest) =
+            rest.split_at_checked(holes_len).ok_or(DecodeError("report of a worker: holes longer than the record"))?;
         let (errors, log) = rest
             .split_at_checked(errors_len)
             .ok_or(DecodeError("report of a worker: errors longer than the record"))?;
+        let holes = decode_holes(holes, text.len()).ok_or(DecodeError("report of a worker: a hole that is none"))?;
         let totals = Totals::from_each(each);
-        Ok(Outcome { text: text.to_vec(), errors: errors.to_vec(), log: log.to_vec(), totals })
+        Ok(Outcome { text: text.to_vec(), errors: errors.to_vec(), log: log.to_vec(), totals, holes })
     }
 }
 
+fn encode_holes(holes: &[Hole]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for Hole { at, inode, path } in holes {
+        for number in [*at as u64, inode.0, inode.1, path.len() as u64] {
+            bytes.extend_from_slice(&number.to_le_bytes());
+        }
+        bytes.extend_from_slice(path);
+    }
+    bytes
+}
+
+fn decode_holes(mut bytes: &[u8], text: usize) -> Option<Vec<Hole>> {
+    let mut holes = Vec::new();
+    while !bytes.is_empty() {
+        let mut number = || {
+            let (number, rest) = bytes.split_first_chunk::<8>()?;
+            bytes = rest;
+            Some(u64::from_le_bytes(*number))
+        };
+        let (at, inode) = (usize::try_from(number()?).ok()?, (number()?, number()?));
+        let len = usize::try_from(number()?).ok()?;
+        let (path, rest) = bytes.split_at_checked(len)?;
+        bytes = rest;
+        if at > text {
+            return None;
+        }
+        holes.push(Hole { at, inode, path: path.to_vec() });
+    }
+    Some(holes)
+}
+
 /// Bytes before the text.
-const HEAD: usize = 16 + 8 * Totals::FIELDS;
+const HEAD: usize = 24 + 8 * Totals::FIELDS;
 
 #[cfg(test)]
 mod tests {
@@ -78,12 +138,26 @@ mod tests {
 
     /// An outcome as bytes: totals of 1, 2, 3, ..., `text`, `errors`, then `log`.
     fn record(text: &[u8], errors: &[u8]) -> Vec<u8> {
-        let mut bytes = [text, errors].map(|part| (part.len() as u64).to_le_bytes()).concat();
+        let mut bytes = [text.len(), 0, errors.len()].map(|len| (len as u64).to_le_bytes()).concat();
         (1..=Totals::FIELDS as u64).for_each(|i| bytes.extend_from_slice(&i.to_le_bytes()));
         bytes.extend_from_slice(text);
         bytes.extend_from_slice(errors);
         bytes.extend_from_slice(b"log");
         bytes
+    }
+
+    #[test]
+    fn holes_survive_and_are_filled() {
+        let mut outcome = Outcome { text: b"ab".to_vec(), ..Outcome::default() };
+        outcome.leave_hole((1, 2), b"x".to_vec());
+        outcome.text.extend_from_slice(b"c");
+        outcome.leave_hole((1, 2), b"y/z".to_vec());
+        let bytes = encode_holes(&outcome.holes);
+        assert_eq!(decode_holes(&bytes, outcome.text.len()).as_ref(), Some(&outcome.holes));
+        assert_eq!(decode_holes(&bytes, 1), None, "a place behind the text");
+        assert_eq!(decode_holes(&bytes[..bytes.len() - 1], 3), None);
+        outcome.fill(|hole| [b"<", &hole.path[..], b">"].concat());
+        assert_eq!(outcome.text, b"ab<x>c<y/z>");
     }
 
     #[test]

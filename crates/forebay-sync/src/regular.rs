@@ -6,7 +6,6 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 
 use crate::alternates::{self, Found, Likeness};
-use crate::attrs;
 use crate::content::copy::Failure;
 use crate::content::{Plan, partial};
 use crate::delete;
@@ -24,17 +23,11 @@ impl Worker<'_> {
     /// Brings one regular file up to date.
     pub(crate) fn regular(&mut self, entry: &Entry<'_>, out: &mut Outcome) -> Result<(), Error> {
         let (shared, options, src) = (self.shared, self.shared.options, &entry.src);
-        let over = options.select.max_size.is_some_and(|max| src.size > max);
-        if over || options.select.min_size.is_some_and(|min| src.size < min) {
-            let why = if over { " is over max-size\n" } else { " is under min-size\n" };
+        if let Some(why) = options.select.wrong_size(src.size) {
             shared.pass_over(out, "", &entry.rel(), why);
             return Ok(());
         }
-        if let Some(old) = &entry.old
-            && options.update
-            && old.kinds() == src.kinds()
-            && old.mtime.tv_sec > src.mtime.tv_sec
-        {
+        if self.is_newer(entry) {
             if options.levels.skip > 0 {
                 shared.say(out, &[], &entry.rel(), b" is newer\n");
             }
@@ -76,6 +69,20 @@ impl Worker<'_> {
         }
     }
 
+    /// Whether the destination's entry is to stay as it is, however it differs.
+    pub(crate) fn left_alone(&self, entry: &Entry<'_>) -> bool {
+        let select = &self.shared.options.select;
+        let unwanted = if entry.old.is_some() { select.ignore_existing } else { select.existing };
+        let file = entry.src.kinds() == Kinds::File;
+        unwanted || (file && (select.wrong_size(entry.src.size).is_some() || self.is_newer(entry)))
+    }
+
+    /// Whether `-u` keeps the destination's file.
+    fn is_newer(&self, entry: &Entry<'_>) -> bool {
+        let newer = |old: &Stat| old.kinds() == entry.src.kinds() && old.mtime.tv_sec > entry.src.mtime.tv_sec;
+        self.shared.options.update && entry.old.as_ref().is_some_and(newer)
+    }
+
     /// Whether the file `name` beneath `at`, which is as `old` says, has the content of the source's: by size and time,
     /// or, with `-c`, by content.
     pub(crate) fn unchanged(
@@ -92,14 +99,14 @@ impl Worker<'_> {
             let select = &self.shared.options.select;
             return Ok(select.size_only || (!select.ignore_times && self.shared.same_time(old, &entry.src)));
         }
-        let source = entry.source.open(entry.name).map_err(Failure::Read)?;
+        let source = entry.open(self.shared).map_err(Failure::Read)?;
         // What cannot be read cannot be the same.
         let Ok(there) = fs::open_file(at, name) else { return Ok(false) };
         self.copier.same(source.as_fd(), there.as_fd(), old.size)
     }
 
     /// Clears the name of a directory.
-    fn make_way(&self, entry: &Entry<'_>, out: &mut Outcome) -> bool {
+    pub(crate) fn make_way(&self, entry: &Entry<'_>, out: &mut Outcome) -> bool {
         let (Some(old), Some(ready)) = (&entry.old, entry.ready) else { return true };
         delete::make_way(self.shared, out, ready, entry.target, old, &entry.rel(), "regular file")
     }
@@ -107,26 +114,14 @@ impl Worker<'_> {
     /// Copies the file, whatever is there.
     fn transfer(&mut self, entry: &Entry<'_>, found: Option<&Found>, out: &mut Outcome) -> Result<(), Error> {
         let (shared, options) = (self.shared, self.shared.options);
-        let source = if options.dry_run { Ok(None) } else { entry.source.open(entry.name).map(Some) };
+        let source = if options.dry_run { Ok(None) } else { entry.open(shared).map(Some) };
         let source = match source {
             Ok(source) => source,
             Err(errno) => return self.unread(entry, Failure::Read(errno), out),
         };
         let old = entry.old_of_kind();
-        let mut change = Change::new(&entry.src, Action::Create);
-        // What is in another tree takes the place of what is here.
-        if let Some(old) = old.or(found.map(|found| found.stat)) {
-            change.action = Action::Replace;
-            change.content = options.checksum;
-            change.size = entry.src.size != old.size;
-            change.time = replaced_time(shared, &entry.src, &old);
-            attrs::compare(shared, &mut change, &entry.src, &old);
-        } else {
-            out.totals.count_created(Kinds::File);
-        }
-        let name = entry.name.to_bytes();
-        itemize::log(shared, out, &change, &entry.dir.rel, name, None);
-        self.count_transfer(entry, out);
+        let old_or_found = old.or(found.map(|found| found.stat));
+        let mut change = self.say_transfer(entry, old_or_found.as_ref(), out);
         let (Some(source), Some(ready)) = (source, entry.ready) else { return Ok(()) };
         let from = old.filter(|_| options.append.is_some()).map_or(0, |old| old.size);
         let mut redo = false;
@@ -141,7 +136,7 @@ impl Worker<'_> {
                         shared.complain(out, "WARNING: ", &entry.rel(), what);
                     }
                     (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();
-                    itemize::log(shared, out, &change, &entry.dir.rel, name, None);
+                    itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
                     self.count_transfer(entry, out);
                     redo = true;
                 }
@@ -181,6 +176,25 @@ impl Worker<'_> {
             })
     }
 
+    /// Says and counts that the content is transferred, where `old` was.
+    pub(crate) fn say_transfer(&self, entry: &Entry<'_>, old: Option<&Stat>, out: &mut Outcome) -> Change {
+        let (shared, options) = (self.shared, self.shared.options);
+        let mut change = Change::new(&entry.src, Action::Create);
+        // What is in another tree takes the place of what is here.
+        if let Some(old) = old {
+            change.action = Action::Replace;
+            change.content = options.checksum;
+            change.size = entry.src.size != old.size;
+            change.time = replaced_time(shared, &entry.src, old);
+            entry.compare(shared, &mut change, old);
+        } else {
+            out.totals.count_created(Kinds::File);
+        }
+        itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+        self.count_transfer(entry, out);
+        change
+    }
+
     fn count_transfer(&self, entry: &Entry<'_>, out: &mut Outcome) {
         out.totals.transferred += 1;
         out.totals.transferred_bytes += entry.src.size;
@@ -217,7 +231,7 @@ impl Worker<'_> {
     }
 
     /// A file that could not be opened or read, or a cancellation meanwhile.
-    fn unread(&self, entry: &Entry<'_>, failure: Failure, out: &mut Outcome) -> Result<(), Error> {
+    pub(crate) fn unread(&self, entry: &Entry<'_>, failure: Failure, out: &mut Outcome) -> Result<(), Error> {
         match failure {
             Failure::Read(errno) | Failure::Write(errno) | Failure::Share(errno) => {
                 let path = entry.source.path_of(entry.name);

@@ -15,6 +15,7 @@ use crate::dir::{Base, Dir, SourceDir};
 use crate::error::Error;
 use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
+use crate::links;
 use crate::listing::Listing;
 use crate::outcome::Outcome;
 use crate::shared::{Root, Shared};
@@ -30,6 +31,7 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
         parent: None,
         sources: Vec::new(),
         in_parent: 0,
+        links: 0,
         listing: Listing::default(),
         transferred: false,
         complete: true,
@@ -178,11 +180,20 @@ fn relative(
     }
     let full = [base, &path[..], if contents_too { b"/" } else { b"" }].concat();
     let flags = if contents_too { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-    let is_dir = Stat::from(rustix::fs::statat(CWD, &full[..], flags)?).kind == FileType::Directory;
+    let kind = Stat::from(rustix::fs::statat(CWD, &full[..], flags)?).kind;
     let at = given(shared, root, base)?;
     let dir_len = path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let name = CString::new(&path[dir_len..]).map_err(|_| Errno::INVAL)?;
-    let shown = [&root.source(at)?.shown, &path[..dir_len]].concat();
+    let source = root.source(at)?;
+    let whole = CString::new(&path[..]).map_err(|_| Errno::INVAL)?;
+    let (is_dir, follow) = match links::meant(shared, source, &whole, kind, &path[..dir_len]) {
+        Ok(meant) => meant,
+        Err(_) => {
+            links::dangling(shared, source, &whole, note);
+            return Ok(());
+        }
+    };
+    let shown = [&source.shown, &path[..dir_len]].concat();
     if !walk::takes_part(shared, &Local::default(), (&mut path.clone(), dir_len, &shown), &name, is_dir, note) {
         return Ok(());
     }
@@ -190,7 +201,8 @@ fn relative(
         shared.skip_dir(note, &path);
         return Ok(());
     }
-    asked.push(&path, u32::try_from(at).map_err(|_| Errno::TOOBIG)?, is_dir, contents_too && is_dir);
+    let at = u32::try_from(at).map_err(|_| Errno::TOOBIG)?;
+    asked.push(&path, at, (is_dir, follow), contents_too && is_dir);
     Ok(())
 }
 
@@ -271,7 +283,13 @@ fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: 
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
     let at = given(shared, root, prefix)?;
     let source = root.source(at)?;
-    let is_dir = source.stat(&name)?.kind == FileType::Directory;
+    let (is_dir, follow) = match links::meant(shared, source, &name, source.stat(&name, false)?.kind, b"") {
+        Ok(meant) => meant,
+        Err(_) => {
+            links::dangling(shared, source, &name, note);
+            return Ok(());
+        }
+    };
     // As with rsync, per-directory files have nothing to say of what is given itself.
     if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, &source.shown), &name, is_dir, note) {
         return Ok(());
@@ -279,7 +297,7 @@ fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: 
     if is_dir && !shared.options.recursive && !shared.options.select.dirs {
         shared.skip_dir(note, name.as_bytes());
     } else {
-        root.listing.push(&name, u32::try_from(at).map_err(|_| Errno::TOOBIG)?, is_dir);
+        root.listing.push(&name, u32::try_from(at).map_err(|_| Errno::TOOBIG)?, is_dir, follow);
     }
     Ok(())
 }
@@ -356,7 +374,7 @@ fn is_empty(shared: &Shared<'_>, top: &Dir) -> bool {
     let Ok(source) = top.source(top.listing.source(0)) else {
         return true;
     };
-    let Ok(fd) = source.open_dir(name, false) else {
+    let Ok(fd) = source.open_dir(name, top.listing.follows(0)) else {
         return true;
     };
     let mut path = [name.to_bytes(), b"/"].concat();

@@ -63,6 +63,17 @@ pub struct Select {
 }
 
 impl Select {
+    /// Why a file of `size` bytes is passed over, if it is: the end of a line.
+    pub(crate) fn wrong_size(&self, size: u64) -> Option<&'static str> {
+        if self.max_size.is_some_and(|max| size > max) {
+            Some(" is over max-size\n")
+        } else if self.min_size.is_some_and(|min| size < min) {
+            Some(" is under min-size\n")
+        } else {
+            None
+        }
+    }
+
     /// Whether two modification times count as equal.
     pub(crate) fn same_time(&self, a: Timespec, b: Timespec) -> bool {
         match u64::try_from(self.modify_window) {

@@ -16,12 +16,14 @@ use crate::dir::Dir;
 use crate::error::Error;
 use crate::filter::{Local, Rule};
 use crate::fs::{self, Stat};
+use crate::hardlinks::Groups;
 use crate::json;
 use crate::options::Options;
 use crate::origins::Origins;
 use crate::outcome::Outcome;
 use crate::places::Places;
 use crate::select::Pass;
+use crate::totals::Kinds;
 
 /// State of one mirror.
 #[derive(Debug)]
@@ -50,6 +52,8 @@ pub(crate) struct Shared<'a> {
     /// Random, so that nobody can make blocks that are taken for others.
     pub(crate) seed: u64,
     pub(crate) origins: Origins,
+    /// What has several names in the source, with `-H`.
+    pub(crate) groups: Groups,
     /// Entries that the walk has found.
     pub(crate) found: AtomicU64,
     /// The walk is over.
@@ -98,9 +102,9 @@ impl Identity {
         self.uid == 0
     }
 
-    /// Whether we may give our files to this group.
-    pub(crate) fn may_use_group(&self, gid: u32) -> bool {
-        self.is_root() || gid == self.gid || self.groups.contains(&gid)
+    /// Whether we may give our files to this group without any privilege.
+    pub(crate) fn has_group(&self, gid: u32) -> bool {
+        gid == self.gid || self.groups.contains(&gid)
     }
 }
 
@@ -123,6 +127,7 @@ impl<'a> Shared<'a> {
             methods: Methods::default(),
             seed: RandomState::new().build_hasher().finish(),
             origins: Origins::default(),
+            groups: Groups::default(),
             found: AtomicU64::new(0),
             found_all: AtomicBool::new(false),
             broken: Mutex::new(None),
@@ -168,6 +173,32 @@ impl<'a> Shared<'a> {
     /// Why the run is to end, if it is.
     pub(crate) fn broken(&self) -> Option<Error> {
         self.broken.lock().ok().and_then(|mut broken| broken.take())
+    }
+
+    /// A source entry as it is to look at the destination: with another mode and other owners, where asked for.
+    pub(crate) fn changed(&self, stat: Stat) -> Stat {
+        let Options { chmod, user_map, group_map, .. } = self.options;
+        let mode = match stat.kind {
+            rustix::fs::FileType::Symlink => stat.mode,
+            kind => chmod.apply(stat.mode, kind == rustix::fs::FileType::Directory, self.me.umask),
+        };
+        Stat { mode, uid: user_map.map(stat.uid), gid: group_map.map(stat.gid), ..stat }
+    }
+
+    /// Whether source entries of this kind are transferred.
+    pub(crate) fn takes(&self, stat: &Stat) -> bool {
+        match stat.kinds() {
+            Kinds::File => true,
+            Kinds::Link => self.options.links,
+            Kinds::Special => self.options.specials,
+            Kinds::Device => self.options.devices && self.privileged(),
+            Kinds::Dir => false,
+        }
+    }
+
+    /// Whether what only the super-user may is tried.
+    pub(crate) fn privileged(&self) -> bool {
+        self.options.super_user.unwrap_or_else(|| self.me.is_root())
     }
 
     /// The absolute path of the destination entry at `rel` and `name`, for messages.

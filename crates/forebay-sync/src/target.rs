@@ -1,6 +1,7 @@
 //! The destination side of a directory: entered by whichever worker needs it first, finished when all beneath is done.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 use std::sync::{OnceLock, PoisonError};
 
@@ -11,7 +12,8 @@ use crate::alternates;
 use crate::attrs;
 use crate::delayed::Waiting;
 use crate::delete;
-use crate::dir::Dir;
+use crate::dir::{Base, Dir, SourceDir};
+use crate::extended::{self, Place};
 use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
 use crate::fuzzy;
@@ -155,6 +157,7 @@ fn enter_there(shared: &Shared<'_>, dir: &Dir) -> Target {
 /// Stats the source directory, reporting a failure.
 fn source(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Option<Stat> {
     dir.stat()
+        .map(|stat| shared.changed(stat))
         .map_err(|errno| {
             let path = dir.sources.first().map_or(&b""[..], |source| &source.shown);
             shared.unreadable(out, "[sender] link_stat", path.strip_suffix(b"/").unwrap_or(path), errno);
@@ -206,7 +209,20 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
     let name = shared.target_name(parent, &dir.name);
     let old = if at.made { Err(Errno::NOENT) } else { Stat::at(place, name) };
     let dry_run = shared.options.dry_run;
+    let kept = match &old {
+        Ok(old) if old.kind == FileType::Symlink && shared.options.keep_dirlinks => kept_link(shared, dir, place, name),
+        _ => None,
+    };
+    let (kept, old) = match kept {
+        Some(Ok((fd, stat))) => (Some(fd), Ok(stat)),
+        Some(Err(errno)) => {
+            shared.fail(out, "[generator] opendir", &path(), errno);
+            return Target::Failed;
+        }
+        None => (None, old),
+    };
     let made = match old {
+        Ok(_) if kept.is_some() => false,
         Ok(old) if old.kind == FileType::Directory => {
             if !dry_run && !shared.me.is_root() && old.mode & 0o700 != 0o700 {
                 // Needed to work in it; the mode it is to have is set further down. If this fails, so will entering.
@@ -255,8 +271,8 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
         }
         parent.touched.store(true, Ordering::Relaxed);
     }
-    let opened =
-        fs::open_dir(place, name, false).and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat))));
+    let opened = kept.map_or_else(|| fs::open_dir(place, name, false), Ok);
+    let opened = opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat))));
     let (fd, now) = match opened {
         Ok(found) => found,
         Err(errno) => {
@@ -272,6 +288,23 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
 }
 
 /// Says that a directory is made. Whether it counts as created, which one that another tree has does not.
+/// What the link `name` leads to, if that is a directory: with `-K` it stays, as long as it leads to somewhere in the
+/// tree of the destination.
+fn kept_link(
+    shared: &Shared<'_>,
+    dir: &Dir,
+    at: BorrowedFd<'_>,
+    name: &CStr,
+) -> Option<Result<(OwnedFd, Stat), Errno>> {
+    if !Stat::followed(at, name).is_ok_and(|stat| stat.kind == FileType::Directory) {
+        return None;
+    }
+    let root = shared.root.fd.as_ref()?;
+    let rel = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
+    let opened = fs::open_beneath(root.as_fd(), rel, true);
+    Some(opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat)))))
+}
+
 fn say_created(shared: &Shared<'_>, dir: &Dir, src: &Stat, out: &mut Outcome) -> bool {
     let like = alternates::directory(shared, &dir.rel, src);
     log(shared, dir, &like.unwrap_or(Change::new(src, Action::Create)), out);
@@ -305,7 +338,16 @@ fn adopt_changed(
     let options = shared.options;
     let mut change = Change::new(src, Action::Keep);
     attrs::compare(shared, &mut change, src, before);
-    if options.dir_times() {
+    let attributes = || match dir.sources.first() {
+        Some(SourceDir { base: Base::Held(fd), .. }) => Ok(Place::open(fd.as_fd())),
+        _ => Err(Errno::ACCESS),
+    };
+    let extended = extended::wanted(shared);
+    if extended {
+        extended::compare(shared, &mut change, &attributes(), &Place::open(ready.fd.as_fd()));
+        change.perms &= !change.acl || options.dry_run;
+    }
+    if attrs::keeps_time(shared, FileType::Directory) {
         let same = shared.same_time(src, before);
         ready.time = Some((src.mtime, same && !ready.made));
         change.time = if same { Time::Same } else { Time::Set };
@@ -331,6 +373,9 @@ fn adopt_changed(
             return shared.fail(out, &format!("[generator] {word}"), &path(), errno);
         }
         mode_now = u32::MAX; // A change of owner may have taken bits away.
+    }
+    if extended && extended::copy(shared, &attributes(), &Place::open(fd), "generator", path, out) {
+        mode_now = u32::MAX;
     }
     let wanted = attrs::wanted_mode(shared, src, (!ready.made).then_some(before));
     // Without -p, a directory that inherited its set-group-ID bit keeps it.

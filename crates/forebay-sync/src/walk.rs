@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::filter::{Folder, Local, Place, Rule, Side};
 use crate::fs::{self, Stat};
 use crate::item::Item;
+use crate::links;
 use crate::listing::Listing;
 use crate::outcome::Outcome;
 use crate::roots::Top;
@@ -126,12 +127,20 @@ impl<'a> Walk<'a> {
         let filters = &self.shared.options.filters;
         let mut sources = Vec::with_capacity(run.len());
         let mut complete = true;
+        let mut links = parent.links;
         for at in run {
+            let follow = parent.listing.follows(at);
             let Ok(place) = parent.source(parent.listing.source(at)) else {
                 continue;
             };
             let shown = place.path_of(&name);
-            let base = match place.open_dir(&name, !group.beneath.is_empty()) {
+            links = links.max(parent.links + u8::from(follow));
+            let opened = if links > links::MOST {
+                Err(Errno::LOOP)
+            } else {
+                place.open_dir(&name, follow || !group.beneath.is_empty())
+            };
+            let base = match opened {
                 // What is mounted is not entered, and nothing is deleted where it would be.
                 Ok(fd) if self.crosses(&place.base, &fd) => {
                     complete = false;
@@ -177,6 +186,7 @@ impl<'a> Walk<'a> {
             parent: Some(parent),
             sources,
             in_parent,
+            links,
             listing: Listing::default(),
             transferred: true,
             complete,
@@ -268,18 +278,22 @@ fn prune(shared: &Shared<'_>, dir: &mut Dir) {
 /// Lists the directory's source `number`, if it is open, filters the names and adds them to the listing, unsorted.
 pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, note: &mut Outcome) {
     let Dir { rel, sources, listing, complete, .. } = dir;
-    let Some(SourceDir { base: Base::Held(fd), shown, local }) = sources.get(number) else {
+    let Some(source @ SourceDir { base: Base::Held(fd), shown, local }) = sources.get(number) else {
         return;
     };
     let Ok(number) = u32::try_from(number) else { return };
     let mut path = rel.clone();
     let listed = fs::list(fd.as_fd(), |name, kind| {
-        let is_dir = match kind {
-            FileType::Unknown => Stat::at(fd.as_fd(), name).is_ok_and(|stat| stat.kind == FileType::Directory),
-            kind => kind == FileType::Directory,
+        let kind = match kind {
+            FileType::Unknown => Stat::at(fd.as_fd(), name).map_or(kind, |stat| stat.kind),
+            kind => kind,
+        };
+        let (is_dir, follow) = match links::meant(shared, source, name, kind, rel) {
+            Ok(meant) => meant,
+            Err(_) => return links::dangling(shared, source, name, note),
         };
         if takes_part(shared, local, (&mut path, rel.len(), shown), name, is_dir, note) {
-            listing.push(name, number, is_dir);
+            listing.push(name, number, is_dir, follow);
         }
     });
     if let Err(errno) = listed {

@@ -14,16 +14,19 @@ use crate::backup;
 use crate::content::copy::Copier;
 use crate::content::temp::{Temp, TempNames};
 use crate::delete;
-use crate::dir::{Dir, SourceDir};
+use crate::dir::Dir;
+pub(crate) use crate::entry::Entry;
 use crate::error::Error;
+use crate::extended::{self, Place};
 use crate::fs::Stat;
 use crate::item::Item;
 use crate::itemize::{self, Action, Change, Time};
+use crate::links;
 use crate::list;
 use crate::outcome::Outcome;
 use crate::select::Pass;
 use crate::shared::Shared;
-use crate::target::{self, Ready, Target};
+use crate::target;
 use crate::totals::Kinds;
 
 /// One worker's state.
@@ -33,42 +36,6 @@ pub(crate) struct Worker<'a> {
     pub(crate) copier: Copier<'a>,
     pub(crate) names: TempNames,
     pub(crate) alternates: AlternateDirs,
-}
-
-/// One entry that is not a directory, with where it comes from and where it goes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry<'e> {
-    pub(crate) dir: &'e Dir,
-    pub(crate) source: &'e SourceDir,
-    pub(crate) name: &'e CStr,
-    pub(crate) src: Stat,
-    /// The destination directory; `None` in a dry run that did not make it.
-    pub(crate) ready: Option<&'e Ready>,
-    /// The name there.
-    pub(crate) target: &'e CStr,
-    /// What has that name now.
-    pub(crate) old: Option<Stat>,
-}
-
-impl Entry<'_> {
-    pub(crate) fn rel(&self) -> Vec<u8> {
-        [&self.dir.rel, self.name.to_bytes()].concat()
-    }
-
-    /// The path below the destination.
-    pub(crate) fn target_rel(&self) -> Vec<u8> {
-        [&self.dir.rel, self.target.to_bytes()].concat()
-    }
-
-    /// Whether something has the name until it is replaced. A directory has been removed before.
-    pub(crate) fn old_stays(&self) -> bool {
-        self.old.is_some_and(|old| old.kind != FileType::Directory)
-    }
-
-    /// What is there already, if it is of the same kind.
-    pub(crate) fn old_of_kind(&self) -> Option<Stat> {
-        self.old.filter(|old| old.kinds() == self.src.kinds())
-    }
 }
 
 impl Worker<'_> {
@@ -96,13 +63,17 @@ impl Worker<'_> {
             }
             Item::Leave(dir) => dir,
         };
-        // Whoever gives the last reference back finishes the directory, and maybe those above it.
+        self.let_go(dir, &mut out);
+        self.shared.broken().map_or(Ok(out), Err)
+    }
+
+    /// Whoever gives the last reference back finishes the directory, and maybe those above it.
+    pub(crate) fn let_go(&self, dir: Arc<Dir>, out: &mut Outcome) {
         let mut dir = Some(dir);
         while let Some(last) = dir.and_then(Arc::into_inner) {
-            target::finish(self.shared, &last, &mut out);
+            target::finish(self.shared, &last, out);
             dir = last.parent;
         }
-        self.shared.broken().map_or(Ok(out), Err)
     }
 
     fn enter(&mut self, dir: &Dir, out: &mut Outcome) {
@@ -140,64 +111,49 @@ impl Worker<'_> {
         }
     }
 
-    fn entry(&mut self, dir: &Dir, at: usize, out: &mut Outcome) -> Result<(), Error> {
-        let shared = self.shared;
-        let name = dir.listing.name(at);
-        let Ok(source) = dir.source(dir.listing.source(at)) else {
+    fn entry(&mut self, dir: &Arc<Dir>, at: usize, out: &mut Outcome) -> Result<(), Error> {
+        let (shared, options) = (self.shared, self.shared.options);
+        let Some(src) = Entry::stat(shared, dir, at, out) else {
             return Ok(());
         };
-        let src = match source.stat(name) {
-            Ok(src) => src,
-            Err(errno) => {
-                shared.unreadable(out, "[sender] link_stat", &source.path_of(name), errno);
-                return Ok(());
-            }
-        };
         out.totals.count_listed(src.kinds());
-        out.totals.name_bytes += name.count_bytes() as u64;
+        out.totals.name_bytes += dir.listing.name(at).count_bytes() as u64;
         if matches!(src.kinds(), Kinds::File | Kinds::Link) {
             out.totals.size_bytes += src.size;
         }
-        if let Some(level) = shared.options.list_only {
-            let link = (src.kinds() == Kinds::Link && shared.options.links)
-                .then(|| source.read_link(name))
-                .and_then(Result::ok);
+        if let Some(level) = options.list_only {
+            let (source, name) = (dir.source(dir.listing.source(at)), dir.listing.name(at));
+            let link = source.ok().filter(|_| src.kinds() == Kinds::Link && options.links);
+            let link = link.and_then(|source| source.read_link(name).ok());
             list::entry(shared, out, level, &src, &dir.rel, name.to_bytes(), link.as_deref().map(CStr::to_bytes));
             return Ok(());
         }
-        let target = shared.target_name(dir, name);
-        let (ready, old) = match target::enter(shared, dir) {
-            Target::Failed => return Ok(()),
-            Target::Absent => (None, None),
-            Target::Ready(ready) if ready.made => (Some(ready), None),
-            Target::Ready(ready) => match Stat::at(ready.fd.as_fd(), target) {
-                Ok(old) => (Some(ready), Some(old)),
-                Err(Errno::NOENT) => (Some(ready), None),
-                Err(errno) => {
-                    let path = shared.target_path(&dir.rel, target.to_bytes());
-                    shared.fail(out, "[generator] recv_generator: failed to stat", &path, errno);
-                    return Ok(());
-                }
-            },
+        let Some(entry) = Entry::look(shared, dir, at, src, out) else {
+            return Ok(());
         };
-        let entry = Entry { dir, source, name, src, ready, target, old };
-        let options = shared.options;
-        if options.select.existing && old.is_none() {
+        if options.select.existing && entry.old.is_none() {
             shared.pass_over(out, "not creating new file \"", &entry.rel(), "\"\n");
             return Ok(());
         }
-        if options.select.ignore_existing && old.is_some() {
+        if options.select.ignore_existing && entry.old.is_some() {
             shared.pass_over(out, "", &entry.rel(), " exists\n");
             return Ok(());
         }
+        if options.hard_links && src.nlink > 1 && shared.takes(&src) && !self.left_alone(&entry) {
+            return self.member(dir, at, &entry, out);
+        }
         match src.kinds() {
             Kinds::File => return self.regular(&entry, out),
-            Kinds::Link if options.links => self.link(&entry, out),
-            Kinds::Special if options.specials => self.node(&entry, out),
-            Kinds::Device if options.devices && shared.me.is_root() => self.node(&entry, out),
+            Kinds::Link if shared.takes(&src) => self.link(&entry, out),
+            Kinds::Special | Kinds::Device if shared.takes(&src) => self.node(&entry, out),
             Kinds::Dir => {
                 out.totals.failed += 1;
-                shared.complain(out, "rsync: [sender] has become a directory: \"", &source.path_of(name), "\"");
+                shared.complain(
+                    out,
+                    "rsync: [sender] has become a directory: \"",
+                    &entry.source.path_of(entry.name),
+                    "\"",
+                );
             }
             _ if options.levels.nonreg == 0 => {}
             _ => shared.say(out, &[b"skipping non-regular file \""], &entry.rel(), b"\"\n"),
@@ -206,14 +162,21 @@ impl Worker<'_> {
     }
 
     /// A symbolic link.
-    fn link(&mut self, entry: &Entry<'_>, out: &mut Outcome) {
+    pub(crate) fn link(&mut self, entry: &Entry<'_>, out: &mut Outcome) {
         let shared = self.shared;
         let to = match entry.source.read_link(entry.name) {
-            Ok(to) => to,
+            Ok(to) => links::unmunged(shared, to),
             Err(errno) => {
                 return shared.unreadable(out, "[sender] readlink", &entry.source.path_of(entry.name), errno);
             }
         };
+        if shared.options.safe_links && links::is_unsafe(to.to_bytes(), &entry.dir.rel) {
+            if shared.options.levels.name > 0 {
+                shared.say(out, &[b"ignoring unsafe symlink \""], &entry.rel(), b"\" -> \"");
+                shared.say(out, &[], to.to_bytes(), b"\"\n");
+            }
+            return;
+        }
         let mut action = Action::Create;
         if let (Some(_), Some(ready)) = (entry.old_of_kind(), entry.ready) {
             let there = rustix::fs::readlinkat(&ready.fd, entry.target, Vec::new());
@@ -223,7 +186,7 @@ impl Worker<'_> {
     }
 
     /// A device node, FIFO or socket.
-    fn node(&mut self, entry: &Entry<'_>, out: &mut Outcome) {
+    pub(crate) fn node(&mut self, entry: &Entry<'_>, out: &mut Outcome) {
         let (kind, rdev) = (entry.src.kind, entry.src.rdev);
         let action = match entry.old_of_kind() {
             Some(old) if old.kind == kind && (entry.src.kinds() == Kinds::Special || old.rdev == rdev) => Action::Keep,
@@ -264,7 +227,7 @@ impl Worker<'_> {
         let mut change = Change::new(&entry.src, action);
         if let (Action::Replace, Some(old)) = (action, &entry.old) {
             change.content = true;
-            attrs::compare(shared, &mut change, &entry.src, old);
+            entry.compare(shared, &mut change, old);
             change.time = replaced_time(shared, &entry.src, old);
         } else if let Some(found) = &found {
             change = alternates::compared(shared, Action::Copy, &entry.src, &found.stat);
@@ -311,8 +274,8 @@ impl Worker<'_> {
     pub(crate) fn keep(&mut self, entry: &Entry<'_>, old: &Stat, link: Option<&CStr>, out: &mut Outcome) {
         let shared = self.shared;
         let mut change = Change::new(&entry.src, Action::Keep);
-        attrs::compare(shared, &mut change, &entry.src, old);
-        let retime = shared.options.times && !shared.same_time(&entry.src, old);
+        entry.compare(shared, &mut change, old);
+        let retime = attrs::keeps_time(shared, entry.src.kind) && !shared.same_time(&entry.src, old);
         change.time = if retime { Time::Set } else { Time::Same };
         // With -c, a file gets its exact time even where the second is right, and nothing is said of that.
         change.exact_time = shared.options.checksum
@@ -350,16 +313,17 @@ impl Worker<'_> {
                 return shared.fail(out, &format!("[generator] {word}"), &path(), errno);
             }
         }
+        let changed = extended::wanted(shared)
+            && extended::copy(shared, &entry.attributes(), &Place::at(at, name), "generator", path, out);
         let mode = attrs::wanted_mode(shared, src, old);
         if src.kind != FileType::Symlink
-            && (mode != now.mode || (owner != (None, None) && mode & 0o6000 != 0))
+            && (mode != now.mode || changed || (owner != (None, None) && mode & 0o6000 != 0))
             && let Err(errno) = attrs::chmod(at, name, mode)
         {
             shared.fail(out, "[generator] failed to set permissions on", &path(), errno);
         }
-        if retime
-            && shared.options.times
-            && let Err(errno) = rustix::fs::utimensat(at, name, &attrs::times(src.mtime), AtFlags::SYMLINK_NOFOLLOW)
+        if let Some(times) = attrs::wanted_times(shared, src, retime)
+            && let Err(errno) = rustix::fs::utimensat(at, name, &times, AtFlags::SYMLINK_NOFOLLOW)
         {
             shared.fail(out, "[generator] failed to set times on", &path(), errno);
         }

@@ -151,6 +151,12 @@ impl<'d> Temp<'d> {
             Err(errno) => Err((errno, self)),
         }
     }
+
+    /// As [`commit`](Temp::commit), of a hard link. Renaming does nothing where both are the same file already.
+    pub(crate) fn commit_link(self, name: &CStr) -> Result<(), Errno> {
+        rustix::fs::renameat(self.dir, &*self.name, self.dir, name)
+        // Dropped without having been committed, so that nothing is left in that case.
+    }
 }
 
 impl Drop for Temp<'_> {

@@ -13,6 +13,7 @@ use super::partial;
 use crate::attrs;
 use crate::backup;
 use crate::error::Error;
+use crate::extended::{self, Place};
 use crate::fs::{self, Stat};
 use crate::outcome::Outcome;
 use crate::target::{Habits, Ready};
@@ -237,13 +238,18 @@ impl Worker<'_> {
                 mode_now = u32::MAX; // A change of owner takes these bits away.
             }
         }
+        if extended::wanted(shared)
+            && extended::copy(shared, &entry.attributes(), &Place::open(file.as_fd()), "receiver", path, out)
+        {
+            mode_now = u32::MAX; // An ACL changes it.
+        }
         if wanted != mode_now
             && let Err(errno) = rustix::fs::fchmod(file, Mode::from_raw_mode(wanted as _))
         {
             shared.fail(out, "[receiver] failed to set permissions on", &path(), errno);
         }
-        if shared.options.times
-            && let Err(errno) = rustix::fs::futimens(file, &attrs::times(src.mtime))
+        if let Some(times) = attrs::wanted_times(shared, src, true)
+            && let Err(errno) = rustix::fs::futimens(file, &times)
         {
             shared.fail(out, "[receiver] failed to set times on", &path(), errno);
         }
@@ -255,7 +261,8 @@ impl Worker<'_> {
         let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
         let Some(temp) = draft.temp else { return };
         drop(draft.file);
-        if options.delay_updates {
+        // What other names are linked to must be there under its own.
+        if options.delay_updates && !(options.hard_links && entry.src.nlink > 1) {
             let kept = partial::dir(shared, ready.fd.as_fd(), true)
                 .and_then(|dir| temp.commit_to(dir.as_fd(), entry.target).map_err(|(errno, _)| errno));
             match kept {

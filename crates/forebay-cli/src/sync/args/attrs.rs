@@ -1,6 +1,10 @@
 //! What entries are: links, devices, owners, modes, times.
 
-use super::row::{Row, flag, later};
+use forebay_sync::{IdMap, Ids};
+
+use super::row::{Row, check, flag, later, value};
+use super::state::{Map, State};
+use super::value::{Refusal, Value};
 
 /// The options about kinds and attributes.
 pub(super) const ROWS: &[Row] = &[
@@ -12,20 +16,28 @@ pub(super) const ROWS: &[Row] = &[
     })
     .short('a'),
     flag("links", |s, on| s.options.links = on).short('l').no(),
-    later("copy-links").short('L'),
-    later("copy-unsafe-links"),
-    later("safe-links"),
-    later("munge-links").no(),
+    flag("copy-links", |s, _| s.options.copy_links = true).short('L'),
+    flag("copy-unsafe-links", |s, _| s.options.copy_unsafe_links = true),
+    flag("safe-links", |s, _| s.options.safe_links = true),
+    flag("munge-links", |s, on| s.options.munge_links = on).no(),
     later("insecure-links").no(),
     later("confine-root"),
-    later("copy-dirlinks").short('k'),
-    later("keep-dirlinks").short('K'),
-    later("hard-links").short('H').no(),
+    flag("copy-dirlinks", |s, _| s.options.copy_dirlinks = true).short('k'),
+    flag("keep-dirlinks", |s, _| s.options.keep_dirlinks = true).short('K'),
+    flag("hard-links", |s, on| s.options.hard_links = on).short('H').no(),
     flag("perms", |s, on| s.options.perms = on).short('p').no(),
-    later("executability").short('E'),
-    later("chmod"),
-    later("acls").short('A').no(),
-    later("xattrs").short('X').no(),
+    flag("executability", |s, _| s.options.executability = true).short('E'),
+    value("chmod", |s, value| {
+        let refused = |_| format!("rsync: Invalid argument passed to --chmod ({})", value.lossy()).into();
+        s.options.chmod.push(value.bytes()).map_err(refused)
+    }),
+    flag("acls", |s, on| {
+        s.options.acls = on;
+        s.options.perms |= on;
+    })
+    .short('A')
+    .no(),
+    flag("xattrs", |s, on| s.options.xattrs = on).short('X').no(),
     flag("owner", |s, on| s.options.owner = on).short('o').no(),
     flag("group", |s, on| s.options.group = on).short('g').no(),
     flag("devices", |s, on| s.options.devices = on).no(),
@@ -35,15 +47,72 @@ pub(super) const ROWS: &[Row] = &[
     later("copy-devices"),
     later("write-devices").no(),
     flag("times", |s, on| s.options.times = on).short('t').no(),
-    later("atimes").short('U').no(),
-    later("open-noatime").no(),
-    later("crtimes").short('N').no(),
-    later("omit-dir-times").short('O').no(),
-    later("omit-link-times").short('J').no(),
-    later("super").no(),
+    flag("atimes", |s, on| {
+        // Twice, it also keeps those of the source.
+        s.options.open_noatime |= on && s.options.atimes;
+        s.options.atimes = on;
+    })
+    .short('U')
+    .no(),
+    flag("open-noatime", |s, on| s.options.open_noatime = on).no(),
+    check("crtimes", |_, on| match on {
+        true => Err("rsync: This rsync does not support --crtimes (-N)".into()),
+        false => Ok(()),
+    })
+    .short('N')
+    .no(),
+    flag("omit-dir-times", |s, on| s.options.omit_dir_times = on).short('O').no(),
+    flag("omit-link-times", |s, on| s.options.omit_link_times = on).short('J').no(),
+    flag("super", |s, on| s.options.super_user = Some(on)).no(),
     later("fake-super"),
-    later("numeric-ids").no(),
-    later("usermap"),
-    later("groupmap"),
-    later("chown"),
+    flag("numeric-ids", |s, on| s.numeric_ids = on).no(),
+    value("usermap", |s, value| map(&mut s.user_map, "usermap", value)),
+    value("groupmap", |s, value| map(&mut s.group_map, "groupmap", value)),
+    value("chown", |s, value| {
+        let text = value.lossy();
+        let (user, group) = text.split_once(':').unwrap_or((&text, ""));
+        chown(&mut s.user_map, ("usermap", "user"), user)?;
+        chown(&mut s.group_map, ("groupmap", "group"), group)
+    }),
 ];
+
+/// Keeps the argument of `--usermap` or `--groupmap`.
+fn map(kept: &mut Option<Map>, option: &str, value: &Value) -> Result<(), Refusal> {
+    match kept {
+        Some(Map { chown: true, .. }) => Err(format!("rsync: --{option} conflicts with prior --chown.").into()),
+        Some(_) => Err(format!("rsync: You can only specify --{option} once.").into()),
+        None => {
+            *kept = Some(Map { pairs: value.lossy(), chown: false });
+            Ok(())
+        }
+    }
+}
+
+/// Keeps one half of the argument of `--chown`, unless it is empty.
+fn chown(kept: &mut Option<Map>, (option, what): (&str, &str), to: &str) -> Result<(), Refusal> {
+    match kept {
+        _ if to.is_empty() => Ok(()),
+        Some(Map { chown: false, .. }) => Err(format!("rsync: --chown conflicts with prior --{option}.").into()),
+        Some(_) => Err(format!("rsync: You can only specify a {what}-affecting --chown once.").into()),
+        None => {
+            *kept = Some(Map { pairs: format!("*:{to}"), chown: true });
+            Ok(())
+        }
+    }
+}
+
+/// Turns what was said of owners into options. Gives lines about what does not exist.
+pub(super) fn owners(state: &mut State) -> Result<Vec<String>, Refusal> {
+    let mut unknown = Vec::new();
+    if let Some(map) = &state.user_map {
+        let (map, lines) = IdMap::parse(Ids::Users, &map.pairs, state.numeric_ids)?;
+        (state.options.user_map, state.options.owner) = (map, true);
+        unknown.extend(lines);
+    }
+    if let Some(map) = &state.group_map {
+        let (map, lines) = IdMap::parse(Ids::Groups, &map.pairs, state.numeric_ids)?;
+        (state.options.group_map, state.options.group) = (map, true);
+        unknown.extend(lines);
+    }
+    Ok(unknown)
+}

@@ -183,6 +183,7 @@ fn finish(mut state: State) -> Result<Parsed, Refusal> {
     select::agree(&mut state)?;
     connection::agree(&state)?;
     write::agree(&mut state)?;
+    attrs::owners(&mut state)?.iter().for_each(|line| super::complain(line));
     for path in &state.paths {
         if is_remote(path) {
             return Err(not_yet(&format!("the remote path {}", path.to_string_lossy())));

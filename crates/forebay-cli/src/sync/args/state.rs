@@ -7,6 +7,15 @@ use forebay_sync::{Format, Options};
 use super::Report;
 use super::levels::Asked;
 
+/// A mapping of owners as it was given.
+#[derive(Debug)]
+pub(super) struct Map {
+    /// `FROM:TO` pairs.
+    pub(super) pairs: String,
+    /// By `--chown`.
+    pub(super) chown: bool,
+}
+
 /// The command line as far as it has been read.
 #[derive(Debug)]
 pub(super) struct State {
@@ -47,6 +56,10 @@ pub(super) struct State {
     pub(super) eight_bit: bool,
     pub(super) report: Report,
     pub(super) log_file_format: Option<Format>,
+    /// `--usermap` and the user of `--chown`, `--groupmap` and the group of `--chown`.
+    pub(super) user_map: Option<Map>,
+    pub(super) group_map: Option<Map>,
+    pub(super) numeric_ids: bool,
     pub(super) spill_dir: Option<OsString>,
     pub(super) spill_limit: Option<u64>,
 }
@@ -65,6 +78,9 @@ impl Default for State {
             stats: false,
             whole_file: None,
             checksums: None,
+            user_map: None,
+            group_map: None,
+            numeric_ids: false,
             progress: false,
             list_only: false,
             secluded_args: false,

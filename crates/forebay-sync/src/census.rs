@@ -1,0 +1,125 @@
+//! The look at the tree that `-H` needs before anything is done: which names are one file, and which of them leads.
+//!
+//! It lists the sources as the mirror itself will, in parallel, and remembers only what has several names. A file whose
+//! other names are outside of the tree is forgotten at its end.
+
+use std::collections::HashMap;
+use std::os::fd::AsFd;
+
+use forebay::Weigh;
+
+use crate::content::copy::Failure;
+use crate::error::Error;
+use crate::fs::{self, Stat};
+use crate::hardlinks::{Groups, Inode};
+use crate::item::Item;
+use crate::totals::Kinds;
+use crate::worker::{Entry, Worker};
+
+/// One name of a file that has several.
+#[derive(Debug)]
+pub(crate) struct Name {
+    inode: Inode,
+    path: Vec<u8>,
+    /// Of files, whichever is there first leads; of anything else, the first.
+    file: bool,
+    /// What the destination has under this name, and whether that is up to date.
+    existing: Option<(Inode, bool)>,
+}
+
+/// The names in one item.
+#[derive(Debug)]
+pub(crate) struct Names(Vec<Name>);
+
+impl Weigh for Names {
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.0.iter().map(|name| size_of::<Name>() + name.path.capacity()).sum::<usize>()
+    }
+}
+
+/// What is known so far, in the order of the list.
+#[derive(Debug, Default)]
+pub(crate) struct Census(HashMap<Inode, Found>);
+
+#[derive(Debug)]
+struct Found {
+    names: u64,
+    leader: Vec<u8>,
+    existing: Option<(Inode, bool)>,
+    settled: bool,
+}
+
+impl Census {
+    /// Takes in the next item's names.
+    pub(crate) fn add(&mut self, names: Names) {
+        for Name { inode, path, file, existing } in names.0 {
+            let settled = !file || existing.is_some();
+            match self.0.get_mut(&inode) {
+                None => drop(self.0.insert(inode, Found { names: 1, leader: path, existing, settled })),
+                Some(found) => {
+                    found.names += 1;
+                    if !found.settled {
+                        (found.leader, found.existing, found.settled) = (path, existing, settled);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The groups of what has several names in the tree.
+    pub(crate) fn groups(self) -> Groups {
+        let groups = Groups::default();
+        for (inode, found) in self.0 {
+            if found.names > 1 {
+                groups.insert(inode, found.leader, found.existing);
+            }
+        }
+        groups
+    }
+}
+
+impl Worker<'_> {
+    /// Looks for names of files that have several.
+    pub(crate) fn count_names(&mut self, item: Item) -> Result<Names, Error> {
+        let mut names = Vec::new();
+        let Item::Names(dir, range) = item else {
+            return Ok(Names(names));
+        };
+        let mut there = None;
+        for at in range {
+            if self.shared.options.cancel.is_cancelled() {
+                return Err(Error::Cancelled);
+            }
+            let name = dir.listing.name(at);
+            let Ok(source) = dir.source(dir.listing.source(at)) else { continue };
+            let follow = dir.listing.follows(at);
+            let Ok(src) = source.stat(name, follow) else { continue };
+            if src.nlink < 2 || !self.shared.takes(&src) {
+                continue;
+            }
+            let src = self.shared.changed(src);
+            let fd = there.get_or_insert_with(|| {
+                let root = self.shared.root.fd.as_ref()?;
+                fs::open_beneath(root.as_fd(), &dir.rel, self.shared.options.keep_dirlinks).ok()
+            });
+            let target = self.shared.target_name(&dir, name);
+            let old = fd.as_ref().and_then(|fd| Stat::at(fd.as_fd(), target).ok());
+            let entry = Entry { dir: &dir, source, name, src, follow, ready: None, target, old };
+            if self.left_alone(&entry) {
+                continue;
+            }
+            let file = src.kinds() == Kinds::File;
+            let existing = match entry.old_of_kind() {
+                Some(old) if !file => Some((old.inode(), false)),
+                Some(old) => match fd.as_ref().map(|fd| self.unchanged(&entry, fd.as_fd(), target, &old)).transpose() {
+                    Err(Failure::Cancelled) => return Err(Error::Cancelled),
+                    // What cannot be read is reported when it is its turn.
+                    current => Some((old.inode(), current.ok().flatten().unwrap_or(false))),
+                },
+                None => None,
+            };
+            names.push(Name { inode: src.inode(), path: entry.rel(), file, existing });
+        }
+        Ok(Names(names))
+    }
+}

@@ -1,0 +1,110 @@
+//! One entry that is not a directory, as a worker sees it.
+
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use crate::attrs;
+use crate::dir::{Dir, SourceDir};
+use crate::extended::{self, Place};
+use crate::fs::Stat;
+use crate::itemize::{Action, Change};
+use crate::outcome::Outcome;
+use crate::shared::Shared;
+use crate::target::{self, Ready, Target};
+
+/// One entry that is not a directory, with where it comes from and where it goes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry<'e> {
+    pub(crate) dir: &'e Dir,
+    pub(crate) source: &'e SourceDir,
+    pub(crate) name: &'e CStr,
+    pub(crate) src: Stat,
+    /// `name` is a symbolic link, and what it leads to is meant.
+    pub(crate) follow: bool,
+    /// The destination directory; `None` in a dry run that did not make it.
+    pub(crate) ready: Option<&'e Ready>,
+    /// The name there.
+    pub(crate) target: &'e CStr,
+    /// What has that name now.
+    pub(crate) old: Option<Stat>,
+}
+
+impl<'e> Entry<'e> {
+    /// Stats an entry of the source. `None` if that fails, which has been reported.
+    pub(crate) fn stat(shared: &Shared<'_>, dir: &Dir, at: usize, out: &mut Outcome) -> Option<Stat> {
+        let source = dir.source(dir.listing.source(at)).ok()?;
+        let name = dir.listing.name(at);
+        match source.stat(name, dir.listing.follows(at)) {
+            Ok(src) => Some(shared.changed(src)),
+            Err(errno) => {
+                shared.unreadable(out, "[sender] link_stat", &source.path_of(name), errno);
+                None
+            }
+        }
+    }
+
+    /// The entry `src` with what is at the destination. `None` if that cannot be told, which has been reported.
+    pub(crate) fn look(shared: &'e Shared<'_>, dir: &'e Dir, at: usize, src: Stat, out: &mut Outcome) -> Option<Self> {
+        let (source, name) = (dir.source(dir.listing.source(at)).ok()?, dir.listing.name(at));
+        let target = shared.target_name(dir, name);
+        let (ready, old) = match target::enter(shared, dir) {
+            Target::Failed => return None,
+            Target::Absent => (None, None),
+            Target::Ready(ready) if ready.made => (Some(ready), None),
+            Target::Ready(ready) => match Stat::at(ready.fd.as_fd(), target) {
+                Ok(old) => (Some(ready), Some(old)),
+                Err(Errno::NOENT) => (Some(ready), None),
+                Err(errno) => {
+                    let path = shared.target_path(&dir.rel, target.to_bytes());
+                    shared.fail(out, "[generator] recv_generator: failed to stat", &path, errno);
+                    return None;
+                }
+            },
+        };
+        Some(Entry { dir, source, name, src, follow: dir.listing.follows(at), ready, target, old })
+    }
+
+    pub(crate) fn rel(&self) -> Vec<u8> {
+        [&self.dir.rel, self.name.to_bytes()].concat()
+    }
+
+    /// Opens the source for reading.
+    pub(crate) fn open(&self, shared: &Shared<'_>) -> Result<OwnedFd, Errno> {
+        self.source.open(self.name, self.follow, shared.options.open_noatime)
+    }
+
+    /// The path below the destination.
+    pub(crate) fn target_rel(&self) -> Vec<u8> {
+        [&self.dir.rel, self.target.to_bytes()].concat()
+    }
+
+    /// Where the extended attributes of the source are.
+    pub(crate) fn attributes(&self) -> Result<Place, Errno> {
+        Place::source(self.source, self.name, self.follow)
+    }
+
+    /// Enters into `change` which attributes of `old`, which has the name, differ from what is wanted.
+    pub(crate) fn compare(&self, shared: &Shared<'_>, change: &mut Change, old: &Stat) {
+        attrs::compare(shared, change, &self.src, old);
+        if extended::wanted(shared)
+            && let Some(ready) = self.ready
+        {
+            extended::compare(shared, change, &self.attributes(), &Place::at(ready.fd.as_fd(), self.target));
+            // As with stock rsync, which says it of a dry run alone: setting the ACL changes the mode.
+            change.perms &= !(change.acl && change.action == Action::Keep && !shared.options.dry_run);
+        }
+    }
+
+    /// Whether something has the name until it is replaced. A directory has been removed before.
+    pub(crate) fn old_stays(&self) -> bool {
+        self.old.is_some_and(|old| old.kind != FileType::Directory)
+    }
+
+    /// What is there already, if it is of the same kind.
+    pub(crate) fn old_of_kind(&self) -> Option<Stat> {
+        self.old.filter(|old| old.kinds() == self.src.kinds())
+    }
+}

@@ -1,0 +1,193 @@
+//! `-X` and `-A`: extended attributes. An ACL is one: `system.posix_acl_access`, and of directories
+//! `system.posix_acl_default`.
+//!
+//! The super-user copies all namespaces but `system`, others `user` alone. What the source does not have is removed.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::fs::XattrFlags;
+use rustix::io::Errno;
+
+use crate::dir::SourceDir;
+use crate::fs;
+use crate::itemize::Change;
+use crate::outcome::Outcome;
+use crate::shared::Shared;
+
+/// Where ACLs are.
+const ACL: &[u8] = b"system.posix_acl_";
+
+/// The largest list of names and the largest value that Linux has, in bytes.
+const LIMIT: usize = 64 << 10;
+
+/// How attributes are reached without following a link unless that is meant.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    path: Vec<u8>,
+    follow: bool,
+}
+
+impl Place {
+    /// Of what is called `name` beneath `at`; a link itself.
+    pub(crate) fn at(at: BorrowedFd<'_>, name: &CStr) -> Self {
+        Place { path: [descriptor(at).as_bytes(), b"/", name.to_bytes()].concat(), follow: false }
+    }
+
+    /// Of what is open.
+    pub(crate) fn open(fd: BorrowedFd<'_>) -> Self {
+        Place { path: descriptor(fd).into_bytes(), follow: true }
+    }
+
+    /// Of a source entry.
+    pub(crate) fn source(dir: &SourceDir, name: &CStr, follow: bool) -> Result<Self, Errno> {
+        let (at, name) = dir.place(name)?;
+        if at.as_raw_fd() == rustix::fs::CWD.as_raw_fd() {
+            return Ok(Place { path: name.to_bytes().to_vec(), follow });
+        }
+        Ok(Place { follow, ..Place::at(at, &name) })
+    }
+
+    fn list(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        match self.follow {
+            true => rustix::fs::listxattr(&self.path[..], buffer),
+            false => rustix::fs::llistxattr(&self.path[..], buffer),
+        }
+    }
+
+    fn get(&self, name: &CStr, buffer: &mut [u8]) -> Result<usize, Errno> {
+        match self.follow {
+            true => rustix::fs::getxattr(&self.path[..], name, buffer),
+            false => rustix::fs::lgetxattr(&self.path[..], name, buffer),
+        }
+    }
+
+    fn set(&self, name: &CStr, value: &[u8]) -> Result<(), Errno> {
+        match self.follow {
+            true => rustix::fs::setxattr(&self.path[..], name, value, XattrFlags::empty()),
+            false => rustix::fs::lsetxattr(&self.path[..], name, value, XattrFlags::empty()),
+        }
+    }
+
+    fn remove(&self, name: &CStr) -> Result<(), Errno> {
+        match self.follow {
+            true => rustix::fs::removexattr(&self.path[..], name),
+            false => rustix::fs::lremovexattr(&self.path[..], name),
+        }
+    }
+}
+
+fn descriptor(fd: BorrowedFd<'_>) -> String {
+    format!("/proc/self/fd/{}", fd.as_raw_fd())
+}
+
+/// Names and values, sorted: those that the options ask for.
+type Attributes = Vec<(CString, Vec<u8>)>;
+
+/// Whether any are asked for.
+pub(crate) fn wanted(shared: &Shared<'_>) -> bool {
+    shared.options.xattrs || shared.options.acls
+}
+
+fn is_wanted(shared: &Shared<'_>, name: &[u8]) -> bool {
+    if name.starts_with(ACL) {
+        return shared.options.acls;
+    }
+    let namespace = if shared.me.is_root() { !name.starts_with(b"system.") } else { name.starts_with(b"user.") };
+    shared.options.xattrs && namespace
+}
+
+/// Reads the attributes; none where the file system has none.
+fn read(shared: &Shared<'_>, place: &Place) -> Result<Attributes, Errno> {
+    let names = match whole(|buffer| place.list(buffer)) {
+        Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
+        names => names?,
+    };
+    let mut attributes = Vec::new();
+    for name in names.split(|&b| b == 0).filter(|name| !name.is_empty() && is_wanted(shared, name)) {
+        let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+        match whole(|buffer| place.get(&name, buffer)) {
+            // Removed meanwhile.
+            Err(Errno::NODATA) => {}
+            value => attributes.push((name, value?)),
+        }
+    }
+    attributes.sort();
+    Ok(attributes)
+}
+
+/// Calls `read` with a buffer that is large enough.
+fn whole(read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
+    let mut buffer = vec![0; 256];
+    loop {
+        match read(&mut buffer) {
+            Err(Errno::RANGE) if buffer.len() < LIMIT => buffer.resize(buffer.len() * 4, 0),
+            result => {
+                buffer.truncate(result?);
+                return Ok(buffer);
+            }
+        }
+    }
+}
+
+/// Enters into `change` what of the attributes at `there` differs from the source's. What cannot be read is reported
+/// when it is set.
+pub(crate) fn compare(shared: &Shared<'_>, change: &mut Change, source: &Result<Place, Errno>, there: &Place) {
+    let Ok(source) = source else { return };
+    let (Ok(source), Ok(there)) = (read(shared, source), read(shared, there)) else { return };
+    let is_acl = |(name, _): &&(CString, Vec<u8>)| name.to_bytes().starts_with(ACL);
+    change.acl = source.iter().filter(is_acl).ne(there.iter().filter(is_acl));
+    change.xattr = source.iter().filter(|a| !is_acl(a)).ne(there.iter().filter(|a| !is_acl(a)));
+}
+
+/// Gives `there`, whose path in messages is `path`, the attributes of the source. Whether anything had to be changed,
+/// which may have changed the mode, too. `role` is who rsync would name in a message.
+pub(crate) fn copy(
+    shared: &Shared<'_>,
+    source: &Result<Place, Errno>,
+    there: &Place,
+    role: &str,
+    path: impl Fn() -> Vec<u8>,
+    out: &mut Outcome,
+) -> bool {
+    let mut failed = |what: &str, name: &[u8], errno: Errno| {
+        out.totals.failed += 1;
+        let mut after = b"\",\"".to_vec();
+        shared.options.escape.push(&mut after, name);
+        let after = format!("{}\") failed: {}", String::from_utf8_lossy(&after), fs::describe(errno));
+        shared.complain(out, &format!("rsync: [{role}] rsync_xal_set: {what}(\""), &path(), &after);
+    };
+    let wanted = match source.as_ref().map_err(|errno| *errno).and_then(|source| read(shared, source)) {
+        Ok(wanted) => wanted,
+        Err(errno) => {
+            failed("llistxattr", b"", errno);
+            return false;
+        }
+    };
+    let now = match read(shared, there) {
+        Ok(now) => now,
+        Err(errno) => {
+            failed("llistxattr", b"", errno);
+            return false;
+        }
+    };
+    let mut changed = false;
+    for (name, value) in &wanted {
+        if !now.iter().any(|(n, v)| n == name && v == value) {
+            changed = true;
+            if let Err(errno) = there.set(name, value) {
+                failed("lsetxattr", name.to_bytes(), errno);
+            }
+        }
+    }
+    for (name, _) in &now {
+        if !wanted.iter().any(|(n, _)| n == name) {
+            changed = true;
+            match there.remove(name) {
+                Ok(()) | Err(Errno::NODATA) => {}
+                Err(errno) => failed("lremovexattr", name.to_bytes(), errno),
+            }
+        }
+    }
+    changed
+}

@@ -1,0 +1,242 @@
+//! What a worker does with a name that is one of several of a file: makes the file, or links to it, and says so in
+//! rsync's order. See [`hardlinks`](crate::hardlinks).
+
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use rustix::io::Errno;
+
+use crate::content::Plan;
+use crate::content::copy::Failure;
+use crate::content::temp::Temp;
+use crate::dir::Dir;
+use crate::error::Error;
+use crate::fs::{self, Stat};
+use crate::hardlinks::{Inode, Link, Role, Turn, Waiting};
+use crate::itemize::{self, Action, Change};
+use crate::outcome::Outcome;
+use crate::shared::Shared;
+use crate::totals::Kinds;
+use crate::worker::{Entry, Worker, replaced_time};
+
+impl Worker<'_> {
+    /// Works on `entry`, at `at` in the listing of `dir`. Leaves a hole in `out` where lines may be missing yet.
+    pub(crate) fn member(
+        &mut self,
+        dir: &Arc<Dir>,
+        at: usize,
+        entry: &Entry<'_>,
+        out: &mut Outcome,
+    ) -> Result<(), Error> {
+        let (inode, path) = (entry.src.inode(), entry.rel());
+        let Some((role, leader, existing)) = self.shared.groups.role(inode, &path) else {
+            return self.alone(entry, out);
+        };
+        if self.shared.options.dry_run {
+            // Nothing is made, so nothing waits. What has the leader's number now would keep it.
+            let linked = entry.old.is_some_and(|old| Some(old.inode()) == existing);
+            if role == Role::Leader {
+                self.alone(entry, out)?;
+                out.leave_hole(inode, path);
+            } else {
+                self.say_linked(entry, role, linked, &leader, out);
+            }
+            return Ok(());
+        }
+        let waiting = || Waiting { dir: Arc::clone(dir), at };
+        match self.shared.groups.turn(inode, &path, waiting) {
+            Turn::Wait => {
+                out.leave_hole(inode, path);
+                return Ok(());
+            }
+            Turn::Link(link) => {
+                self.link_member(entry, role, &link, &leader, out);
+                if role == Role::Leader {
+                    let waiting = self.shared.groups.done(inode, &path, Some(link));
+                    self.work_off(waiting, out)?;
+                }
+            }
+            Turn::Make => {
+                let failed = out.totals.failed;
+                match role {
+                    Role::BeforeLeader => {
+                        let mut quiet = Outcome::default();
+                        self.make_member(entry, &mut quiet)?;
+                        out.totals += &quiet.totals;
+                        out.errors.extend_from_slice(&quiet.errors);
+                    }
+                    Role::Leader | Role::AfterLeader => self.alone(entry, out)?,
+                }
+                let made = entry
+                    .ready
+                    .filter(|_| out.totals.failed == failed)
+                    .and_then(|ready| Stat::at(ready.fd.as_fd(), entry.target).ok())
+                    .filter(|now| now.kind == entry.src.kind)
+                    .map(|now| Link { path: [&dir.rel, entry.target.to_bytes()].concat(), inode: now.inode() });
+                if made.is_some() && role == Role::BeforeLeader {
+                    self.say_linked(entry, role, false, &leader, out);
+                }
+                let waiting = self.shared.groups.done(inode, &path, made);
+                self.work_off(waiting, out)?;
+            }
+        }
+        if role == Role::Leader {
+            out.leave_hole(inode, path);
+        }
+        Ok(())
+    }
+
+    /// Works on those who have waited; their lines go to their own places.
+    fn work_off(&mut self, waiting: Vec<Waiting>, out: &mut Outcome) -> Result<(), Error> {
+        for Waiting { dir, at } in waiting {
+            let mut late = Outcome::default();
+            if let Some(entry) = Self::again(self.shared, &dir, at, &mut late) {
+                let (inode, path) = (entry.src.inode(), entry.rel());
+                self.member(&dir, at, &entry, &mut late)?;
+                self.shared.groups.keep_late(inode, &path, std::mem::take(&mut late.text));
+            }
+            out.totals += &late.totals;
+            out.errors.extend_from_slice(&late.errors);
+            out.log.extend_from_slice(&late.log);
+            self.let_go(dir, out);
+        }
+        Ok(())
+    }
+
+    /// Works on those whose leader never came, at the end.
+    pub(crate) fn work_off_abandoned(&mut self) -> Result<Outcome, Error> {
+        let mut out = Outcome::default();
+        loop {
+            let waiting = self.shared.groups.abandoned();
+            if waiting.is_empty() {
+                return Ok(out);
+            }
+            for Waiting { dir, at } in waiting {
+                if let Some(entry) = Self::again(self.shared, &dir, at, &mut out) {
+                    self.member(&dir, at, &entry, &mut out)?;
+                }
+                self.let_go(dir, &mut out);
+            }
+        }
+    }
+
+    /// Looks again at an entry that has waited.
+    fn again<'d>(shared: &'d Shared<'_>, dir: &'d Dir, at: usize, out: &mut Outcome) -> Option<Entry<'d>> {
+        let src = Entry::stat(shared, dir, at, out)?;
+        Entry::look(shared, dir, at, src, out)
+    }
+
+    /// Makes the file under a name that comes before the leader, about which the leader's line will tell.
+    fn make_member(&mut self, entry: &Entry<'_>, out: &mut Outcome) -> Result<(), Error> {
+        let Some(ready) = entry.ready else { return Ok(()) };
+        let source = match entry.open(self.shared) {
+            Ok(source) => source,
+            Err(errno) => return self.unread(entry, Failure::Read(errno), out),
+        };
+        if !self.make_way(entry, out) {
+            return Ok(());
+        }
+        let (size, dev, old) = (entry.src.size, entry.src.dev, entry.old_of_kind());
+        self.write(entry, ready, &Plan { source, size, dev, old, from: 0, basis: None, whole: true, local: false }, out)
+    }
+
+    /// Makes the name a link to the file, unless it is one, and says so.
+    fn link_member(&mut self, entry: &Entry<'_>, role: Role, link: &Link, leader: &[u8], out: &mut Outcome) {
+        let Some(ready) = entry.ready else { return };
+        let at = ready.fd.as_fd();
+        // The file may have got other attributes since the entry was looked at.
+        let old = Stat::at(at, entry.target).ok();
+        let linked = old.is_some_and(|old| old.inode() == link.inode);
+        let entry = Entry { old: if linked { old } else { entry.old }, ..*entry };
+        if !linked {
+            if !self.make_way(&entry, out) {
+                return;
+            }
+            if let Err(errno) = self.hard_link(&entry, at, link) {
+                out.totals.failed += 1;
+                let path = self.shared.target_path(&entry.dir.rel, entry.target.to_bytes());
+                let mut to = b"\" => ".to_vec();
+                self.shared.options.escape.push(&mut to, leader);
+                let rest = format!("{} failed: {}", String::from_utf8_lossy(&to), fs::describe(errno));
+                return self.shared.complain(out, "rsync: [generator] link \"", &path, &rest);
+            }
+            entry.dir.touched.store(true, Ordering::Relaxed);
+        }
+        if role == Role::Leader && !linked {
+            self.say_transfer(&entry, entry.old_of_kind().as_ref(), out);
+        } else if role != Role::Leader {
+            self.say_linked(&entry, role, linked, leader, out);
+        }
+    }
+
+    fn hard_link(&mut self, entry: &Entry<'_>, at: BorrowedFd<'_>, link: &Link) -> Result<(), Errno> {
+        let split = link.path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+        let (rel, name) = link.path.split_at(split);
+        let name = CString::new(name).map_err(|_| Errno::INVAL)?;
+        let opened: OwnedFd;
+        let from = if rel == entry.dir.rel {
+            at
+        } else {
+            let root = self.shared.root.fd.as_ref().ok_or(Errno::NOENT)?;
+            opened = fs::open_beneath(root.as_fd(), rel, self.shared.options.keep_dirlinks)?;
+            opened.as_fd()
+        };
+        let temp = Temp::hard_link(&mut self.names, at, entry.target, from, &name)?;
+        // Whoever can write there may have put something else under the name meanwhile.
+        if Stat::at(at, &temp.name)?.inode() != link.inode {
+            return Err(Errno::STALE);
+        }
+        temp.commit_link(entry.target)
+    }
+
+    /// The line of a name that is not the leader.
+    fn say_linked(&self, entry: &Entry<'_>, role: Role, linked: bool, leader: &[u8], out: &mut Outcome) {
+        let shared = self.shared;
+        let old = entry.old_of_kind();
+        let action = match (&old, linked) {
+            (_, true) => Action::Keep,
+            (Some(_), false) => Action::Replace,
+            (None, false) => Action::Create,
+        };
+        let mut change = Change::new(&entry.src, action);
+        change.hard = true;
+        match &old {
+            Some(old) => {
+                entry.compare(shared, &mut change, old);
+                change.size = entry.src.kinds() == Kinds::File && entry.src.size != old.size;
+                change.time = replaced_time(shared, &entry.src, old);
+                if linked && !shared.options.times {
+                    change.time = itemize::Time::Same;
+                }
+            }
+            None => out.totals.count_created(entry.src.kinds()),
+        }
+        let target = (!linked).then_some(leader);
+        let mut text = Outcome::default();
+        itemize::log_hard(shared, &mut text, &change, &entry.dir.rel, entry.name.to_bytes(), target);
+        match role {
+            Role::BeforeLeader => shared.groups.keep_line(entry.src.inode(), &entry.rel(), text.text),
+            Role::Leader | Role::AfterLeader => out.append(text),
+        }
+    }
+
+    /// As if it had no other names.
+    fn alone(&mut self, entry: &Entry<'_>, out: &mut Outcome) -> Result<(), Error> {
+        match entry.src.kinds() {
+            Kinds::File => return self.regular(entry, out),
+            Kinds::Link => self.link(entry, out),
+            _ => self.node(entry, out),
+        }
+        Ok(())
+    }
+}
+
+/// Where the log has to ask for lines: at this many bytes of the text, what belongs to the place of this path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hole {
+    pub(crate) at: usize,
+    pub(crate) inode: Inode,
+    pub(crate) path: Vec<u8>,
+}
