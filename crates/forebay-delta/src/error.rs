@@ -4,6 +4,8 @@ use std::{fmt, io};
 
 use forebay::{Cause, OverBudget, RunError};
 
+use crate::signature::Format;
+
 /// Which of the files an error is about. Whoever knows the path says it beside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -11,6 +13,10 @@ pub enum Role {
     Basis,
     /// The new file.
     New,
+    /// A signature in librsync's format.
+    Signature,
+    /// A delta in librsync's format.
+    Delta,
 }
 
 impl fmt::Display for Role {
@@ -18,7 +24,44 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Role::Basis => "the basis",
             Role::New => "the new file",
+            Role::Signature => "the signature",
+            Role::Delta => "the delta",
         })
+    }
+}
+
+/// What is wrong with a file in librsync's format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Malformed {
+    /// It begins with this number, which is not that of its kind.
+    Magic(u32),
+    /// Blocks of this length: none, or more than [`MAX_BLOCK_LEN`](crate::MAX_BLOCK_LEN).
+    BlockLen(u32),
+    /// Strong sums of this length: none, or more than a digest.
+    StrongLen(u32),
+    /// This byte begins no command.
+    Command(u8),
+    /// A command for no bytes.
+    Nothing,
+    /// The file ends in the middle.
+    Truncated,
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Malformed::Magic(magic) => write!(f, "{magic:#010x} is not how it begins"),
+            Malformed::BlockLen(len) => {
+                write!(f, "blocks of {len} bytes: between 1 and {} are supported", crate::MAX_BLOCK_LEN)
+            }
+            Malformed::StrongLen(len) => {
+                write!(f, "strong sums of {len} bytes: the digest has not so many, or that is none")
+            }
+            Malformed::Command(byte) => write!(f, "{byte:#04x} is no command"),
+            Malformed::Nothing => f.write_str("a command for no bytes"),
+            Malformed::Truncated => f.write_str("it ends in the middle"),
+        }
     }
 }
 
@@ -42,8 +85,19 @@ pub enum Error {
         /// Where it ended, or before which offset bytes are missing.
         offset: u64,
     },
+    /// A signature or a delta is not what librsync writes.
+    Malformed {
+        /// Which.
+        file: Role,
+        /// Where, in bytes.
+        offset: u64,
+        /// What is wrong there.
+        problem: Malformed,
+    },
     /// The new file, or what takes the tokens or sums, could not be written.
     Write(io::Error),
+    /// librsync has no name for a signature with these sums.
+    NotLibrsyncs(Format),
     /// Blocks of this length are not supported: none, or more than [`MAX_BLOCK_LEN`](crate::MAX_BLOCK_LEN).
     BlockLen(u64),
     /// A strong sum has no bytes, or more than its digest.
@@ -73,7 +127,11 @@ impl fmt::Display for Error {
         match self {
             Error::Read { file, offset, source } => write!(f, "read {file} at {offset}: {source}"),
             Error::Short { file, offset } => write!(f, "read {file}: it ends at {offset}, before it should"),
+            Error::Malformed { file, offset, problem } => write!(f, "read {file} at {offset}: {problem}"),
             Error::Write(source) => write!(f, "write: {source}"),
+            Error::NotLibrsyncs(format) => {
+                write!(f, "librsync has no signatures of {:?} and {:?}", format.weak(), format.strong())
+            }
             Error::BlockLen(len) => {
                 write!(f, "blocks of {len} bytes: between 1 and {} are supported", crate::MAX_BLOCK_LEN)
             }

@@ -44,6 +44,7 @@ struct CrateReadme;
 mod block;
 mod error;
 mod input;
+pub mod librsync;
 mod patch;
 mod scan;
 mod search;
@@ -57,7 +58,7 @@ mod token;
 mod weak;
 
 pub use block::{MAX_BLOCK_LEN, block_len, strong_len};
-pub use error::{Error, Role};
+pub use error::{Error, Malformed, Role};
 pub use input::{Input, ReadAt};
 pub use patch::Patch;
 pub use search::{Options, search};

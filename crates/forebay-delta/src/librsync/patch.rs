@@ -1,0 +1,135 @@
+//! Applies a delta: one thread reads it, workers fetch what it copies, and the new file comes in order.
+
+use std::io::Read;
+
+use forebay::Weigh;
+
+use super::command::{Command, Counts};
+use super::delta_reader::DeltaReader;
+use crate::error::{Error, Role, of_run};
+use crate::input::{ReadAt, Spares, read_exact_at};
+use crate::settings::Settings;
+
+/// The most bytes of the new file that are one item of work.
+const PIECE: usize = 1 << 20;
+/// The most commands of one item of work.
+const PARTS: usize = 1 << 14;
+
+/// What a patch has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PatchStats {
+    /// The commands of the delta.
+    pub counts: Counts,
+    /// Threads that read from the basis.
+    pub workers: u64,
+}
+
+/// Part of the new file.
+struct Piece {
+    buf: Vec<u8>,
+    /// Bytes of it that count. Literals are there already.
+    len: usize,
+    /// What is still to be read: where it goes, from where, how much.
+    copies: Vec<(usize, u64, usize)>,
+}
+
+impl Weigh for Piece {
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.buf.capacity() + self.copies.capacity() * size_of::<(usize, u64, usize)>()
+    }
+}
+
+/// Cuts a delta into pieces.
+struct Pieces<'a, R> {
+    delta: &'a mut DeltaReader<R>,
+    piece_len: usize,
+    /// What did not fit into the last piece.
+    rest: Command,
+    done: bool,
+    spares: &'a Spares,
+}
+
+impl<R: Read> Pieces<'_, R> {
+    fn piece(&mut self) -> Result<Piece, Error> {
+        let mut piece = Piece { buf: self.spares.take(self.piece_len), len: 0, copies: Vec::new() };
+        while piece.len < self.piece_len && piece.copies.len() < PARTS {
+            match &mut self.rest {
+                Command::Literal { len } => {
+                    let read = self.delta.literal(&mut piece.buf[piece.len..self.piece_len])?;
+                    piece.len += read;
+                    *len -= read as u64;
+                    if *len == 0 {
+                        self.rest = self.delta.command()?;
+                    }
+                }
+                Command::Copy { offset, len } => {
+                    let room = self.piece_len - piece.len;
+                    let part = usize::try_from(*len).map_or(room, |len| len.min(room));
+                    piece.copies.push((piece.len, *offset, part));
+                    piece.len += part;
+                    *len -= part as u64;
+                    *offset =
+                        offset.checked_add(part as u64).ok_or(Error::Short { file: Role::Basis, offset: *offset })?;
+                    if *len == 0 {
+                        self.rest = self.delta.command()?;
+                    }
+                }
+                Command::End => {
+                    self.done = true;
+                    break;
+                }
+            }
+        }
+        Ok(piece)
+    }
+}
+
+impl<R: Read> Iterator for Pieces<'_, R> {
+    type Item = Result<Piece, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let piece = self.piece();
+        self.done |= piece.is_err();
+        Some(piece)
+    }
+}
+
+/// Rebuilds the new file from `basis` and `delta`, and gives it to `sink` in order, in pieces of up to 1 MiB. What a
+/// broken delta, or one of another basis, rebuilds has been given to `sink` by the time that it is found out.
+///
+/// # Errors
+/// [`Error::Malformed`] and [`Error::Read`] of the delta, [`Error::Read`] of the basis, [`Error::Short`] if it has not
+/// got the bytes, [`Error::Engine`], [`Error::Cancelled`], and what `sink` returns.
+pub fn patch<E, K>(
+    basis: &dyn ReadAt,
+    delta: impl Read + Send,
+    settings: &Settings,
+    mut sink: K,
+) -> Result<PatchStats, E>
+where
+    E: From<Error> + Send,
+    K: FnMut(&[u8]) -> Result<(), E>,
+{
+    let mut delta = DeltaReader::new(delta)?;
+    let spares = Spares::default();
+    let rest = delta.command()?;
+    let piece_len = settings.segment_len(PIECE, 1);
+    let pieces = Pieces { delta: &mut delta, piece_len, rest, done: false, spares: &spares };
+    let fetch = |mut piece: Piece| -> Result<Piece, E> {
+        for (at, offset, len) in std::mem::take(&mut piece.copies) {
+            read_exact_at(basis, Role::Basis, &mut piece.buf[at..at + len], offset)?;
+        }
+        Ok(piece)
+    };
+    let take = |piece: Piece| {
+        sink(&piece.buf[..piece.len])?;
+        spares.give(piece.buf);
+        Ok(())
+    };
+    let source = pieces.map(|piece| piece.map_err(E::from));
+    let workers = settings.pipeline("patch").run(source, fetch, take).map_err(of_run)?.workers_used;
+    Ok(PatchStats { counts: delta.counts(), workers })
+}
