@@ -9,6 +9,7 @@ use crate::workspace::on_path;
 /// Program and package.
 const NEEDED: &[(&str, &str)] = &[
     ("rsync", "rsync"),         // the oracle: same trees, same lines, same exit codes
+    ("rdiff", "rdiff"),         // writes and reads the same signatures and deltas
     ("zstd", "zstd"),           // reads what the compress example writes
     ("setfattr", "attr"),       // extended attributes that a copy must survive
     ("setfacl", "acl"),         // access control lists, likewise

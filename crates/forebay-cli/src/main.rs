@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod aggregate;
+mod delta;
 mod inspect;
 mod limits;
 mod progress;
@@ -42,6 +43,9 @@ enum Cli {
         #[arg(value_name = "OUT.zarr", value_hint = ValueHint::DirPath)]
         path: PathBuf,
     },
+    Signature(delta::SignatureOptions),
+    Delta(delta::DeltaOptions),
+    Patch(delta::PatchOptions),
     /// Print completions for a shell
     Completions {
         shell: Shell,
@@ -67,6 +71,9 @@ fn main() -> ExitCode {
         Ok(Cli::Aggregate(options)) => return aggregate::main(&options),
         Ok(Cli::Record(options)) => return record::main(&options),
         Ok(Cli::Inspect { path }) => return inspect::main(&path),
+        Ok(Cli::Signature(options)) => return delta::signature(&options),
+        Ok(Cli::Delta(options)) => return delta::delta(&options),
+        Ok(Cli::Patch(options)) => return delta::patch(&options),
         Ok(Cli::Completions { shell }) => print(|out| {
             clap_complete::generate(shell, &mut command(), "forebay", out);
             Ok(())

@@ -17,7 +17,7 @@ const FOREBAY: &str = env!("CARGO_BIN_EXE_forebay");
 fn help_and_version_are_answered_on_standard_output() {
     let (output, out, _) = run(FOREBAY, &["--help"]);
     assert!(output.status.success());
-    for subcommand in ["aggregate", "record", "inspect", "sync", "completions", "man"] {
+    for subcommand in ["aggregate", "record", "inspect", "signature", "delta", "patch", "sync", "completions", "man"] {
         assert!(out.contains(subcommand), "{subcommand} is missing in:\n{out}");
     }
     let (output, out, _) = run(FOREBAY, &["--version"]);
@@ -39,8 +39,9 @@ fn every_subcommand_gets_a_man_page() {
     let pages = dir.path().join("man/man1");
     let (output, _, err) = run(FOREBAY, &["man", "--out", &pages.to_string_lossy()]);
     assert!(output.status.success(), "{err}");
-    for page in ["", "-aggregate", "-record", "-inspect", "-sync", "-completions", "-man"]
-        .map(|name| format!("forebay{name}.1"))
+    for page in
+        ["", "-aggregate", "-record", "-inspect", "-signature", "-delta", "-patch", "-sync", "-completions", "-man"]
+            .map(|name| format!("forebay{name}.1"))
     {
         let text = fs::read_to_string(pages.join(&page)).expect(&page);
         assert!(text.contains(".TH"), "{page} is no man page");

@@ -31,8 +31,12 @@ impl Settings {
     pub(crate) fn segment_len(&self, most: usize, block_len: usize) -> usize {
         // A segment of very short blocks has very many matches.
         let most = most.min(block_len.saturating_mul(MOST_BLOCKS));
-        let share = self.budget.limit() / (4 * self.workers.max(1));
-        (most.min(share) / block_len).max(1) * block_len
+        (self.share(most) / block_len).max(1) * block_len
+    }
+
+    /// As many bytes as are one item of work, without blocks.
+    pub(crate) fn share(&self, most: usize) -> usize {
+        most.min(self.budget.limit() / (4 * self.workers.max(1))).max(1)
     }
 
     pub(crate) fn pipeline(&self, name: &str) -> Pipeline {

@@ -116,7 +116,7 @@ where
     let mut delta = DeltaReader::new(delta)?;
     let spares = Spares::default();
     let rest = delta.command()?;
-    let piece_len = settings.segment_len(PIECE, 1);
+    let piece_len = settings.share(PIECE);
     let pieces = Pieces { delta: &mut delta, piece_len, rest, done: false, spares: &spares };
     let fetch = |mut piece: Piece| -> Result<Piece, E> {
         for (at, offset, len) in std::mem::take(&mut piece.copies) {

@@ -1,0 +1,6 @@
+//! `forebay signature`, `delta` and `patch` beside rdiff.
+
+mod harness;
+mod malformed;
+mod outputs;
+mod peers;
