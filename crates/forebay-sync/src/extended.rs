@@ -136,8 +136,23 @@ pub(crate) fn compare(shared: &Shared<'_>, change: &mut Change, source: &Result<
     let Ok(source) = source else { return };
     let (Ok(source), Ok(there)) = (read(shared, source), read(shared, there)) else { return };
     let is_acl = |(name, _): &&(CString, Vec<u8>)| name.to_bytes().starts_with(ACL);
-    change.acl = source.iter().filter(is_acl).ne(there.iter().filter(is_acl));
+    let acl = |(name, value): &(CString, Vec<u8>)| (name.clone(), without_mode(name, value));
+    change.acl = source.iter().filter(is_acl).map(acl).ne(there.iter().filter(is_acl).map(acl));
     change.xattr = source.iter().filter(|a| !is_acl(a)).ne(there.iter().filter(|a| !is_acl(a)));
+}
+
+/// The value of an ACL without the permissions that the mode tells, too: those of the owner, the mask and the others.
+/// The layout is Linux's: four bytes of version, then entries of tag, permissions (two bytes each) and id (four).
+fn without_mode(name: &CStr, value: &[u8]) -> Vec<u8> {
+    let mut value = value.to_vec();
+    if name.to_bytes().ends_with(b"_access") {
+        for entry in value.get_mut(4..).unwrap_or_default().chunks_exact_mut(8) {
+            if matches!(u16::from_le_bytes([entry[0], entry[1]]), 0x01 | 0x10 | 0x20) {
+                entry[2..4].fill(0);
+            }
+        }
+    }
+    value
 }
 
 /// Gives `there`, whose path in messages is `path`, the attributes of the source. Whether anything had to be changed,

@@ -156,6 +156,9 @@ pub(crate) fn log(
     write(shared, out, change, rel, name, link.map(|link| (&b" -> "[..], link)));
 }
 
+/// What stands between a name and the one that it has become a link to.
+pub(crate) const LINKED: &[u8] = b" => ";
+
 /// As [`log`], for a name that is one of several: `leader` is what it has become a link to.
 pub(crate) fn log_hard(
     shared: &Shared<'_>,
@@ -163,9 +166,9 @@ pub(crate) fn log_hard(
     change: &Change,
     rel: &[u8],
     name: &[u8],
-    leader: Option<&[u8]>,
+    leader: &[u8],
 ) {
-    write(shared, out, change, rel, name, leader.map(|leader| (&b" => "[..], leader)));
+    write(shared, out, change, rel, name, Some((LINKED, leader)));
 }
 
 fn write(
@@ -188,7 +191,7 @@ fn write(
     let told = target.filter(|_| options.has_codes() || change.action != Action::Keep);
     let tail = told.map_or_else(Vec::new, |(arrow, target)| [arrow, target].concat());
     let line = Line { change: Some(change), rel, name, is_dir, tail: &tail };
-    let linked = change.hard && target.is_some();
+    let linked = target.is_some_and(|(arrow, _)| arrow == LINKED);
     let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);
     // Without codes, files of which only attributes change are not worth a line.
     let shown = all || linked || (change.any() && (options.has_codes() || change.action != Action::Keep || is_dir));

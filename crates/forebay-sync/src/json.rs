@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::itemize::{Action, Change, Time};
+use crate::itemize::{Action, Change, LINKED, Time};
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
@@ -17,7 +17,10 @@ pub(crate) fn changed(
     target: Option<(&[u8], &[u8])>,
 ) {
     let options = shared.options;
-    let told = change.any() || (change.hard && target.is_some()) || options.itemize_all || options.levels.name > 1;
+    let told = change.any()
+        || target.is_some_and(|(arrow, _)| arrow == LINKED)
+        || options.itemize_all
+        || options.levels.name > 1;
     if options.quiet || !told {
         return;
     }
@@ -55,8 +58,8 @@ pub(crate) fn changed(
     object.raw("size", &change.src.size.to_string());
     object.text("mode", &format!("{:04o}", change.src.mode));
     object.raw("modified", &change.src.mtime.tv_sec.to_string());
-    if let Some((_, target)) = target {
-        object.bytes(if change.hard { "hard_link_to" } else { "target" }, target);
+    if let Some((arrow, target)) = target {
+        object.bytes(if arrow == LINKED { "hard_link_to" } else { "target" }, target);
     }
     object.end(&mut out.text);
 }

@@ -56,7 +56,7 @@
 //! descriptors stay open for each directory on the way, so a tree that is deeper than half the limit on open files is
 //! reported as failing where that limit is reached, and what is above is mirrored.
 //!
-//! Not here: hard links, extended attributes, ACLs, and anything remote.
+//! Not here: anything remote.
 #![forbid(unsafe_code)]
 
 mod alternates;

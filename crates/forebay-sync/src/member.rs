@@ -1,7 +1,7 @@
 //! What a worker does with a name that is one of several of a file: makes the file, or links to it, and says so in
 //! rsync's order. See [`hardlinks`](crate::hardlinks).
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -194,7 +194,8 @@ impl Worker<'_> {
     /// The line of a name that is not the leader.
     fn say_linked(&self, entry: &Entry<'_>, role: Role, linked: bool, leader: &[u8], out: &mut Outcome) {
         let shared = self.shared;
-        let old = entry.old_of_kind();
+        // As with rsync, what would be in the way is compared with what would take its name.
+        let old = entry.old.filter(|old| shared.options.dry_run || old.kinds() == entry.src.kinds());
         let action = match (&old, linked) {
             (_, true) => Action::Keep,
             (Some(_), false) => Action::Replace,
@@ -213,9 +214,14 @@ impl Worker<'_> {
             }
             None => out.totals.count_created(entry.src.kinds()),
         }
-        let target = (!linked).then_some(leader);
         let mut text = Outcome::default();
-        itemize::log_hard(shared, &mut text, &change, &entry.dir.rel, entry.name.to_bytes(), target);
+        let (rel, name) = (&entry.dir.rel[..], entry.name.to_bytes());
+        if linked {
+            let to = entry.source.read_link(entry.name).ok().filter(|_| entry.src.kinds() == Kinds::Link);
+            itemize::log(shared, &mut text, &change, rel, name, to.as_deref().map(CStr::to_bytes));
+        } else {
+            itemize::log_hard(shared, &mut text, &change, rel, name, leader);
+        }
         match role {
             Role::BeforeLeader => shared.groups.keep_line(entry.src.inode(), &entry.rel(), text.text),
             Role::Leader | Role::AfterLeader => out.append(text),

@@ -345,7 +345,6 @@ fn adopt_changed(
     let extended = extended::wanted(shared);
     if extended {
         extended::compare(shared, &mut change, &attributes(), &Place::open(ready.fd.as_fd()));
-        change.perms &= !change.acl || options.dry_run;
     }
     if attrs::keeps_time(shared, FileType::Directory) {
         let same = shared.same_time(src, before);

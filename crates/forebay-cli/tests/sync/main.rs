@@ -10,6 +10,7 @@ mod harness;
 mod in_the_way;
 mod interrupted;
 mod large_file;
+mod metadata;
 mod output_closed;
 mod parallel;
 mod permissions;

@@ -1,0 +1,202 @@
+//! What entries are beside their content: hard links, ACLs, extended attributes, owners, modes and links, on random trees.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::{Bench, copy};
+use crate::tree::{Rng, change, fill};
+
+/// Everything beneath `dir`, sorted.
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
+    let mut dirs = vec![dir.to_owned()];
+    while let Some(dir) = dirs.pop() {
+        for entry in fs::read_dir(dir).unwrap() {
+            let path = entry.unwrap().path();
+            if path.symlink_metadata().unwrap().is_dir() {
+                dirs.push(path.clone());
+            }
+            all.push(path);
+        }
+    }
+    all.sort();
+    all
+}
+
+/// Which names are one file.
+fn groups(root: &Path) -> Vec<Vec<PathBuf>> {
+    let mut groups: BTreeMap<(u64, u64), Vec<PathBuf>> = BTreeMap::new();
+    for path in entries(root) {
+        let meta = path.symlink_metadata().unwrap();
+        if meta.nlink() > 1 && !meta.is_dir() {
+            groups.entry((meta.dev(), meta.ino())).or_default().push(path.strip_prefix(root).unwrap().to_owned());
+        }
+    }
+    let mut groups: Vec<_> = groups.into_values().collect();
+    groups.sort();
+    groups
+}
+
+/// ACLs and extended attributes of everything in `place`, as text.
+fn attributes(place: &Path) -> String {
+    let script = "getfacl -R -n -P . | grep -v '^#'; getfattr -R -h -P -d -m '^user[.]|^trusted[.]' . | sort";
+    let output = Command::new("sh").args(["-c", script]).current_dir(place).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Runs both programs and compares also what [`Bench::same`] does not.
+fn same(bench: &Bench, args: &[String]) {
+    bench.same(args);
+    let [theirs, ours] = bench.places();
+    if args.iter().any(|arg| arg.starts_with("-a") && arg.contains('H')) {
+        assert_eq!(groups(&ours), groups(&theirs), "{args:?}");
+    }
+    assert_eq!(attributes(&ours), attributes(&theirs), "{args:?}");
+}
+
+/// Gives some of what is beneath `dir` further names.
+fn link_some(rng: &mut Rng, dir: &Path) {
+    let (dirs, others): (Vec<_>, Vec<_>) =
+        entries(dir).into_iter().partition(|path| path.symlink_metadata().unwrap().is_dir());
+    for path in others {
+        for _ in 0..rng.below(4).saturating_sub(1) {
+            let at = rng.below(dirs.len() as u64 + 1) as usize;
+            let to = dirs.get(at).map_or(dir, PathBuf::as_path).join(format!("link{}", rng.below(40)));
+            // A name that is taken stays as it is.
+            let _ = fs::hard_link(&path, to);
+        }
+    }
+}
+
+/// Removes from `dst` what is of another kind than its source. With a full directory in the way of one name of a file,
+/// stock rsync 3.5.0 hangs.
+fn clear_the_way(src: &Path, dst: &Path) {
+    for path in entries(dst).into_iter().rev() {
+        let source = src.join(path.strip_prefix(dst).unwrap()).symlink_metadata();
+        let kind = path.symlink_metadata().unwrap().file_type();
+        if source.is_ok_and(|source| source.file_type() != kind) {
+            if kind.is_dir() { fs::remove_dir_all(path).unwrap() } else { fs::remove_file(path).unwrap() }
+        }
+    }
+}
+
+/// Gives some of what is beneath `dir` ACLs and extended attributes.
+fn dress_some(rng: &mut Rng, dir: &Path) {
+    for path in entries(dir) {
+        let kind = path.symlink_metadata().unwrap().file_type();
+        if !(kind.is_file() || kind.is_dir()) {
+            continue;
+        }
+        for _ in 0..rng.below(3) {
+            let mut command = match rng.below(4) {
+                0 => Command::new("setfattr"),
+                1 if kind.is_dir() => Command::new("setfacl"),
+                _ => Command::new(rng.pick(&["setfattr", "setfacl"])),
+            };
+            let args: &[&str] = match (command.get_program() == "setfacl", rng.below(3)) {
+                (true, 0) if kind.is_dir() => &["-d", "-m", "u:33:rwx,g:7:r"],
+                (true, 1) => &["-m", "u:1:rx,m::r"],
+                (true, _) => &["-m", "u:33:rw,g:7:x"],
+                (false, 0) => &["-n", "user.a", "-v", "1"],
+                (false, 1) => &["-n", "trusted.b", "-v", "two"],
+                (false, _) => &["-n", "user.long", "-v", "0123456789012345678901234567890123456789"],
+            };
+            // Some modes refuse attributes.
+            let _ = command.args(args).arg("--").arg(&path).output().unwrap();
+        }
+    }
+}
+
+fn rounds(default: u64, round: impl Fn(u64)) {
+    match std::env::var("FOREBAY_SEED") {
+        Ok(seed) => round(seed.parse().unwrap()),
+        Err(_) => {
+            (0..std::env::var("FOREBAY_ROUNDS").map_or(default, |rounds| rounds.parse().unwrap())).for_each(round);
+        }
+    }
+}
+
+#[test]
+fn what_is_one_file_under_several_names_stays_one() {
+    rounds(30, |seed| {
+        let mut rng = Rng::new(seed);
+        let bench = Bench::new();
+        fill(&mut rng, &bench.src(), 3);
+        link_some(&mut rng, &bench.src());
+        let mut args = vec![rng.pick(&["-aHi", "-aHin", "-aHiv", "-aHic"]).to_owned()];
+        bench.both(|place| {
+            if rng.one_in(2) {
+                copy(&bench.src(), &place.join("dst"));
+                change(&mut rng, &place.join("dst"), 2);
+                clear_the_way(&bench.src(), &place.join("dst"));
+            }
+        });
+        if rng.one_in(3) {
+            args.push("--delete".into());
+        }
+        args.extend([format!("{}/", bench.src().display()), "dst".into()]);
+        eprintln!("seed {seed}: {args:?}");
+        same(&bench, &args);
+    });
+}
+
+#[test]
+fn acls_and_extended_attributes_go_along() {
+    rounds(30, |seed| {
+        let mut rng = Rng::new(seed);
+        let bench = Bench::new();
+        fill(&mut rng, &bench.src(), 3);
+        dress_some(&mut rng, &bench.src());
+        bench.both(|place| {
+            if rng.one_in(2) {
+                copy(&bench.src(), &place.join("dst"));
+                dress_some(&mut rng, &place.join("dst"));
+            }
+        });
+        let mut args = vec![rng.pick(&["-aXi", "-aAi", "-aAXi", "-aAXin"]).to_owned()];
+        args.extend([format!("{}/", bench.src().display()), "dst".into()]);
+        eprintln!("seed {seed}: {args:?}");
+        same(&bench, &args);
+    });
+}
+
+#[test]
+fn modes_owners_and_links_change_on_the_way() {
+    const SOME: &[&str] = &[
+        "--chmod=D755,F640",
+        "--chmod=a+X,go-w",
+        "--chmod=Du+s,Fo=",
+        "--chown=1:2",
+        "--chown=:7",
+        "--usermap=0:33,1-2:1",
+        "--groupmap=*:5",
+        "--numeric-ids",
+        "-E --no-p",
+        "-O",
+        "-J",
+        "-k",
+        "--safe-links",
+        "--munge-links",
+    ];
+    rounds(40, |seed| {
+        let mut rng = Rng::new(seed);
+        let bench = Bench::new();
+        fill(&mut rng, &bench.src(), 3);
+        bench.both(|place| {
+            if rng.one_in(2) {
+                copy(&bench.src(), &place.join("dst"));
+                change(&mut rng, &place.join("dst"), 2);
+            }
+        });
+        let mut args = vec![rng.pick(&["-ai", "-ain", "-aiv"]).to_owned()];
+        for _ in 0..=rng.below(2) {
+            args.extend(rng.pick(SOME).split(' ').map(str::to_owned));
+        }
+        args.extend([format!("{}/", bench.src().display()), "dst".into()]);
+        eprintln!("seed {seed}: {args:?}");
+        same(&bench, &args);
+    });
+}
