@@ -18,7 +18,7 @@
 //!   who asks for it (`--inplace`, `--append`, `--partial`) finds unfinished content under a name. A file of the user's
 //!   is never removed because writing failed.
 //! * Inside a tree every name is one component, looked up beneath a held directory descriptor, and symbolic links are
-//!   never followed.
+//!   followed only in the source, where that is asked for, and with `-K` beneath the destination.
 //! * What cannot be read or written is reported and counted, and the rest goes on. Only a failed write (full disk) and
 //!   a log that cannot be written end the run.
 //! * A directory's time, and a mode that would have kept us from writing, are set when everything beneath is done.
