@@ -40,15 +40,7 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
 
 /// `1234567` as `1,234,567`.
 pub(crate) fn with_commas(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    forebay_sync::human(number, 1)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! When and how much is deleted, on random trees: the same entries, in the same order, counted alike.
 
-use crate::harness::{Bench, copy};
+use crate::harness::{Bench, copy, rounds};
 use crate::tree::{Rng, change, fill};
 
 const WHEN: &[&str] = &[
@@ -39,8 +39,5 @@ fn round(seed: u64) {
 
 #[test]
 fn whatever_is_deleted_whenever_is_what_rsync_deletes() {
-    match std::env::var("FOREBAY_SEED") {
-        Ok(seed) => round(seed.parse().unwrap()),
-        Err(_) => (0..std::env::var("FOREBAY_ROUNDS").map_or(60, |rounds| rounds.parse().unwrap())).for_each(round),
-    }
+    rounds(60, round);
 }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::harness::{Bench, copy};
+use crate::harness::{Bench, copy, rounds};
 use crate::tree::{Rng, change, fill, touch};
 
 const PARTS: &[&str] = &[
@@ -156,8 +156,5 @@ fn round(seed: u64) {
 
 #[test]
 fn any_rules_on_any_tree_pick_what_rsync_picks() {
-    match std::env::var("FOREBAY_SEED") {
-        Ok(seed) => round(seed.parse().unwrap()),
-        Err(_) => (0..std::env::var("FOREBAY_ROUNDS").map_or(60, |rounds| rounds.parse().unwrap())).for_each(round),
-    }
+    rounds(60, round);
 }

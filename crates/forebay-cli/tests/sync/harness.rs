@@ -109,6 +109,15 @@ impl Bench {
     }
 }
 
+/// Runs `round` with the seed that `FOREBAY_SEED` names, or with the first `FOREBAY_ROUNDS` seeds, or `default` ones.
+pub(crate) fn rounds(default: u64, round: impl Fn(u64)) {
+    let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    match number("FOREBAY_SEED") {
+        Some(seed) => round(seed),
+        None => (0..number("FOREBAY_ROUNDS").unwrap_or(default)).for_each(round),
+    }
+}
+
 /// Copies a tree with everything that is compared.
 pub(crate) fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());

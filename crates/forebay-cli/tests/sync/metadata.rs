@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Bench, copy};
+use crate::harness::{Bench, copy, rounds};
 use crate::tree::{Rng, change, fill};
 
 /// Everything beneath `dir`, sorted.
@@ -106,15 +106,6 @@ fn dress_some(rng: &mut Rng, dir: &Path) {
             };
             // Some modes refuse attributes.
             let _ = command.args(args).arg("--").arg(&path).output().unwrap();
-        }
-    }
-}
-
-fn rounds(default: u64, round: impl Fn(u64)) {
-    match std::env::var("FOREBAY_SEED") {
-        Ok(seed) => round(seed.parse().unwrap()),
-        Err(_) => {
-            (0..std::env::var("FOREBAY_ROUNDS").map_or(default, |rounds| rounds.parse().unwrap())).for_each(round);
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! An option takes part by a row of [`OPTIONS`].
 
-use crate::harness::{Bench, copy};
+use crate::harness::{Bench, copy, rounds};
 use crate::tree::{Rng, change, fill};
 
 /// What a round begins with: one of these.
@@ -64,11 +64,7 @@ fn round(seed: u64) {
 
 #[test]
 fn any_tree_with_any_options_ends_as_with_rsync() {
-    let seeds = match std::env::var("FOREBAY_SEED") {
-        Ok(seed) => seed.parse().unwrap()..seed.parse::<u64>().unwrap() + 1,
-        Err(_) => 0..std::env::var("FOREBAY_ROUNDS").map_or(60, |rounds| rounds.parse().unwrap()),
-    };
-    seeds.for_each(round);
+    rounds(60, round);
 }
 
 #[test]

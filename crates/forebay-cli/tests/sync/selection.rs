@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::harness::{Bench, FOREBAY, copy};
+use crate::harness::{Bench, FOREBAY, copy, rounds};
 use crate::tree::{Rng, change, fill};
 
 const SOME: &[&str] = &[
@@ -51,10 +51,7 @@ fn round(seed: u64) {
 
 #[test]
 fn what_is_copied_is_what_rsync_copies() {
-    match std::env::var("FOREBAY_SEED") {
-        Ok(seed) => round(seed.parse().unwrap()),
-        Err(_) => (0..std::env::var("FOREBAY_ROUNDS").map_or(60, |rounds| rounds.parse().unwrap())).for_each(round),
-    }
+    rounds(60, round);
 }
 
 /// In a mount namespace of its own.
