@@ -22,8 +22,9 @@ fn goes_to_disk(words: usize, resident: usize) {
     println!("{} MiB; {snapshot:?}", used / MIB);
     assert!(used <= resident * MIB, "{} MiB", used / MIB);
     assert!(snapshot.spilled_bytes > 200 * MIB as u64 && snapshot.fetched_bytes > 200 * MIB as u64, "{snapshot:?}");
-    // Where the disk is behind, the sender waits at the cap, and has at most two more buffers.
-    assert!(snapshot.unwritten_peak <= 11 * MIB as u64, "{snapshot:?}");
+    // Where the disk is behind, the sender waits at the cap, and has a few buffers of 1 MiB more: those that it filled
+    // before anybody looked at the queue are handed on together.
+    assert!(snapshot.unwritten_peak <= 16 * MIB as u64, "{snapshot:?}");
     assert_eq!(snapshot.unwritten_bytes, 0);
     assert!(outcome.monitor.error().is_none());
 }
