@@ -18,8 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::harness::{self, Spread};
 
 /// Bytes that every run uses and frees before its clock starts. The host of a virtual machine takes back memory that
-/// lies free for seconds, and giving it out anew costs ten times a page fault; this way it hits nobody by chance. In large
-/// pages, for which NumPy asks where the peers do the same: small ones come from elsewhere.
+/// lies free for seconds, and giving it out anew costs ten times a page fault; this way it hits nobody by chance.
 const WARM: usize = 4 << 30;
 
 /// What a run is to do.
@@ -100,9 +99,7 @@ pub trait Writer {
 pub fn run(job: &Job, create: impl FnOnce(&Job) -> Result<Box<dyn Writer>>) -> Result<Outcome> {
     let frames = fs::read(&job.frames_file).with_context(|| format!("read {}", job.frames_file.display()))?;
     let per_append = (job.frame_bytes() * job.frames_per_append) as usize;
-    let mut warm = forebay::zeroed_in_large_pages(WARM);
-    warm.fill(1);
-    drop(black_box(warm));
+    black_box(vec![1_u8; WARM]);
     fs::write("/proc/self/clear_refs", "5").context("reset the peak of the resident memory")?;
     let resident = harness::memory("VmRSS")?;
     nix::unistd::sync(); // nobody pays for what earlier runs have written

@@ -4,20 +4,22 @@
 //! given back is the first one given out. A [`Pooled`] slab finds its own way back when it is dropped.
 //!
 //! Slabs are cut from *blocks*, which are large for three reasons: the system maps, and unmaps, one block and not some
-//! hundred slabs; a block has room for large pages; and slabs that are whole pages lie at page boundaries, so that a disk
-//! can read them where they are. A block is only touched as far as slabs of it were given out, and to the end of a large
-//! page.
+//! hundred slabs; where it gives out large pages by itself, a block has room for them; and slabs that are whole pages
+//! lie at page boundaries, so that a disk can read them where they are. A block is only touched as far as slabs of it
+//! were given out.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::BytesMut;
-use forebay::zeroed_in_large_pages;
 
-/// About how many bytes a block has: whole large pages, and more than the 32 MiB up to which an allocator may hand out
-/// memory that was used before, all of which it would have to fill with zeros.
-const BLOCK: usize = 34 << 20;
+/// About how many bytes a block has: more than the 32 MiB up to which an allocator may hand out memory that was used
+/// before, all of which it would have to fill with zeros.
+const BLOCK: usize = 33 << 20;
+
+/// Where the first slab of a block begins: at a multiple of this.
+const PAGE: usize = 4096;
 
 /// Slabs of one size. Cloning gives another handle to the same pool.
 #[derive(Clone)]
@@ -109,7 +111,10 @@ impl Shared {
     fn cut(&self, state: &mut State) -> BytesMut {
         if state.block.len() < self.len {
             let slabs = BLOCK.div_ceil(self.len).min(self.limit - state.made);
-            state.block = zeroed_in_large_pages(slabs * self.len);
+            let mut block = BytesMut::zeroed(slabs * self.len + PAGE);
+            let _before = block.split_to(block.as_ptr().align_offset(PAGE));
+            block.truncate(slabs * self.len);
+            state.block = block;
             state.made += slabs;
         }
         state.block.split_to(self.len)
@@ -173,8 +178,6 @@ impl fmt::Debug for Pooled {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const PAGE: usize = 4096;
 
     #[test]
     fn a_buffer_comes_back_and_is_the_next_one_out() {

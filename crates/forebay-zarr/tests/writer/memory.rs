@@ -37,7 +37,7 @@ fn content(bytes: usize, compressible: bool) -> Vec<u8> {
     data
 }
 
-/// The resident size grows by what was estimated for `situation`, within a tenth or 8 MiB; `Steady`: 16 MiB.
+/// The resident size grows by what was estimated for `situation`, within a tenth or 8 MiB.
 fn takes_what_was_estimated(spec: ArraySpec, bytes: u64, compressible: bool, situation: Situation) {
     let frames_per_append = ((1 << 20) / spec.frame_bytes()).max(1);
     let bytes_per_append = (frames_per_append * spec.frame_bytes()) as usize;
@@ -96,9 +96,12 @@ fn takes_what_was_estimated(spec: ArraySpec, bytes: u64, compressible: bool, sit
     };
     let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
     println!("used {:.1} of {:.1} MiB, {situation:?}, ratio {ratio:.1}; {estimate}", mib(used), mib(expected));
-    // While the store keeps up, what is in flight when a thread loses its time slice comes on top, in large pages.
-    let slack = if situation == Steady { 16 << 20 } else { 8 << 20 };
-    assert!(used.abs_diff(expected) <= (expected / 10).max(slack), "used {:.1}, said {:.1}", mib(used), mib(expected));
+    assert!(
+        used.abs_diff(expected) <= (expected / 10).max(8 << 20),
+        "used {:.1}, said {:.1}",
+        mib(used),
+        mib(expected)
+    );
 }
 
 /// Waits until the append that begins with frame `frame` may come.
