@@ -103,6 +103,7 @@ mod text;
 mod totals;
 mod walk;
 mod wildmatch;
+mod wire;
 mod worker;
 
 pub use chmod::{BadMode, ModeRules};

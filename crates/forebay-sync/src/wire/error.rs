@@ -1,0 +1,71 @@
+//! Why a session cannot go on.
+
+use std::{fmt, io};
+
+/// Why nothing more can be read from, or written to, the other side.
+#[derive(Debug)]
+#[non_exhaustive]
+pub(crate) enum WireError {
+    /// Reading or writing failed, or the other side is gone.
+    Io(io::Error),
+    /// The other side says something that the protocol does not allow, or that is beyond a bound: what, and the value.
+    Protocol {
+        /// What is wrong, in words.
+        what: &'static str,
+        /// The number that was read, or 0 where none was.
+        value: i64,
+    },
+    /// The two sides have nothing in common: the text says what.
+    Unsupported(String),
+    /// Nothing came, or could be sent, for as long as `--timeout` says: seconds.
+    Timeout(u64),
+    /// The other side has ended with this exit code.
+    Peer(u8),
+}
+
+impl WireError {
+    /// The other side broke the protocol.
+    pub(crate) fn protocol(what: &'static str, value: impl Into<i64>) -> Self {
+        WireError::Protocol { what, value: value.into() }
+    }
+
+    /// rsync's exit code for it.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            WireError::Io(_) | WireError::Protocol { .. } => 12,
+            WireError::Unsupported(_) => 4,
+            WireError::Timeout(_) => 30,
+            WireError::Peer(code) => *code,
+        }
+    }
+}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            WireError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
+                f.write_str("connection unexpectedly closed")
+            }
+            WireError::Io(error) => write!(f, "connection: {error}"),
+            WireError::Protocol { what, value } => write!(f, "protocol error: {what} ({value})"),
+            WireError::Unsupported(text) => f.write_str(text),
+            WireError::Timeout(seconds) => write!(f, "timeout after {seconds} seconds"),
+            WireError::Peer(code) => write!(f, "the other side ended with exit code {code}"),
+        }
+    }
+}
+
+impl std::error::Error for WireError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            WireError::Io(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<io::Error> for WireError {
+    fn from(error: io::Error) -> Self {
+        WireError::Io(error)
+    }
+}

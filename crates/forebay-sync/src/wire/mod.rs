@@ -1,0 +1,10 @@
+//! rsync's wire protocol, versions 30 to 32.
+//!
+//! Bytes from the other side are read here and nowhere else; every count, length and index in them is held against a bound
+//! in [`limits`] before anything is allocated or looked up by it.
+#![allow(dead_code, reason = "the parts of the protocol come before what uses them")]
+
+mod error;
+mod limits;
+mod number;
+mod terms;
