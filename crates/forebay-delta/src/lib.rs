@@ -43,6 +43,7 @@ struct CrateReadme;
 
 mod block;
 mod error;
+mod hasher;
 mod input;
 pub mod librsync;
 mod patch;
@@ -59,6 +60,7 @@ mod weak;
 
 pub use block::{MAX_BLOCK_LEN, block_len, strong_len};
 pub use error::{Error, Malformed, Role};
+pub use hasher::Hasher;
 pub use input::{Input, ReadAt};
 pub use patch::Patch;
 pub use search::{Options, search};

@@ -187,6 +187,23 @@ impl Signature {
         Ok(Signature { format: *format, weak, strong, basis_len: None, leases: Vec::new(), consumer })
     }
 
+    /// No blocks yet, and room for so many. Waits until the budget has the memory: see [`Consumer::lease`] about where that
+    /// is not done. For sums that come from elsewhere and were announced.
+    ///
+    /// # Errors
+    /// [`Error::Blocks`]; [`Error::Memory`] if they can never fit into the budget.
+    pub fn with_room(format: &Format, blocks: u64, settings: &Settings) -> Result<Self, Error> {
+        let mut signature = Signature::empty(format, settings)?;
+        let block_len = format.block_len;
+        let room = usize::try_from(blocks).ok().filter(|_| blocks < u64::from(u32::MAX));
+        let room = room.ok_or(Error::Blocks { len: blocks.saturating_mul(block_len.into()), block_len })?;
+        let bytes = room.saturating_mul(size_of::<u32>() + format.strong_len);
+        signature.leases.push(signature.consumer.lease(bytes).map_err(Error::Memory)?);
+        signature.weak.reserve_exact(room);
+        signature.strong.reserve_exact(room * format.strong_len);
+        Ok(signature)
+    }
+
     /// Appends a block.
     ///
     /// # Errors

@@ -54,7 +54,7 @@ impl AsRef<[u8]> for StrongSum {
 }
 
 impl StrongSum {
-    fn new(digest: &[u8]) -> Self {
+    pub(crate) fn new(digest: &[u8]) -> Self {
         let mut bytes = [0; MAX_DIGEST_LEN];
         bytes[..digest.len()].copy_from_slice(digest);
         // No digest is longer than 32 bytes.
@@ -116,7 +116,7 @@ impl Strong {
     }
 }
 
-fn blake2b() -> blake2b_simd::Params {
+pub(crate) fn blake2b() -> blake2b_simd::Params {
     let mut params = blake2b_simd::Params::new();
     params.hash_length(32);
     params

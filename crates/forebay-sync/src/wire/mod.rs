@@ -7,4 +7,6 @@
 mod error;
 mod limits;
 mod number;
+mod sums;
 mod terms;
+mod token;
