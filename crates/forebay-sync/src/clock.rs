@@ -28,6 +28,18 @@ pub fn local_time(seconds: i64, between: char) -> String {
     }
 }
 
+/// Seconds since 1970 of a time of day here: year, month, day (both from 1), hour, minute. `None` if there is none.
+pub fn local_seconds(year: i32, month: u8, day: u8, hour: u8, minute: u8) -> Option<i64> {
+    let found = DateTime::find(year, month, day, hour, minute, 0, 0, ZONE.as_ref()).ok()?;
+    found.earliest().map(|at| at.unix_time())
+}
+
+/// Year, month and day here, at so many seconds since 1970.
+pub fn local_date(seconds: i64) -> Option<(i32, u8, u8)> {
+    let at = DateTime::from_timespec(seconds, 0, ZONE.as_ref()).ok()?;
+    Some((at.year(), at.month(), at.month_day()))
+}
+
 /// Now, as [`local_time`] writes it.
 pub fn local_now() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();

@@ -88,6 +88,7 @@ mod list;
 mod listing;
 mod member;
 mod mirror;
+mod mkpath;
 mod number;
 mod options;
 mod order;
@@ -107,7 +108,7 @@ mod wire;
 mod worker;
 
 pub use chmod::{BadMode, ModeRules};
-pub use clock::{local_now, local_time};
+pub use clock::{local_date, local_now, local_seconds, local_time};
 pub use error::Error;
 pub use filter::{FilterError, Filters, Rule, Side};
 pub use format::Format;

@@ -256,6 +256,7 @@ fn worker<'a>(shared: &'a Shared<'a>, workers: usize) -> Worker<'a> {
         budget: &shared.options.budget,
         cancel: &shared.options.cancel,
         workers,
+        rate: shared.rate.as_ref(),
         sparse: shared.options.sparse,
         reflink: shared.options.reflink,
         buffer: Vec::new(),

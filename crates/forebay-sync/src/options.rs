@@ -1,7 +1,7 @@
 //! What a mirror is asked to do.
 
 use std::ffi::OsString;
-use std::num::{NonZeroU32, NonZeroUsize};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 
 use forebay::{Budget, CancelToken, SegmentStore};
 
@@ -118,6 +118,8 @@ pub struct Options {
     pub fsync: bool,
     /// `--reflink`: whether files may share their bytes with the source.
     pub reflink: Reflink,
+    /// `--bwlimit`: bytes that are written in a second at most. What shares its bytes with the source is not written.
+    pub bwlimit: Option<NonZeroU64>,
     /// `-i`: a line of codes for each change.
     pub itemize: bool,
     /// `-ii`: codes also for what does not change.
@@ -204,6 +206,7 @@ impl Default for Options {
             preallocate: false,
             fsync: false,
             reflink: Reflink::default(),
+            bwlimit: None,
             itemize: false,
             itemize_all: false,
             levels: Levels::default(),

@@ -17,6 +17,7 @@ use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
 use crate::links;
 use crate::listing::Listing;
+use crate::mkpath;
 use crate::outcome::Outcome;
 use crate::shared::{Root, Shared};
 use crate::walk;
@@ -323,7 +324,26 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note
         line.extend_from_slice(format!("\"{verb} {}", fs::describe(errno)).as_bytes());
         String::from_utf8_lossy(&line).into_owned()
     };
-    let found = rustix::fs::statat(CWD, argument, AtFlags::empty()).map(Stat::from);
+    let says = shared.options.levels.name > 0 || shared.options.has_codes();
+    let mut found = rustix::fs::statat(CWD, argument, AtFlags::empty()).map(Stat::from);
+    if let Err(Errno::NOENT | Errno::NOTDIR) = found
+        && shared.options.select.mkpath
+    {
+        let named = single && !argument.ends_with(b"/");
+        let end = if named { argument.iter().rposition(|&b| b == b'/').unwrap_or(0) } else { argument.len() };
+        let path = without_slashes(&argument[..end]);
+        let made = mkpath::make(path, shared.options.dry_run)
+            .map_err(|errno| Error::Io(text("rsync: [Receiver] mkdir \"", &shown, errno)))?;
+        if made > 0 && says {
+            let what = if made == 1 { "directory" } else { "directories" };
+            shared.say(note, &[format!("created {made} {what} for ").as_bytes()], path, b"\n");
+        }
+        if !shared.options.dry_run {
+            found = rustix::fs::statat(CWD, argument, AtFlags::empty()).map(Stat::from);
+        } else if made > 0 {
+            found = Err(Errno::NOENT);
+        }
+    }
     let mut created = false;
     match found {
         Ok(stat) if stat.kind == FileType::Directory => {}
@@ -336,16 +356,14 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note
         Err(Errno::NOENT) if !single || top.transferred || argument.ends_with(b"/") => {
             created = true;
             if single && !argument.ends_with(b"/") {
-                beside(argument, &shown, &text)?;
+                beside(shared, argument, &shown, &text)?;
             }
             if !shared.options.dry_run {
                 rustix::fs::mkdirat(CWD, argument, Mode::from_raw_mode(0o777))
                     .map_err(|errno| Error::Io(text("rsync: [Receiver] mkdir \"", &shown, errno)))?;
             }
-            let says = shared.options.levels.name > 0 || shared.options.has_codes();
             if says && (!single || argument.ends_with(b"/")) {
-                let argument = &argument[..argument.len() - argument.iter().rev().take_while(|&&b| b == b'/').count()];
-                shared.say(note, &[b"created directory "], argument, b"\n");
+                shared.say(note, &[b"created directory "], without_slashes(argument), b"\n");
             }
             if shared.options.dry_run {
                 shown.push(b'/');
@@ -355,7 +373,7 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note
         Err(errno) if errno != Errno::NOENT => {
             return Err(Error::Select(text("rsync: [Receiver] ERROR: cannot stat destination \"", &as_given, errno)));
         }
-        _ => return beside(argument, &shown, &text),
+        _ => return beside(shared, argument, &shown, &text),
     }
     let fd = fs::open_dir(CWD, &CString::new(argument).unwrap_or_default(), true)
         .map_err(|errno| Error::Select(text("rsync: [Receiver] change_dir#1 \"", &shown, errno)))?;
@@ -395,17 +413,33 @@ fn is_empty(shared: &Shared<'_>, top: &Dir) -> bool {
 }
 
 /// The one source entry goes to the name `argument`, which is no directory.
-fn beside(argument: &[u8], shown: &[u8], text: &dyn Fn(&str, &[u8], Errno) -> String) -> Result<Root, Error> {
+fn beside(
+    shared: &Shared<'_>,
+    argument: &[u8],
+    shown: &[u8],
+    text: &dyn Fn(&str, &[u8], Errno) -> String,
+) -> Result<Root, Error> {
     let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let (parent, name) = argument.split_at(split);
     let parent = if parent.is_empty() { b"." } else { parent };
     let split = shown.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let above = &shown[..split];
-    let fd = fs::open_dir(CWD.as_fd(), &CString::new(parent).unwrap_or_default(), true).map_err(|errno| {
-        let above = above.strip_suffix(b"/").filter(|above| !above.is_empty()).unwrap_or(above);
-        Error::Select(text("rsync: [Receiver] change_dir#3 \"", above, errno))
-    })?;
-    Ok(Root { fd: Some(fd), created: false, rename: CString::new(name).ok(), shown: above.to_vec() })
+    let rename = CString::new(name).ok();
+    match fs::open_dir(CWD.as_fd(), &CString::new(parent).unwrap_or_default(), true) {
+        Ok(fd) => Ok(Root { fd: Some(fd), created: false, rename, shown: above.to_vec() }),
+        // `--mkpath` would have made it.
+        Err(Errno::NOENT) if shared.options.dry_run && shared.options.select.mkpath => {
+            Ok(Root { fd: None, created: true, rename, shown: above.to_vec() })
+        }
+        Err(errno) => {
+            let above = above.strip_suffix(b"/").filter(|above| !above.is_empty()).unwrap_or(above);
+            Err(Error::Select(text("rsync: [Receiver] change_dir#3 \"", above, errno)))
+        }
+    }
+}
+
+fn without_slashes(path: &[u8]) -> &[u8] {
+    &path[..path.len() - path.iter().rev().take_while(|&&b| b == b'/').count()]
 }
 
 /// `path` as messages show it: behind the working directory, unless it is absolute.

@@ -58,6 +58,8 @@ pub struct Select {
     pub relative: bool,
     /// `-x`: directories on other file systems than their source are not entered; twice: not made either.
     pub one_file_system: u8,
+    /// `--mkpath`: directories above the destination are made, too.
+    pub mkpath: bool,
     /// `--ignore-missing-args`: a source that is not there is no error.
     pub ignore_missing: bool,
 }

@@ -11,6 +11,7 @@ use rustix::fs::Mode;
 use rustix::io::Errno;
 
 use crate::content::copy::Methods;
+use crate::content::rate::Rate;
 use crate::delayed::Delayed;
 use crate::dir::Dir;
 use crate::error::Error;
@@ -49,6 +50,8 @@ pub(crate) struct Shared<'a> {
     /// That deletions are skipped has been said.
     said_skipping: AtomicBool,
     pub(crate) methods: Methods,
+    /// With `--bwlimit`: what is left of this second.
+    pub(crate) rate: Option<Rate>,
     /// Random, so that nobody can make blocks that are taken for others.
     pub(crate) seed: u64,
     pub(crate) origins: Origins,
@@ -125,6 +128,7 @@ impl<'a> Shared<'a> {
             io_error: AtomicBool::new(false),
             said_skipping: AtomicBool::new(false),
             methods: Methods::default(),
+            rate: options.bwlimit.map(Rate::new),
             seed: RandomState::new().build_hasher().finish(),
             origins: Origins::default(),
             groups: Groups::default(),

@@ -46,7 +46,8 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(command: Command) -> ExitCode {
-    let Command { options, sources, destination, report: Report { human, log_file, limit, at_once } } = command;
+    let Command { options, sources, destination, report } = command;
+    let Report { human, log_file, limit, at_once, all_to_stderr } = report;
     let said = stats::Said { levels: options.levels, dry_run: options.dry_run, human };
     let (quiet, json) = (options.quiet, options.json);
     let log = log_file.and_then(|path| {
@@ -66,7 +67,7 @@ fn run(command: Command) -> ExitCode {
             return end(11);
         }
     };
-    let mut output = Output::new(&options, log, human);
+    let mut output = Output::new(&options, log, human, all_to_stderr);
     output.note(b"building file list\n");
     let mut head = String::new();
     if options.levels.flist > 0 {

@@ -15,7 +15,8 @@ const RENEW: Duration = Duration::from_millis(100);
 /// The program's output.
 #[derive(Debug)]
 pub(crate) struct Output {
-    stdout: io::Stdout,
+    /// Everything goes to standard error.
+    all_to_stderr: bool,
     /// Writing to it has failed.
     gone: bool,
     begun: Instant,
@@ -57,7 +58,7 @@ struct Line {
 
 impl Output {
     /// What `options` ask for. The bar is for a terminal that nothing else is written to.
-    pub(crate) fn new(options: &Options, log: Option<LogFile>, human: u8) -> Self {
+    pub(crate) fn new(options: &Options, log: Option<LogFile>, human: u8, all_to_stderr: bool) -> Self {
         let now = Instant::now();
         let silent = options.levels.name == 0 && !options.itemize && options.format.is_none() && !options.json;
         let shows = if options.levels.progress > 1 && !options.quiet {
@@ -73,17 +74,23 @@ impl Output {
         } else {
             Shows::Nothing
         };
-        Output { stdout: io::stdout(), gone: false, begun: now, shows, log, human }
+        Output { all_to_stderr, gone: false, begun: now, shows, log, human }
     }
 
-    /// Writes to standard output at once. As with rsync, a reader that has gone away does not end the transfer; neither
+    /// Writes to standard output, or what stands for it, at once. As with rsync, a reader that has gone away does not end the transfer; neither
     /// does any other failure, which is reported once.
     pub(crate) fn write(&mut self, text: &[u8]) {
         if text.is_empty() || self.gone {
             return;
         }
-        let mut stdout = self.stdout.lock();
-        if let Err(error) = stdout.write_all(text).and_then(|()| stdout.flush()) {
+        let written = match self.all_to_stderr {
+            true => io::stderr().write_all(text),
+            false => {
+                let mut stdout = io::stdout().lock();
+                stdout.write_all(text).and_then(|()| stdout.flush())
+            }
+        };
+        if let Err(error) = written {
             self.gone = true;
             if error.kind() != io::ErrorKind::BrokenPipe {
                 let text = format!("forebay: cannot write to standard output: {error}\n");

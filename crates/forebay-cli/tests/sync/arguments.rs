@@ -91,6 +91,24 @@ fn sources_and_destinations_mean_what_they_mean_to_rsync() {
         "-aivv --delete --exclude=f x/ dir",
         "-riu x/ y/ dir",
         "-ai --delete x/f dir",
+        "-ai --mkpath x no/new",
+        "-ai --mkpath x/ no/ne/w",
+        "-ai --mkpath x/f no/new",
+        "-ai --mkpath x/f no/ne/w/",
+        "-av --mkpath x/f y/e no/new",
+        "-ain --mkpath x no/new",
+        "-ain --mkpath x/f no/new",
+        "-ain --mkpath x/ no/new/",
+        "-a --mkpath x no/new",
+        "-ai --mkpath empty no/new",
+        "-ai --mkpath empty/ no/new",
+        "-ai --mkpath x/f dir",
+        "-ai --mkpath x/f dir/x/new",
+        "-ai --mkpath --no-mkpath x/f no/new",
+        "-i --old-dirs x new",
+        "-i --old-d x/ new",
+        "-ai --old-dirs --delete x/ dir",
+        "-i --old-dirs --no-d x/ new",
     ] {
         let bench = bench();
         let args: Vec<String> = args
@@ -110,11 +128,30 @@ fn sources_and_destinations_mean_what_they_mean_to_rsync() {
 
 #[test]
 fn what_is_not_there_yet_is_refused_with_the_code_for_usage() {
-    for args in [&["--foo", "a", "b"][..], &["--fake-super", "a", "b"], &["a", "host:b"], &["rsync://host/a", "b"], &[]]
-    {
+    for args in [&["--foo", "a", "b"][..], &["-M--delete", "a", "b"], &["a", "host:b"], &["rsync://host/a", "b"], &[]] {
         let output = Command::new(FOREBAY).arg("sync").args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("rsync error: syntax or usage error (code 1) at "));
+    }
+    for (arg, code) in [
+        ("--stop-at=25:00", 1),
+        ("--stop-at=2020-1-1", 1),
+        ("--stderr=x", 1),
+        ("--bwlimit=x", 1),
+        ("--bwlimit=100b", 1),
+        ("--bwlimit=-1", 1),
+        ("--protocol=99", 2),
+        ("-Mfoo", 1),
+    ] {
+        let run = |program: &str, first: &[&str]| {
+            let output =
+                Command::new(program).args(first).args([arg, "/nonexistent/a", "/nonexistent/b"]).output().unwrap();
+            let text = String::from_utf8(output.stderr).unwrap();
+            (output.status.code(), text.lines().next().unwrap_or_default().to_owned())
+        };
+        let theirs = run("rsync", &[]);
+        assert_eq!(theirs.0, Some(code), "{arg}");
+        assert_eq!(run(FOREBAY, &["sync"]), theirs, "{arg}");
     }
     for help in ["-h", "--help"] {
         let output = Command::new(FOREBAY).args(["sync", help]).output().unwrap();

@@ -168,3 +168,27 @@ fn json_is_an_object_a_line() {
     assert_eq!((&summary["type"], summary["deleted_files"].as_u64()), (&"summary".into(), Some(1)));
     assert_eq!(summary["exit_code"], 0);
 }
+
+#[test]
+fn everything_goes_to_standard_error_where_that_is_asked_for() {
+    for option in ["--stderr=e", "--stderr=all", "--stderr=c", "--msgs2stderr", "--no-msgs2stderr", "--stderr=a"] {
+        let bench = bench();
+        let none = format!("{}/none", bench.src().display());
+        let src = format!("{}/", bench.src().display());
+        let [theirs, ours] = bench.places();
+        let both = [("rsync", &[][..], theirs), (FOREBAY, &["sync"][..], ours)].map(|(program, first, place)| {
+            let mut command = Command::new(program);
+            let output =
+                command.args(first).args(["-aiv", option, &none, &src, "dst"]).current_dir(&place).output().unwrap();
+            let lines = |bytes: Vec<u8>| {
+                let mut lines: Vec<String> =
+                    comparable(&String::from_utf8(bytes).unwrap()).lines().map(str::to_owned).collect();
+                lines.sort();
+                lines
+            };
+            (output.status.code(), lines(output.stdout), lines(output.stderr))
+        });
+        assert_eq!(both[1], both[0], "{option}");
+        assert_eq!(both[1].1.is_empty(), option.contains("=a") || option.starts_with("--msgs"), "{option}");
+    }
+}

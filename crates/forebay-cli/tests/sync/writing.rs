@@ -254,3 +254,24 @@ fn zeros_become_holes() {
         fs::write(dst.join("zeros in it"), vec![1; 3 << 20]).unwrap();
     }
 }
+
+/// Takes at least what the limit says, in whatever way bytes are written.
+#[test]
+fn a_limit_holds_what_is_written_back() {
+    for options in ["-a", "-a --no-W", "-a --inplace", "-aS", "-a --append"] {
+        let bench = Bench::new();
+        fs::write(bench.src().join("file"), vec![1; 100_000]).unwrap();
+        bench.both(|place| fs::create_dir(place.join("dst")).unwrap());
+        let [_, ours] = bench.places();
+        let mut command = command(None, crate::harness::FOREBAY, &["sync"]);
+        command
+            .args(options.split(' '))
+            .args(["--reflink=never", "--bwlimit=200"])
+            .arg(bench.src().join("file"))
+            .arg("dst");
+        let begun = std::time::Instant::now();
+        assert!(command.current_dir(&ours).status().unwrap().success());
+        assert!(begun.elapsed() >= std::time::Duration::from_millis(480), "{options}: {:?}", begun.elapsed());
+        assert_eq!(fs::read(ours.join("dst/file")).unwrap(), vec![1; 100_000]);
+    }
+}

@@ -13,6 +13,7 @@ use forebay::{Budget, CancelToken};
 use rustix::io::Errno;
 
 use super::parts::{LARGE, Pair};
+use super::rate::Rate;
 use crate::options::Reflink;
 
 /// Up to this many bytes a file is read and written.
@@ -81,6 +82,8 @@ pub(crate) struct Copier<'a> {
     pub(crate) budget: &'a Budget,
     pub(crate) cancel: &'a CancelToken,
     pub(crate) workers: usize,
+    /// What may be written in a second.
+    pub(crate) rate: Option<&'a Rate>,
     /// Make holes of zeros.
     pub(crate) sparse: bool,
     pub(crate) reflink: Reflink,
@@ -135,6 +138,7 @@ impl<'a> Copier<'a> {
             devices: job.devices,
             methods: self.methods,
             cancel: self.cancel,
+            rate: self.rate,
             sparse: self.sparse,
             fresh: job.fresh,
         }
@@ -175,7 +179,11 @@ impl<'a> Copier<'a> {
     fn small(&mut self, src: BorrowedFd<'_>, dst: BorrowedFd<'_>, size: u64) -> Result<(), Failure> {
         self.buffer.resize(BUFFER, 0);
         while self.done < size {
-            let left = usize::try_from(size - self.done).map_or(BUFFER, |left| left.min(BUFFER));
+            let mut left = usize::try_from(size - self.done).map_or(BUFFER, |left| left.min(BUFFER));
+            if let Some(rate) = self.rate {
+                left = left.min(rate.step());
+                rate.wait(left, self.cancel)?;
+            }
             if self.cancel.is_cancelled() {
                 return Err(Failure::Cancelled);
             }

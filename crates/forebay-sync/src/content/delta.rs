@@ -93,14 +93,17 @@ impl Writer<'_> {
         }
     }
 
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Error> {
+    fn write(&mut self, mut bytes: &[u8]) -> Result<(), Error> {
         let pair = &self.delta.pair;
-        let written = if pair.sparse { pair.dense(self.at, bytes) } else { pair.write(self.at, bytes) };
-        self.at += bytes.len() as u64;
-        written.map_err(|failure| match failure {
-            Failure::Read(errno) | Failure::Write(errno) | Failure::Share(errno) => Error::Write(errno.into()),
-            Failure::Cancelled => Error::Cancelled,
-        })
+        while !bytes.is_empty() {
+            let step = pair.pace(bytes.len()).map_err(error)?;
+            let (now, rest) = bytes.split_at(step);
+            let written = if pair.sparse { pair.dense(self.at, now) } else { pair.write(self.at, now) };
+            self.at += step as u64;
+            written.map_err(error)?;
+            bytes = rest;
+        }
+        Ok(())
     }
 
     fn block(&mut self, mut offset: u64, mut len: u64) -> Result<(), Error> {
@@ -108,7 +111,7 @@ impl Writer<'_> {
         if let (Some(basis), false) = (self.delta.basis, self.delta.pair.sparse) {
             while len > 0 {
                 let (mut from, mut to) = (offset, self.at);
-                let step = usize::try_from(len).unwrap_or(usize::MAX);
+                let step = self.delta.pair.pace(usize::try_from(len).unwrap_or(usize::MAX)).map_err(error)?;
                 match rustix::fs::copy_file_range(basis, Some(&mut from), self.delta.pair.dst, Some(&mut to), step) {
                     Ok(n) if n > 0 => (offset, self.at, len) = (from, to, len - n as u64),
                     Err(errno @ (Errno::NOSPC | Errno::DQUOT | Errno::FBIG)) => return Err(Error::Write(errno.into())),
@@ -140,6 +143,13 @@ impl Writer<'_> {
 fn file(fd: BorrowedFd<'_>, role: Role) -> Result<File, Error> {
     let owned: OwnedFd = fd.try_clone_to_owned().map_err(|source| Error::Read { file: role, offset: 0, source })?;
     Ok(owned.into())
+}
+
+fn error(failure: Failure) -> Error {
+    match failure {
+        Failure::Read(errno) | Failure::Write(errno) | Failure::Share(errno) => Error::Write(errno.into()),
+        Failure::Cancelled => Error::Cancelled,
+    }
 }
 
 fn errno(error: &io::Error) -> Errno {

@@ -12,6 +12,7 @@ mod delta;
 mod draft;
 pub(crate) mod partial;
 mod parts;
+pub(crate) mod rate;
 mod sparse;
 pub(crate) mod temp;
 mod write;

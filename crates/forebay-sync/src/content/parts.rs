@@ -7,6 +7,7 @@ use forebay::{Budget, CancelToken, Cause, Pipeline, Weigh};
 use rustix::io::Errno;
 
 use super::copy::{BUFFER, Failure, Method, Methods};
+use super::rate::Rate;
 
 /// How much is asked of `copy_file_range` at a time, in bytes, so that a cancellation is seen soon.
 const STEP: usize = 8 << 20;
@@ -25,6 +26,8 @@ pub(super) struct Pair<'a> {
     pub(super) devices: (u64, u64),
     pub(super) methods: &'a Methods,
     pub(super) cancel: &'a CancelToken,
+    /// What may be written in a second.
+    pub(super) rate: Option<&'a Rate>,
     /// Make holes of zeros.
     pub(super) sparse: bool,
     /// Where `dst` has not been written to, it is a hole.
@@ -83,7 +86,7 @@ impl Pair<'_> {
             if self.cancel.is_cancelled() {
                 return Err(Failure::Cancelled);
             }
-            let left = usize::try_from(range.end - at).unwrap_or(usize::MAX);
+            let left = self.pace(usize::try_from(range.end - at).unwrap_or(usize::MAX))?;
             let n = match self.within_kernel(at, left.min(STEP))? {
                 0 => self.through_buffer(at, left.min(BUFFER), buffer)?,
                 n => n,
@@ -95,6 +98,14 @@ impl Pair<'_> {
             *done += n as u64;
         }
         Ok(())
+    }
+
+    /// How much of `left` bytes may be written now; waits for that.
+    pub(super) fn pace(self, left: usize) -> Result<usize, Failure> {
+        let Some(rate) = self.rate else { return Ok(left) };
+        let step = left.min(rate.step()).min(STEP);
+        rate.wait(step, self.cancel)?;
+        Ok(step)
     }
 
     /// One `copy_file_range`. 0 says that the other way must be tried: this one does not work, or claims to be at the

@@ -35,7 +35,8 @@ impl Pair<'_> {
                 // So that all reads but the first begin at the border of a page.
                 let to_border = BUFFER - usize::try_from(at % PAGE as u64).unwrap_or(0);
                 let left = usize::try_from(data.end - at).unwrap_or(usize::MAX);
-                let n = self.read(at, left.min(to_border), buffer)?;
+                let left = self.pace(left.min(to_border))?;
+                let n = self.read(at, left, buffer)?;
                 if n == 0 {
                     return Ok(());
                 }

@@ -1,13 +1,15 @@
 //! The connection to another machine, the work on it, and what is limited.
 
-use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::num::{NonZeroU64, NonZeroUsize};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use forebay::Budget;
 
 use super::row::{Row, flag, later, remote, remote_number, remote_value, value};
 use super::state::State;
-use super::value::Refusal;
+use super::stop_at;
+use super::value::{Refusal, Value, not_yet};
+use crate::size;
 
 /// The options about transport, limits and the engine.
 pub(super) const ROWS: &[Row] = &[
@@ -33,14 +35,14 @@ pub(super) const ROWS: &[Row] = &[
     }),
     remote_value("rsh").short('e'),
     remote_value("rsync-path"),
-    later("remote-option").short('M'),
+    value("remote-option", remote_option).short('M'),
     remote_number("timeout").no(),
     value("contimeout", |_, value| match value.number()? {
         0 => Ok(()),
         _ => Err("The --contimeout option may only be used when connecting to an rsync daemon.".into()),
     })
     .no(),
-    later("bwlimit").no(),
+    value("bwlimit", bwlimit).no(),
     remote("compress").short('z').alias(&["old-compress", "new-compress"]).no(),
     value("compress-choice", |_, value| match &value.lossy().to_ascii_lowercase()[..] {
         "auto" | "zstd" | "lz4" | "zlibx" | "zlib" | "none" => Ok(()),
@@ -56,7 +58,7 @@ pub(super) const ROWS: &[Row] = &[
     remote("trust-sender"),
     // It is never complete here before the work begins; what is said of that is the same.
     flag("inc-recursive", |s, on| s.report.at_once = !on).alias(&["i-r"]).no(),
-    later("protocol"),
+    value("protocol", protocol),
     remote_number("checksum-seed"),
     later("iconv").no(),
     remote("ipv4").short('4'),
@@ -85,7 +87,16 @@ pub(super) const ROWS: &[Row] = &[
         Ok(())
     })
     .alias(&["time-limit"]),
-    later("stop-at"),
+    value("stop-at", |s, value| {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let text = value.lossy();
+        let at = stop_at::next(&text, i64::try_from(now.as_secs()).unwrap_or(i64::MAX)).map_err(|why| match why {
+            stop_at::Refused::Invalid => format!("rsync: invalid --stop-at format: {text}"),
+            stop_at::Refused::Past => format!("rsync: --stop-at time is not in the future: {text}"),
+        })?;
+        s.report.limit = Some(Duration::from_secs(u64::try_from(at).unwrap_or(0)).saturating_sub(now));
+        Ok(())
+    }),
     remote("qsort"),
     later("write-batch"),
     later("only-write-batch"),
@@ -97,6 +108,47 @@ pub(super) const ROWS: &[Row] = &[
     later("dparam"),
     later("detach").no(),
 ];
+
+/// `-M`: what the other side of a connection is told. A local copy has one, too, so it would have to be done.
+fn remote_option(_: &mut State, value: &Value) -> Result<(), Refusal> {
+    let text = value.lossy();
+    if !text.starts_with('-') {
+        return Err(format!("rsync: Remote option must start with a dash: {text}").into());
+    }
+    Err(not_yet(&format!("--remote-option={text}")))
+}
+
+/// The versions of rsync's protocol between which a local copy shows no difference.
+fn protocol(_: &mut State, value: &Value) -> Result<(), Refusal> {
+    let refused = |text: &str| Err(Refusal { text: text.to_owned(), code: 2 });
+    match value.number()? {
+        30..=32 => Ok(()),
+        20..=29 => Err(not_yet(&format!("--protocol={}", value.lossy()))),
+        33..=40 => refused("--protocol must be no more than 32 on the Client."),
+        _ => refused("protocol version mismatch -- is your shell clean?\n(see the rsync manpage for an explanation)"),
+    }
+}
+
+/// `--bwlimit`: KiB a second where no unit follows. 0 and nothing are no limit.
+fn bwlimit(s: &mut State, value: &Value) -> Result<(), Refusal> {
+    let text = value.lossy();
+    let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
+    let bytes = match &text[..] {
+        "" => Some(0),
+        text if text.starts_with('-') => return Err(format!("rsync: --bwlimit={text} is too large").into()),
+        text if plain => size::parse(&format!("{text}K")),
+        text => size::parse(text),
+    };
+    let bytes = bytes.ok_or_else(|| Refusal::from(format!("rsync: --bwlimit={text} is invalid")))?;
+    if (1..LEAST_RATE).contains(&bytes) {
+        return Err(format!("rsync: --bwlimit={text} is too small (min: 512 or 0 for unlimited)").into());
+    }
+    s.options.bwlimit = NonZeroU64::new(bytes);
+    Ok(())
+}
+
+/// The slowest that may be asked for, in bytes a second.
+const LEAST_RATE: u64 = 512;
 
 /// More threads than this are a slip of the finger.
 const MAX_WORKERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);

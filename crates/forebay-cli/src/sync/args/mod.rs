@@ -11,6 +11,7 @@ mod report;
 mod row;
 mod select;
 mod state;
+mod stop_at;
 mod value;
 mod write;
 
@@ -54,11 +55,13 @@ pub(crate) struct Report {
     pub(crate) limit: Option<Duration>,
     /// `--no-inc-recursive`: the list is complete before anything else happens.
     pub(crate) at_once: bool,
+    /// `--stderr=all`: everything goes to standard error.
+    pub(crate) all_to_stderr: bool,
 }
 
 impl Default for Report {
     fn default() -> Self {
-        Report { human: 1, log_file: None, limit: None, at_once: false }
+        Report { human: 1, log_file: None, limit: None, at_once: false, all_to_stderr: false }
     }
 }
 
@@ -146,6 +149,10 @@ fn apply(
     args: &mut impl Iterator<Item = OsString>,
 ) -> Result<(), Refusal> {
     match row.effect {
+        // As with rsync, `--no-timeout` means a timeout of 0.
+        Effect::Value(set) if !on && attached.is_none() => {
+            return set(state, &Value { text: "0".into(), typed: typed.to_owned() });
+        }
         Effect::Value(_) if !on => {}
         Effect::Value(set) => {
             let (text, typed) = match attached {

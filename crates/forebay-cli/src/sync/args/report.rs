@@ -2,7 +2,7 @@
 
 use forebay_sync::{Escape, Format};
 
-use super::row::{Row, flag, later, value};
+use super::row::{Row, flag, value};
 use super::state::State;
 use crate::sync::help;
 
@@ -24,8 +24,18 @@ pub(super) const ROWS: &[Row] = &[
         }
         Ok(())
     }),
-    later("stderr"),
-    later("msgs2stderr").no(),
+    value("stderr", |s, value| {
+        let text = value.lossy();
+        let is = |mode: &str| !text.is_empty() && mode.starts_with(&text);
+        // The client's messages and those of the other processes are one stream here.
+        s.report.all_to_stderr = match () {
+            () if is("errors") || is("client") => false,
+            () if is("all") => true,
+            () => return Err(format!("rsync: --stderr mode \"{text}\" is not one of errors, all, or client").into()),
+        };
+        Ok(())
+    }),
+    flag("msgs2stderr", |s, on| s.report.all_to_stderr = on).no(),
     flag("itemize-changes", |s, on| s.itemize = if on { s.itemize.saturating_add(1) } else { 0 }).short('i').no(),
     flag("stats", |s, _| s.stats = true),
     flag("progress", |s, on| s.progress = on).no(),

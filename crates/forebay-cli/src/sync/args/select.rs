@@ -15,7 +15,12 @@ pub(super) const ROWS: &[Row] = &[
     .short('r')
     .no(),
     flag("dirs", |s, on| s.dirs = Some(on)).short('d').no(),
-    later("old-dirs").alias(&["old-d"]),
+    flag("old-dirs", |s, _| {
+        // What it adds for old programs at the other end, `-r` and a rule, comes to the same.
+        s.options.recursive = false;
+        (s.recursive, s.dirs) = (Some(false), Some(true));
+    })
+    .alias(&["old-d"]),
     flag("relative", |s, on| s.relative = Some(on)).short('R').no(),
     check("implied-dirs", |_, on| if on { Ok(()) } else { Err(not_yet("--no-implied-dirs")) }).alias(&["i-d"]).no(),
     flag("one-file-system", |s, on| {
@@ -25,7 +30,7 @@ pub(super) const ROWS: &[Row] = &[
     .short('x')
     .no(),
     flag("prune-empty-dirs", |s, on| s.options.select.prune_empty_dirs = on).short('m').no(),
-    later("mkpath").no(),
+    flag("mkpath", |s, on| s.options.select.mkpath = on).no(),
     flag("update", |s, _| s.options.update = true).short('u'),
     flag("existing", |s, _| s.options.select.existing = true).alias(&["ignore-non-existing"]),
     flag("ignore-existing", |s, _| s.options.select.ignore_existing = true),

@@ -1,0 +1,50 @@
+//! `--mkpath`: the directories that lead to the destination are made.
+
+use std::os::fd::AsFd;
+
+use rustix::fs::{AtFlags, CWD, Mode};
+use rustix::io::Errno;
+
+/// Makes what is missing of the directories on the way to `path`, itself among them. Returns how many that are, which a
+/// dry run only counts.
+pub(crate) fn make(path: &[u8], dry_run: bool) -> Result<usize, Errno> {
+    let mut missing = 0;
+    // `a//b` and `a/` have parts without a name, which are not made.
+    let ends = (0..path.len()).filter(|&at| path[at] == b'/' && at > 0 && path[at - 1] != b'/');
+    let last = Some(path.len()).filter(|_| !path.ends_with(b"/"));
+    for end in ends.chain(last) {
+        let above = &path[..end];
+        if rustix::fs::statat(CWD, above, AtFlags::empty()).is_ok() {
+            continue;
+        }
+        missing += 1;
+        if !dry_run {
+            match rustix::fs::mkdirat(CWD.as_fd(), above, Mode::from_raw_mode(0o777)) {
+                Ok(()) | Err(Errno::EXIST) => {}
+                Err(errno) => return Err(errno),
+            }
+        }
+    }
+    Ok(missing)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn makes_and_counts_what_is_missing() {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::create_dir(temp.path().join("a")).unwrap();
+        let path = |rel: &str| [temp.path().as_os_str().as_bytes(), b"/", rel.as_bytes()].concat();
+        assert_eq!(make(&path("a"), false), Ok(0));
+        assert_eq!(make(&path("a//b/c//"), true), Ok(2));
+        assert!(!temp.path().join("a/b").exists());
+        assert_eq!(make(&path("a//b/c//"), false), Ok(2));
+        assert_eq!(make(&path("a/b/c/d"), false), Ok(1));
+        assert!(temp.path().join("a/b/c/d").is_dir());
+        std::fs::write(temp.path().join("file"), "").unwrap();
+        assert_eq!(make(&path("file/x"), false), Err(Errno::NOTDIR));
+    }
+}
