@@ -46,7 +46,7 @@ pub(crate) struct AlternateDirs {
 }
 
 impl AlternateDirs {
-    fn enter(&mut self, shared: &Shared<'_>, rel: &[u8]) -> &[Option<OwnedFd>] {
+    pub(crate) fn enter(&mut self, shared: &Shared<'_>, rel: &[u8]) -> &[Option<OwnedFd>] {
         if self.rel.as_deref() != Some(rel) {
             let open = |place: &crate::places::Place| fs::open_beneath(place.fd.as_fd(), rel, false).ok();
             self.dirs = shared.places.alternates.iter().map(open).collect();
@@ -109,7 +109,7 @@ impl Worker<'_> {
                 self.unchanged(entry, dir.as_fd(), entry.name, stat)?
             }
             Kinds::Link => {
-                let ours = entry.source.read_link(entry.name).map_err(Failure::Read)?;
+                let ours = entry.read_link().map_err(Failure::Read)?;
                 let dir = self.alternates.get(tree);
                 dir.is_some_and(|dir| rustix::fs::readlinkat(dir, entry.name, Vec::new()).is_ok_and(|to| to == ours))
             }

@@ -91,9 +91,7 @@ impl Worker<'_> {
                 return Err(Error::Cancelled);
             }
             let name = dir.listing.name(at);
-            let Ok(source) = dir.source(dir.listing.source(at)) else { continue };
-            let follow = dir.listing.follows(at);
-            let Ok(src) = source.stat(name, follow) else { continue };
+            let (Ok(source), Ok(src)) = (dir.source_of(at), dir.stat_of(at)) else { continue };
             if src.nlink < 2 || !self.shared.takes(&src) {
                 continue;
             }
@@ -104,7 +102,8 @@ impl Worker<'_> {
             });
             let target = self.shared.target_name(&dir, name);
             let old = fd.as_ref().and_then(|fd| Stat::at(fd.as_fd(), target).ok());
-            let entry = Entry { dir: &dir, source, name, src, follow, ready: None, target, old };
+            let follow = dir.listing.follows(at);
+            let entry = Entry { dir: &dir, at, source, name, src, follow, ready: None, target, old };
             if self.left_alone(&entry) {
                 continue;
             }

@@ -12,11 +12,13 @@ use std::sync::{Arc, Mutex, OnceLock};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::extended::{Origin, Place};
 use crate::filter::Local;
 use crate::fs::Stat;
 use crate::fuzzy::Candidate;
 use crate::listing::Listing;
 use crate::outcome::Outcome;
+use crate::sent::Sent;
 use crate::target::Target;
 
 /// A directory of the source, or several of one name from merged sources.
@@ -28,6 +30,9 @@ pub(crate) struct Dir {
     pub(crate) name: CString,
     pub(crate) parent: Option<Arc<Dir>>,
     pub(crate) sources: Vec<SourceDir>,
+    /// What the other side says of it and of what is in it, if it came over the wire. Then there is one source, which
+    /// nothing leads to.
+    pub(crate) sent: Option<Sent>,
     /// Which of the parent's sources holds the first of `sources`.
     pub(crate) in_parent: usize,
     pub(crate) listing: Listing,
@@ -52,17 +57,62 @@ pub(crate) struct Dir {
 impl Dir {
     /// Bytes in memory, beside what the parent weighs.
     pub(crate) fn weight(&self) -> usize {
-        size_of::<Self>() + self.rel.capacity() + self.listing.weight() + self.sources.len() * size_of::<SourceDir>()
+        let sent = self.sent.as_ref().map_or(0, Sent::weight);
+        let sources = self.sources.len() * size_of::<SourceDir>();
+        size_of::<Self>() + self.rel.capacity() + self.listing.weight() + sources + sent
     }
 
     /// Stats the directory in the source.
     pub(crate) fn stat(&self) -> Result<Stat, Errno> {
+        if let Some(sent) = &self.sent {
+            return sent.own().map(|(_, stat)| stat).ok_or(Errno::NOENT);
+        }
         let follow = self.parent.as_ref().is_some_and(|parent| parent.links < self.links);
         match (self.sources.first(), &self.parent) {
             (Some(SourceDir { base: Base::Held(fd), .. }), _) => rustix::fs::fstat(fd).map(Into::into),
             (_, Some(parent)) => parent.source(self.in_parent).and_then(|source| source.stat(&self.name, follow)),
             (_, None) => Err(Errno::NOENT),
         }
+    }
+
+    /// Where the extended attributes of the directory in the source are.
+    pub(crate) fn attributes(&self) -> Result<Origin, Errno> {
+        match (&self.sent, self.sources.first()) {
+            (Some(sent), _) => sent.own().map(|(own, _)| Origin::Sent(Arc::clone(&own.attributes))).ok_or(Errno::NOENT),
+            (None, Some(SourceDir { base: Base::Held(fd), .. })) => Ok(Origin::Here(Place::open(fd.as_fd()))),
+            _ => Err(Errno::ACCESS),
+        }
+    }
+
+    /// Stats what is at `at` in the listing, in the source.
+    pub(crate) fn stat_of(&self, at: usize) -> Result<Stat, Errno> {
+        match &self.sent {
+            Some(sent) => sent.entry(at).map(|entry| entry.stat).ok_or(Errno::NOENT),
+            None => self.source_of(at)?.stat(self.listing.name(at), self.listing.follows(at)),
+        }
+    }
+
+    /// What the symbolic link at `at` in the listing leads to.
+    pub(crate) fn link_of(&self, at: usize) -> Result<CString, Errno> {
+        match &self.sent {
+            Some(sent) => sent.entry(at).and_then(|entry| entry.link.clone()).ok_or(Errno::INVAL),
+            None => self.source_of(at)?.read_link(self.listing.name(at)),
+        }
+    }
+
+    /// Where the extended attributes are of what is at `at` in the listing.
+    pub(crate) fn attributes_of(&self, at: usize) -> Result<Origin, Errno> {
+        match &self.sent {
+            Some(sent) => sent.entry(at).map(|entry| Origin::Sent(Arc::clone(&entry.attributes))).ok_or(Errno::NOENT),
+            None => {
+                Place::source(self.source_of(at)?, self.listing.name(at), self.listing.follows(at)).map(Origin::Here)
+            }
+        }
+    }
+
+    /// The source that has what is at `at` in the listing.
+    pub(crate) fn source_of(&self, at: usize) -> Result<&SourceDir, Errno> {
+        self.source(self.listing.source(at))
     }
 
     pub(crate) fn source(&self, index: usize) -> Result<&SourceDir, Errno> {

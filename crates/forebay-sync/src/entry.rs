@@ -1,14 +1,15 @@
 //! One entry that is not a directory, as a worker sees it.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::attrs;
 use crate::dir::{Dir, SourceDir};
-use crate::extended::{self, Place};
+use crate::extended::{self, Origin, Place};
 use crate::fs::Stat;
 use crate::itemize::{Action, Change};
 use crate::outcome::Outcome;
@@ -18,7 +19,9 @@ use crate::target::{self, Ready, Target};
 /// One entry that is not a directory, with where it comes from and where it goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Entry<'e> {
-    pub(crate) dir: &'e Dir,
+    pub(crate) dir: &'e Arc<Dir>,
+    /// Where it is in the directory's listing.
+    pub(crate) at: usize,
     pub(crate) source: &'e SourceDir,
     pub(crate) name: &'e CStr,
     pub(crate) src: Stat,
@@ -35,20 +38,25 @@ pub(crate) struct Entry<'e> {
 impl<'e> Entry<'e> {
     /// Stats an entry of the source. `None` if that fails, which has been reported.
     pub(crate) fn stat(shared: &Shared<'_>, dir: &Dir, at: usize, out: &mut Outcome) -> Option<Stat> {
-        let source = dir.source(dir.listing.source(at)).ok()?;
-        let name = dir.listing.name(at);
-        match source.stat(name, dir.listing.follows(at)) {
+        let source = dir.source_of(at).ok()?;
+        match dir.stat_of(at) {
             Ok(src) => Some(shared.changed(src)),
             Err(errno) => {
-                shared.unreadable(out, "[sender] link_stat", &source.path_of(name), errno);
+                shared.unreadable(out, "[sender] link_stat", &source.path_of(dir.listing.name(at)), errno);
                 None
             }
         }
     }
 
     /// The entry `src` with what is at the destination. `None` if that cannot be told, which has been reported.
-    pub(crate) fn look(shared: &'e Shared<'_>, dir: &'e Dir, at: usize, src: Stat, out: &mut Outcome) -> Option<Self> {
-        let (source, name) = (dir.source(dir.listing.source(at)).ok()?, dir.listing.name(at));
+    pub(crate) fn look(
+        shared: &'e Shared<'_>,
+        dir: &'e Arc<Dir>,
+        at: usize,
+        src: Stat,
+        out: &mut Outcome,
+    ) -> Option<Self> {
+        let (source, name) = (dir.source_of(at).ok()?, dir.listing.name(at));
         let target = shared.target_name(dir, name);
         let (ready, old) = match target::enter(shared, dir) {
             Target::Failed => return None,
@@ -64,7 +72,18 @@ impl<'e> Entry<'e> {
                 }
             },
         };
-        Some(Entry { dir, source, name, src, follow: dir.listing.follows(at), ready, target, old })
+        Some(Entry { dir, at, source, name, src, follow: dir.listing.follows(at), ready, target, old })
+    }
+
+    /// The entry whose content was asked for when `old` was there.
+    pub(crate) fn expected(shared: &'e Shared<'_>, dir: &'e Arc<Dir>, at: usize, old: Option<Stat>) -> Option<Self> {
+        let (source, name) = (dir.source_of(at).ok()?, dir.listing.name(at));
+        let src = shared.changed(dir.stat_of(at).ok()?);
+        let ready = match dir.target.get() {
+            Some(Target::Ready(ready)) => Some(ready),
+            _ => None,
+        };
+        Some(Entry { dir, at, source, name, src, follow: false, ready, target: shared.target_name(dir, name), old })
     }
 
     pub(crate) fn rel(&self) -> Vec<u8> {
@@ -81,9 +100,14 @@ impl<'e> Entry<'e> {
         [&self.dir.rel, self.target.to_bytes()].concat()
     }
 
+    /// What the symbolic link leads to.
+    pub(crate) fn read_link(&self) -> Result<CString, Errno> {
+        self.dir.link_of(self.at)
+    }
+
     /// Where the extended attributes of the source are.
-    pub(crate) fn attributes(&self) -> Result<Place, Errno> {
-        Place::source(self.source, self.name, self.follow)
+    pub(crate) fn attributes(&self) -> Result<Origin, Errno> {
+        self.dir.attributes_of(self.at)
     }
 
     /// Enters into `change` which attributes of `old`, which has the name, differ from what is wanted.

@@ -5,6 +5,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::Arc;
 
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
@@ -77,12 +78,32 @@ impl Place {
     }
 }
 
+/// Where attributes of the source are.
+#[derive(Clone, Debug)]
+pub(crate) enum Origin {
+    /// On this machine.
+    Here(Place),
+    /// In a list that the other side has sent.
+    Sent(Arc<Attributes>),
+}
+
+impl Origin {
+    fn read(&self, shared: &Shared<'_>) -> Result<Attributes, Errno> {
+        match self {
+            Origin::Here(place) => read(shared, place),
+            Origin::Sent(attributes) => {
+                Ok(attributes.iter().filter(|(name, _)| is_wanted(shared, name.to_bytes())).cloned().collect())
+            }
+        }
+    }
+}
+
 fn descriptor(fd: BorrowedFd<'_>) -> String {
     format!("/proc/self/fd/{}", fd.as_raw_fd())
 }
 
-/// Names and values, sorted: those that the options ask for.
-type Attributes = Vec<(CString, Vec<u8>)>;
+/// Names and values, sorted.
+pub(crate) type Attributes = Vec<(CString, Vec<u8>)>;
 
 /// Whether any are asked for.
 pub(crate) fn wanted(shared: &Shared<'_>) -> bool {
@@ -97,7 +118,7 @@ fn is_wanted(shared: &Shared<'_>, name: &[u8]) -> bool {
     shared.options.xattrs && namespace
 }
 
-/// Reads the attributes; none where the file system has none.
+/// Reads the attributes that the options ask for; none where the file system has none.
 fn read(shared: &Shared<'_>, place: &Place) -> Result<Attributes, Errno> {
     let names = match whole(|buffer| place.list(buffer)) {
         Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
@@ -132,9 +153,9 @@ fn whole(read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Er
 
 /// Enters into `change` what of the attributes at `there` differs from the source's. What cannot be read is reported
 /// when it is set.
-pub(crate) fn compare(shared: &Shared<'_>, change: &mut Change, source: &Result<Place, Errno>, there: &Place) {
+pub(crate) fn compare(shared: &Shared<'_>, change: &mut Change, source: &Result<Origin, Errno>, there: &Place) {
     let Ok(source) = source else { return };
-    let (Ok(source), Ok(there)) = (read(shared, source), read(shared, there)) else { return };
+    let (Ok(source), Ok(there)) = (source.read(shared), read(shared, there)) else { return };
     let is_acl = |(name, _): &&(CString, Vec<u8>)| name.to_bytes().starts_with(ACL);
     let acl = |(name, value): &(CString, Vec<u8>)| (name.clone(), without_mode(name, value));
     change.acl = source.iter().filter(is_acl).map(acl).ne(there.iter().filter(is_acl).map(acl));
@@ -159,7 +180,7 @@ fn without_mode(name: &CStr, value: &[u8]) -> Vec<u8> {
 /// which may have changed the mode, too. `role` is who rsync would name in a message.
 pub(crate) fn copy(
     shared: &Shared<'_>,
-    source: &Result<Place, Errno>,
+    source: &Result<Origin, Errno>,
     there: &Place,
     role: &str,
     path: impl Fn() -> Vec<u8>,
@@ -172,7 +193,7 @@ pub(crate) fn copy(
         let after = format!("{}\") failed: {}", String::from_utf8_lossy(&after), fs::describe(errno));
         shared.complain(out, &format!("rsync: [{role}] rsync_xal_set: {what}(\""), &path(), &after);
     };
-    let wanted = match source.as_ref().map_err(|errno| *errno).and_then(|source| read(shared, source)) {
+    let wanted = match source.as_ref().map_err(|errno| *errno).and_then(|source| source.read(shared)) {
         Ok(wanted) => wanted,
         Err(errno) => {
             failed("llistxattr", b"", errno);

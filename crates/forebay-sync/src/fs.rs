@@ -25,6 +25,9 @@ pub(crate) struct Stat {
     /// How many names it has.
     pub(crate) nlink: u64,
     pub(crate) rdev: u64,
+    /// Its number in the list of the other side, if it came over the wire. Then `dev` and `ino` tell which names are one
+    /// file, and nothing else.
+    pub(crate) index: Option<i32>,
 }
 
 impl From<rustix::fs::Stat> for Stat {
@@ -42,6 +45,7 @@ impl From<rustix::fs::Stat> for Stat {
             ino: stat.st_ino as u64,
             nlink: stat.st_nlink as u64,
             rdev: stat.st_rdev as u64,
+            index: None,
         }
     }
 }

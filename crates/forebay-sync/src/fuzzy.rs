@@ -10,6 +10,7 @@ use crate::dir::Dir;
 use crate::fs::{self, Stat};
 use crate::shared::Shared;
 use crate::target::Ready;
+use crate::wire::Basis;
 
 /// Names that differ by more than this have nothing to do with each other.
 const FARTHEST: usize = 25;
@@ -64,21 +65,22 @@ fn list(dir: BorrowedFd<'_>, tree: Option<usize>, found: &mut Vec<Candidate>) {
     found.append(&mut files);
 }
 
-/// Opens the best of the candidates for a new file.
-pub(crate) fn open(shared: &Shared<'_>, dir: &Dir, ready: &Ready, name: &CStr, src: &Stat) -> Option<OwnedFd> {
+/// Opens the best of the candidates for a new file, and says which it is.
+pub(crate) fn open(shared: &Shared<'_>, dir: &Dir, ready: &Ready, name: &CStr, src: &Stat) -> Option<(Basis, OwnedFd)> {
     let candidates = dir.candidates.get()?;
     let twin = candidates.iter().find(|c| c.stat.size == src.size && shared.same_time(&c.stat, src));
     let best = twin.or_else(|| {
         let near = candidates.iter().map(|c| (distance(name.to_bytes(), c.name.to_bytes()), c));
         near.filter(|(distance, _)| *distance <= FARTHEST).min_by_key(|(distance, _)| *distance).map(|(_, c)| c)
     })?;
-    match best.tree {
+    let file = match best.tree {
         None => fs::open_file(ready.fd.as_fd(), &best.name).ok(),
         Some(tree) => {
             let dir = fs::open_beneath(shared.places.alternates.get(tree)?.fd.as_fd(), &dir.rel, false).ok()?;
             fs::open_file(dir.as_fd(), &best.name).ok()
         }
-    }
+    };
+    file.map(|file| (Basis::Like(best.name.clone(), best.tree), file))
 }
 
 fn distance(a: &[u8], b: &[u8]) -> usize {

@@ -59,6 +59,12 @@ pub(crate) struct Waiting {
     pub(crate) at: usize,
 }
 
+impl Waiting {
+    pub(crate) fn path(&self) -> Vec<u8> {
+        [&self.dir.rel, self.dir.listing.name(self.at).to_bytes()].concat()
+    }
+}
+
 /// What a worker is to do with a name.
 #[derive(Debug)]
 pub(crate) enum Turn {
@@ -104,8 +110,9 @@ impl Groups {
         Some((group.role(path), group.leader.clone(), group.existing.map(|(inode, _)| inode)))
     }
 
-    /// Whose turn it is, when the name `path` is worked on.
-    pub(crate) fn turn(&self, inode: Inode, path: &[u8], waiting: impl FnOnce() -> Waiting) -> Turn {
+    /// Whose turn it is, when the name `path` is worked on. If the content comes `later`, nobody makes it but the leader, as
+    /// long as that has not failed.
+    pub(crate) fn turn(&self, inode: Inode, path: &[u8], later: bool, waiting: impl FnOnce() -> Waiting) -> Turn {
         let mut groups = self.lock();
         let Some(group) = groups.get_mut(&inode) else {
             return Turn::Make;
@@ -115,6 +122,10 @@ impl Groups {
             (Made::Yes(link), ..) => return Turn::Link(link.clone()),
             (Made::No, Role::BeforeLeader, Some((inode, true))) => {
                 return Turn::Link(Link { path: group.leader.clone(), inode });
+            }
+            (Made::No, Role::BeforeLeader, _) if later && !group.passed => {
+                group.waiting.push(waiting());
+                return Turn::Wait;
             }
             (Made::No, Role::BeforeLeader | Role::Leader, _) => {}
             (Made::No, Role::AfterLeader, _) if group.passed => {}

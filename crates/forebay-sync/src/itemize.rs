@@ -6,6 +6,7 @@ use crate::json;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
+use crate::wire::Notice;
 
 /// The code of what is deleted.
 pub(crate) const CODE_DELETED: &[u8] = b"*deleting  ";
@@ -179,6 +180,21 @@ fn write(
     name: &[u8],
     target: Option<(&[u8], &[u8])>,
 ) {
+    if let (Some(remote), Some(index)) = (&shared.remote, change.src.index) {
+        let leader = target.filter(|(arrow, _)| *arrow == LINKED).map(|(_, leader)| leader);
+        return remote.tell(shared, out, change, index, leader, |out| lines(shared, out, change, rel, name, target));
+    }
+    lines(shared, out, change, rel, name, target);
+}
+
+fn lines(
+    shared: &Shared<'_>,
+    out: &mut Outcome,
+    change: &Change,
+    rel: &[u8],
+    name: &[u8],
+    target: Option<(&[u8], &[u8])>,
+) {
     let options = shared.options;
     if options.json {
         return json::changed(shared, out, change, rel, name, target);
@@ -247,6 +263,10 @@ fn push_line(shared: &Shared<'_>, out: &mut Vec<u8>, format: &Format, line: &Lin
 /// Writes the lines for a deleted entry at `path`.
 pub(crate) fn log_deleted(shared: &Shared<'_>, out: &mut Outcome, path: &[u8], is_dir: bool) {
     let options = shared.options;
+    if shared.remote.as_ref().is_some_and(|remote| remote.server) {
+        let end: &[u8] = if is_dir { b"\0" } else { b"" };
+        return out.notices.push(Notice::Deleted(&[path, end].concat()));
+    }
     if options.json {
         return json::deleted(shared, out, path, is_dir);
     }

@@ -98,6 +98,7 @@ mod places;
 mod regular;
 mod roots;
 mod select;
+mod sent;
 mod shared;
 mod target;
 mod text;

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::fs::{self, Stat};
 use crate::hardlinks::{Inode, Link, Role, Turn, Waiting};
 use crate::itemize::{self, Action, Change};
+use crate::order;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
@@ -39,16 +40,21 @@ impl Worker<'_> {
             let linked = entry.old.is_some_and(|old| Some(old.inode()) == existing);
             if role == Role::Leader {
                 self.alone(entry, out)?;
-                out.leave_hole(inode, path);
+                self.leave_hole(inode, path, out);
             } else {
                 self.say_linked(entry, role, linked, &leader, out);
             }
             return Ok(());
         }
-        let waiting = || Waiting { dir: Arc::clone(dir), at };
-        match self.shared.groups.turn(inode, &path, waiting) {
+        let waiting = || {
+            if let (Some(remote), Some(index)) = (&self.shared.remote, entry.src.index) {
+                remote.ledger.open(index);
+            }
+            Waiting { dir: Arc::clone(dir), at }
+        };
+        match self.shared.groups.turn(inode, &path, self.shared.remote.is_some(), waiting) {
             Turn::Wait => {
-                out.leave_hole(inode, path);
+                self.leave_hole(inode, path, out);
                 return Ok(());
             }
             Turn::Link(link) => {
@@ -61,13 +67,18 @@ impl Worker<'_> {
             Turn::Make => {
                 let failed = out.totals.failed;
                 match role {
-                    Role::BeforeLeader => {
+                    Role::BeforeLeader if self.shared.remote.is_none() => {
                         let mut quiet = Outcome::default();
                         self.make_member(entry, &mut quiet)?;
                         out.totals += &quiet.totals;
                         out.errors.extend_from_slice(&quiet.errors);
                     }
-                    Role::Leader | Role::AfterLeader => self.alone(entry, out)?,
+                    _ => self.alone(entry, out)?,
+                }
+                if let (Some(remote), Some(index)) = (&self.shared.remote, entry.src.index)
+                    && remote.ledger.expects_file(index)
+                {
+                    return Ok(());
                 }
                 let made = entry
                     .ready
@@ -83,9 +94,34 @@ impl Worker<'_> {
             }
         }
         if role == Role::Leader {
-            out.leave_hole(inode, path);
+            self.leave_hole(inode, path, out);
         }
         Ok(())
+    }
+
+    /// Leaves room for what other names have to say here. What comes over the wire is told in the order in which it is done.
+    fn leave_hole(&self, inode: Inode, path: Vec<u8>, out: &mut Outcome) {
+        if self.shared.remote.is_none() {
+            out.leave_hole(inode, path);
+        }
+    }
+
+    /// What was asked for under the name at `at` in the listing of `dir` has come, or will not: `made` is where it is.
+    pub(crate) fn settle(
+        &mut self,
+        dir: &Arc<Dir>,
+        at: usize,
+        made: Option<Link>,
+        out: &mut Outcome,
+    ) -> Result<(), Error> {
+        let Ok(src) = dir.stat_of(at) else { return Ok(()) };
+        if src.nlink < 2 {
+            return Ok(());
+        }
+        let path = [&dir.rel, dir.listing.name(at).to_bytes()].concat();
+        let mut waiting = self.shared.groups.done(src.inode(), &path, made);
+        waiting.sort_by(|a, b| order::compare_paths(&b.path(), &a.path()));
+        self.work_off(waiting, out)
     }
 
     /// Works on those who have waited; their lines go to their own places.
@@ -95,8 +131,13 @@ impl Worker<'_> {
             if let Some(entry) = Self::again(self.shared, &dir, at, &mut late) {
                 let (inode, path) = (entry.src.inode(), entry.rel());
                 self.member(&dir, at, &entry, &mut late)?;
-                self.shared.groups.keep_late(inode, &path, std::mem::take(&mut late.text));
+                match (&self.shared.remote, entry.src.index) {
+                    (Some(remote), Some(index)) => remote.ledger.close(index),
+                    _ => self.shared.groups.keep_late(inode, &path, std::mem::take(&mut late.text)),
+                }
             }
+            out.text.append(&mut late.text);
+            out.notices.append(&late.notices);
             out.totals += &late.totals;
             out.errors.extend_from_slice(&late.errors);
             out.log.extend_from_slice(&late.log);
@@ -116,6 +157,9 @@ impl Worker<'_> {
             for Waiting { dir, at } in waiting {
                 if let Some(entry) = Self::again(self.shared, &dir, at, &mut out) {
                     self.member(&dir, at, &entry, &mut out)?;
+                    if let (Some(remote), Some(index)) = (&self.shared.remote, entry.src.index) {
+                        remote.ledger.close(index);
+                    }
                 }
                 self.let_go(dir, &mut out);
             }
@@ -123,7 +167,7 @@ impl Worker<'_> {
     }
 
     /// Looks again at an entry that has waited.
-    fn again<'d>(shared: &'d Shared<'_>, dir: &'d Dir, at: usize, out: &mut Outcome) -> Option<Entry<'d>> {
+    fn again<'d>(shared: &'d Shared<'_>, dir: &'d Arc<Dir>, at: usize, out: &mut Outcome) -> Option<Entry<'d>> {
         let src = Entry::stat(shared, dir, at, out)?;
         Entry::look(shared, dir, at, src, out)
     }
@@ -217,14 +261,16 @@ impl Worker<'_> {
         let mut text = Outcome::default();
         let (rel, name) = (&entry.dir.rel[..], entry.name.to_bytes());
         if linked {
-            let to = entry.source.read_link(entry.name).ok().filter(|_| entry.src.kinds() == Kinds::Link);
+            let to = entry.read_link().ok().filter(|_| entry.src.kinds() == Kinds::Link);
             itemize::log(shared, &mut text, &change, rel, name, to.as_deref().map(CStr::to_bytes));
         } else {
             itemize::log_hard(shared, &mut text, &change, rel, name, leader);
         }
         match role {
-            Role::BeforeLeader => shared.groups.keep_line(entry.src.inode(), &entry.rel(), text.text),
-            Role::Leader | Role::AfterLeader => out.append(text),
+            Role::BeforeLeader if shared.remote.is_none() => {
+                shared.groups.keep_line(entry.src.inode(), &entry.rel(), text.text);
+            }
+            _ => out.append(text),
         }
     }
 

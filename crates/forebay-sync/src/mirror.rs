@@ -113,7 +113,7 @@ pub fn mirror(
         return Ok(Report { totals, engine, undeleted: 0, spill: location, elapsed: begun.elapsed() });
     }
     let found = match options.list_only {
-        None => roots::destination(&shared, &top, destination, &mut note),
+        None => roots::destination(&shared, top.shape(&shared), destination, &mut note),
         Some(_) => Ok(Root { fd: None, created: false, rename: None, shown: Vec::new() }),
     };
     match found {

@@ -5,6 +5,7 @@ use forebay::{DecodeError, Parts, Spill, Weigh};
 use crate::hardlinks::Inode;
 use crate::member::Hole;
 use crate::totals::Totals;
+use crate::wire::Notices;
 
 /// One item's report.
 #[derive(Debug, Default)]
@@ -18,6 +19,8 @@ pub(crate) struct Outcome {
     pub(crate) totals: Totals,
     /// Where lines of hard links belong that another worker may still have to write.
     pub(crate) holes: Vec<Hole>,
+    /// What the other side is to be told.
+    pub(crate) notices: Notices,
 }
 
 impl Outcome {
@@ -45,6 +48,7 @@ impl Outcome {
         }
         self.errors.extend_from_slice(&other.errors);
         self.log.extend_from_slice(&other.log);
+        self.notices.append(&other.notices);
         self.totals += &other.totals;
     }
 }
@@ -55,17 +59,18 @@ impl Weigh for Outcome {
             + self.text.capacity()
             + self.errors.capacity()
             + self.log.capacity()
+            + self.notices.capacity()
             + self.holes.iter().map(|hole| size_of::<Hole>() + hole.path.capacity()).sum::<usize>()
     }
 }
 
-/// Encoded: the lengths of the text, the holes and the errors, the totals (8 bytes each, little-endian), the text, the
-/// holes, the errors, the log. A hole is its place, its two numbers and the length of its path (8 bytes each), and the path.
+/// Encoded: the lengths of the text, the holes, the errors and the notices, the totals (8 bytes each, little-endian), the
+/// text, the holes, the errors, the notices, the log. A hole is its place, its two numbers and the length of its path (8 bytes each), and the path.
 impl Spill for Outcome {
     fn encode(self, out: &mut Parts) {
         let holes = encode_holes(&self.holes);
         let mut head = Vec::with_capacity(HEAD);
-        for len in [self.text.len(), holes.len(), self.errors.len()] {
+        for len in [self.text.len(), holes.len(), self.errors.len(), self.notices.as_bytes().len()] {
             head.extend_from_slice(&(len as u64).to_le_bytes());
         }
         for value in self.totals.each() {
@@ -75,6 +80,7 @@ impl Spill for Outcome {
         out.write(&self.text);
         out.write(&holes);
         out.write(&self.errors);
+        out.write(self.notices.as_bytes());
         out.write(&self.log);
     }
 
@@ -82,19 +88,23 @@ impl Spill for Outcome {
         let (head, rest) = bytes.split_at_checked(HEAD).ok_or(DecodeError("report of a worker: too short"))?;
         let mut values = head.as_chunks::<8>().0.iter().map(|&chunk| u64::from_le_bytes(chunk));
         let mut length = || values.next().and_then(|len| usize::try_from(len).ok()).unwrap_or(usize::MAX);
-        let (text_len, holes_len, errors_len) = (length(), length(), length());
+        let (text_len, holes_len, errors_len, notices_len) = (length(), length(), length(), length());
         let mut each = [0; Totals::FIELDS];
         each.iter_mut().zip(values).for_each(|(slot, value)| *slot = value);
         let (text, rest) =
             rest.split_at_checked(text_len).ok_or(DecodeError("report of a worker: text longer than the record"))?;
         let (holes, rest) =
             rest.split_at_checked(holes_len).ok_or(DecodeError("report of a worker: holes longer than the record"))?;
-        let (errors, log) = rest
+        let (errors, rest) = rest
             .split_at_checked(errors_len)
             .ok_or(DecodeError("report of a worker: errors longer than the record"))?;
+        let (notices, log) = rest
+            .split_at_checked(notices_len)
+            .ok_or(DecodeError("report of a worker: notices longer than the record"))?;
         let holes = decode_holes(holes, text.len()).ok_or(DecodeError("report of a worker: a hole that is none"))?;
         let totals = Totals::from_each(each);
-        Ok(Outcome { text: text.to_vec(), errors: errors.to_vec(), log: log.to_vec(), totals, holes })
+        let notices = Notices::decode(notices)?;
+        Ok(Outcome { text: text.to_vec(), errors: errors.to_vec(), log: log.to_vec(), totals, holes, notices })
     }
 }
 
@@ -130,7 +140,7 @@ fn decode_holes(mut bytes: &[u8], text: usize) -> Option<Vec<Hole>> {
 }
 
 /// Bytes before the text.
-const HEAD: usize = 24 + 8 * Totals::FIELDS;
+const HEAD: usize = 32 + 8 * Totals::FIELDS;
 
 #[cfg(test)]
 mod tests {
@@ -138,7 +148,7 @@ mod tests {
 
     /// An outcome as bytes: totals of 1, 2, 3, ..., `text`, `errors`, then `log`.
     fn record(text: &[u8], errors: &[u8]) -> Vec<u8> {
-        let mut bytes = [text.len(), 0, errors.len()].map(|len| (len as u64).to_le_bytes()).concat();
+        let mut bytes = [text.len(), 0, errors.len(), 0].map(|len| (len as u64).to_le_bytes()).concat();
         (1..=Totals::FIELDS as u64).for_each(|i| bytes.extend_from_slice(&i.to_le_bytes()));
         bytes.extend_from_slice(text);
         bytes.extend_from_slice(errors);

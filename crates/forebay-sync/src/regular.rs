@@ -17,6 +17,7 @@ use crate::options::Append;
 use crate::outcome::Outcome;
 use crate::target::Ready;
 use crate::totals::Kinds;
+use crate::wire::Basis;
 use crate::worker::{Entry, Worker, replaced_time};
 
 impl Worker<'_> {
@@ -99,6 +100,11 @@ impl Worker<'_> {
             let select = &self.shared.options.select;
             return Ok(select.size_only || (!select.ignore_times && self.shared.same_time(old, &entry.src)));
         }
+        if let (Some(remote), Some(sent)) = (&self.shared.remote, &entry.dir.sent) {
+            let sum = sent.entry(entry.at).and_then(|facts| facts.sum.as_deref()).unwrap_or_default();
+            let there = fs::open_file(at, name).map_err(std::io::Error::from);
+            return Ok(there.and_then(|there| remote.has_sum(there, sum, &mut self.copier.buffer)).unwrap_or(false));
+        }
         let source = entry.open(self.shared).map_err(Failure::Read)?;
         // What cannot be read cannot be the same.
         let Ok(there) = fs::open_file(at, name) else { return Ok(false) };
@@ -114,6 +120,9 @@ impl Worker<'_> {
     /// Copies the file, whatever is there.
     fn transfer(&mut self, entry: &Entry<'_>, found: Option<&Found>, out: &mut Outcome) -> Result<(), Error> {
         let (shared, options) = (self.shared, self.shared.options);
+        if entry.src.index.is_some() {
+            return self.request(entry, found, false, out);
+        }
         let source = if options.dry_run { Ok(None) } else { entry.open(shared).map(Some) };
         let source = match source {
             Ok(source) => source,
@@ -143,7 +152,7 @@ impl Worker<'_> {
                 Err(failure) => return self.unread(entry, failure, out),
             }
         }
-        let basis = if from == 0 { self.basis(entry, ready, found) } else { None };
+        let basis = if from == 0 { self.basis(entry, ready, found).map(|(_, file)| file) } else { None };
         let whole = options.whole_file || from > 0;
         let mut plan = Plan { source, size: entry.src.size, dev: entry.src.dev, old, from, basis, whole, local: false };
         self.write(entry, ready, &plan, out)?;
@@ -156,7 +165,7 @@ impl Worker<'_> {
 
     /// What blocks of the file may come from: what an interrupted run has left, what has its name, what has that in
     /// another tree, or something like it.
-    fn basis(&self, entry: &Entry<'_>, ready: &Ready, found: Option<&Found>) -> Option<OwnedFd> {
+    pub(crate) fn basis(&self, entry: &Entry<'_>, ready: &Ready, found: Option<&Found>) -> Option<(Basis, OwnedFd)> {
         if self.shared.options.whole_file {
             return None;
         }
@@ -165,11 +174,19 @@ impl Worker<'_> {
             let stat = Stat::at(dir, name).ok()?;
             fs::open_file(dir, name).ok().filter(|_| stat.kinds() == Kinds::File && stat.size > 0)
         };
-        partial::dir(self.shared, at, false)
-            .ok()
-            .and_then(|dir| regular(dir.as_fd(), entry.target))
-            .or_else(|| entry.old_of_kind().and_then(|_| regular(at, entry.target)))
-            .or_else(|| self.alternates.get(found?.tree).and_then(|dir| regular(dir.as_fd(), entry.name)))
+        let itself = || entry.old_of_kind().and_then(|_| regular(at, entry.target)).map(|file| (Basis::Itself, file));
+        let in_place = if self.shared.options.writes_in_place() { itself() } else { None };
+        in_place
+            .or_else(|| {
+                let dir = partial::dir(self.shared, at, false).ok()?;
+                regular(dir.as_fd(), entry.target).map(|file| (Basis::Partial, file))
+            })
+            .or_else(itself)
+            .or_else(|| {
+                let tree = found?.tree;
+                let file = regular(self.alternates.get(tree)?.as_fd(), entry.name)?;
+                Some((Basis::Alternate(tree), file))
+            })
             .or_else(|| match entry.old_of_kind() {
                 None => fuzzy::open(self.shared, entry.dir, ready, entry.name, &entry.src),
                 Some(_) => None,
@@ -178,6 +195,14 @@ impl Worker<'_> {
 
     /// Says and counts that the content is transferred, where `old` was.
     pub(crate) fn say_transfer(&self, entry: &Entry<'_>, old: Option<&Stat>, out: &mut Outcome) -> Change {
+        let change = self.transfer_change(entry, old, out);
+        itemize::log(self.shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+        self.count_transfer(entry, out);
+        change
+    }
+
+    /// What changes when the content is transferred, where `old` was. Counts what is new.
+    pub(crate) fn transfer_change(&self, entry: &Entry<'_>, old: Option<&Stat>, out: &mut Outcome) -> Change {
         let (shared, options) = (self.shared, self.shared.options);
         let mut change = Change::new(&entry.src, Action::Create);
         // What is in another tree takes the place of what is here.
@@ -190,12 +215,10 @@ impl Worker<'_> {
         } else {
             out.totals.count_created(Kinds::File);
         }
-        itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
-        self.count_transfer(entry, out);
         change
     }
 
-    fn count_transfer(&self, entry: &Entry<'_>, out: &mut Outcome) {
+    pub(crate) fn count_transfer(&self, entry: &Entry<'_>, out: &mut Outcome) {
         out.totals.transferred += 1;
         out.totals.transferred_bytes += entry.src.size;
     }

@@ -31,6 +31,7 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
         name: CString::default(),
         parent: None,
         sources: Vec::new(),
+        sent: None,
         in_parent: 0,
         links: 0,
         listing: Listing::default(),
@@ -303,15 +304,36 @@ fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: 
     Ok(())
 }
 
-/// Finds or makes the destination for what `top` holds.
-pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note: &mut Outcome) -> Result<Root, Error> {
+/// What of the sources decides where they go.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shape {
+    /// There is one entry in all. As with rsync, it takes the name of a destination that does not exist.
+    pub(crate) single: bool,
+    /// It is no directory.
+    pub(crate) single_file: bool,
+    /// The root itself is transferred.
+    pub(crate) contents: bool,
+}
+
+impl Top {
+    pub(crate) fn shape(&self, shared: &Shared<'_>) -> Shape {
+        let (alone, dir) = (self.given == 1, &self.dir);
+        let single_file = alone && !dir.transferred && !dir.listing.is_dir(0);
+        let single = alone && (single_file || dir.transferred || is_empty(shared, dir));
+        Shape { single, single_file, contents: dir.transferred }
+    }
+}
+
+/// Finds or makes the destination for sources of this shape.
+pub(crate) fn destination(
+    shared: &Shared<'_>,
+    shape: Shape,
+    argument: &OsStr,
+    note: &mut Outcome,
+) -> Result<Root, Error> {
     let argument = argument.as_bytes();
     let argument = if argument.is_empty() { b"." } else { argument };
-    let alone = top.given == 1;
-    let top = &top.dir;
-    let single_file = alone && !top.transferred && !top.listing.is_dir(0);
-    // As with rsync, whatever is the only entry takes the name of a destination that does not exist.
-    let single = alone && (single_file || top.transferred || is_empty(shared, top));
+    let Shape { single, single_file, contents } = shape;
     let mut shown = absolute(argument);
     while shown.len() > 1 && shown.ends_with(b"/") {
         shown.pop();
@@ -353,7 +375,7 @@ pub(crate) fn destination(shared: &Shared<'_>, top: &Top, argument: &OsStr, note
         Ok(_) if !single_file => {
             return Err(Error::Select("ERROR: cannot overwrite non-directory with a directory".into()));
         }
-        Err(Errno::NOENT) if !single || top.transferred || argument.ends_with(b"/") => {
+        Err(Errno::NOENT) if !single || contents || argument.ends_with(b"/") => {
             created = true;
             if single && !argument.ends_with(b"/") {
                 beside(shared, argument, &shown, &text)?;

@@ -25,6 +25,7 @@ use crate::outcome::Outcome;
 use crate::places::Places;
 use crate::select::Pass;
 use crate::totals::Kinds;
+use crate::wire::Remote;
 
 /// State of one mirror.
 #[derive(Debug)]
@@ -61,6 +62,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) found: AtomicU64,
     /// The walk is over.
     pub(crate) found_all: AtomicBool,
+    /// The sender, where the source is on another machine.
+    pub(crate) remote: Option<Remote>,
     /// Why nothing more can be done, where whoever found out could not end the run.
     broken: Mutex<Option<Error>>,
 }
@@ -134,6 +137,7 @@ impl<'a> Shared<'a> {
             groups: Groups::default(),
             found: AtomicU64::new(0),
             found_all: AtomicBool::new(false),
+            remote: None,
             broken: Mutex::new(None),
         }
     }

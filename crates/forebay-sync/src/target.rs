@@ -12,7 +12,7 @@ use crate::alternates;
 use crate::attrs;
 use crate::delayed::Waiting;
 use crate::delete;
-use crate::dir::{Base, Dir, SourceDir};
+use crate::dir::Dir;
 use crate::extended::{self, Place};
 use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
@@ -338,13 +338,9 @@ fn adopt_changed(
     let options = shared.options;
     let mut change = Change::new(src, Action::Keep);
     attrs::compare(shared, &mut change, src, before);
-    let attributes = || match dir.sources.first() {
-        Some(SourceDir { base: Base::Held(fd), .. }) => Ok(Place::open(fd.as_fd())),
-        _ => Err(Errno::ACCESS),
-    };
     let extended = extended::wanted(shared);
     if extended {
-        extended::compare(shared, &mut change, &attributes(), &Place::open(ready.fd.as_fd()));
+        extended::compare(shared, &mut change, &dir.attributes(), &Place::open(ready.fd.as_fd()));
     }
     if attrs::keeps_time(shared, FileType::Directory) {
         let same = shared.same_time(src, before);
@@ -373,7 +369,7 @@ fn adopt_changed(
         }
         mode_now = u32::MAX; // A change of owner may have taken bits away.
     }
-    if extended && extended::copy(shared, &attributes(), &Place::open(fd), "generator", path, out) {
+    if extended && extended::copy(shared, &dir.attributes(), &Place::open(fd), "generator", path, out) {
         mode_now = u32::MAX;
     }
     let wanted = attrs::wanted_mode(shared, src, (!ready.made).then_some(before));
@@ -436,7 +432,7 @@ mod tests {
         let mut shared = Shared::new(&options, nowhere);
         let mut note = Outcome::default();
         let top = roots::sources(&shared, &[&src], &mut note).unwrap();
-        shared.root = roots::destination(&shared, &top, dst.as_os_str(), &mut note).unwrap();
+        shared.root = roots::destination(&shared, top.shape(&shared), dst.as_os_str(), &mut note).unwrap();
         // As the worker of an item that comes after the directory's own would, ahead of it.
         assert!(matches!(enter(&shared, &top.dir), Target::Ready(_)));
         assert!(!dst.join("old").exists(), "what is written from here on might be taken for extraneous");

@@ -185,6 +185,7 @@ impl<'a> Walk<'a> {
             name,
             parent: Some(parent),
             sources,
+            sent: None,
             in_parent,
             links,
             listing: Listing::default(),

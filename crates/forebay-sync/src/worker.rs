@@ -122,9 +122,9 @@ impl Worker<'_> {
             out.totals.size_bytes += src.size;
         }
         if let Some(level) = options.list_only {
-            let (source, name) = (dir.source(dir.listing.source(at)), dir.listing.name(at));
-            let link = source.ok().filter(|_| src.kinds() == Kinds::Link && options.links);
-            let link = link.and_then(|source| source.read_link(name).ok());
+            let name = dir.listing.name(at);
+            let is_link = src.kinds() == Kinds::Link && options.links;
+            let link = if is_link { dir.link_of(at).ok() } else { None };
             list::entry(shared, out, level, &src, &dir.rel, name.to_bytes(), link.as_deref().map(CStr::to_bytes));
             return Ok(());
         }
@@ -164,7 +164,7 @@ impl Worker<'_> {
     /// A symbolic link.
     pub(crate) fn link(&mut self, entry: &Entry<'_>, out: &mut Outcome) {
         let shared = self.shared;
-        let to = match entry.source.read_link(entry.name) {
+        let to = match entry.read_link() {
             Ok(to) => links::unmunged(shared, to),
             Err(errno) => {
                 return shared.unreadable(out, "[sender] readlink", &entry.source.path_of(entry.name), errno);

@@ -10,17 +10,17 @@ use super::temp::{Temp, TempNames};
 
 /// A file on its way to its name. Dropped before it is committed, a temporary file is removed; the user's is left.
 #[derive(Debug)]
-pub(super) struct Draft<'d> {
-    pub(super) file: OwnedFd,
+pub(crate) struct Draft<'d> {
+    pub(crate) file: OwnedFd,
     /// `None` for what is written in place.
-    pub(super) temp: Option<Temp<'d>>,
+    pub(crate) temp: Option<Temp<'d>>,
     /// It existed before.
-    pub(super) existed: bool,
+    pub(crate) existed: bool,
 }
 
 impl<'d> Draft<'d> {
     /// A new file under a temporary name in `dir`, which is the directory it is for if `hidden`.
-    pub(super) fn aside(
+    pub(crate) fn aside(
         names: &mut TempNames,
         dir: BorrowedFd<'d>,
         name: &CStr,
@@ -32,7 +32,7 @@ impl<'d> Draft<'d> {
     }
 
     /// The file `name` itself, which is made if it is not there. What is no regular file is refused.
-    pub(super) fn in_place(dir: BorrowedFd<'d>, name: &CStr, mode: u32) -> Result<Self, Errno> {
+    pub(crate) fn in_place(dir: BorrowedFd<'d>, name: &CStr, mode: u32) -> Result<Self, Errno> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
             // It may be written to but not read.

@@ -7,9 +7,10 @@
 //!
 //! A draft that is not committed is removed, unless it is the user's file or `--partial` asks to keep it.
 
+pub(crate) mod building;
 pub(crate) mod copy;
 mod delta;
-mod draft;
+pub(crate) mod draft;
 pub(crate) mod partial;
 mod parts;
 pub(crate) mod rate;

@@ -39,6 +39,15 @@ pub(crate) struct Plan {
     pub(crate) local: bool,
 }
 
+/// A draft that is open.
+#[derive(Debug)]
+pub(crate) struct Open<'d> {
+    pub(crate) draft: Draft<'d>,
+    /// The mode that it was made with.
+    early: u32,
+    habits: Habits,
+}
+
 impl Worker<'_> {
     /// Writes the file as planned, with its attributes.
     pub(crate) fn write(
@@ -48,16 +57,39 @@ impl Worker<'_> {
         plan: &Plan,
         out: &mut Outcome,
     ) -> Result<(), Error> {
-        let (shared, options) = (self.shared, self.shared.options);
-        let in_place = !plan.local && options.writes_in_place();
+        let in_place = !plan.local && self.shared.options.writes_in_place();
+        let Some(open) = self.open_draft(entry, ready, plan.old.as_ref(), in_place, out) else { return Ok(()) };
+        if let Err(failure) = self.fill(plan, ready, &open, out) {
+            if !matches!(failure, Failure::Share(_)) && self.copier.done > 0 {
+                self.keep_partial(entry, ready, open.draft, self.copier.done, out);
+            }
+            return self.failed(entry, failure, out);
+        }
+        self.close_draft(entry, ready, open, plan.old.as_ref(), out);
+        Ok(())
+    }
+
+    /// Opens what the content goes to, where `old` is. `None` if that is not possible, which has been reported.
+    pub(crate) fn open_draft<'d>(
+        &mut self,
+        entry: &Entry<'_>,
+        ready: &'d Ready,
+        old: Option<&Stat>,
+        in_place: bool,
+        out: &mut Outcome,
+    ) -> Option<Open<'d>>
+    where
+        Self: 'd,
+    {
+        let shared = self.shared;
         let path = |name: &[u8]| shared.target_path(&entry.dir.rel, name);
-        if in_place && let Some(failed) = self.clear_for_in_place(entry, ready, plan, out) {
+        if in_place && let Some(failed) = self.clear_for_in_place(entry, ready, old.is_some(), out) {
             if let Err(errno) = failed {
                 shared.fail(out, "[receiver] open", &path(entry.target.to_bytes()), errno);
             }
-            return Ok(());
+            return None;
         }
-        let wanted = attrs::wanted_mode(shared, &entry.src, plan.old.as_ref());
+        let wanted = attrs::wanted_mode(shared, &entry.src, old);
         let early = early_mode(entry, ready, wanted, self);
         let draft = match (in_place, &shared.places.temp) {
             (true, _) => Draft::in_place(ready.fd.as_fd(), entry.target, early),
@@ -68,7 +100,7 @@ impl Worker<'_> {
             Ok(draft) => draft,
             Err(errno) if in_place => {
                 shared.fail(out, "[receiver] open", &path(entry.target.to_bytes()), errno);
-                return Ok(());
+                return None;
             }
             Err(errno) => {
                 let name = [entry.target.to_bytes(), b".XXXXXX"].concat();
@@ -77,41 +109,35 @@ impl Worker<'_> {
                     None => path(&[b".", &name[..]].concat()),
                 };
                 shared.fail(out, "[receiver] mkstemp", &shown, errno);
-                return Ok(());
+                return None;
             }
         };
         entry.dir.touched.store(true, Ordering::Relaxed);
-        let habits = match self.habits(ready, &draft) {
-            Ok(habits) => habits,
+        match self.habits(ready, &draft) {
+            Ok(habits) => Some(Open { draft, early, habits }),
             Err(errno) => {
                 shared.fail(out, "[receiver] fstat", &path(entry.target.to_bytes()), errno);
-                return Ok(());
-            }
-        };
-        match self.fill(plan, ready, &draft, habits, out) {
-            Ok(()) => {}
-            Err(failure) => {
-                if !matches!(failure, Failure::Share(_)) && self.copier.done > 0 {
-                    self.keep_partial(entry, ready, draft, out);
-                }
-                return self.failed(entry, failure, out);
+                None
             }
         }
-        self.dress(entry, &draft, early, habits, plan.old.as_ref(), out);
-        self.commit(entry, ready, draft, out);
-        Ok(())
+    }
+
+    /// Gives the finished content its attributes and its name, where `old` is.
+    pub(crate) fn close_draft(
+        &mut self,
+        entry: &Entry<'_>,
+        ready: &Ready,
+        open: Open<'_>,
+        old: Option<&Stat>,
+        out: &mut Outcome,
+    ) {
+        self.dress(entry, &open, old, out);
+        self.commit(entry, ready, open.draft, out);
     }
 
     /// Copies or builds the content, and counts it.
-    fn fill(
-        &mut self,
-        plan: &Plan,
-        ready: &Ready,
-        draft: &Draft<'_>,
-        habits: Habits,
-        out: &mut Outcome,
-    ) -> Result<(), Failure> {
-        let (shared, options) = (self.shared, self.shared.options);
+    fn fill(&mut self, plan: &Plan, ready: &Ready, open: &Open<'_>, out: &mut Outcome) -> Result<(), Failure> {
+        let (shared, options, draft) = (self.shared, self.shared.options, &open.draft);
         let mut fresh = !draft.existed;
         #[cfg(target_os = "linux")]
         if options.preallocate && plan.size > plan.from {
@@ -128,17 +154,17 @@ impl Worker<'_> {
         };
         if let Some(stats) = self.delta(plan, draft, &job)? {
             count_delta(out, &stats);
-            return self.settle(draft, habits);
+            return self.settle_draft(open);
         }
         let method = self.copier.copy(&job)?;
         count(out, plan, method, self.copier.done);
-        self.settle(draft, habits)
+        self.settle_draft(open)
     }
 
     /// Sees that the content is there to stay, where that was asked for.
-    fn settle(&self, draft: &Draft<'_>, habits: Habits) -> Result<(), Failure> {
-        if self.shared.options.fsync || habits.fails_late {
-            rustix::fs::fsync(&draft.file).map_err(Failure::Write)?;
+    pub(crate) fn settle_draft(&self, open: &Open<'_>) -> Result<(), Failure> {
+        if self.shared.options.fsync || open.habits.fails_late {
+            rustix::fs::fsync(&open.draft.file).map_err(Failure::Write)?;
         }
         Ok(())
     }
@@ -187,11 +213,11 @@ impl Worker<'_> {
         &mut self,
         entry: &Entry<'_>,
         ready: &Ready,
-        plan: &Plan,
+        exists: bool,
         out: &mut Outcome,
     ) -> Option<Result<(), Errno>> {
         let (shared, at) = (self.shared, ready.fd.as_fd());
-        if plan.old.is_some() {
+        if exists {
             let kept = !shared.options.backup || backup::copy(self, entry, ready, out);
             return (!kept).then_some(Ok(()));
         }
@@ -208,15 +234,8 @@ impl Worker<'_> {
     }
 
     /// Gives the finished content its owner, mode and time.
-    fn dress(
-        &self,
-        entry: &Entry<'_>,
-        draft: &Draft<'_>,
-        early: u32,
-        habits: Habits,
-        old: Option<&Stat>,
-        out: &mut Outcome,
-    ) {
+    fn dress(&self, entry: &Entry<'_>, open: &Open<'_>, old: Option<&Stat>, out: &mut Outcome) {
+        let Open { draft, early, habits } = open;
         let (shared, src, file) = (self.shared, &entry.src, &draft.file);
         let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
         let mut wanted = attrs::wanted_mode(shared, src, old);
@@ -224,7 +243,7 @@ impl Worker<'_> {
         let (mut mode_now, uid, gid) = match rustix::fs::fstat(file).map(Stat::from) {
             Ok(now) if draft.existed || shared.places.temp.is_some() => (now.mode, now.uid, now.gid),
             _ if habits.acl => (u32::MAX, shared.me.uid, habits.gid),
-            _ => (early & !shared.me.umask, shared.me.uid, habits.gid),
+            _ => (*early & !shared.me.umask, shared.me.uid, habits.gid),
         };
         let owner = attrs::wanted_owner(shared, src, uid, gid);
         if owner != (None, None) {
@@ -315,14 +334,21 @@ impl Worker<'_> {
     }
 
     /// Keeps what there is of a file that could not be finished, if that is asked for.
-    fn keep_partial(&mut self, entry: &Entry<'_>, ready: &Ready, draft: Draft<'_>, out: &mut Outcome) {
+    pub(crate) fn keep_partial(
+        &self,
+        entry: &Entry<'_>,
+        ready: &Ready,
+        draft: Draft<'_>,
+        done: u64,
+        out: &mut Outcome,
+    ) {
         let (shared, options) = (self.shared, self.shared.options);
         let Some(temp) = draft.temp else { return };
         if !options.partial && options.partial_dir.is_none() && !options.delay_updates {
             return;
         }
         // Threads that copy parts may be ahead of the first that is missing.
-        let mut result = rustix::fs::ftruncate(&draft.file, self.copier.done);
+        let mut result = rustix::fs::ftruncate(&draft.file, done);
         let dir = if options.partial_dir.is_some() || options.delay_updates {
             partial::dir(shared, ready.fd.as_fd(), true).map(Some)
         } else {

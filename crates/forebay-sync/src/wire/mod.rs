@@ -7,6 +7,9 @@
 mod error;
 mod limits;
 mod number;
+mod receiver;
 mod sums;
 mod terms;
 mod token;
+
+pub(crate) use receiver::{Basis, Notice, Notices, Remote};

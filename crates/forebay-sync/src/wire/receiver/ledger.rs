@@ -1,0 +1,240 @@
+//! What has been asked for and is not there yet.
+//!
+//! Every number of the file lists belongs to one list. A list is done when the walk has been through it and nothing of it is
+//! awaited; in incremental recursion the other side is told then, oldest list first, and forgets it.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::dir::Dir;
+use crate::fs::Stat;
+use crate::wire::sums::SumHead;
+
+/// Files that are asked for at most before the walk waits for some to come.
+const MOST: usize = 8192;
+
+/// A request, or a report that comes back.
+#[derive(Debug, Default)]
+pub(crate) struct Awaited {
+    /// What is said when it comes: lines for standard output and for the log file.
+    pub(crate) text: Vec<u8>,
+    pub(crate) log: Vec<u8>,
+    /// Whether content comes with it.
+    pub(crate) file: Option<Box<Expected>>,
+    /// What was sent, up to the block sums: it comes back as it was.
+    pub(crate) item: Vec<u8>,
+}
+
+/// A file whose content comes.
+#[derive(Debug)]
+pub(crate) struct Expected {
+    pub(crate) dir: Arc<Dir>,
+    /// Where it is in the listing of `dir`.
+    pub(crate) at: usize,
+    pub(crate) old: Option<Stat>,
+    pub(crate) basis: Basis,
+    pub(crate) head: SumHead,
+    /// Bytes that are there already and are not sent (`--append`).
+    pub(crate) from: u64,
+    /// Their sum is part of that of the file.
+    pub(crate) verify: bool,
+    /// It is the second attempt.
+    pub(crate) again: bool,
+}
+
+/// Where blocks of a file come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Basis {
+    None,
+    /// What has its name.
+    Itself,
+    /// What an interrupted run has left.
+    Partial,
+    /// What has its name in an alternate tree.
+    Alternate(usize),
+    /// Something like it, by name, in the destination or in an alternate tree.
+    Like(std::ffi::CString, Option<usize>),
+}
+
+/// A file to be asked for again, because what came was not what the other side has.
+#[derive(Debug)]
+pub(crate) struct Again {
+    pub(crate) dir: Arc<Dir>,
+    pub(crate) at: usize,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lists: VecDeque<List>,
+    awaited: HashMap<i32, Awaited>,
+    again: Vec<Again>,
+    /// Ends of lists and phases that the other side has told.
+    dones: u32,
+    /// Ends of lists that have been told to it.
+    told: u32,
+    /// Nothing more comes.
+    ended: bool,
+}
+
+#[derive(Debug)]
+struct List {
+    first: i32,
+    /// Entries of it that something is still to be done for.
+    open: u64,
+    walked: bool,
+}
+
+impl State {
+    fn list(&mut self, index: i32) -> Option<&mut List> {
+        // The number before the first is that of the directory that the list is of.
+        let at = self.lists.partition_point(|list| list.first - 1 <= index);
+        self.lists.get_mut(at.checked_sub(1)?)
+    }
+}
+
+impl Ledger {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A list has come whose first number is `first`.
+    pub(crate) fn add_list(&self, first: i32) {
+        self.lock().lists.push_back(List { first, open: 0, walked: false });
+        self.changed.notify_all();
+    }
+
+    /// Everything in the list that begins at `first` has been looked at, and what was to be asked for has been.
+    pub(crate) fn walked(&self, first: i32) {
+        if let Some(list) = self.lock().list(first) {
+            list.walked = true;
+        }
+        self.changed.notify_all();
+    }
+
+    /// Something is to be done for `index`.
+    pub(crate) fn open(&self, index: i32) {
+        if let Some(list) = self.lock().list(index) {
+            list.open += 1;
+        }
+    }
+
+    /// It is done.
+    pub(crate) fn close(&self, index: i32) {
+        if let Some(list) = self.lock().list(index) {
+            list.open = list.open.saturating_sub(1);
+        }
+        self.changed.notify_all();
+    }
+
+    /// Notes what comes for `index`, which is open until that is done.
+    pub(crate) fn expect(&self, index: i32, awaited: Awaited) {
+        let mut state = self.lock();
+        if let Some(list) = state.list(index) {
+            list.open += 1;
+        }
+        if state.awaited.insert(index, awaited).is_some()
+            && let Some(list) = state.list(index)
+        {
+            list.open -= 1;
+        }
+    }
+
+    /// What was asked for by `index`.
+    pub(crate) fn take(&self, index: i32) -> Option<Awaited> {
+        let awaited = self.lock().awaited.remove(&index);
+        self.changed.notify_all();
+        awaited
+    }
+
+    /// Whether content was asked for by `index` that has not begun to come.
+    pub(crate) fn expects_file(&self, index: i32) -> bool {
+        self.lock().awaited.get(&index).is_some_and(|awaited| awaited.file.is_some())
+    }
+
+    /// `index` is to be asked for again.
+    pub(crate) fn again(&self, again: Again) {
+        self.lock().again.push(again);
+    }
+
+    pub(crate) fn take_again(&self) -> Vec<Again> {
+        std::mem::take(&mut self.lock().again)
+    }
+
+    /// The other side has told the end of a list or phase.
+    pub(crate) fn done(&self) -> u32 {
+        let mut state = self.lock();
+        state.dones += 1;
+        let dones = state.dones;
+        drop(state);
+        self.changed.notify_all();
+        dones
+    }
+
+    /// Nothing more comes from the other side.
+    pub(crate) fn end(&self) {
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn has_ended(&self) -> bool {
+        self.lock().ended
+    }
+
+    /// Waits until `ready`, or until nothing more comes. Whether it is.
+    fn wait(&self, ready: impl Fn(&mut State) -> bool) -> bool {
+        let mut state = self.lock();
+        loop {
+            if ready(&mut state) {
+                return true;
+            }
+            if state.ended {
+                return false;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits until not too much is awaited.
+    pub(crate) fn wait_for_room(&self) -> bool {
+        self.wait(|state| state.awaited.len() < MOST)
+    }
+
+    /// Waits until the other side has told `dones` ends, and everything is done that came before the last of them.
+    pub(crate) fn wait_for_end(&self, dones: u32) -> bool {
+        self.wait(|state| state.dones >= dones && state.lists.iter().all(|list| list.open == 0))
+    }
+
+    /// Waits until the oldest list is done and others follow, and forgets it: the other side is to be told. False once
+    /// `told` says that nothing more is to be waited for.
+    pub(crate) fn finished_list(&self, limit: Duration) -> Option<bool> {
+        let mut state = self.lock();
+        loop {
+            let done = state.lists.front().is_some_and(|list| list.walked && list.open == 0);
+            if done && state.lists.len() > 1 {
+                state.lists.pop_front();
+                state.told += 1;
+                return Some(true);
+            }
+            if state.ended {
+                return Some(false);
+            }
+            let (next, waited) = self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner);
+            if waited.timed_out() {
+                return None;
+            }
+            state = next;
+        }
+    }
+
+    /// Ends of lists that have been told to the other side.
+    pub(crate) fn told(&self) -> u32 {
+        self.lock().told
+    }
+}

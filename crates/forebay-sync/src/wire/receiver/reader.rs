@@ -1,0 +1,97 @@
+//! Reads what the other side sends behind the first list: answers, lists of directories, ends of phases.
+//!
+//! It never waits for the way to the other side. What has to be told because of an answer waits for somebody else.
+
+use std::io::Read;
+
+use super::answer::{Answers, Stop};
+use super::item::{Item, flag};
+use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::wire::error::WireError;
+use crate::wire::limits;
+use crate::wire::number::{Get, Indexes, special};
+
+/// The counts that a server sends at the end, from its point of view.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Statistics {
+    pub(crate) read: u64,
+    pub(crate) written: u64,
+    pub(crate) size: u64,
+}
+
+/// Reads everything up to the last end of a phase, and hands what is to be said or told to `deliver`.
+pub(crate) fn read<R: Read>(
+    from: &mut R,
+    answers: &mut Answers<'_>,
+    mut deliver: impl FnMut(Outcome) -> Result<(), Error>,
+) -> Result<Statistics, Stop> {
+    let shared = answers.worker.shared;
+    let mut statistics = Statistics::default();
+    let Some(remote) = &shared.remote else { return Ok(statistics) };
+    let mut indexes = Indexes::default();
+    let last = if remote.terms.protocol >= 31 { 4 } else { 3 };
+    loop {
+        match indexes.read(from)? {
+            special::DONE => {
+                let phases = remote.ledger.done();
+                if phases == 3 && !remote.server {
+                    statistics = read_statistics(from)?;
+                }
+                if phases == last {
+                    return Ok(statistics);
+                }
+            }
+            special::DEL_STATS => {
+                for _ in 0..5 {
+                    let count = from.varint()?;
+                    if !(0..=limits::DELETIONS).contains(&i64::from(count)) {
+                        return Err(WireError::protocol("a count of deletions", count).into());
+                    }
+                }
+            }
+            index if index >= 0 => {
+                let mut out = Outcome::default();
+                answer(from, answers, index, &mut out)?;
+                deliver(out)?;
+            }
+            other => return Err(WireError::protocol("a list where none is to be", other).into()),
+        }
+    }
+}
+
+/// Takes the answer for `index`.
+fn answer<R: Read>(from: &mut R, answers: &mut Answers<'_>, index: i32, out: &mut Outcome) -> Result<(), Stop> {
+    let shared = answers.worker.shared;
+    let Some(remote) = &shared.remote else { return Ok(()) };
+    let flags = from.short()?;
+    let basis = if flags & flag::BASIS_FOLLOWS != 0 { Some(from.byte()?) } else { None };
+    let name =
+        if flags & flag::NAME_FOLLOWS != 0 { Some(from.vstring(limits::PATH, "the length of a name")?) } else { None };
+    let mut item = Vec::new();
+    Item { flags, basis, name: name.as_deref() }.write(&mut item);
+    // What was not asked for is not taken, and where blocks come from is not for the other side to say.
+    let unasked = || WireError::protocol("an answer that was not asked for", index);
+    let awaited = remote.ledger.take(index).ok_or_else(unasked)?;
+    if awaited.item != item {
+        return Err(unasked().into());
+    }
+    out.text.extend_from_slice(&awaited.text);
+    out.log.extend_from_slice(&awaited.log);
+    match awaited.file {
+        Some(expected) => answers.file(from, index, *expected, out),
+        None => {
+            remote.ledger.close(index);
+            Ok(())
+        }
+    }
+}
+
+fn read_statistics<R: Read>(from: &mut R) -> Result<Statistics, WireError> {
+    let mut value = || from.varlong(3).map(|value| u64::try_from(value).unwrap_or(0));
+    let statistics = Statistics { read: value()?, written: value()?, size: value()? };
+    // How long it took to make and to send the list.
+    value()?;
+    value()?;
+    Ok(statistics)
+}

@@ -1,0 +1,90 @@
+//! What all threads of the receiving role share beside the mirror's state: the terms, and what is awaited.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+
+use super::item::{self, Item, flag};
+use super::ledger::{Awaited, Ledger};
+use super::notices::Notice;
+use crate::itemize::Change;
+use crate::outcome::Outcome;
+use crate::shared::Shared;
+use crate::wire::sums::FileSum;
+use crate::wire::terms::Terms;
+
+/// The other side, as workers see it.
+#[derive(Debug)]
+pub(crate) struct Remote {
+    pub(crate) terms: Terms,
+    /// The other side has started us: it prints, we send messages.
+    pub(crate) server: bool,
+    pub(crate) ledger: Ledger,
+}
+
+impl Remote {
+    pub(crate) fn new(terms: Terms, server: bool) -> Self {
+        Remote { terms, server, ledger: Ledger::default() }
+    }
+
+    /// Tells of `change` to the entry `index`, where that is worth it. What `lines` has to say is said when it comes back;
+    /// `leader` is what the entry has become another name of, or nothing where it was that already.
+    pub(crate) fn tell(
+        &self,
+        shared: &Shared<'_>,
+        out: &mut Outcome,
+        change: &Change,
+        index: i32,
+        leader: Option<&[u8]>,
+        lines: impl FnOnce(&mut Outcome),
+    ) {
+        let options = shared.options;
+        let name = leader.or(change.hard.then_some(b""));
+        let all = options.itemize_all || options.levels.name > 1;
+        let flags = item::flags(change);
+        let wanted = options.json || options.says_changes() || options.log_format.is_some();
+        let worth = flags & !flag::MINOR != 0 || leader.is_some_and(|leader| !leader.is_empty()) || all;
+        if !wanted || !worth {
+            if !self.server {
+                lines(out);
+            }
+            return;
+        }
+        let awaited = self.keep(out, lines);
+        self.ask(out, index, &Item { flags, basis: None, name }, &[], awaited);
+    }
+
+    /// What is said when the answer comes.
+    pub(crate) fn keep(&self, out: &Outcome, lines: impl FnOnce(&mut Outcome)) -> Awaited {
+        if self.server {
+            return Awaited::default();
+        }
+        let mut said = Outcome { totals: out.totals, ..Outcome::default() };
+        lines(&mut said);
+        Awaited { text: said.text, log: said.log, ..Awaited::default() }
+    }
+
+    /// Sends `item`, with `sums` behind it, and waits for `awaited`.
+    pub(crate) fn ask(&self, out: &mut Outcome, index: i32, item: &Item<'_>, sums: &[u8], awaited: Awaited) {
+        let mut body = Vec::with_capacity(8 + sums.len());
+        item.write(&mut body);
+        self.ledger.expect(index, Awaited { item: body.clone(), ..awaited });
+        body.extend_from_slice(sums);
+        out.notices.push(Notice::Item(index, &body));
+    }
+
+    /// Whether `file` has the sum that `-c` has brought.
+    pub(crate) fn has_sum(&self, file: OwnedFd, sum: &[u8], buffer: &mut Vec<u8>) -> io::Result<bool> {
+        let mut file = File::from(file);
+        let mut whole = FileSum::new(self.terms.files);
+        buffer.resize(256 << 10, 0);
+        loop {
+            match io::Read::read(&mut file, buffer) {
+                Ok(0) => return Ok(whole.finish() == sum),
+                Ok(n) => whole.update(buffer.get(..n).unwrap_or_default()),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}
