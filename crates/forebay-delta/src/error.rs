@@ -116,6 +116,8 @@ pub enum Error {
     },
     /// The sums, or the table that finds them, do not fit into the budget. Longer blocks need less.
     Memory(OverBudget),
+    /// The literal bytes of a chunk are not those that its sum was made of.
+    ChunkSum,
     /// The engine could not start a thread.
     Engine(String),
     /// [`Settings::cancel`](crate::Settings::cancel) was used.
@@ -142,6 +144,7 @@ impl fmt::Display for Error {
                 write!(f, "{len} bytes in blocks of {block_len} are too many blocks: longer ones are needed")
             }
             Error::Memory(error) => write!(f, "the block sums: {error}"),
+            Error::ChunkSum => f.write_str("a chunk is not what its sum says"),
             Error::Engine(text) => f.write_str(text),
             Error::Cancelled => f.write_str("cancelled"),
         }

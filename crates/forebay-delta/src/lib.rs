@@ -41,6 +41,7 @@
 #[doc = include_str!("../README.md")]
 struct CrateReadme;
 
+mod assembly;
 mod block;
 mod error;
 mod hasher;
@@ -58,6 +59,7 @@ mod table;
 mod token;
 mod weak;
 
+pub use assembly::{Assembled, Assembly, AssemblyError, AssemblyStats, Chunk, Strategy, Target, assemble};
 pub use block::{MAX_BLOCK_LEN, block_len, strong_len};
 pub use error::{Error, Malformed, Role};
 pub use hasher::Hasher;

@@ -36,6 +36,11 @@ impl<B: ReadAt, W: Write> Patch<B, W> {
         Patch { basis, new, buf: Vec::new() }
     }
 
+    /// What was written to.
+    pub fn into_new(self) -> W {
+        self.new
+    }
+
     /// Writes the bytes that `token` stands for. Large tokens are read in pieces: whatever a length says, no more
     /// than 256 KiB are held.
     ///

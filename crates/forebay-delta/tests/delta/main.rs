@@ -1,5 +1,6 @@
 //! Signing, searching and patching, end to end.
 
+mod assembly;
 mod failures;
 mod limits;
 mod model;

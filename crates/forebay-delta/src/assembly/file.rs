@@ -1,0 +1,77 @@
+//! One file of an assembly: what has come of it, and how far it is.
+
+use std::collections::BTreeMap;
+
+use forebay::Lease;
+
+use super::chunk::Chunk;
+use super::{Done, Target};
+use crate::error::Error;
+
+/// A chunk that has come.
+pub(super) enum Slot {
+    /// Somebody is checking it.
+    Checking,
+    /// It can be applied, or is wrong.
+    Checked(Result<Chunk, Error>),
+}
+
+/// A chunk that was not applied yet, and what it weighs.
+pub(super) struct Waiting {
+    pub(super) slot: Slot,
+    pub(super) weight: usize,
+    /// Pays for it.
+    pub(super) lease: Lease,
+}
+
+pub(super) struct File<'d, T: Target> {
+    /// `None` while somebody applies chunks to it.
+    pub(super) target: Option<T>,
+    pub(super) basis_len: u64,
+    /// The next chunk to be applied.
+    pub(super) next: u64,
+    /// The first chunk that has not come.
+    pub(super) upto: u64,
+    /// Bytes that are in place.
+    pub(super) at: u64,
+    /// Chunks from `next` on.
+    pub(super) waiting: BTreeMap<u64, Waiting>,
+    /// Why nothing more is applied.
+    pub(super) failed: Option<T::Error>,
+    /// How many chunks it has, and what then is to be done.
+    pub(super) end: Option<(u64, Done<'d, T>)>,
+}
+
+impl<T: Target> File<'_, T> {
+    pub(super) fn new(basis_len: u64, target: T) -> Self {
+        let waiting = BTreeMap::new();
+        File { target: Some(target), basis_len, next: 0, upto: 0, at: 0, waiting, failed: None, end: None }
+    }
+
+    /// The next chunk, if it can be applied.
+    pub(super) fn take_next(&mut self) -> Option<(Result<Chunk, Error>, usize, Lease)> {
+        let entry = self.waiting.first_entry().filter(|entry| *entry.key() == self.next)?;
+        match entry.get().slot {
+            Slot::Checking => return None,
+            Slot::Checked(_) => {}
+        }
+        let Waiting { slot, weight, lease } = entry.remove();
+        self.next += 1;
+        match slot {
+            Slot::Checked(chunk) => Some((chunk, weight, lease)),
+            Slot::Checking => None,
+        }
+    }
+
+    /// Takes note that the chunk `upto` has come. Returns how many chunks can now be applied one after the other, and what
+    /// those of them weigh that came before it.
+    pub(super) fn extend(&mut self) -> (usize, usize) {
+        let (mut chunks, mut freed) = (1, 0);
+        self.upto += 1;
+        while let Some(waiting) = self.waiting.get(&self.upto) {
+            (chunks, freed) = (chunks + 1, freed + waiting.weight);
+            self.upto += 1;
+        }
+        (chunks, freed)
+    }
+}

@@ -1,0 +1,386 @@
+//! What the threads of an assembly share.
+//!
+//! One lock guards all of it. It is not held while chunks are checked, applied or dropped, nor while the end of a file is
+//! done: whoever applies chunks to a file takes its target out, and whoever brings or checks another chunk of it
+//! meanwhile leaves the chunk there for him.
+
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use forebay::{CancelToken, Consumer, Lease, Weigh};
+
+use super::chunk::Chunk;
+use super::error::AssemblyError;
+use super::file::{File, Slot, Waiting};
+use super::stats::{AssemblyStats, Strategy};
+use super::{Done, Target};
+use crate::error::Error;
+use crate::settings::Settings;
+
+/// When so many files have come, workers are started,
+const FILES: u64 = 100;
+/// or so many bytes.
+const BYTES: u64 = 64 << 20;
+/// Which part of the budget chunks may hold.
+const SHARE: usize = 4;
+
+pub(super) struct Shared<'d, K, T: Target> {
+    state: Mutex<State<'d, K, T>>,
+    /// There is something to do, or nothing more will come.
+    work: Condvar,
+    /// A chunk was applied, a file is done, or somebody panicked.
+    room: Condvar,
+    consumer: Consumer,
+    /// Bytes that chunks may hold.
+    share: usize,
+    workers: usize,
+    strategy: Strategy,
+    cancel: CancelToken,
+}
+
+struct State<'d, K, T: Target> {
+    files: HashMap<K, File<'d, T>>,
+    queue: VecDeque<Job<K>>,
+    /// Bytes that chunks hold,
+    held: usize,
+    /// and those of them whose predecessors have not come.
+    ahead: usize,
+    /// Chunks that will be applied without anything more coming.
+    in_flight: usize,
+    /// Files whose end was told and is not done.
+    ending: usize,
+    /// Workers are there.
+    parallel: bool,
+    /// Workers that wait.
+    idle: usize,
+    closed: bool,
+    panicked: bool,
+    stats: AssemblyStats,
+}
+
+enum Job<K> {
+    Check {
+        file: K,
+        number: u64,
+        basis_len: u64,
+        chunk: Chunk,
+    },
+    /// Nothing of the file is on its way: what is to be done at its end.
+    End(K),
+}
+
+type Guard<'g, 'd, K, T> = MutexGuard<'g, State<'d, K, T>>;
+
+impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
+    pub(super) fn new(settings: &Settings, strategy: Strategy) -> Result<Self, Error> {
+        let share = settings.budget.limit() / SHARE;
+        let state = State {
+            files: HashMap::new(),
+            queue: VecDeque::new(),
+            held: 0,
+            ahead: 0,
+            in_flight: 0,
+            ending: 0,
+            parallel: false,
+            idle: 0,
+            closed: false,
+            panicked: false,
+            stats: AssemblyStats::default(),
+        };
+        Ok(Shared {
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            room: Condvar::new(),
+            consumer: settings.budget.consumer("assemble", share).map_err(Error::Memory)?,
+            share,
+            workers: settings.workers,
+            strategy,
+            cancel: settings.cancel.clone(),
+        })
+    }
+
+    pub(super) fn open(&self, file: K, basis_len: u64, target: T) -> Result<(), AssemblyError<K>> {
+        let mut state = self.lock();
+        if state.panicked {
+            return Err(AssemblyError::Panicked);
+        }
+        if state.files.contains_key(&file) {
+            return Err(AssemblyError::Known(file));
+        }
+        state.files.insert(file, File::new(basis_len, target));
+        state.stats.files += 1;
+        Ok(())
+    }
+
+    pub(super) fn submit(
+        &self,
+        file: &K,
+        number: u64,
+        chunk: Chunk,
+        start: &dyn Fn() -> bool,
+    ) -> Result<(), AssemblyError<K>> {
+        let weight = chunk.weight();
+        let mut state = self.admit(file, number, weight)?;
+        state.held += weight;
+        state.stats.peak = state.stats.peak.max(state.held);
+        // Within what was set aside, or the one chunk that is alone on its way: never refused.
+        let lease = self.consumer.lease_head(weight);
+        let basis_len = state.accept(file, number, weight, lease);
+        self.begin_parallel(&mut state, start);
+        let job = Job::Check { file: file.clone(), number, basis_len, chunk };
+        if state.parallel {
+            self.enqueue(state, job);
+        } else {
+            state.stats.inline += 1;
+            drop(state);
+            self.run(job);
+        }
+        Ok(())
+    }
+
+    /// Waits until there is memory for a chunk.
+    fn admit(&self, file: &K, number: u64, weight: usize) -> Result<Guard<'_, 'd, K, T>, AssemblyError<K>> {
+        let mut state = self.lock();
+        let mut waited = false;
+        loop {
+            if state.panicked {
+                return Err(AssemblyError::Panicked);
+            }
+            let Some(known) = state.files.get(file) else { return Err(AssemblyError::Unknown(file.clone())) };
+            if number < known.upto || known.waiting.contains_key(&number) {
+                return Err(AssemblyError::Duplicate { file: file.clone(), chunk: number });
+            }
+            if let Some((chunks, _)) = known.end {
+                return Err(AssemblyError::Beyond { file: file.clone(), chunk: number, chunks });
+            }
+            if number > known.upto && state.ahead.saturating_add(weight) > self.share {
+                return Err(AssemblyError::Ahead { file: file.clone(), chunk: number });
+            }
+            if state.held.saturating_add(weight) <= self.share || state.in_flight == 0 {
+                return Ok(state);
+            }
+            state.stats.waits += u64::from(!waited);
+            waited = true;
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Starts the workers, if it is time.
+    fn begin_parallel(&self, state: &mut State<'d, K, T>, start: &dyn Fn() -> bool) {
+        let stats = &mut state.stats;
+        let due = match self.strategy {
+            Strategy::Sequential => false,
+            Strategy::Parallel => true,
+            Strategy::Auto => self.workers > 1 && (stats.files >= FILES || stats.literal + stats.copied >= BYTES),
+        };
+        if due && !state.parallel && !state.closed {
+            stats.workers = (0..self.workers.max(1)).take_while(|_| start()).count() as u64;
+            state.parallel = stats.workers > 0;
+        }
+    }
+
+    fn enqueue(&self, mut state: Guard<'_, 'd, K, T>, job: Job<K>) {
+        state.queue.push_back(job);
+        let wake = state.idle > 0;
+        drop(state);
+        if wake {
+            self.work.notify_one();
+        }
+    }
+
+    pub(super) fn finish(&self, file: &K, chunks: u64, done: Done<'d, T>) -> Result<(), AssemblyError<K>> {
+        let mut state = self.lock();
+        if state.panicked {
+            return Err(AssemblyError::Panicked);
+        }
+        let Some(known) = state.files.get_mut(file) else { return Err(AssemblyError::Unknown(file.clone())) };
+        if known.end.is_some() {
+            return Err(AssemblyError::Ended(file.clone()));
+        }
+        let last = known.waiting.last_key_value().map(|(number, _)| *number).max(known.upto.checked_sub(1));
+        if let Some(chunk) = last.filter(|last| *last >= chunks) {
+            return Err(AssemblyError::Beyond { file: file.clone(), chunk, chunks });
+        }
+        if known.upto < chunks {
+            return Err(AssemblyError::Missing { file: file.clone(), chunk: known.upto });
+        }
+        known.end = Some((chunks, done));
+        let still = known.target.is_some() && known.next == chunks;
+        state.ending += 1;
+        if still && state.parallel {
+            self.enqueue(state, Job::End(file.clone()));
+        } else if still {
+            drop(state);
+            self.run(Job::End(file.clone()));
+        }
+        Ok(())
+    }
+
+    /// A worker's life.
+    pub(super) fn serve(&self) {
+        let mut used = false;
+        let mut state = self.lock();
+        loop {
+            if state.panicked {
+                return;
+            }
+            if let Some(job) = state.queue.pop_front() {
+                state.stats.workers_used += u64::from(!used);
+                used = true;
+                drop(state);
+                self.run(job);
+                state = self.lock();
+            } else if state.closed {
+                return;
+            } else {
+                state.idle += 1;
+                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state.idle -= 1;
+            }
+        }
+    }
+
+    fn run(&self, job: Job<K>) {
+        let _alarm = Alarm(self);
+        let file = match job {
+            Job::Check { file, number, basis_len, chunk } => {
+                let checked = chunk.verify(basis_len).map(|()| chunk);
+                let mut state = self.lock();
+                let waiting = state.files.get_mut(&file).and_then(|file| file.waiting.get_mut(&number));
+                if let Some(waiting) = waiting {
+                    waiting.slot = Slot::Checked(checked);
+                }
+                return self.advance(state, &file);
+            }
+            Job::End(file) => file,
+        };
+        self.advance(self.lock(), &file);
+    }
+
+    /// Applies what can be applied of a file, unless somebody else does.
+    fn advance<'g>(&'g self, mut state: Guard<'g, 'd, K, T>, key: &K) {
+        let Some(mut target) = state.files.get_mut(key).and_then(|file| file.target.take()) else { return };
+        while let Some(file) = state.files.get_mut(key) {
+            let Some((chunk, weight, lease)) = file.take_next() else { break };
+            let (at, failed) = (file.at, file.failed.is_some());
+            drop(state);
+            let applied = if failed { Ok(Applied::default()) } else { self.apply(chunk, at, &mut target) };
+            drop(lease);
+            state = self.lock();
+            state.applied(key, weight, applied);
+            self.room.notify_all();
+        }
+        let ends = |file: &File<'d, T>| file.end.as_ref().is_some_and(|(chunks, _)| *chunks == file.next);
+        if !state.files.get(key).is_some_and(ends) {
+            if let Some(file) = state.files.get_mut(key) {
+                file.target = Some(target);
+            }
+            return;
+        }
+        let Some(File { end: Some((_, done)), failed, .. }) = state.files.remove(key) else { return };
+        drop(state);
+        done(target, failed.map_or(Ok(()), Err));
+        self.lock().ending -= 1;
+        self.room.notify_all();
+    }
+
+    fn apply(&self, chunk: Result<Chunk, Error>, at: u64, target: &mut T) -> Result<Applied, T::Error> {
+        let chunk = chunk?;
+        if self.cancel.is_cancelled() {
+            return Err(Error::Cancelled.into());
+        }
+        chunk.tokens(at, |token| target.apply(token))?;
+        let literal = chunk.literal_len() as u64;
+        Ok(Applied { literal, copied: chunk.len().saturating_sub(literal) })
+    }
+
+    pub(super) fn settle(&self) {
+        let mut state = self.lock();
+        while (state.in_flight > 0 || state.ending > 0) && !state.panicked {
+            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(super) fn into_rest(self) -> (Vec<(K, T)>, AssemblyStats) {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let left = state.files.into_iter().filter_map(|(key, file)| Some((key, file.target?)));
+        (left.collect(), state.stats)
+    }
+}
+
+impl<'d, K, T: Target> Shared<'d, K, T> {
+    fn lock(&self) -> Guard<'_, 'd, K, T> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn stats(&self) -> AssemblyStats {
+        self.lock().stats
+    }
+}
+
+/// Bytes of a chunk.
+#[derive(Default)]
+struct Applied {
+    literal: u64,
+    copied: u64,
+}
+
+impl<K: Eq + Hash, T: Target> State<'_, K, T> {
+    /// Makes a chunk known. Returns the length of its basis.
+    fn accept(&mut self, file: &K, number: u64, weight: usize, lease: Lease) -> u64 {
+        let Some(file) = self.files.get_mut(file) else { return 0 };
+        file.waiting.insert(number, Waiting { slot: Slot::Checking, weight, lease });
+        if number == file.upto {
+            let (chunks, freed) = file.extend();
+            self.in_flight += chunks;
+            self.ahead -= freed;
+        } else {
+            self.ahead += weight;
+            self.stats.peak_ahead = self.stats.peak_ahead.max(self.ahead);
+        }
+        file.basis_len
+    }
+
+    /// A chunk is gone from memory.
+    fn applied(&mut self, key: &K, weight: usize, applied: Result<Applied, T::Error>) {
+        self.held -= weight;
+        self.in_flight -= 1;
+        self.stats.chunks += 1;
+        let Some(file) = self.files.get_mut(key) else { return };
+        match applied {
+            Ok(Applied { literal, copied }) => {
+                file.at = file.at.saturating_add(literal + copied);
+                self.stats.literal += literal;
+                self.stats.copied += copied;
+            }
+            Err(error) => file.failed = Some(error),
+        }
+    }
+}
+
+/// Tells everybody when the thread that holds it panics.
+struct Alarm<'a, 'd, K, T: Target>(&'a Shared<'d, K, T>);
+
+impl<K, T: Target> Drop for Alarm<'_, '_, K, T> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.lock().panicked = true;
+            self.0.work.notify_all();
+            self.0.room.notify_all();
+        }
+    }
+}
+
+/// Lets the workers go when nothing more comes, also if that is because of a panic.
+pub(super) struct Closing<'a, 'd, K, T: Target>(pub(super) &'a Shared<'d, K, T>);
+
+impl<K, T: Target> Drop for Closing<'_, '_, K, T> {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.closed = true;
+        state.panicked |= std::thread::panicking();
+        drop(state);
+        self.0.work.notify_all();
+    }
+}
