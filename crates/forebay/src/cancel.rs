@@ -10,6 +10,28 @@ use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 /// A cancelled run delivers nothing more, waits for the items that are in work and for the sink's current call, and
 /// returns [`Cause::Cancelled`](crate::Cause::Cancelled). A source that is blocked in its own `next` is waited for.
 /// Cancelling is not safe inside a signal handler; do it from the thread that reads signals.
+///
+/// ```
+/// use forebay::{CancelToken, Cause, Pipeline};
+///
+/// let token = CancelToken::new();
+/// let mut seen = 0;
+/// let outcome = Pipeline::new().workers(2).cancel(&token).run(
+///     (0..).map(Ok::<u64, std::io::Error>), // without an end
+///     |number| Ok(number),
+///     |_| {
+///         seen += 1;
+///         if seen == 1000 {
+///             token.cancel(); // from this thread, or from any other
+///         }
+///         Ok(())
+///     },
+/// );
+/// let error = outcome.unwrap_err();
+/// assert!(matches!(error.cause, Cause::Cancelled));
+/// assert_eq!((error.snapshot.delivered, seen), (1000, 1000));
+/// assert!(Pipeline::new().cancel(&token).run([Ok::<_, ()>(1)], Ok, |_| Ok(())).is_err(), "for good");
+/// ```
 #[derive(Clone)]
 pub struct CancelToken {
     inner: Arc<Inner>,

@@ -29,15 +29,16 @@
 //! ```
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::thread::JoinHandle;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::{self, JoinHandle};
 
 use crate::item::Weigh;
 use crate::metrics::Snapshot;
 use crate::pipeline::{Cause, RunError};
 use crate::queue::{SendError, Sender, TrySendError};
 use crate::reorder::{DeliverError, Outlet};
-use crate::run::{Core, Failure};
+use crate::run::{self, Core, Failure, Threads};
 use crate::sync::Arc;
 
 /// The producer's end of a pipeline that [`Pipeline::feed`](crate::Pipeline::feed) has started. `T` are the items,
@@ -46,38 +47,42 @@ pub struct Feed<T, R, E> {
     /// `None` once nothing more can be sent.
     sender: Option<Sender<T>>,
     sink: Option<JoinHandle<Result<(), Failure<E>>>>,
-    workers: Vec<JoinHandle<()>>,
+    pub(crate) workers: Threads,
     core: Arc<Core<T, R, E>>,
 }
 
 impl<T, R, E> Feed<T, R, E> {
-    /// A feed whose threads are still to be [added](Feed::worker).
+    /// A feed whose threads are still to be started.
     pub(crate) fn new(sender: Sender<T>, core: Arc<Core<T, R, E>>) -> Self {
-        Feed { sender: Some(sender), sink: None, workers: Vec::new(), core }
+        Feed { sender: Some(sender), sink: None, workers: Threads::default(), core }
     }
 
-    pub(crate) fn worker(&mut self, thread: JoinHandle<()>) {
-        self.workers.push(thread);
-    }
-
-    pub(crate) fn sink(&mut self, thread: JoinHandle<Result<(), Failure<E>>>) {
-        self.sink = Some(thread);
+    /// Starts the sink's thread. The sink itself is dropped before the thread ends, also when it panics.
+    pub(crate) fn start_sink(
+        &mut self,
+        thread: thread::Builder,
+        mut outlet: Outlet<R>,
+        mut sink: impl FnMut(R) -> Result<(), E> + Send + 'static,
+    ) -> io::Result<()>
+    where
+        T: Send + 'static,
+        R: Send + 'static,
+        E: Send + 'static,
+    {
+        let core = Arc::clone(&self.core);
+        let drain = move || {
+            catch_unwind(AssertUnwindSafe(|| core.deliver(&mut outlet, &mut sink)))
+                .unwrap_or_else(|payload| Err(Failure::Panic(payload)))
+        };
+        self.sink = Some(thread.spawn(drain)?);
+        Ok(())
     }
 
     /// Joins every thread. `None` if it was done before.
     fn join(&mut self) -> Option<Result<(), Failure<E>>> {
         let outcome = self.sink.take()?.join();
-        self.join_workers();
+        self.workers.join();
         Some(outcome.unwrap_or_else(|payload| Err(Failure::Panic(payload))))
-    }
-
-    fn join_workers(&mut self) {
-        for thread in self.workers.drain(..) {
-            // The threads catch the panics of user code; one that gets past them has nothing to tell.
-            if thread.join().is_err() {
-                tracing::error!("a worker of a pipeline panicked");
-            }
-        }
     }
 }
 
@@ -123,23 +128,8 @@ impl<T: Weigh, R, E> Feed<T, R, E> {
         }
         let outcome = self.join();
         let snapshot = self.core.finish();
-        match outcome {
-            Some(Ok(())) => Ok(snapshot),
-            Some(Err(Failure::Ended(cause))) => Err(RunError { cause, snapshot: Box::new(snapshot) }),
-            Some(Err(Failure::Panic(payload))) => resume_unwind(payload),
-            None => Err(RunError { cause: Cause::Cancelled, snapshot: Box::new(snapshot) }),
-        }
+        run::conclude(outcome.unwrap_or(Err(Failure::Ended(Cause::Cancelled))), snapshot)
     }
-}
-
-/// The sink's thread. The sink itself is dropped before the thread ends, also when it panics.
-pub(crate) fn drain<T, R, E>(
-    core: &Core<T, R, E>,
-    mut outlet: Outlet<R>,
-    mut sink: impl FnMut(R) -> Result<(), E>,
-) -> Result<(), Failure<E>> {
-    catch_unwind(AssertUnwindSafe(|| core.deliver(&mut outlet, &mut sink)))
-        .unwrap_or_else(|payload| Err(Failure::Panic(payload)))
 }
 
 impl<T, R, E> Drop for Feed<T, R, E> {
@@ -147,7 +137,6 @@ impl<T, R, E> Drop for Feed<T, R, E> {
         // Without an orderly end this cancels the run.
         self.sender = None;
         self.join();
-        self.join_workers();
     }
 }
 

@@ -261,6 +261,14 @@ number!(u8, u16, u32, u64, u128, usize, i8, i16, i32, i64, i128, isize, f32, f64
 /// Anything that serde can write, as an item that can be spilled (feature `serde`; the encoding is postcard's).
 ///
 /// It weighs what the inner value says it weighs.
+///
+/// ```
+/// use forebay::{Parts, Serde, Spill};
+///
+/// let mut parts = Parts::default();
+/// Serde(vec![(1u64, "one".to_owned())]).encode(&mut parts);
+/// assert_eq!(parts.len(), 6); // a length, a number, a length and three letters
+/// ```
 #[cfg(feature = "serde")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Serde<T>(pub T);

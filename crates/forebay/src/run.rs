@@ -2,8 +2,7 @@
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -11,7 +10,7 @@ use crate::budget::{Consumer, Lease};
 use crate::item::Weigh;
 use crate::line::Line;
 use crate::metrics::{Metrics, Snapshot, nanos};
-use crate::pipeline::Cause;
+use crate::pipeline::{Cause, RunError};
 use crate::queue::{Receiver, SLOT, Sender};
 use crate::reorder::{DeliverError, Outlet, ReorderBuffer, Results};
 use crate::spill::pager::BLOCK;
@@ -51,6 +50,15 @@ enum Reason<E> {
 pub(crate) enum Failure<E> {
     Ended(Cause<E>),
     Panic(Box<dyn Any + Send>),
+}
+
+/// What a run returns, and continues a panic.
+pub(crate) fn conclude<E>(outcome: Result<(), Failure<E>>, snapshot: Snapshot) -> Result<Snapshot, RunError<E>> {
+    match outcome {
+        Ok(()) => Ok(snapshot),
+        Err(Failure::Ended(cause)) => Err(RunError { cause, snapshot: Box::new(snapshot) }),
+        Err(Failure::Panic(payload)) => resume_unwind(payload),
+    }
 }
 
 impl<T, R, E> Core<T, R, E> {
@@ -342,18 +350,21 @@ impl Pace {
     }
 }
 
-/// Threads that own what they work with: a pipeline behind an iterator.
-pub(crate) struct Started<T, R, E> {
-    /// `None` once it is dropped, which ends the threads.
-    pub(crate) delivery: Option<Outlet<R>>,
-    pub(crate) threads: Vec<JoinHandle<()>>,
-    pub(crate) core: Arc<Core<T, R, E>>,
-}
+/// Threads of a run that owns what it works with, joined when this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct Threads(Vec<JoinHandle<()>>);
 
-impl<T, R, E> Drop for Started<T, R, E> {
-    fn drop(&mut self) {
-        self.delivery = None;
-        for thread in self.threads.drain(..) {
+impl Threads {
+    pub(crate) fn push(&mut self, thread: JoinHandle<()>) {
+        self.0.push(thread);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn join(&mut self) {
+        for thread in self.0.drain(..) {
             // The threads catch the panics of user code; one that gets past them has nothing to tell.
             if thread.join().is_err() {
                 tracing::error!("a thread of a pipeline panicked");
@@ -362,8 +373,17 @@ impl<T, R, E> Drop for Started<T, R, E> {
     }
 }
 
-impl<T, R, E> fmt::Debug for Started<T, R, E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Started").field("threads", &self.threads.len()).finish_non_exhaustive()
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.join();
     }
+}
+
+/// A pipeline behind an iterator. Fields are dropped in this order: without its reader the run ends, then its threads
+/// do.
+pub(crate) struct Started<T, R, E> {
+    /// `None` once a panic was passed on.
+    pub(crate) delivery: Option<Outlet<R>>,
+    pub(crate) threads: Threads,
+    pub(crate) core: Arc<Core<T, R, E>>,
 }

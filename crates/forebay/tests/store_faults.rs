@@ -3,20 +3,21 @@
 #![cfg(all(feature = "conformance", target_os = "linux"))]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod support;
+
 use std::io::{ErrorKind, IoSlice};
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
 
 use bytes::Bytes;
 use forebay::spill::faulty::{Errno, Fault, FaultyFs, Operation};
 use forebay::spill::record::{self, Compressor};
 use forebay::{Extent, SegmentOptions, SegmentStore, SpillError, SpillStore};
 use tempfile::TempDir;
+
+use crate::support::{Tmpfs, within};
 
 const KIB: usize = 1 << 10;
 const MIB: usize = 1 << 20;
@@ -35,19 +36,6 @@ fn read(extent: &Extent) -> Vec<u8> {
     let mut buf = vec![0; extent.len() as usize];
     extent.read(0, &mut buf).unwrap();
     buf
-}
-
-/// Fails a scenario that hangs.
-fn in_time(scenario: impl FnOnce() + Send + 'static) {
-    let (done, finished) = mpsc::channel();
-    let thread = thread::spawn(move || {
-        scenario();
-        let _ = done.send(());
-    });
-    match finished.recv_timeout(Duration::from_secs(20)) {
-        Err(RecvTimeoutError::Timeout) => panic!("it hangs"),
-        _ => thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
-    }
 }
 
 #[track_caller]
@@ -98,7 +86,7 @@ fn short_writes_and_reads_are_continued() {
 
 #[test]
 fn a_write_that_gets_nowhere_is_an_error_not_a_hang() {
-    in_time(|| {
+    within(20, || {
         let fs = FaultyFs::new();
         let (store, dir) = store_on(&fs);
         fs.inject(Operation::Write, .., Fault::Short(0));
@@ -204,7 +192,7 @@ fn a_failed_append_whose_space_cannot_be_given_back_stays_charged_until_the_segm
 
 #[test]
 fn a_write_that_hangs_stops_nobody_else() {
-    in_time(|| {
+    within(20, || {
         let fs = FaultyFs::new();
         let (store, _dir) = store_on(&fs);
         let early = append(&store, 1, &[1; MIB]).unwrap();
@@ -228,7 +216,7 @@ fn a_write_that_hangs_stops_nobody_else() {
 
 #[test]
 fn a_give_back_that_hangs_stops_nobody_else() {
-    in_time(|| {
+    within(20, || {
         let fs = FaultyFs::new();
         let (store, _dir) = store_on(&fs);
         let extents = [1, 2].map(|n| append(&store, 1, &[n; MIB]).unwrap());
@@ -278,23 +266,11 @@ fn a_full_disk_refuses_and_goes_on_after_a_drop() {
 }
 
 #[test]
-fn the_same_on_a_file_system_of_4_mib_where_one_can_be_mounted() {
-    struct Mounted(TempDir);
-    impl Drop for Mounted {
-        fn drop(&mut self) {
-            let _ = Command::new("umount").arg(self.0.path()).status();
-        }
-    }
-    let dir = TempDir::new().unwrap();
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=4m", "none"]).arg(dir.path()).output();
-    if !mount.is_ok_and(|output| output.status.success()) {
-        eprintln!("not run: no right to mount; a_full_disk_refuses_and_goes_on_after_a_drop covers it");
-        return;
-    }
-    let mounted = Mounted(dir);
-    let store = SegmentOptions::new().quota(64 * MIB as u64).open(mounted.0.path()).unwrap();
+fn the_same_on_a_real_file_system_of_4_mib() {
+    let own = Tmpfs::mount("4m");
+    let store = SegmentOptions::new().quota(64 * MIB as u64).open(own.path()).unwrap();
     assert!(store.location().in_memory, "it is a tmpfs");
-    fill_the_disk(&store, mounted.0.path());
+    fill_the_disk(&store, own.path());
 }
 
 #[test]

@@ -254,6 +254,25 @@ impl<T> fmt::Debug for Sender<T> {
 }
 
 /// One of several producers of a queue. Items are numbered in the order in which they are stored.
+///
+/// ```
+/// use forebay::{Budget, RecvError, WorkQueue};
+///
+/// let (sender, receiver) = WorkQueue::new(&Budget::new(1 << 20).consumer("queue", 0)?, 16);
+/// let first = sender.share();
+/// let second = first.clone();
+/// for (n, mut sender) in [first, second].into_iter().enumerate() {
+///     std::thread::spawn(move || {
+///         sender.send(n).expect("there is a receiver");
+///         sender.finish(); // dropped instead, it would cut the queue off
+///     });
+/// }
+/// let mut jobs = [(); 2].map(|()| receiver.recv().map(|job| (job.seq, job.item)).expect("two items come"));
+/// jobs.sort_by_key(|(_, item)| *item);
+/// assert_eq!(jobs.map(|(_, item)| item), [0, 1]);
+/// assert_eq!(receiver.recv().unwrap_err(), RecvError::Finished);
+/// # Ok::<(), forebay::OverBudget>(())
+/// ```
 #[derive(Debug)]
 pub struct SharedSender<T> {
     sender: Sender<T>,

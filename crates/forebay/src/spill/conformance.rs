@@ -1,6 +1,13 @@
 //! What every [`SpillStore`] must do, as functions that panic where a store does not.
 //!
 //! `make` opens an empty store with a quota in bytes. A store's tests call each function, or [`all`].
+//!
+//! ```
+//! use forebay::MemoryStore;
+//! use forebay::spill::conformance;
+//!
+//! conformance::all(&|quota| Box::new(MemoryStore::new(quota)));
+//! ```
 
 #![allow(clippy::unwrap_used, reason = "test code, compiled for other crates' tests as well")]
 

@@ -2,6 +2,23 @@
 //!
 //! Spilling to it frees nothing; with [`Compressor::lz4`](super::record::Compressor::lz4) above it the bytes get fewer.
 //! Each extent is one allocation, so its space comes back exactly when it is dropped.
+//!
+//! ```
+//! use std::io::IoSlice;
+//!
+//! use forebay::{MemoryStore, SpillError, SpillStore};
+//!
+//! let store = MemoryStore::new(10); // bytes
+//! let extent = store.append(1, &[IoSlice::new(b"eight "), IoSlice::new(b"of")])?;
+//! let refused = store.append(1, &[IoSlice::new(b"3 more")]).unwrap_err();
+//! assert!(matches!(refused, SpillError::QuotaExceeded { requested: 6, allocated: 8, quota: 10, .. }));
+//! let mut bytes = [0; 2];
+//! extent.read(6, &mut bytes)?;
+//! assert_eq!(&bytes, b"of");
+//! drop(extent); // frees them
+//! assert_eq!(store.usage().allocated, 0);
+//! # Ok::<(), SpillError>(())
+//! ```
 
 use std::fmt;
 use std::io::{self, IoSlice};

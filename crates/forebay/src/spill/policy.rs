@@ -241,6 +241,28 @@ impl<P: SpillPolicy> SpillPolicy for Prefetch<P> {
 }
 
 /// Spills when its owner says so, and not otherwise.
+///
+/// ```
+/// use forebay::{Manual, MemoryStore, Pipeline};
+///
+/// let (policy, handle) = Manual::new();
+/// let pipeline = Pipeline::new().workers(2).spill(MemoryStore::new(1 << 20)).policy(policy);
+/// let monitor = pipeline.monitor();
+/// let report = pipeline.run(
+///     (0..100u64).map(Ok::<_, std::io::Error>),
+///     |number| {
+///         while number == 0 && monitor.snapshot().spilled_items == 0 {
+///             handle.spill(1000); // bytes, of what waits behind this item
+///             std::thread::yield_now();
+///         }
+///         Ok(vec![number as u8; 100])
+///     },
+///     |_| Ok(()),
+/// )?;
+/// assert_eq!(report.delivered, 100);
+/// assert_eq!(report.reloaded_items, report.spilled_items);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Manual {
     shared: Arc<ManualShared>,

@@ -13,6 +13,20 @@
 //! before anything is allocated, also in a record whose checksum is right.
 //!
 //! A payload has at most 4 GiB - 1 bytes. Without compression neither sealing nor opening copies it.
+//!
+//! ```
+//! use bytes::{Bytes, BytesMut};
+//! use forebay::SpillError;
+//! use forebay::spill::record::{self, Compressor, HEADER};
+//!
+//! let sealed = record::seal(vec![Bytes::from("some "), Bytes::from("bytes")], &mut Compressor::off())?;
+//! let mut written: BytesMut = sealed.slices().flat_map(|slice| slice.to_vec()).collect();
+//! assert_eq!(record::open(&written.clone().freeze(), 100, &"the example")?, "some bytes");
+//! written[HEADER] ^= 1;
+//! let damaged = record::open(&written.freeze(), 100, &"the example");
+//! assert!(matches!(damaged, Err(SpillError::ChecksumMismatch { .. })));
+//! # Ok::<(), SpillError>(())
+//! ```
 
 use std::fmt;
 use std::hash::Hasher;

@@ -66,10 +66,7 @@ fn soak_kill_9_while_it_spills_leaves_nothing_on_disk() {
             kill_one(dir.path(), &mut random);
             assert_eq!(dir.path().read_dir().unwrap().count(), 0, "round {round}");
         }
-        let Some(own) = Tmpfs::mount("256m") else {
-            eprintln!("no right to mount a file system: only names were looked for");
-            return;
-        };
+        let own = Tmpfs::mount("256m");
         let used = own.used();
         for round in 0..100 {
             kill_one(own.path(), &mut random);

@@ -186,13 +186,22 @@ pub struct Tmpfs(tempfile::TempDir);
 
 #[cfg(target_os = "linux")]
 impl Tmpfs {
-    /// One of `size` (as `mount` writes it); `None` without the right to mount.
-    pub fn mount(size: &str) -> Option<Self> {
+    /// One of `size` (as `mount` writes it).
+    ///
+    /// # Panics
+    /// Without the right to mount: a test that needs a file system of its own cannot pass without one.
+    pub fn mount(size: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = format!("size={size}");
         let mut mount = std::process::Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", &options, "none"]).arg(dir.path());
-        mount.output().is_ok_and(|output| output.status.success()).then(|| Tmpfs(dir))
+        let output = mount.output().unwrap_or_else(|error| panic!("run `mount`: {error}"));
+        assert!(
+            output.status.success(),
+            "this test mounts a tmpfs of {size}, for which it needs root or CAP_SYS_ADMIN: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        );
+        Tmpfs(dir)
     }
 
     pub fn path(&self) -> &std::path::Path {

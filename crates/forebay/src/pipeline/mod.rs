@@ -36,75 +36,61 @@
 //! Workers take up to 64 small items at a time, as many as take about a tenth of a millisecond, but never more than
 //! their share of what is queued. An item is in the queue as soon as the source has given it: a source that pauses
 //! holds nothing back. ([`batch`](Pipeline::batch) with a fixed size does hold back.)
+//!
+//! ```
+//! use forebay::{Budget, Cause, OnSpillError, Pipeline, SegmentStore};
+//!
+//! let budget = Budget::new(16 << 20); // several pipelines may share it
+//! let outcome = Pipeline::new()
+//!     .name("sums")
+//!     .workers(2)
+//!     .budget(&budget)
+//!     .spill(SegmentStore::temp()?)
+//!     .on_spill_error(OnSpillError::Fail)
+//!     .worker_init(|| vec![0u8; 1 << 16]) // a buffer for each worker
+//!     .run(
+//!         (0..100u64).map(Ok),
+//!         |buffer, n| {
+//!             buffer.fill(n as u8);
+//!             if n == 70 { Err("no item 70") } else { Ok(buffer.iter().map(|byte| u64::from(*byte)).sum::<u64>()) }
+//!         },
+//!         |_sum| Ok(()),
+//!     );
+//! let error = outcome.unwrap_err();
+//! assert!(matches!(error.cause, Cause::Work { seq: 70, error: "no item 70" }));
+//! assert_eq!(error.snapshot.delivered, 70, "everything before it");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod error;
+mod mode;
+mod settings;
 
 use std::fmt;
-use std::io;
-use std::thread::{self, JoinHandle};
+use std::thread;
 
-use crate::budget::{Budget, OverBudget};
+pub use error::{Cause, RunError};
+pub use mode::{InMemory, Mode, Spilling};
+use settings::{Parts, Settings};
+
+use crate::budget::Budget;
 use crate::cancel::CancelToken;
-use crate::event::Event;
-use crate::feed::{self, Feed};
-use crate::item::{Spill, Weigh};
-use crate::line::Line;
-use crate::metrics::{Metrics, Monitor, Snapshot};
-use crate::queue::{Sender, WorkQueue};
-use crate::reorder::{DeliverError, OnSpillError, Outlet, ReorderBuffer};
-use crate::run::{self, Core, Failure};
+use crate::feed::Feed;
+use crate::item::Weigh;
+use crate::metrics::{Monitor, Snapshot};
+use crate::reorder::OnSpillError;
+use crate::run::{self, Failure, Threads};
 use crate::spill::SpillStore;
-use crate::spill::pager::Pager;
-use crate::spill::policy::{Prefetch, SpillPolicy, Threshold};
+use crate::spill::policy::SpillPolicy;
 use crate::sync::Arc;
-
-/// Budget of a pipeline that was not given one.
-const OWN_BUDGET: usize = 64 << 20;
-/// Default of [`Pipeline::window`].
-const WINDOW: usize = 4096;
-/// Default of [`Pipeline::outstanding`].
-const OUTSTANDING: u64 = 16 << 20;
 
 /// A pipeline to be run. `M` says where results wait ([`InMemory`] or [`Spilling`]), `W` whether workers have state
 /// ([`NoInit`] or [`Init`]).
 #[must_use = "a pipeline does nothing until it is run"]
 pub struct Pipeline<M = InMemory, W = NoInit> {
-    pub(crate) settings: Settings,
+    settings: Settings,
     mode: M,
     init: W,
-}
-
-#[derive(Clone)]
-pub(crate) struct Settings {
-    name: String,
-    pub(crate) workers: usize,
-    budget: Option<Budget>,
-    minimum: usize,
-    window: usize,
-    outstanding: u64,
-    pub(crate) batch: Option<usize>,
-    pub(crate) in_order: bool,
-    cancel: CancelToken,
-    metrics: Arc<Metrics>,
-}
-
-/// Results wait in memory.
-#[derive(Clone, Copy, Debug)]
-pub struct InMemory;
-
-/// Results that the budget has no room for wait in a spill store.
-#[derive(Debug)]
-pub struct Spilling {
-    store: Box<dyn SpillStore>,
-    policy: Policy,
-    on_error: OnSpillError,
-    compress: bool,
-}
-
-struct Policy(Box<dyn SpillPolicy>);
-
-impl fmt::Debug for Policy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Policy")
-    }
 }
 
 /// Workers have no state of their own.
@@ -121,47 +107,6 @@ impl<F> fmt::Debug for Init<F> {
     }
 }
 
-/// Where results of type `R` wait: implemented by [`InMemory`] for all, by [`Spilling`] for those that implement
-/// [`Spill`].
-#[diagnostic::on_unimplemented(
-    message = "results of type `{R}` cannot be spilled",
-    note = "a pipeline with `.spill(..)` needs results that implement `forebay::Spill` and are `Send + 'static`"
-)]
-pub trait Mode<R>: sealed::Buffer<R> {}
-impl<R, M: sealed::Buffer<R>> Mode<R> for M {}
-
-pub(crate) mod sealed {
-    use super::*;
-
-    /// What a buffer is made of.
-    #[derive(Debug)]
-    pub struct Site {
-        pub(crate) line: Arc<Line>,
-        pub(crate) consumer: crate::budget::Consumer,
-        pub(crate) metrics: Arc<Metrics>,
-        pub(crate) in_order: bool,
-    }
-
-    pub trait Buffer<R> {
-        #[doc(hidden)]
-        fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Outlet<R>)>;
-    }
-
-    impl<R> Buffer<R> for InMemory {
-        fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Outlet<R>)> {
-            Ok(ReorderBuffer::plain(site.line, &site.consumer, site.metrics, site.in_order))
-        }
-    }
-
-    impl<R: Spill + Send + 'static> Buffer<R> for Spilling {
-        fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Outlet<R>)> {
-            let pager = Pager::start(self.store, self.compress, Arc::clone(&site.metrics))?;
-            let Site { line, consumer, metrics, in_order } = site;
-            Ok(ReorderBuffer::with_pager(line, &consumer, metrics, in_order, &pager, self.policy.0, self.on_error))
-        }
-    }
-}
-
 impl Default for Pipeline {
     fn default() -> Self {
         Self::new()
@@ -171,19 +116,7 @@ impl Default for Pipeline {
 impl Pipeline {
     /// A pipeline with a worker per core, 64 MiB of its own and no spill store.
     pub fn new() -> Self {
-        let settings = Settings {
-            name: "forebay".into(),
-            workers: thread::available_parallelism().map_or(1, usize::from),
-            budget: None,
-            minimum: 0,
-            window: WINDOW,
-            outstanding: OUTSTANDING,
-            batch: None,
-            in_order: true,
-            cancel: CancelToken::new(),
-            metrics: Arc::new(Metrics::new()),
-        };
-        Pipeline { settings, mode: InMemory, init: NoInit }
+        Pipeline { settings: Settings::default(), mode: InMemory, init: NoInit }
     }
 }
 
@@ -191,16 +124,14 @@ impl<W> Pipeline<InMemory, W> {
     /// Results that the budget has no room for go to `store`: a head of the line that is slow then costs disk, and
     /// neither memory nor time of the others. The results must implement [`Spill`].
     pub fn spill(self, store: impl SpillStore + 'static) -> Pipeline<Spilling, W> {
-        let policy = Policy(Box::new(Prefetch::<Threshold>::default()));
-        let mode = Spilling { store: Box::new(store), policy, on_error: OnSpillError::default(), compress: false };
-        Pipeline { settings: self.settings, mode, init: self.init }
+        Pipeline { settings: self.settings, mode: Spilling::new(store), init: self.init }
     }
 }
 
 impl<W> Pipeline<Spilling, W> {
     /// Decides what is spilled and read back. Default: [`Prefetch`] over [`Threshold`].
     pub fn policy(mut self, policy: impl SpillPolicy + 'static) -> Self {
-        self.mode.policy = Policy(Box::new(policy));
+        self.mode.policy = Box::new(policy);
         self
     }
 
@@ -300,129 +231,6 @@ impl<M, W> fmt::Debug for Pipeline<M, W> {
     }
 }
 
-/// Why a run ended before everything was delivered.
-#[derive(Debug)]
-pub struct RunError<E> {
-    /// What ended it.
-    pub cause: Cause<E>,
-    /// The counters at the end; `delivered` says how far it came.
-    pub snapshot: Box<Snapshot>,
-}
-
-/// What ended a run. Sequence numbers count the items of the source from 0.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Cause<E> {
-    /// The source gave an error. Every item before it was delivered.
-    Source(E),
-    /// The work on an item failed. Every item before it was delivered.
-    Work {
-        /// The item's sequence number.
-        seq: u64,
-        /// What the worker returned.
-        error: E,
-    },
-    /// The sink refused a result.
-    Sink {
-        /// How many results it had taken before; in order, the sequence number of the item.
-        seq: u64,
-        /// What the sink returned.
-        error: E,
-    },
-    /// Results could not be spilled or read back.
-    Spill(DeliverError),
-    /// The minimums of the budget's consumers exceed its limit.
-    Budget(OverBudget),
-    /// A thread could not be started.
-    Thread(io::Error),
-    /// The cancellation token was used.
-    Cancelled,
-}
-
-impl<E: fmt::Display> fmt::Display for RunError<E> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.cause {
-            Cause::Source(error) => write!(f, "the source failed after {} items: {error}", self.snapshot.submitted),
-            Cause::Work { seq, error } => write!(f, "item {seq}: {error}"),
-            Cause::Sink { seq, error } => write!(f, "the sink refused result {seq}: {error}"),
-            Cause::Spill(error) => error.fmt(f),
-            Cause::Budget(error) => error.fmt(f),
-            Cause::Thread(error) => write!(f, "a thread could not be started: {error}"),
-            Cause::Cancelled => f.write_str("cancelled"),
-        }
-    }
-}
-
-impl<E: std::error::Error + 'static> std::error::Error for RunError<E> {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match &self.cause {
-            Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => Some(error),
-            Cause::Spill(error) => Some(error),
-            Cause::Budget(error) => Some(error),
-            Cause::Thread(error) => Some(error),
-            Cause::Cancelled => None,
-        }
-    }
-}
-
-/// The parts of a pipeline that is about to run.
-pub(crate) struct Parts<T, R, E> {
-    pub(crate) sender: Sender<T>,
-    pub(crate) delivery: Outlet<R>,
-    pub(crate) core: Core<T, R, E>,
-}
-
-impl Settings {
-    fn thread(&self, role: &str) -> thread::Builder {
-        thread::Builder::new().name(format!("{}-{role}", self.name))
-    }
-
-    /// Starts the workers of a run that owns what it works with.
-    fn workers<T, R, E, C>(
-        &self,
-        core: &Arc<Core<T, R, E>>,
-        init: impl Fn() -> C + Send + Sync + 'static,
-        work: impl Fn(&mut C, T) -> Result<R, E> + Send + Sync + 'static,
-    ) -> impl Iterator<Item = io::Result<JoinHandle<()>>>
-    where
-        T: Weigh + Send + 'static,
-        R: Weigh + Send + 'static,
-        E: Send + 'static,
-    {
-        let jobs = Arc::new((init, work));
-        (0..self.workers).map(move |n| {
-            let (core, jobs) = (Arc::clone(core), Arc::clone(&jobs));
-            self.thread(&format!("work-{n}")).spawn(move || core.work(&jobs.0, &jobs.1))
-        })
-    }
-
-    pub(crate) fn assemble<T: Weigh, R, E>(&self, mode: impl Mode<R>) -> Result<Parts<T, R, E>, RunError<E>> {
-        let metrics = &self.metrics;
-        let refuse = |cause| RunError { cause, snapshot: Box::new(metrics.snapshot()) };
-        let budget = self.budget.clone().unwrap_or_else(|| Budget::modest(OWN_BUDGET));
-        let room = Arc::new(Event::new());
-        let consumer = budget
-            .register(&self.name, self.minimum, Arc::clone(&room))
-            .map_err(|error| refuse(Cause::Budget(error)))?;
-        // A pipeline that is run a second time cannot be: `run` takes it. So this is the first and only consumer.
-        let _ = metrics.consumer.set(consumer.clone());
-        let line = Arc::new(Line::new(room));
-        let (sender, receiver) =
-            WorkQueue::on_line(&consumer, self.window, self.outstanding, self.workers, Arc::clone(&line), false);
-        let site = sealed::Site {
-            line: Arc::clone(&line),
-            consumer: consumer.clone(),
-            metrics: Arc::clone(metrics),
-            in_order: self.in_order,
-        };
-        let (buffer, delivery) = mode.buffer(site).map_err(|error| refuse(Cause::Thread(error)))?;
-        let stop: Arc<dyn crate::cancel::Stop> = line.clone();
-        self.cancel.attach(Arc::downgrade(&stop));
-        let core = Core::new(line, &consumer, Arc::clone(metrics), receiver, buffer, self.batch);
-        Ok(Parts { sender, delivery, core })
-    }
-}
-
 impl<M> Pipeline<M, NoInit> {
     /// Runs `work` on every item of `source`, on the workers, and `sink` on every result, in order, on this thread.
     /// Returns when everything is delivered and every thread is joined. The source runs on a thread of its own. All
@@ -487,12 +295,7 @@ impl<M, C, N: Fn() -> C + Sync> Pipeline<M, Init<N>> {
                 Err(error) => Err(Failure::Ended(Cause::Thread(error))),
             }
         });
-        let snapshot = core.finish();
-        match outcome {
-            Ok(()) => Ok(snapshot),
-            Err(Failure::Ended(cause)) => Err(RunError { cause, snapshot: Box::new(snapshot) }),
-            Err(Failure::Panic(payload)) => std::panic::resume_unwind(payload),
-        }
+        run::conclude(outcome, core.finish())
     }
 }
 
@@ -537,15 +340,8 @@ where
         let core = Arc::new(core);
         // From here on, leaving early drops `feed`, which cancels the run and joins what was started.
         let mut feed = Feed::new(sender, Arc::clone(&core));
-        let outcome = (|| {
-            let own = Arc::clone(&core);
-            feed.sink(settings.thread("sink").spawn(move || feed::drain(&own, delivery, sink))?);
-            for thread in settings.workers(&core, init, work) {
-                feed.worker(thread?);
-            }
-            Ok(())
-        })();
-        match outcome {
+        let started = feed.start_sink(settings.thread("sink"), delivery, sink);
+        match started.and_then(|()| settings.start_workers(&core, init, work, &mut feed.workers)) {
             Ok(()) => Ok(feed),
             Err(error) => {
                 drop(feed);
@@ -568,16 +364,14 @@ where
         let Parts { sender, delivery, core } = settings.assemble(mode)?;
         let core = Arc::new(core);
         // From here on, leaving early drops `started`, which cancels the run and joins what was started.
-        let mut started = run::Started { delivery: Some(delivery), threads: Vec::new(), core: Arc::clone(&core) };
-        let outcome = (|| {
-            let own = Arc::clone(&core);
-            started.threads.push(settings.thread("source").spawn(move || own.source(source, sender))?);
-            for thread in settings.workers(&core, init, work) {
-                started.threads.push(thread?);
-            }
-            Ok(())
-        })();
-        match outcome {
+        let mut started =
+            run::Started { delivery: Some(delivery), threads: Threads::default(), core: Arc::clone(&core) };
+        let own = Arc::clone(&core);
+        let source = settings.thread("source").spawn(move || own.source(source, sender));
+        match source.and_then(|source| {
+            started.threads.push(source);
+            settings.start_workers(&core, init, work, &mut started.threads)
+        }) {
             Ok(()) => Ok(started),
             Err(error) => {
                 drop(started);
