@@ -187,7 +187,8 @@ fn write(
     lines(shared, out, change, rel, name, target);
 }
 
-fn lines(
+/// The lines themselves, also of what will be told to the other side.
+pub(crate) fn lines(
     shared: &Shared<'_>,
     out: &mut Outcome,
     change: &Change,

@@ -94,6 +94,7 @@ mod options;
 mod order;
 mod origins;
 mod outcome;
+mod passes;
 mod places;
 mod regular;
 mod roots;

@@ -6,27 +6,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use forebay::{Cause, Location, Mode, Pipeline, Snapshot, SpillStore};
+use forebay::{Location, Snapshot, SpillStore};
 
-use crate::alternates::AlternateDirs;
-use crate::backup;
-use crate::census::{Census, Names};
-use crate::content::copy::Copier;
-use crate::content::partial;
-use crate::content::temp::TempNames;
 use crate::error::Error;
-use crate::filter::FilterError;
-use crate::hardlinks::Groups;
 use crate::item::Item;
 use crate::options::Options;
 use crate::outcome::Outcome;
+use crate::passes::{self, deliver, run};
 use crate::places::Places;
 use crate::roots;
 use crate::select::Pass;
 use crate::shared::{Root, Shared};
 use crate::totals::{Ahead, Totals};
 use crate::walk::{self, Walk};
-use crate::worker::Worker;
 
 /// Where a mirror's lines and numbers go. Called from one thread, in the order of the file list.
 pub trait Log {
@@ -78,9 +70,6 @@ impl Report {
     }
 }
 
-/// Items in flight at most, whatever the limit on open files.
-const WINDOW: usize = 1024;
-
 /// Mirrors `sources` into `destination`, with rsync's meaning of both.
 ///
 /// What fails for one entry is logged and counted in the report.
@@ -97,7 +86,7 @@ pub fn mirror(
     let begun = Instant::now();
     let mut spill = options.spill.take();
     let location = spill.as_ref().map(SpillStore::location);
-    own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
+    passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
     sources.iter().for_each(|source| shared.origins.add(source.as_ref().as_bytes()));
@@ -130,27 +119,17 @@ pub fn mirror(
             return Err(error);
         }
     }
-    let workers =
-        options.workers.or_else(|| std::thread::available_parallelism().ok()).map_or(1, std::num::NonZeroUsize::get);
-    // Which entries a limit on deletions spares depends on their order.
-    let workers = if options.deletion.max.is_some() { 1 } else { workers };
-    let pipeline = |name| {
-        Pipeline::new()
-            .name(name)
-            .workers(workers)
-            .budget(&options.budget)
-            .window(options.window.map_or_else(|| window(workers), std::num::NonZeroUsize::get))
-            .batch(1)
-            .cancel(&options.cancel)
-    };
+    let workers = passes::workers(&options);
+    let pipeline = |name| passes::pipeline(&options, name, workers);
     if options.select.prune_empty_dirs {
         shared.pass = Pass::Copy;
         let root = roots::sources(&shared, sources, &mut Outcome::default())?;
-        shared.barren = walk::barren(&shared, root)?;
+        shared.barren = walk::barren(&shared, Walk::new(&shared, root, None))?;
     }
     if options.hard_links {
         shared.pass = Pass::Copy;
-        shared.groups = take_census(pipeline("census"), &shared, sources, workers)?;
+        let root = roots::sources(&shared, sources, &mut Outcome::default())?;
+        shared.groups = passes::take_census(pipeline("census"), &shared, Walk::new(&shared, root, None), workers)?;
         shared.found.store(0, Ordering::Relaxed);
         shared.found_all.store(false, Ordering::Relaxed);
     }
@@ -190,7 +169,7 @@ pub fn mirror(
         if pass != Pass::Delete {
             engine = snapshot;
             if options.hard_links {
-                deliver(worker(&shared, workers).work_off_abandoned()?)?;
+                deliver(passes::worker(&shared, workers).work_off_abandoned()?)?;
             }
             let mut last = Outcome::default();
             shared.delayed.finish(&shared, &mut last);
@@ -205,96 +184,4 @@ pub fn mirror(
         deliver(&shared, last, &mut totals, log)?;
     }
     Ok(Report { totals, engine, undeleted, spill: location, elapsed: begun.elapsed() })
-}
-
-/// Adds rules behind those given: what an interrupted run has left, and backups, take no part.
-fn own_rules(options: &mut Options) -> Result<(), FilterError> {
-    if options.backup && options.backup_dir.is_none() && options.delete && !options.filters.delete_excluded {
-        let rule = [b"P *", backup::suffix(options).as_bytes()].concat();
-        options.filters.push_rule(&rule)?;
-    }
-    if let Some(name) = partial::name(options).map(OsStrExt::as_bytes).filter(|name| !name.starts_with(b"/")) {
-        let rule = [b"-p ", name, b"/"].concat();
-        options.filters.push_rule(&rule)?;
-    }
-    Ok(())
-}
-
-fn run<M: Mode<Outcome>>(
-    pipeline: Pipeline<M>,
-    shared: &Shared<'_>,
-    workers: usize,
-    walk: Walk<'_>,
-    deliver: &mut dyn FnMut(Outcome) -> Result<(), Error>,
-) -> Result<Snapshot, Error> {
-    let init = || worker(shared, workers);
-    pipeline.worker_init(init).run(walk, Worker::work, deliver).map_err(|error| ended(error.cause))
-}
-
-/// Looks for what has several names.
-fn take_census<M: Mode<Names>>(
-    pipeline: Pipeline<M>,
-    shared: &Shared<'_>,
-    sources: &[impl AsRef<OsStr>],
-    workers: usize,
-) -> Result<Groups, Error> {
-    let top = roots::sources(shared, sources, &mut Outcome::default())?;
-    let walk = Walk::new(shared, top, None);
-    let mut census = Census::default();
-    let add = |names| {
-        census.add(names);
-        Ok(())
-    };
-    let init = || worker(shared, workers);
-    pipeline.worker_init(init).run(walk, Worker::count_names, add).map_err(|error| ended(error.cause))?;
-    Ok(census.groups())
-}
-
-fn worker<'a>(shared: &'a Shared<'a>, workers: usize) -> Worker<'a> {
-    let copier = Copier {
-        methods: &shared.methods,
-        budget: &shared.options.budget,
-        cancel: &shared.options.cancel,
-        workers,
-        rate: shared.rate.as_ref(),
-        sparse: shared.options.sparse,
-        reflink: shared.options.reflink,
-        buffer: Vec::new(),
-        done: 0,
-    };
-    Worker { shared, copier, names: TempNames::new(), alternates: AlternateDirs::default() }
-}
-
-fn ended(cause: Cause<Error>) -> Error {
-    match cause {
-        Cause::Source(error) | Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
-        Cause::Cancelled => Error::Cancelled,
-        other => Error::Engine(format!("{other:?}")),
-    }
-}
-
-fn deliver(shared: &Shared<'_>, mut outcome: Outcome, totals: &mut Totals, log: &mut dyn Log) -> Result<(), Error> {
-    outcome.fill(|hole| shared.groups.take(hole.inode, &hole.path));
-    if !outcome.text.is_empty() {
-        log.text(&outcome.text).map_err(Error::Log)?;
-    }
-    if !outcome.errors.is_empty() {
-        log.errors(&outcome.errors);
-    }
-    if !outcome.log.is_empty() {
-        log.file(&outcome.log);
-    }
-    *totals += &outcome.totals;
-    let ahead =
-        Ahead { found: shared.found.load(Ordering::Relaxed), complete: shared.found_all.load(Ordering::Relaxed) };
-    log.progress(totals, &ahead).map_err(Error::Log)
-}
-
-/// How many items may be in flight: each may hold a directory of its own open, with two descriptors.
-fn window(workers: usize) -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
-    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-    // Kept back: what workers copy, the standard streams, the spill store, and the way down to a deep directory.
-    let reserve = 64 + 4 * workers;
-    (limit.saturating_sub(reserve) / 4).clamp(1, WINDOW)
 }

@@ -235,13 +235,16 @@ impl Iterator for Walk<'_> {
     }
 }
 
-/// The directories beneath `root` that hold nothing but directories. As with rsync, one that a rule protects from
+/// The directories on `walk` that hold nothing but directories. As with rsync, one that a rule protects from
 /// deletion is not among them.
-pub(crate) fn barren(shared: &Shared<'_>, root: Top) -> Result<HashSet<Vec<u8>>, Error> {
+pub(crate) fn barren(
+    shared: &Shared<'_>,
+    walk: impl Iterator<Item = Result<Item, Error>>,
+) -> Result<HashSet<Vec<u8>>, Error> {
     let mut barren = HashSet::new();
     // For each directory on the way, whether it holds anything.
     let mut holds: Vec<bool> = Vec::new();
-    for item in Walk::new(shared, root, None) {
+    for item in walk {
         if shared.options.cancel.is_cancelled() {
             return Err(Error::Cancelled);
         }

@@ -28,6 +28,13 @@ pub(crate) enum Stop {
     Here(Error),
 }
 
+impl Stop {
+    /// Whether it only says that something else has ended the session.
+    pub(crate) fn is_cancellation(&self) -> bool {
+        matches!(self, Stop::Here(Error::Cancelled))
+    }
+}
+
 impl From<WireError> for Stop {
     fn from(error: WireError) -> Self {
         Stop::Wire(error)

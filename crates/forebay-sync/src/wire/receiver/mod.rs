@@ -8,8 +8,13 @@ mod notices;
 mod reader;
 mod remote;
 mod request;
+mod role;
+mod teller;
 mod walk;
 
 pub(crate) use ledger::Basis;
 pub(crate) use notices::{Notice, Notices};
 pub(crate) use remote::Remote;
+
+#[cfg(test)]
+mod tests;

@@ -20,36 +20,28 @@ pub(crate) struct Statistics {
     pub(crate) size: u64,
 }
 
-/// Reads everything up to the last end of a phase, and hands what is to be said or told to `deliver`.
+/// Reads everything up to the third end of a phase, and hands what is to be said or told to `deliver`.
 pub(crate) fn read<R: Read>(
     from: &mut R,
+    indexes: &mut Indexes,
     answers: &mut Answers<'_>,
     mut deliver: impl FnMut(Outcome) -> Result<(), Error>,
 ) -> Result<Statistics, Stop> {
     let shared = answers.worker.shared;
     let mut statistics = Statistics::default();
     let Some(remote) = &shared.remote else { return Ok(statistics) };
-    let mut indexes = Indexes::default();
-    let last = if remote.terms.protocol >= 31 { 4 } else { 3 };
     loop {
         match indexes.read(from)? {
             special::DONE => {
                 let phases = remote.ledger.done();
-                if phases == 3 && !remote.server {
-                    statistics = read_statistics(from)?;
-                }
-                if phases == last {
+                if phases == 3 {
+                    if !remote.server {
+                        statistics = read_statistics(from)?;
+                    }
                     return Ok(statistics);
                 }
             }
-            special::DEL_STATS => {
-                for _ in 0..5 {
-                    let count = from.varint()?;
-                    if !(0..=limits::DELETIONS).contains(&i64::from(count)) {
-                        return Err(WireError::protocol("a count of deletions", count).into());
-                    }
-                }
-            }
+            special::DEL_STATS => read_deletions(from)?,
             index if index >= 0 => {
                 let mut out = Outcome::default();
                 answer(from, answers, index, &mut out)?;
@@ -85,6 +77,17 @@ fn answer<R: Read>(from: &mut R, answers: &mut Answers<'_>, index: i32, out: &mu
             Ok(())
         }
     }
+}
+
+/// Reads how many entries of each kind the other side says were deleted.
+pub(crate) fn read_deletions<R: Read>(from: &mut R) -> Result<(), WireError> {
+    for _ in 0..5 {
+        let count = from.varint()?;
+        if !(0..=limits::DELETIONS).contains(&i64::from(count)) {
+            return Err(WireError::protocol("a count of deletions", count));
+        }
+    }
+    Ok(())
 }
 
 fn read_statistics<R: Read>(from: &mut R) -> Result<Statistics, WireError> {

@@ -28,14 +28,18 @@ impl Worker<'_> {
         let (shared, options) = (self.shared, self.shared.options);
         let (Some(remote), Some(index)) = (&shared.remote, entry.src.index) else { return Ok(()) };
         let old = entry.old_of_kind();
-        let change = self.transfer_change(entry, old.or(found.map(|found| found.stat)).as_ref(), out);
+        let like = old.or(found.map(|found| found.stat));
+        let change = match again {
+            true => self.transfer_change(entry, like.as_ref(), &mut Outcome::default()),
+            false => self.transfer_change(entry, like.as_ref(), out),
+        };
         let mut item = Item { flags: item::flags(&change) | flag::TRANSFER, ..Item::default() };
         let mut awaited = match again {
             true => <_>::default(),
             false => {
                 self.count_transfer(entry, out);
                 remote.keep(out, |out| {
-                    itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+                    itemize::lines(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
                 })
             }
         };

@@ -1,0 +1,292 @@
+//! The course of a session in the receiving role.
+//!
+//! ```text
+//!  list ──► WireWalk ──► workers: compare, find a basis, sign ──► in order: requests ──► sender
+//!  reader ◄── answers: drafts, sums, names ──► late: other names of a file, and what follows from what came ──► sender
+//! ```
+//!
+//! The reader waits for nothing but the disk and the log. Who writes to the other side waits for that alone.
+
+use std::io::Read;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+
+use forebay::Snapshot;
+
+use super::answer::{Answers, Stop};
+use super::batch::Batch;
+use super::ledger::Again;
+use super::reader::{self, Statistics};
+use super::teller::{Late, Teller, Way};
+use super::walk::WireWalk;
+use crate::error::Error;
+use crate::mirror::Log;
+use crate::outcome::Outcome;
+use crate::passes;
+use crate::select::Pass;
+use crate::shared::Shared;
+use crate::totals::Totals;
+use crate::walk;
+use crate::wire::number::{Indexes, special};
+use crate::wire::token::TokenReader;
+use crate::worker::{Entry, Worker};
+
+/// Reports that wait for the log before whoever has more has to wait.
+const SAID: usize = 256;
+
+/// What came of a session.
+#[derive(Debug, Default)]
+pub(crate) struct End {
+    pub(crate) totals: Totals,
+    pub(crate) statistics: Statistics,
+    /// What the engine did for the generator.
+    pub(crate) engine: Snapshot,
+}
+
+/// Brings the destination, which is open, up to date with the list `batch`; `note` is said first.
+pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
+    shared: &mut Shared<'_>,
+    batch: &Batch,
+    note: Outcome,
+    from: &mut R,
+    way: &W,
+    log: &mut dyn Log,
+) -> Result<End, Stop> {
+    let mut end = End::default();
+    let workers = passes::workers(shared.options);
+    passes::deliver(shared, note, &mut end.totals, log)?;
+    if let Some(remote) = &shared.remote {
+        remote.ledger.add_list(batch.first);
+    }
+    look_ahead(shared, batch, workers)?;
+    let all = Pass::all(shared.options.delete, shared.options.deletion.when);
+    let copies = all.iter().position(|pass| *pass != Pass::Delete).unwrap_or_default();
+    for &pass in all.get(..copies).unwrap_or_default() {
+        delete(shared, pass, batch, way, &mut end.totals, log)?;
+    }
+    shared.pass = all.get(copies).copied().unwrap_or(Pass::Copy);
+    let mut from = Incoming { from, indexes: Indexes::default() };
+    (end.engine, end.statistics) = transfer(shared, batch, &mut from, way, workers, &mut end.totals, log)?;
+    for &pass in all.get(copies + 1..).unwrap_or_default() {
+        delete(shared, pass, batch, way, &mut end.totals, log)?;
+    }
+    goodbye(shared, &mut from, way, &end.totals)?;
+    Ok(end)
+}
+
+/// What has to be known of the whole list before anything is done.
+fn look_ahead(shared: &mut Shared<'_>, batch: &Batch, workers: usize) -> Result<(), Error> {
+    shared.pass = Pass::Copy;
+    let options = shared.options;
+    if options.select.prune_empty_dirs {
+        shared.barren = walk::barren(shared, WireWalk::new(shared, batch.clone(), false))?;
+    }
+    if options.hard_links {
+        let pipeline = passes::pipeline(options, "census", workers);
+        let walk = WireWalk::new(shared, batch.clone(), false);
+        shared.groups = passes::take_census(pipeline, shared, walk, workers)?;
+    }
+    Ok(())
+}
+
+/// A pass that only deletes.
+fn delete<W: Way + ?Sized>(
+    shared: &mut Shared<'_>,
+    pass: Pass,
+    batch: &Batch,
+    way: &W,
+    totals: &mut Totals,
+    log: &mut dyn Log,
+) -> Result<(), Error> {
+    shared.pass = pass;
+    let shared = &*shared;
+    let Some(remote) = &shared.remote else { return Ok(()) };
+    let (teller, _) = Teller::new(remote, way);
+    let mut deliver = |outcome| passes::deliver(shared, teller.deliver(outcome)?, totals, log);
+    let pipeline = passes::pipeline(shared.options, "sync", 1);
+    let walk = WireWalk::new(shared, batch.clone(), false);
+    passes::run(pipeline, shared, 1, walk, &mut deliver)?;
+    Ok(())
+}
+
+/// What comes, with the numbers that it is told by.
+struct Incoming<'i, R> {
+    from: &'i mut R,
+    indexes: Indexes,
+}
+
+/// Everything up to the third end of a phase.
+fn transfer<R: Read + Send, W: Way + ?Sized>(
+    shared: &Shared<'_>,
+    batch: &Batch,
+    from: &mut Incoming<'_, R>,
+    way: &W,
+    workers: usize,
+    totals: &mut Totals,
+    log: &mut dyn Log,
+) -> Result<(Snapshot, Statistics), Stop> {
+    let Some(remote) = &shared.remote else { return Ok(<_>::default()) };
+    let (teller, late) = Teller::new(remote, way);
+    let teller = &teller;
+    let (say, said) = sync_channel(SAID);
+    let compressor = remote.terms.compress.map(|compress| compress.kind);
+    let tokens =
+        TokenReader::new(compressor, remote.terms.protocol).map_err(|error| Error::Engine(error.to_string()))?;
+    thread::scope(|scope| {
+        let reading = scope.spawn({
+            let say = say.clone();
+            move || {
+                let mut answers = Answers::new(passes::worker(shared, workers), tokens);
+                let Incoming { from, indexes } = from;
+                let deliver = |outcome| send(&say, teller.deliver_late(outcome));
+                let result = reader::read(*from, indexes, &mut answers, deliver);
+                if result.is_err() {
+                    shared.options.cancel.cancel();
+                }
+                remote.ledger.end();
+                result
+            }
+        });
+        let following = scope.spawn({
+            let say = say.clone();
+            move || follow(shared, teller, &late, workers, &say)
+        });
+        let asking = scope.spawn(move || {
+            let result = ask(shared, batch, teller, workers, &say);
+            teller.leave(Late::End);
+            if result.is_err() {
+                shared.options.cancel.cancel();
+                way.cut();
+            }
+            result
+        });
+        let mut written = Ok(());
+        for outcome in said {
+            if written.is_ok() {
+                written = passes::deliver(shared, outcome, totals, log);
+                if written.is_err() {
+                    shared.options.cancel.cancel();
+                    way.cut();
+                }
+            }
+        }
+        let (read, asked, followed) = (join(reading), join(asking), join(following));
+        written?;
+        // Whoever is cut off by another's failure only says that it was cut off.
+        match (read, asked, followed) {
+            (Err(stop @ Stop::Here(_)), ..) if !stop.is_cancellation() => Err(stop),
+            (_, Err(error), _) | (_, _, Err(error)) if !matches!(error, Error::Cancelled) => Err(error.into()),
+            (Err(stop), ..) => Err(stop),
+            (_, Err(error), _) | (_, _, Err(error)) => Err(error.into()),
+            (Ok(statistics), Ok(engine), Ok(())) => Ok((engine, statistics)),
+        }
+    })
+}
+
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+fn send(say: &SyncSender<Outcome>, outcome: Outcome) -> Result<(), Error> {
+    say.send(outcome).map_err(|_| Error::Cancelled)
+}
+
+/// The generator: goes through the list, asks for what is to come, and ends the phases.
+fn ask<W: Way + ?Sized>(
+    shared: &Shared<'_>,
+    batch: &Batch,
+    teller: &Teller<'_, W>,
+    workers: usize,
+    say: &SyncSender<Outcome>,
+) -> Result<Snapshot, Error> {
+    let Some(remote) = &shared.remote else { return Ok(Snapshot::default()) };
+    let mut deliver = |outcome| send(say, teller.deliver(outcome)?);
+    let pipeline = passes::pipeline(shared.options, "sync", workers);
+    let walk = WireWalk::new(shared, batch.clone(), true);
+    let engine = passes::run(pipeline, shared, workers, walk, &mut deliver)?;
+    let mut worker = passes::worker(shared, workers);
+    teller.done()?;
+    let cut = |there| if there { Ok(()) } else { Err(Error::Cancelled) };
+    cut(remote.ledger.wait_for_end(1))?;
+    deliver(worker.work_off_abandoned()?)?;
+    cut(remote.ledger.wait_for_end(1))?;
+    for again in remote.ledger.take_again() {
+        deliver(ask_again(&mut worker, again)?)?;
+    }
+    teller.done()?;
+    cut(remote.ledger.wait_for_end(2))?;
+    let mut last = Outcome::default();
+    shared.delayed.finish(shared, &mut last);
+    deliver(last)?;
+    teller.done()?;
+    cut(remote.ledger.wait_for_end(3))?;
+    Ok(engine)
+}
+
+/// Asks for a file whose content was wrong, with sums of full length.
+fn ask_again(worker: &mut Worker<'_>, Again { dir, at }: Again) -> Result<Outcome, Error> {
+    let (shared, mut out) = (worker.shared, Outcome::default());
+    if let Some(src) = Entry::stat(shared, &dir, at, &mut out)
+        && let Some(entry) = Entry::look(shared, &dir, at, src, &mut out)
+    {
+        worker.request(&entry, None, true, &mut out)?;
+    }
+    worker.let_go(dir, &mut out);
+    Ok(out)
+}
+
+/// Does what follows from answers.
+fn follow<W: Way + ?Sized>(
+    shared: &Shared<'_>,
+    teller: &Teller<'_, W>,
+    late: &Receiver<Late>,
+    workers: usize,
+    say: &SyncSender<Outcome>,
+) -> Result<(), Error> {
+    let Some(remote) = &shared.remote else { return Ok(()) };
+    let mut worker = passes::worker(shared, workers);
+    while let Ok(late) = late.recv() {
+        match late {
+            Late::Tell(notices) => teller.tell(&notices)?,
+            Late::Gone(index, expected) => {
+                let mut out = Outcome::default();
+                if shared.options.hard_links {
+                    worker.settle(&expected.dir, expected.at, None, &mut out)?;
+                }
+                worker.let_go(expected.dir, &mut out);
+                send(say, teller.deliver(out)?)?;
+                remote.ledger.close(index);
+            }
+            Late::End => break,
+        }
+    }
+    Ok(())
+}
+
+/// The last words, behind the third end of a phase: section 12.
+fn goodbye<R: Read, W: Way + ?Sized>(
+    shared: &Shared<'_>,
+    incoming: &mut Incoming<'_, R>,
+    way: &W,
+    totals: &Totals,
+) -> Result<(), Stop> {
+    let Some(remote) = &shared.remote else { return Ok(()) };
+    let (teller, _) = Teller::new(remote, way);
+    if remote.terms.protocol < 31 {
+        return Ok(teller.done()?);
+    }
+    if shared.options.delete || shared.options.deletion.force {
+        let Totals { deleted_files, deleted_dirs, deleted_links, deleted_devices, deleted_specials, .. } = *totals;
+        teller.deleted([deleted_files, deleted_dirs, deleted_links, deleted_devices, deleted_specials])?;
+    }
+    teller.done()?;
+    let Incoming { from, indexes } = incoming;
+    loop {
+        match indexes.read(*from)? {
+            special::DONE => break,
+            special::DEL_STATS => reader::read_deletions(*from)?,
+            other => return Err(crate::wire::error::WireError::protocol("an answer behind the last", other).into()),
+        }
+    }
+    Ok(teller.done()?)
+}

@@ -1,0 +1,159 @@
+//! Says what there is to say: requests and ends of lists to the sender, lines to the log or, as a server, to the client.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Mutex, PoisonError};
+
+use super::ledger::Expected;
+use super::notices::{Notice, Notices};
+use super::remote::Remote;
+use crate::error::Error;
+use crate::outcome::Outcome;
+use crate::totals::Totals;
+use crate::wire::error::WireError;
+use crate::wire::number::{Indexes, Put, special};
+
+/// The way to the other side.
+pub(crate) trait Way: Sync {
+    /// Sends bytes of the stream. Waits as long as too much is on its way.
+    fn send(&self, bytes: Vec<u8>) -> Result<(), WireError>;
+    /// Sends a message, without waiting.
+    fn message(&self, message: Message<'_>);
+    /// Ends it at once, in both directions: who waits for it fails.
+    fn cut(&self);
+}
+
+/// What is said beside the stream.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Message<'m> {
+    /// Lines for standard output.
+    Info(&'m [u8]),
+    /// Lines for standard error, of what does not count as a failure.
+    Warning(&'m [u8]),
+    /// Lines for standard error; the session ends with 23.
+    Error(&'m [u8]),
+    /// The name of what has been deleted; that of a directory ends in a NUL.
+    Deleted(&'m [u8]),
+}
+
+/// Who writes to the other side. Each call sends whole items, so that ends of lists may come between any two.
+pub(crate) struct Teller<'t, W: ?Sized> {
+    remote: &'t Remote,
+    way: &'t W,
+    indexes: Mutex<Indexes>,
+    /// The sums so far.
+    totals: Mutex<Totals>,
+    late: Sender<Late>,
+}
+
+/// What is left to whoever may wait for the way to the other side.
+#[derive(Debug)]
+pub(crate) enum Late {
+    /// What an answer has given rise to.
+    Tell(Notices),
+    /// The other side cannot send this file.
+    Gone(i32, Box<Expected>),
+    /// Nothing more comes.
+    End,
+}
+
+impl<'t, W: Way + ?Sized> Teller<'t, W> {
+    pub(crate) fn new(remote: &'t Remote, way: &'t W) -> (Self, Receiver<Late>) {
+        let (late, queue) = channel();
+        (Teller { remote, way, indexes: Mutex::default(), totals: Mutex::default(), late }, queue)
+    }
+
+    pub(crate) fn totals(&self) -> Totals {
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Leaves something to be done later. Nobody listens any more once the session is over.
+    pub(crate) fn leave(&self, late: Late) {
+        let _ = self.late.send(late);
+    }
+
+    /// Sends what `outcome` has for the other side, and gives back the rest. Waits for the way there.
+    pub(crate) fn deliver(&self, mut outcome: Outcome) -> Result<Outcome, Error> {
+        let notices = self.split(&mut outcome);
+        self.tell(&notices)?;
+        Ok(outcome)
+    }
+
+    /// As [`deliver`](Teller::deliver), without waiting.
+    pub(crate) fn deliver_late(&self, mut outcome: Outcome) -> Outcome {
+        let notices = self.split(&mut outcome);
+        if !notices.is_empty() {
+            self.leave(Late::Tell(notices));
+        }
+        outcome
+    }
+
+    /// Sends messages, and takes out what goes into the stream.
+    fn split(&self, outcome: &mut Outcome) -> Notices {
+        let notices = std::mem::take(&mut outcome.notices);
+        *self.totals.lock().unwrap_or_else(PoisonError::into_inner) += &outcome.totals;
+        if self.remote.server {
+            let failed = outcome.totals.failed + outcome.totals.vanished > 0;
+            let (text, errors) = (std::mem::take(&mut outcome.text), std::mem::take(&mut outcome.errors));
+            if !text.is_empty() {
+                self.way.message(Message::Info(&text));
+            }
+            match failed {
+                _ if errors.is_empty() => {}
+                true => self.way.message(Message::Error(&errors)),
+                false => self.way.message(Message::Warning(&errors)),
+            }
+        }
+        notices
+    }
+
+    pub(crate) fn tell(&self, notices: &Notices) -> Result<(), Error> {
+        if notices.is_empty() {
+            return Ok(());
+        }
+        let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut bytes = Vec::new();
+        for notice in notices.iter() {
+            match notice {
+                Notice::Item(index, item) => {
+                    indexes.write(&mut bytes, index);
+                    bytes.put(item);
+                }
+                Notice::Deleted(name) => self.way.message(Message::Deleted(name)),
+                Notice::Walked(first) => {
+                    self.send(std::mem::take(&mut bytes))?;
+                    self.remote.ledger.walked(first);
+                }
+            }
+        }
+        self.send(bytes)
+    }
+
+    /// Tells that a list or phase is done.
+    pub(crate) fn done(&self) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        indexes.write(&mut bytes, special::DONE);
+        self.send(bytes)
+    }
+
+    /// Tells how many entries of each kind have been deleted.
+    pub(crate) fn deleted(&self, counts: [u64; 5]) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        indexes.write(&mut bytes, special::DEL_STATS);
+        counts.into_iter().for_each(|count| bytes.put_varint(i32::try_from(count).unwrap_or(i32::MAX)));
+        self.send(bytes)
+    }
+
+    fn send(&self, bytes: Vec<u8>) -> Result<(), Error> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.way.send(bytes).map_err(broken)
+    }
+}
+
+/// The way to the other side is broken: whoever reads finds out why.
+fn broken(_: WireError) -> Error {
+    Error::Cancelled
+}
