@@ -65,7 +65,7 @@ pub use error::{Error, Malformed, Role};
 pub use hasher::Hasher;
 pub use input::{Input, ReadAt};
 pub use patch::Patch;
-pub use search::{Options, search};
+pub use search::{Options, search, search_reading};
 pub use settings::Settings;
 pub use signature::{Format, Signature, Sums, sign};
 pub use stats::Stats;

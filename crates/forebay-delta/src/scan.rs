@@ -41,6 +41,9 @@ impl Scan<'_> {
     /// The matches that begin in the first `own` of `bytes`, which lie at `at` in the new file. If fewer than a block less
     /// one byte follow, they are the end of the file.
     pub(crate) fn matches(&self, bytes: &[u8], own: usize, at: u64) -> (Vec<Match>, Stats) {
+        if self.signature.blocks() == 0 {
+            return (Vec::new(), Stats::default());
+        }
         let mut walk = Walk::new(self, bytes, at);
         match self.signature.format().weak() {
             Weak::Rsync => walk.run::<RsyncRoll>(own),

@@ -78,6 +78,39 @@ where
     E: From<Error> + Send,
     K: FnMut(Token<'_>) -> Result<(), E>,
 {
+    search_reading(basis, new, options, settings, |_| {}, sink)
+}
+
+/// As [`search`], and gives all bytes of `new` in order to `read`, as they were when they were searched: for the sum of the
+/// whole file, which costs no second reading then. Bytes come before the tokens that stand for them.
+///
+/// ```
+/// use forebay_delta::{Error, Format, Hasher, Input, Options, Settings, Signature, Strong, search_reading};
+///
+/// let (settings, new) = (Settings::default(), vec![1; 2000]);
+/// let signature = Signature::of(Input::bytes(&new), &Format::local(2000), &settings)?;
+/// let mut sum = Hasher::new(Strong::Xxh128(0));
+/// let (read, sink) = (|bytes: &[u8]| sum.update(bytes), |_| Ok::<_, Error>(()));
+/// search_reading(&signature, Input::bytes(&new), Options::default(), &settings, read, sink)?;
+/// assert_eq!(sum.finish(), Strong::Xxh128(0).sum(&new));
+/// # Ok::<(), Error>(())
+/// ```
+///
+/// # Errors
+/// As [`search`].
+pub fn search_reading<E, D, K>(
+    basis: &Signature,
+    new: Input<'_>,
+    options: Options,
+    settings: &Settings,
+    mut read: D,
+    sink: K,
+) -> Result<Stats, E>
+where
+    E: From<Error> + Send,
+    D: FnMut(&[u8]),
+    K: FnMut(Token<'_>) -> Result<(), E>,
+{
     let table = Table::build(basis)?;
     let scan = Scan { signature: basis, table: &table, options };
     let block_len = basis.format().block_len();
@@ -95,7 +128,9 @@ where
     let mut join = |searched: Searched| -> Result<(), E> {
         let Searched { at, own, buf, matches, stats } = searched;
         stitch.stats.add(&stats);
-        stitch.segment(at, buf.get(..own).unwrap_or(&[]), &matches)?;
+        let bytes = buf.get(..own).unwrap_or(&[]);
+        read(bytes);
+        stitch.segment(at, bytes, &matches)?;
         spares.give(buf);
         Ok(())
     };

@@ -1,7 +1,7 @@
 //! What the tests share.
 
 use forebay::Budget;
-use forebay_delta::{Error, Format, Input, Options, Patch, Settings, Signature, Stats, Token, search};
+use forebay_delta::{Error, Format, Input, Options, Patch, Settings, Signature, Stats, Token, search_reading};
 
 /// A run that shows all it did.
 pub(crate) struct Outcome {
@@ -27,8 +27,9 @@ pub(crate) fn delta(
     let signature = Signature::of(Input::bytes(basis), format, &Settings::default())?;
     let (mut rebuilt, mut tokens) = (Vec::new(), Vec::new());
     let mut patch = Patch::new(basis, &mut rebuilt);
-    let mut told = 0;
-    let stats = search(&signature, new, options, settings, |token| {
+    let (mut told, mut read) = (0, Vec::new());
+    let take = |bytes: &[u8]| read.extend_from_slice(bytes);
+    let stats = search_reading(&signature, new, options, settings, take, |token| {
         tokens.push(match token {
             Token::Copy { offset, len } => (Some(offset), len),
             Token::Literal { offset, bytes } => {
@@ -40,6 +41,7 @@ pub(crate) fn delta(
         told += token.len();
         patch.apply(token)
     })?;
+    assert!(read == rebuilt, "the bytes that were read are the new file");
     Ok(Outcome { rebuilt, tokens, stats })
 }
 

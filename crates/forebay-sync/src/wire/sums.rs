@@ -32,13 +32,13 @@ pub(crate) struct SumHead {
 
 impl SumHead {
     /// For a basis of `len` bytes, in blocks of rsync's choice or of `block`, and sums of `digest_len` bytes: as much of
-    /// them as the first phase needs, or all where `whole` sums are asked for. What has too many blocks is no basis.
+    /// them as the first phase needs, or all where `whole` sums are asked for. What has no blocks or too many is no basis.
     pub(crate) fn of(len: u64, block: Option<NonZeroU32>, digest_len: usize, whole: bool) -> Self {
         let block_len = block.map_or_else(|| block_len(len), |block| block.get().min(limits::BLOCK.unsigned_abs()));
         let count = len.div_ceil(block_len.into());
         let strong = if whole { digest_len.min(STRONG) } else { strong_len(len, block_len, digest_len) };
         match u32::try_from(count) {
-            Ok(count) if i64::from(count) <= limits::BLOCKS => SumHead {
+            Ok(count) if count > 0 && i64::from(count) <= limits::BLOCKS => SumHead {
                 count,
                 block_len,
                 // No digest is longer than 32 bytes.
@@ -252,7 +252,7 @@ mod tests {
         assert_eq!(SumHead::of(200_000, None, 20, true).strong_len, 16);
         assert_eq!((head.bytes(285, 1), head.bytes(285, 2)), (Some((199_500, 500)), None));
         assert_eq!((head.bytes(0, 286), head.bytes(u32::MAX, 2)), (Some((0, 200_000)), None));
-        assert_eq!(SumHead::of(u64::MAX, None, 16, false), SumHead::default());
+        assert_eq!([0, u64::MAX].map(|len| SumHead::of(len, None, 16, false)), [SumHead::default(); 2]);
         assert_eq!(SumHead::of(1 << 30, NonZeroU32::new(1 << 29), 16, false).block_len, 1 << 17);
     }
 

@@ -45,4 +45,6 @@ mod flag {
 }
 
 #[cfg(test)]
+mod stock;
+#[cfg(test)]
 mod tests;
