@@ -15,13 +15,20 @@ pub(crate) fn compare(a: (&[u8], bool), b: (&[u8], bool)) -> Ordering {
 
 /// Compares two paths of entries that are not directories.
 pub(crate) fn compare_paths(a: &[u8], b: &[u8]) -> Ordering {
+    compare_entries((a, false), (b, false))
+}
+
+/// Compares two paths, each with whether it is a directory. `.` is the root: it comes before what is in it.
+pub(crate) fn compare_entries(a: (&[u8], bool), b: (&[u8], bool)) -> Ordering {
+    let key = |entry| if entry == (&b"."[..], true) { (&b""[..], false) } else { entry };
+    let ((a, a_dir), (b, b_dir)) = (key(a), key(b));
     let (mut a, mut b) = (a.split(|&b| b == b'/').peekable(), b.split(|&b| b == b'/').peekable());
     loop {
         let (left, right) = match (a.next(), b.next()) {
             (Some(left), Some(right)) => (left, right),
             (left, right) => return left.is_some().cmp(&right.is_some()),
         };
-        match compare((left, a.peek().is_some()), (right, b.peek().is_some())) {
+        match compare((left, a_dir || a.peek().is_some()), (right, b_dir || b.peek().is_some())) {
             Ordering::Equal => {}
             other => return other,
         }
@@ -30,7 +37,7 @@ pub(crate) fn compare_paths(a: &[u8], b: &[u8]) -> Ordering {
 
 #[cfg(test)]
 mod tests {
-    use super::{compare, compare_paths};
+    use super::{compare, compare_entries, compare_paths};
 
     #[test]
     fn files_come_first_and_directories_compare_with_their_slash() {
@@ -44,5 +51,29 @@ mod tests {
         paths.sort_by(|a, b| compare_paths(a, b));
         let expected: Vec<&[u8]> = vec![b"a", b"b", b"a-dir/x", b"a/z", b"a/b-/c", b"a/b/c"];
         assert_eq!(paths, expected);
+    }
+
+    #[test]
+    fn a_directory_is_before_what_is_in_it_and_the_root_before_everything() {
+        let mut entries: Vec<(&[u8], bool)> = vec![
+            (b"a/b", true),
+            (b"a/b/c", false),
+            (b"a.d", true),
+            (b"a", true),
+            (b"z", false),
+            (b".", true),
+            (b"a/f", false),
+        ];
+        entries.sort_by(|&a, &b| compare_entries(a, b));
+        let expected: Vec<(&[u8], bool)> = vec![
+            (b".", true),
+            (b"z", false),
+            (b"a.d", true),
+            (b"a", true),
+            (b"a/f", false),
+            (b"a/b", true),
+            (b"a/b/c", false),
+        ];
+        assert_eq!(entries, expected);
     }
 }

@@ -8,7 +8,7 @@ use crate::extended::Attributes;
 use crate::fs::Stat;
 
 /// One entry of a list.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Facts {
     pub(crate) stat: Stat,
     /// What a symbolic link leads to.

@@ -6,6 +6,7 @@
 
 mod error;
 mod limits;
+mod list;
 mod number;
 mod receiver;
 mod sums;
