@@ -122,3 +122,5 @@ pub use options::{AlternateKind, Alternates, Append, Options, Reflink};
 pub use select::{DeleteWhen, Deletion, Select};
 pub use text::Escape;
 pub use totals::{Ahead, Totals};
+#[doc(hidden)]
+pub use wire::probe;

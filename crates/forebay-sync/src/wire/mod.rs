@@ -8,6 +8,8 @@ mod error;
 mod limits;
 mod list;
 mod number;
+#[doc(hidden)]
+pub mod probe;
 mod receiver;
 mod sums;
 mod terms;

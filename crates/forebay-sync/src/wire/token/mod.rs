@@ -16,9 +16,7 @@ mod encoder;
 mod reader;
 mod writer;
 
-#[allow(unused_imports, reason = "the parts of the protocol come before what uses them")]
 pub(crate) use reader::{Piece, TokenReader};
-#[allow(unused_imports, reason = "the parts of the protocol come before what uses them")]
 pub(crate) use writer::TokenWriter;
 
 /// The most bytes of compressed data behind one flag.
