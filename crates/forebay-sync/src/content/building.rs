@@ -1,12 +1,11 @@
 //! Puts a file together from what comes one after the other: bytes, and ranges of an old file.
 
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::BorrowedFd;
 
 use rustix::io::Errno;
 
 use super::copy::{BUFFER, Copier, Failure, Job};
 use super::parts::Pair;
-use super::write::Open;
 
 /// A file that grows. The old file may be the file itself, as long as nothing is taken from before where it has grown to.
 #[derive(Debug)]
@@ -20,18 +19,17 @@ pub(crate) struct Building<'a> {
 }
 
 impl<'a> Building<'a> {
-    /// Begins at `from`. Without a basis, the old content is the file's own if it existed before.
+    /// Goes on at `from` with the file `dst`. If that `existed` before, the old content is its own.
     pub(crate) fn new<'c: 'a>(
         copier: &Copier<'c>,
-        open: &'a Open<'_>,
+        dst: BorrowedFd<'a>,
+        existed: bool,
         basis: Option<BorrowedFd<'a>>,
         from: u64,
     ) -> Self {
-        let dst = open.draft.file.as_fd();
-        let job = Job { src: dst, dst, range: from..from, devices: (0, 0), fresh: !open.draft.existed };
-        let itself = open.draft.existed;
-        let basis = if itself { Some(dst) } else { basis };
-        Building { pair: copier.pair(&job), basis, itself, at: from }
+        let job = Job { src: dst, dst, range: from..from, devices: (0, 0), fresh: !existed };
+        let basis = if existed { Some(dst) } else { basis };
+        Building { pair: copier.pair(&job), basis, itself: existed, at: from }
     }
 
     /// How far it has grown.

@@ -130,6 +130,17 @@ impl<'d> Temp<'d> {
             .map(|(temp, ())| temp)
     }
 
+    /// Its name alone, for [`unpark`](Temp::unpark).
+    pub(crate) fn park(mut self) -> CString {
+        self.committed = true;
+        std::mem::take(&mut self.name)
+    }
+
+    /// The entry that has been parked under this name of `dir`.
+    pub(crate) fn unpark(dir: BorrowedFd<'d>, name: CString) -> Self {
+        Temp { dir, name, committed: false }
+    }
+
     /// Opens what is under the temporary name for reading.
     pub(crate) fn open(&self) -> Result<OwnedFd, Errno> {
         crate::fs::open_file(self.dir, &self.name)

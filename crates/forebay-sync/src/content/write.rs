@@ -1,5 +1,6 @@
 //! Writes one file: opens its draft, fills it, gives it its attributes, and commits it.
 
+use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
 
@@ -10,12 +11,14 @@ use super::copy::{Copier, Failure, Job, Method};
 use super::delta::{Delta, Stats};
 use super::draft::Draft;
 use super::partial;
+use super::temp::Temp;
 use crate::attrs;
 use crate::backup;
 use crate::error::Error;
 use crate::extended::{self, Place};
 use crate::fs::{self, Stat};
 use crate::outcome::Outcome;
+use crate::shared::Shared;
 use crate::target::{Habits, Ready};
 use crate::worker::{Entry, Worker};
 
@@ -46,6 +49,35 @@ pub(crate) struct Open<'d> {
     /// The mode that it was made with.
     early: u32,
     habits: Habits,
+}
+
+/// A draft that is open and goes from thread to thread, without what it borrows. It has to be
+/// [taken up](Parked::unpark) again: a temporary file is not removed by itself.
+#[derive(Debug)]
+pub(crate) struct Parked {
+    pub(crate) file: OwnedFd,
+    /// It existed before.
+    pub(crate) existed: bool,
+    temp: Option<CString>,
+    early: u32,
+    habits: Habits,
+}
+
+impl<'d> Open<'d> {
+    pub(crate) fn park(self) -> Parked {
+        let Open { draft: Draft { file, temp, existed }, early, habits } = self;
+        Parked { file, existed, temp: temp.map(Temp::park), early, habits }
+    }
+}
+
+impl Parked {
+    /// Takes it up again: `ready` is the directory that it is for.
+    pub(crate) fn unpark<'d>(self, shared: &'d Shared<'_>, ready: &'d Ready) -> Open<'d> {
+        let Parked { file, existed, temp, early, habits } = self;
+        let dir = shared.places.temp.as_ref().map_or(ready.fd.as_fd(), |place| place.fd.as_fd());
+        let temp = temp.map(|name| Temp::unpark(dir, name));
+        Open { draft: Draft { file, temp, existed }, early, habits }
+    }
 }
 
 impl Worker<'_> {

@@ -11,6 +11,7 @@ mod request;
 mod role;
 mod teller;
 mod walk;
+mod writing;
 
 pub(crate) use ledger::Basis;
 pub(crate) use notices::{Notice, Notices};

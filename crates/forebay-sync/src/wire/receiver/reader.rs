@@ -6,7 +6,6 @@ use std::io::Read;
 
 use super::answer::{Answers, Stop};
 use super::item::{Item, flag};
-use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::wire::error::WireError;
 use crate::wire::limits;
@@ -20,14 +19,13 @@ pub(crate) struct Statistics {
     pub(crate) size: u64,
 }
 
-/// Reads everything up to the third end of a phase, and hands what is to be said or told to `deliver`.
+/// Reads everything up to the third end of a phase.
 pub(crate) fn read<R: Read>(
     from: &mut R,
     indexes: &mut Indexes,
-    answers: &mut Answers<'_>,
-    mut deliver: impl FnMut(Outcome) -> Result<(), Error>,
+    answers: &mut Answers<'_, '_>,
 ) -> Result<Statistics, Stop> {
-    let shared = answers.worker.shared;
+    let shared = answers.writers.shared;
     let mut statistics = Statistics::default();
     let Some(remote) = &shared.remote else { return Ok(statistics) };
     loop {
@@ -42,19 +40,15 @@ pub(crate) fn read<R: Read>(
                 }
             }
             special::DEL_STATS => read_deletions(from)?,
-            index if index >= 0 => {
-                let mut out = Outcome::default();
-                answer(from, answers, index, &mut out)?;
-                deliver(out)?;
-            }
+            index if index >= 0 => answer(from, answers, index)?,
             other => return Err(WireError::protocol("a list where none is to be", other).into()),
         }
     }
 }
 
 /// Takes the answer for `index`.
-fn answer<R: Read>(from: &mut R, answers: &mut Answers<'_>, index: i32, out: &mut Outcome) -> Result<(), Stop> {
-    let shared = answers.worker.shared;
+fn answer<R: Read>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32) -> Result<(), Stop> {
+    let shared = answers.writers.shared;
     let Some(remote) = &shared.remote else { return Ok(()) };
     let flags = from.short()?;
     let basis = if flags & flag::BASIS_FOLLOWS != 0 { Some(from.byte()?) } else { None };
@@ -68,10 +62,10 @@ fn answer<R: Read>(from: &mut R, answers: &mut Answers<'_>, index: i32, out: &mu
     if awaited.item != item {
         return Err(unasked().into());
     }
-    out.text.extend_from_slice(&awaited.text);
-    out.log.extend_from_slice(&awaited.log);
+    // Lines come in the order of the answers, and not when the files are there.
+    (answers.deliver)(Outcome { text: awaited.text, log: awaited.log, ..Outcome::default() })?;
     match awaited.file {
-        Some(expected) => answers.file(from, index, *expected, out),
+        Some(expected) => answers.file(from, index, *expected),
         None => {
             remote.ledger.close(index);
             Ok(())

@@ -8,17 +8,20 @@
 //! The reader waits for nothing but the disk and the log. Who writes to the other side waits for that alone.
 
 use std::io::Read;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use forebay::Snapshot;
+use forebay_delta::{Settings, Strategy, assemble};
 
 use super::answer::{Answers, Stop};
 use super::batch::Batch;
 use super::ledger::Again;
 use super::reader::{self, Statistics};
-use super::teller::{Late, Teller, Way};
+use super::teller::{Late, Mail, Mailbox, Teller, Way};
 use super::walk::WireWalk;
+use super::writing::Writers;
 use crate::error::Error;
 use crate::mirror::Log;
 use crate::outcome::Outcome;
@@ -50,6 +53,7 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     note: Outcome,
     from: &mut R,
     way: &W,
+    (mailbox, mail): (&Mailbox, Mail),
     log: &mut dyn Log,
 ) -> Result<End, Stop> {
     let mut end = End::default();
@@ -62,15 +66,15 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     let all = Pass::all(shared.options.delete, shared.options.deletion.when);
     let copies = all.iter().position(|pass| *pass != Pass::Delete).unwrap_or_default();
     for &pass in all.get(..copies).unwrap_or_default() {
-        delete(shared, pass, batch, way, &mut end.totals, log)?;
+        delete(shared, pass, batch, (way, mailbox), &mut end.totals, log)?;
     }
     shared.pass = all.get(copies).copied().unwrap_or(Pass::Copy);
     let mut from = Incoming { from, indexes: Indexes::default() };
-    (end.engine, end.statistics) = transfer(shared, batch, &mut from, way, workers, &mut end.totals, log)?;
+    (end.engine, end.statistics) = transfer(shared, batch, &mut from, (way, mailbox, mail), &mut end.totals, log)?;
     for &pass in all.get(copies + 1..).unwrap_or_default() {
-        delete(shared, pass, batch, way, &mut end.totals, log)?;
+        delete(shared, pass, batch, (way, mailbox), &mut end.totals, log)?;
     }
-    goodbye(shared, &mut from, way, &end.totals)?;
+    goodbye(shared, &mut from, (way, mailbox), &end.totals)?;
     Ok(end)
 }
 
@@ -94,14 +98,14 @@ fn delete<W: Way + ?Sized>(
     shared: &mut Shared<'_>,
     pass: Pass,
     batch: &Batch,
-    way: &W,
+    (way, mailbox): (&W, &Mailbox),
     totals: &mut Totals,
     log: &mut dyn Log,
 ) -> Result<(), Error> {
     shared.pass = pass;
     let shared = &*shared;
     let Some(remote) = &shared.remote else { return Ok(()) };
-    let (teller, _) = Teller::new(remote, way);
+    let teller = Teller::new(remote, way, mailbox.clone());
     let mut deliver = |outcome| passes::deliver(shared, teller.deliver(outcome)?, totals, log);
     let pipeline = passes::pipeline(shared.options, "sync", 1);
     let walk = WireWalk::new(shared, batch.clone(), false);
@@ -120,14 +124,13 @@ fn transfer<R: Read + Send, W: Way + ?Sized>(
     shared: &Shared<'_>,
     batch: &Batch,
     from: &mut Incoming<'_, R>,
-    way: &W,
-    workers: usize,
+    (way, mailbox, mail): (&W, &Mailbox, Mail),
     totals: &mut Totals,
     log: &mut dyn Log,
 ) -> Result<(Snapshot, Statistics), Stop> {
     let Some(remote) = &shared.remote else { return Ok(<_>::default()) };
-    let (teller, late) = Teller::new(remote, way);
-    let teller = &teller;
+    let workers = passes::workers(shared.options);
+    let teller = &Teller::new(remote, way, mailbox.clone());
     let (say, said) = sync_channel(SAID);
     let compressor = remote.terms.compress.map(|compress| compress.kind);
     let tokens =
@@ -136,10 +139,7 @@ fn transfer<R: Read + Send, W: Way + ?Sized>(
         let reading = scope.spawn({
             let say = say.clone();
             move || {
-                let mut answers = Answers::new(passes::worker(shared, workers), tokens);
-                let Incoming { from, indexes } = from;
-                let deliver = |outcome| send(&say, teller.deliver_late(outcome));
-                let result = reader::read(*from, indexes, &mut answers, deliver);
+                let result = take(shared, from, tokens, teller, workers, &say);
                 if result.is_err() {
                     shared.options.cancel.cancel();
                 }
@@ -149,11 +149,11 @@ fn transfer<R: Read + Send, W: Way + ?Sized>(
         });
         let following = scope.spawn({
             let say = say.clone();
-            move || follow(shared, teller, &late, workers, &say)
+            move || follow(shared, teller, &mail, workers, &say)
         });
         let asking = scope.spawn(move || {
             let result = ask(shared, batch, teller, workers, &say);
-            teller.leave(Late::End);
+            mailbox.put(Late::End);
             if result.is_err() {
                 shared.options.cancel.cancel();
                 way.cut();
@@ -189,6 +189,29 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
 
 fn send(say: &SyncSender<Outcome>, outcome: Outcome) -> Result<(), Error> {
     say.send(outcome).map_err(|_| Error::Cancelled)
+}
+
+/// The reader: takes what comes, and has it written.
+fn take<R: Read, W: Way + ?Sized>(
+    shared: &Shared<'_>,
+    incoming: &mut Incoming<'_, R>,
+    tokens: TokenReader,
+    teller: &Teller<'_, W>,
+    workers: usize,
+    say: &SyncSender<Outcome>,
+) -> Result<Statistics, Stop> {
+    let Incoming { from, indexes } = incoming;
+    let writers = Writers::new(shared, workers);
+    let deliver = |outcome| send(say, teller.deliver_late(outcome));
+    let options = shared.options;
+    let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
+    let assembled = assemble(&settings, Strategy::Auto, |assembly| {
+        let mut answers = Answers { assembly, writers: &writers, tokens, deliver: &deliver };
+        reader::read(*from, indexes, &mut answers)
+    });
+    let result = assembled.map_err(|error| Stop::Here(Error::Engine(error.to_string())))?.value;
+    // What ended here ended the connection, too.
+    shared.broken().map_or(result, |error| Err(error.into()))
 }
 
 /// The generator: goes through the list, asks for what is to come, and ends the phases.
@@ -239,24 +262,28 @@ fn ask_again(worker: &mut Worker<'_>, Again { dir, at }: Again) -> Result<Outcom
 fn follow<W: Way + ?Sized>(
     shared: &Shared<'_>,
     teller: &Teller<'_, W>,
-    late: &Receiver<Late>,
+    mail: &Mail,
     workers: usize,
     say: &SyncSender<Outcome>,
 ) -> Result<(), Error> {
     let Some(remote) = &shared.remote else { return Ok(()) };
     let mut worker = passes::worker(shared, workers);
-    while let Ok(late) = late.recv() {
+    while let Ok(late) = mail.recv() {
         match late {
             Late::Tell(notices) => teller.tell(&notices)?,
-            Late::Gone(index, expected) => {
+            Late::NoSend(index) => {
+                let Some(awaited) = remote.ledger.take(index) else { continue };
                 let mut out = Outcome::default();
-                if shared.options.hard_links {
-                    worker.settle(&expected.dir, expected.at, None, &mut out)?;
+                if let Some(expected) = awaited.file {
+                    if shared.options.hard_links {
+                        worker.settle(&expected.dir, expected.at, None, &mut out)?;
+                    }
+                    worker.let_go(expected.dir, &mut out);
                 }
-                worker.let_go(expected.dir, &mut out);
                 send(say, teller.deliver(out)?)?;
                 remote.ledger.close(index);
             }
+            Late::IoError => shared.io_error.store(true, Ordering::Relaxed),
             Late::End => break,
         }
     }
@@ -267,11 +294,11 @@ fn follow<W: Way + ?Sized>(
 fn goodbye<R: Read, W: Way + ?Sized>(
     shared: &Shared<'_>,
     incoming: &mut Incoming<'_, R>,
-    way: &W,
+    (way, mailbox): (&W, &Mailbox),
     totals: &Totals,
 ) -> Result<(), Stop> {
     let Some(remote) = &shared.remote else { return Ok(()) };
-    let (teller, _) = Teller::new(remote, way);
+    let teller = Teller::new(remote, way, mailbox.clone());
     if remote.terms.protocol < 31 {
         return Ok(teller.done()?);
     }

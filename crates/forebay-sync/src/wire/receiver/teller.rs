@@ -3,7 +3,6 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
-use super::ledger::Expected;
 use super::notices::{Notice, Notices};
 use super::remote::Remote;
 use crate::error::Error;
@@ -42,7 +41,7 @@ pub(crate) struct Teller<'t, W: ?Sized> {
     indexes: Mutex<Indexes>,
     /// The sums so far.
     totals: Mutex<Totals>,
-    late: Sender<Late>,
+    late: Mailbox,
 }
 
 /// What is left to whoever may wait for the way to the other side.
@@ -51,24 +50,39 @@ pub(crate) enum Late {
     /// What an answer has given rise to.
     Tell(Notices),
     /// The other side cannot send this file.
-    Gone(i32, Box<Expected>),
+    NoSend(i32),
+    /// The other side could not list everything.
+    IoError,
     /// Nothing more comes.
     End,
 }
 
+/// Takes the messages that concern this role.
+#[derive(Clone, Debug)]
+pub(crate) struct Mailbox(Sender<Late>);
+
+/// What was put into a mailbox.
+pub(crate) type Mail = Receiver<Late>;
+
+impl Mailbox {
+    pub(crate) fn new() -> (Self, Mail) {
+        let (sender, mail) = channel();
+        (Mailbox(sender), mail)
+    }
+
+    /// Leaves something to be done later. Nobody listens any more once the session is over.
+    pub(crate) fn put(&self, late: Late) {
+        let _ = self.0.send(late);
+    }
+}
+
 impl<'t, W: Way + ?Sized> Teller<'t, W> {
-    pub(crate) fn new(remote: &'t Remote, way: &'t W) -> (Self, Receiver<Late>) {
-        let (late, queue) = channel();
-        (Teller { remote, way, indexes: Mutex::default(), totals: Mutex::default(), late }, queue)
+    pub(crate) fn new(remote: &'t Remote, way: &'t W, late: Mailbox) -> Self {
+        Teller { remote, way, indexes: Mutex::default(), totals: Mutex::default(), late }
     }
 
     pub(crate) fn totals(&self) -> Totals {
         *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Leaves something to be done later. Nobody listens any more once the session is over.
-    pub(crate) fn leave(&self, late: Late) {
-        let _ = self.late.send(late);
     }
 
     /// Sends what `outcome` has for the other side, and gives back the rest. Waits for the way there.
@@ -82,7 +96,7 @@ impl<'t, W: Way + ?Sized> Teller<'t, W> {
     pub(crate) fn deliver_late(&self, mut outcome: Outcome) -> Outcome {
         let notices = self.split(&mut outcome);
         if !notices.is_empty() {
-            self.leave(Late::Tell(notices));
+            self.late.put(Late::Tell(notices));
         }
         outcome
     }

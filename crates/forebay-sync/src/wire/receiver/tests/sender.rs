@@ -27,7 +27,7 @@ use crate::wire::receiver::batch::{Arrival, Batch};
 use crate::wire::receiver::item::{basis, flag};
 use crate::wire::receiver::remote::Remote;
 use crate::wire::receiver::role::{self, End};
-use crate::wire::receiver::teller::{Message, Way};
+use crate::wire::receiver::teller::{Mailbox, Message, Way};
 use crate::wire::sums::{FileSum, SumHead};
 use crate::wire::terms::{Checksum, Compat, Compress, Terms};
 use crate::wire::token::TokenWriter;
@@ -241,8 +241,9 @@ pub(super) fn receive(
     std::thread::scope(|scope| {
         let sending = scope.spawn(move || sender(there));
         let mut from = std::io::BufReader::new(here.try_clone().unwrap());
+        let (mailbox, mail) = Mailbox::new();
         let pipe = Pipe { stream: here, messages: Mutex::default() };
-        let end = role::run(&mut shared, &batch, note, &mut from, &pipe, &mut lines);
+        let end = role::run(&mut shared, &batch, note, &mut from, &pipe, (&mailbox, mail), &mut lines);
         pipe.cut();
         (end, lines, sending.join().unwrap())
     })

@@ -1,0 +1,293 @@
+//! A file that is being written from what comes for it.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use forebay_delta::{Target as Grows, Token};
+use rustix::io::Errno;
+
+use super::ledger::{Again, Expected};
+use super::request;
+use crate::content::Parked;
+use crate::content::building::Building;
+use crate::content::copy::Failure;
+use crate::error::Error;
+use crate::fs::{self, Stat};
+use crate::hardlinks::Link;
+use crate::outcome::Outcome;
+use crate::passes;
+use crate::shared::Shared;
+use crate::target::{Ready, Target};
+use crate::wire::sums::FileSum;
+use crate::worker::{Entry, Worker};
+
+/// Workers for whichever threads put files together.
+#[derive(Debug)]
+pub(crate) struct Writers<'a> {
+    pub(crate) shared: &'a Shared<'a>,
+    workers: usize,
+    spare: Mutex<Vec<Worker<'a>>>,
+}
+
+impl<'a> Writers<'a> {
+    pub(crate) fn new(shared: &'a Shared<'a>, workers: usize) -> Self {
+        Writers { shared, workers, spare: Mutex::default() }
+    }
+
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Worker<'a>) -> T) -> T {
+        let spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let mut worker = spare.unwrap_or_else(|| passes::worker(self.shared, self.workers));
+        let result = work(&mut worker);
+        self.spare.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+        result
+    }
+}
+
+/// What became of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    /// It is to be asked for once more.
+    Again,
+    Failed,
+}
+
+/// The file. Dropped before it is finished, it leaves nothing half written.
+#[derive(Debug)]
+pub(crate) struct Writing<'w> {
+    writers: &'w Writers<'w>,
+    expected: Expected,
+    state: State,
+    basis: Option<OwnedFd>,
+    sum: FileSum,
+    /// Bytes that are in place.
+    at: u64,
+    /// What there is to say of it.
+    out: Outcome,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Nothing has come.
+    New,
+    Open(Parked),
+    /// It could not be opened, which has been reported: the rest is passed over.
+    Closed,
+    /// It could not be read or written any further.
+    Broken(Parked, Failure),
+}
+
+impl<'w> Writing<'w> {
+    pub(crate) fn new(writers: &'w Writers<'w>, expected: Expected) -> Self {
+        let checksum = writers.shared.remote.as_ref().map(|remote| remote.terms.transfer);
+        let sum = FileSum::new(checksum.unwrap_or(crate::wire::terms::Checksum::None));
+        let at = expected.from;
+        Writing { writers, expected, state: State::New, basis: None, sum, at, out: Outcome::default() }
+    }
+
+    /// Opens the draft and the basis.
+    fn open(&mut self, worker: &mut Worker<'_>) {
+        let (shared, expected) = (self.writers.shared, &self.expected);
+        self.state = State::Closed;
+        let entry = Entry::expected(shared, &expected.dir, expected.at, expected.old);
+        let (Some(entry), Some(Target::Ready(ready))) = (entry, expected.dir.target.get()) else { return };
+        let in_place = shared.options.writes_in_place();
+        self.basis = request::open(shared, worker, &entry, ready.fd.as_fd(), &expected.basis);
+        let old = entry.old_of_kind();
+        let Some(open) = worker.open_draft(&entry, ready, old.as_ref(), in_place, &mut self.out) else { return };
+        let parked = open.park();
+        self.state = State::Open(parked);
+        if expected.from > 0
+            && expected.verify
+            && let Err(failure) = add_old(ready, &entry, expected.from, &mut self.sum)
+        {
+            self.fail(failure);
+        }
+    }
+
+    fn fail(&mut self, failure: Failure) {
+        self.state = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Open(parked) => State::Broken(parked, failure),
+            state => state,
+        };
+    }
+
+    fn grow(&mut self, worker: &mut Worker<'_>, token: Token<'_>) -> Result<(), Failure> {
+        let State::Open(parked) = &self.state else { return Ok(()) };
+        let basis = self.basis.as_ref().map(AsFd::as_fd);
+        let mut buffer = std::mem::take(&mut worker.copier.buffer);
+        let mut building = Building::new(&worker.copier, parked.file.as_fd(), parked.existed, basis, self.at);
+        let sum = &mut self.sum;
+        let result = match token {
+            Token::Literal { bytes, .. } => {
+                sum.update(bytes);
+                self.out.totals.literal_bytes += bytes.len() as u64;
+                building.write(bytes)
+            }
+            Token::Copy { offset, len } => {
+                self.out.totals.matched_bytes += len;
+                self.out.totals.matches += len.div_ceil(u64::from(self.expected.head.block_len.max(1)));
+                building.copy(offset, len, &mut buffer, |bytes| sum.update(bytes))
+            }
+        };
+        self.at = building.len();
+        worker.copier.buffer = buffer;
+        result
+    }
+
+    /// Ends the file `index`: all of it came, if it is `whole`. Says and tells what there is to.
+    pub(crate) fn finish(
+        mut self,
+        index: i32,
+        whole: bool,
+        theirs: &[u8],
+        deliver: &(dyn Fn(Outcome) -> Result<(), Error> + Sync),
+    ) {
+        let (writers, shared) = (self.writers, self.writers.shared);
+        let ended = writers.with(|worker| -> Result<Outcome, Error> {
+            let verdict = self.close(worker, whole, theirs)?;
+            let (dir, at, old) = (Arc::clone(&self.expected.dir), self.expected.at, self.expected.old);
+            let mut out = std::mem::take(&mut self.out);
+            drop(self);
+            if verdict != Verdict::Again && shared.options.hard_links {
+                let entry = Entry::expected(shared, &dir, at, old).filter(|_| verdict == Verdict::Good);
+                worker.settle(&dir, at, entry.and_then(|entry| made(&entry)), &mut out)?;
+            }
+            worker.let_go(dir, &mut out);
+            Ok(out)
+        });
+        if let Err(error) = ended.and_then(deliver) {
+            shared.break_off(error);
+            shared.options.cancel.cancel();
+        }
+        if let Some(remote) = &shared.remote {
+            remote.ledger.close(index);
+        }
+    }
+
+    /// Checks the whole, and gives it its attributes and its name.
+    fn close(&mut self, worker: &mut Worker<'_>, whole: bool, theirs: &[u8]) -> Result<Verdict, Error> {
+        if matches!(self.state, State::New) {
+            self.open(worker);
+        }
+        let shared = self.writers.shared;
+        let (parked, failure) = match std::mem::replace(&mut self.state, State::Closed) {
+            State::Open(parked) => (parked, None),
+            State::Broken(parked, failure) => (parked, Some(failure)),
+            State::New | State::Closed => return Ok(Verdict::Failed),
+        };
+        let expected = &self.expected;
+        let entry = Entry::expected(shared, &expected.dir, expected.at, expected.old);
+        let (Some(entry), Some(Target::Ready(ready))) = (entry, expected.dir.target.get()) else {
+            return Ok(Verdict::Failed);
+        };
+        let building = Building::new(&worker.copier, parked.file.as_fd(), parked.existed, None, self.at);
+        let failure = failure.or_else(|| building.end().err());
+        let open = parked.unpark(shared, ready);
+        let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
+        match failure {
+            Some(Failure::Write(errno)) => {
+                worker.keep_partial(&entry, ready, open.draft, self.at, &mut self.out);
+                return Err(Error::Io(write_failed(shared, &path(), errno)));
+            }
+            Some(Failure::Cancelled) => return Err(Error::Cancelled),
+            _ => {}
+        }
+        let sum = std::mem::replace(&mut self.sum, FileSum::new(crate::wire::terms::Checksum::None));
+        if !whole || failure.is_some() || sum.finish() != theirs {
+            worker.keep_partial(&entry, ready, open.draft, self.at, &mut self.out);
+            return Ok(wrong(shared, &entry, expected, &mut self.out));
+        }
+        if let Err(Failure::Write(errno)) = worker.settle_draft(&open) {
+            shared.fail(&mut self.out, "[receiver] fsync", &path(), errno);
+            return Ok(Verdict::Failed);
+        }
+        let failed = self.out.totals.failed;
+        worker.close_draft(&entry, ready, open, entry.old_of_kind().as_ref(), &mut self.out);
+        Ok(if self.out.totals.failed == failed { Verdict::Good } else { Verdict::Failed })
+    }
+}
+
+impl Grows for Writing<'_> {
+    type Error = forebay_delta::Error;
+
+    fn apply(&mut self, token: Token<'_>) -> Result<(), forebay_delta::Error> {
+        let writers = self.writers;
+        writers.with(|worker| {
+            if matches!(self.state, State::New) {
+                self.open(worker);
+            }
+            if let Err(failure) = self.grow(worker, token) {
+                self.fail(failure);
+            }
+        });
+        Ok(())
+    }
+}
+
+impl Drop for Writing<'_> {
+    fn drop(&mut self) {
+        if let State::Open(parked) | State::Broken(parked, _) = std::mem::replace(&mut self.state, State::Closed)
+            && let Some(Target::Ready(ready)) = self.expected.dir.target.get()
+        {
+            let open = parked.unpark(self.writers.shared, ready);
+            if let Some(entry) =
+                Entry::expected(self.writers.shared, &self.expected.dir, self.expected.at, self.expected.old)
+            {
+                // Whoever ends the session early may still want what came.
+                self.writers.with(|worker| {
+                    worker.keep_partial(&entry, ready, open.draft, self.at, &mut Outcome::default());
+                });
+            }
+        }
+    }
+}
+
+fn write_failed(shared: &Shared<'_>, path: &[u8], errno: Errno) -> String {
+    let mut line = b"rsync: [receiver] write failed on \"".to_vec();
+    shared.options.escape.push(&mut line, path);
+    line.extend_from_slice(format!("\": {}", fs::describe(errno)).as_bytes());
+    String::from_utf8_lossy(&line).into_owned()
+}
+
+/// What came was not what the other side has.
+fn wrong(shared: &Shared<'_>, entry: &Entry<'_>, expected: &Expected, out: &mut Outcome) -> Verdict {
+    let Some(remote) = &shared.remote else { return Verdict::Failed };
+    let kept = match shared.options.partial || shared.options.writes_in_place() {
+        true => "update retained",
+        false => "update discarded",
+    };
+    if expected.again {
+        out.totals.failed += 1;
+        shared.complain(out, "ERROR: ", &entry.rel(), &format!(" failed verification -- {kept}."));
+        return Verdict::Failed;
+    }
+    if shared.options.says_changes() || remote.server {
+        let after = format!(" failed verification -- {kept} (will try again).");
+        shared.complain(out, "WARNING: ", &entry.rel(), &after);
+    }
+    remote.ledger.again(Again { dir: Arc::clone(&expected.dir), at: expected.at });
+    Verdict::Again
+}
+
+/// Where the file is now, for other names of it.
+fn made(entry: &Entry<'_>) -> Option<Link> {
+    let now = entry.ready.and_then(|ready| Stat::at(ready.fd.as_fd(), entry.target).ok())?;
+    (now.kind == entry.src.kind).then(|| Link { path: entry.target_rel(), inode: now.inode() })
+}
+
+/// Adds the first `len` bytes of what is there to `sum`.
+fn add_old(ready: &Ready, entry: &Entry<'_>, len: u64, sum: &mut FileSum) -> Result<(), Failure> {
+    let mut file = File::from(fs::open_file(ready.fd.as_fd(), entry.target).map_err(Failure::Read)?).take(len);
+    let mut buffer = vec![0; 256 << 10];
+    loop {
+        match file.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(n) => sum.update(buffer.get(..n).unwrap_or_default()),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Failure::Read(Errno::from_io_error(&error).unwrap_or(Errno::IO))),
+        }
+    }
+}
