@@ -10,16 +10,15 @@
 
 use std::env;
 use std::fs::{self, File};
-use std::io::Write;
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::path::{Path, PathBuf};
-use std::process::{self, Command};
+use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use forebay_benches::harness::{Cost, alternate, heading, measure_command, variant};
+use forebay_benches::files::{self, MEMORY, Room, command_line, quietly, same};
+use forebay_benches::harness::{Cost, alternate, heading, variant};
 use forebay_benches::items;
 
-const MEMORY: &str = "/dev/shm";
 const FILES: u64 = 20_000;
 const FILES_PER_DIRECTORY: u64 = 100;
 const LARGE: u64 = 1 << 30;
@@ -31,31 +30,12 @@ fn main() -> Result<()> {
     let disk = Path::new(env!("CARGO_MANIFEST_DIR")).join("target");
     for (place, parent) in [("in memory", Path::new(MEMORY)), ("on disk", &disk)] {
         let room = Room::new(parent)?;
-        trees(&forebay, place, &room.0)?;
-        large_file(&forebay, place, &room.0)?;
-        changed_file(&forebay, place, &room.0)?;
-        sparse_file(&forebay, place, &room.0)?;
+        trees(&forebay, place, room.path())?;
+        large_file(&forebay, place, room.path())?;
+        changed_file(&forebay, place, room.path())?;
+        sparse_file(&forebay, place, room.path())?;
     }
     Ok(())
-}
-
-/// A directory of our own, removed at the end.
-struct Room(PathBuf);
-
-impl Room {
-    fn new(parent: &Path) -> Result<Self> {
-        let path = parent.join(format!("forebay-bench-{}", process::id()));
-        fs::create_dir(&path).with_context(|| format!("create {}", path.display()))?;
-        Ok(Room(path))
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            eprintln!("remove {}: {error}", self.0.display());
-        }
-    }
 }
 
 fn trees(forebay: &str, place: &str, room: &Path) -> Result<()> {
@@ -115,12 +95,7 @@ fn trees(forebay: &str, place: &str, room: &Path) -> Result<()> {
 fn changed_file(forebay: &str, place: &str, room: &Path) -> Result<()> {
     let (old, new) = (room.join("large"), room.join("changed"));
     fs::copy(&old, &new)?;
-    let file = File::options().write(true).open(&new)?;
-    for change in 0..LARGE / 100 / 4096 {
-        let at = change.wrapping_mul(2_654_435_761 << 8) % (LARGE - 4096);
-        file.write_all_at(&items::generate(change + 1, 4096), at)?;
-    }
-    drop(file);
+    files::change(&new)?;
     let build = |program: &str, round: usize| {
         let target = room.join(format!("built-{round}"));
         fs::copy(&old, &target)?;
@@ -169,11 +144,7 @@ fn sparse_file(forebay: &str, place: &str, room: &Path) -> Result<()> {
 
 fn large_file(forebay: &str, place: &str, room: &Path) -> Result<()> {
     let source = room.join("large");
-    let mut file = File::create(&source)?;
-    for seq in 0..LARGE >> 20 {
-        file.write_all(&items::generate(seq, 1 << 20))?;
-    }
-    drop(file);
+    files::make(&source, LARGE)?;
     let copy = |program: &str, round: usize| {
         let target = room.join(format!("large-{round}"));
         let cost = quietly(command_line(program).arg(&source).arg(&target))?;
@@ -193,19 +164,6 @@ fn large_file(forebay: &str, place: &str, room: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Runs a command once what earlier ones have written is on disk, so that it does not pay for it.
-fn quietly(command: &mut Command) -> Result<Cost> {
-    nix::unistd::sync();
-    measure_command(command)
-}
-
-fn command_line(words: &str) -> Command {
-    let mut words = words.split(' ');
-    let mut command = Command::new(words.next().unwrap_or_default());
-    command.args(words);
-    command
-}
-
 /// Files of 1-7 KiB that do not compress, always the same ones. Gives the sum of their sizes.
 fn make_tree(root: &Path) -> Result<u64> {
     let mut bytes = 0;
@@ -221,11 +179,4 @@ fn make_tree(root: &Path) -> Result<u64> {
         bytes += len;
     }
     Ok(bytes)
-}
-
-/// Whether a copy is one; a benchmark of a tool that copies nothing would be the fastest.
-fn same(source: &Path, copy: &Path) -> Result<()> {
-    let status = Command::new("diff").arg("-rq").args([source, copy]).status().context("run diff")?;
-    ensure!(status.success(), "{} is not a copy of {}", copy.display(), source.display());
-    Ok(())
 }
