@@ -13,6 +13,7 @@
 use crate::search::Options;
 use crate::signature::Signature;
 use crate::stats::Stats;
+use crate::strong::StrongSum;
 use crate::table::Table;
 use crate::weak::{RabinKarpRoll, Roll, RollsumRoll, RsyncRoll, Weak};
 
@@ -64,13 +65,34 @@ struct Walk<'a> {
     stats: Stats,
     /// Bytes that may still be hashed in vain.
     patience: u64,
+    ahead: Ahead,
+}
+
+/// Digests of consecutive windows whose weak sums are those of consecutive blocks: most likely they are the next to be asked
+/// for, and they were hashed side by side.
+#[derive(Default)]
+struct Ahead {
+    /// Where the first window is.
+    pos: usize,
+    /// The block of its weak sum.
+    block: u32,
+    sums: Vec<StrongSum>,
+}
+
+impl Ahead {
+    /// The digest of the window at `pos`, if it has the weak sum of `block`.
+    fn get(&self, pos: usize, block: u32, block_len: usize) -> Option<&StrongSum> {
+        let nth = block.checked_sub(self.block)? as usize;
+        self.sums.get(nth).filter(|_| self.pos + nth * block_len == pos)
+    }
 }
 
 impl<'a> Walk<'a> {
     fn new(scan: &'a Scan<'a>, bytes: &'a [u8], at: u64) -> Self {
         let block_len = scan.signature.format().block_len() as usize;
         let patience = (bytes.len() as u64).saturating_mul(ALARMS);
-        Walk { scan, bytes, at, block_len, found: Vec::new(), stats: Stats::default(), patience }
+        let (found, stats, ahead) = (Vec::new(), Stats::default(), Ahead::default());
+        Walk { scan, bytes, at, block_len, found, stats, patience, ahead }
     }
 
     fn run<R: Roll>(&mut self, own: usize) {
@@ -121,10 +143,30 @@ impl<'a> Walk<'a> {
             return false;
         }
         let format = signature.format();
+        let is = |sum: &StrongSum| sum.as_ref()[..format.strong_len()] == *signature.strong(block);
+        if let Some(sum) = self.ahead.get(pos, block, self.block_len) {
+            return is(sum);
+        }
         if !format.strong().is_cheap() && format.weak().sum(window) != signature.weak(block) {
             return false;
         }
-        format.strong().sum(window).as_ref()[..format.strong_len()] == *signature.strong(block)
+        if window.len() == self.block_len && format.strong().lanes() > 1 {
+            self.look_ahead(block, pos);
+            return self.ahead.get(pos, block, self.block_len).is_some_and(is);
+        }
+        is(&format.strong().sum(window))
+    }
+
+    /// Hashes the window at `pos`, which has the weak sum of `block`, and those behind it that are likely to be the next blocks.
+    fn look_ahead(&mut self, block: u32, pos: usize) {
+        let (signature, strong) = (self.scan.signature, self.scan.signature.format().strong());
+        let windows = self.bytes[pos..].chunks_exact(self.block_len).zip(u64::from(block)..);
+        let likely = |(nth, (window, block)): &(usize, (&[u8], u64))| {
+            let known = u32::try_from(*block).ok().filter(|_| *block < signature.blocks());
+            *nth == 0 || known.is_some_and(|block| signature.format().weak().sum(window) == signature.weak(block))
+        };
+        let windows = windows.enumerate().take(strong.lanes()).take_while(likely).map(|(_, (window, _))| window);
+        self.ahead = Ahead { pos, block, sums: strong.sum_side_by_side(windows) };
     }
 
     /// Whether `block` has `len` bytes. A last block whose length nobody knows has at most a block's.

@@ -94,20 +94,28 @@ impl Strong {
     /// Appends the first `len` bytes of the digest of each block of `block_len` bytes in `bytes` (the last may be
     /// shorter) to `out`.
     pub(crate) fn sum_blocks(self, bytes: &[u8], block_len: usize, len: usize, out: &mut Vec<u8>) {
-        if self == Strong::Blake2b {
-            // Blocks of the same length are hashed side by side, in the lanes of vector instructions.
-            let params = blake2b();
-            for group in bytes.chunks(block_len * blake2b_simd::many::MAX_DEGREE) {
-                let mut jobs: Vec<_> =
-                    group.chunks(block_len).map(|block| blake2b_simd::many::HashManyJob::new(&params, block)).collect();
-                blake2b_simd::many::hash_many(&mut jobs);
-                jobs.iter().for_each(|job| out.extend_from_slice(&job.to_hash().as_bytes()[..len]));
+        for group in bytes.chunks(block_len.saturating_mul(self.lanes())) {
+            for sum in self.sum_side_by_side(group.chunks(block_len)) {
+                out.extend_from_slice(&sum.as_ref()[..len]);
             }
-            return;
         }
-        for block in bytes.chunks(block_len) {
-            out.extend_from_slice(&self.sum(block).as_ref()[..len]);
+    }
+
+    /// How many blocks of the same length are best hashed at once.
+    pub(crate) fn lanes(self) -> usize {
+        if self == Strong::Blake2b { blake2b_simd::many::degree() } else { 1 }
+    }
+
+    /// The digests of some blocks. Those of the same length are hashed side by side, in the lanes of vector instructions,
+    /// where the sum has such.
+    pub(crate) fn sum_side_by_side<'b>(self, blocks: impl Iterator<Item = &'b [u8]>) -> Vec<StrongSum> {
+        if self != Strong::Blake2b {
+            return blocks.map(|block| self.sum(block)).collect();
         }
+        let params = blake2b();
+        let mut jobs: Vec<_> = blocks.map(|block| blake2b_simd::many::HashManyJob::new(&params, block)).collect();
+        blake2b_simd::many::hash_many(&mut jobs);
+        jobs.iter().map(|job| StrongSum::new(job.to_hash().as_bytes())).collect()
     }
 
     /// Whether it is as quick as a weak sum, so that a likely block is compared by it at once.
