@@ -86,7 +86,7 @@ impl IdMap {
         }
         if !numeric && map.rules.iter().any(|(from, _)| matches!(from, From::Name(_) | From::Nameless)) {
             // The first name of an id is the one that counts.
-            entries.into_iter().rev().for_each(|(id, name)| drop(map.names.insert(id, name)));
+            map.names = names(ids);
         }
         Ok((map, unknown))
     }
@@ -102,6 +102,16 @@ impl IdMap {
         });
         rule.map_or(id, |(_, to)| *to)
     }
+}
+
+/// The names of this machine's ids; of several, the first.
+pub(crate) fn names(ids: Ids) -> HashMap<u32, Vec<u8>> {
+    entries(ids).into_iter().rev().collect()
+}
+
+/// The id that this machine has for `name`, where the file does not know it.
+pub(crate) fn find(ids: Ids, name: &[u8]) -> Option<u32> {
+    std::str::from_utf8(name).ok().and_then(|name| ask(ids, name))
 }
 
 /// Ids and names of the system's file, in its order; empty if it cannot be read.

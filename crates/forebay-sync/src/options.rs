@@ -51,6 +51,8 @@ pub struct Options {
     pub user_map: IdMap,
     /// `--groupmap`, and the group of `--chown`.
     pub group_map: IdMap,
+    /// `--numeric-ids`: owners are numbers, also on the wire.
+    pub numeric_ids: bool,
     /// `-L`: copy what symbolic links lead to.
     pub copy_links: bool,
     /// `-k`: copy what symbolic links to directories lead to.
@@ -173,6 +175,7 @@ impl Default for Options {
             chmod: ModeRules::default(),
             user_map: IdMap::default(),
             group_map: IdMap::default(),
+            numeric_ids: false,
             copy_links: false,
             copy_dirlinks: false,
             copy_unsafe_links: false,

@@ -17,6 +17,8 @@ pub(crate) enum WireError {
     },
     /// The two sides have nothing in common: the text says what.
     Unsupported(String),
+    /// This is no version of the protocol that is spoken here; it may be the first word of something else.
+    Version(i32),
     /// Nothing came, or could be sent, for as long as `--timeout` says: seconds.
     Timeout(u64),
     /// The other side has ended with this exit code.
@@ -34,6 +36,7 @@ impl WireError {
         match self {
             WireError::Io(_) | WireError::Protocol { .. } => 12,
             WireError::Unsupported(_) => 4,
+            WireError::Version(_) => 2,
             WireError::Timeout(_) => 30,
             WireError::Peer(code) => *code,
         }
@@ -49,6 +52,13 @@ impl fmt::Display for WireError {
             WireError::Io(error) => write!(f, "connection: {error}"),
             WireError::Protocol { what, value } => write!(f, "protocol error: {what} ({value})"),
             WireError::Unsupported(text) => f.write_str(text),
+            WireError::Version(version) if (20..30).contains(version) => {
+                write!(
+                    f,
+                    "the other side speaks version {version} of the protocol; 30 is the oldest that is spoken here"
+                )
+            }
+            WireError::Version(_) => f.write_str("protocol version mismatch -- is your shell clean?"),
             WireError::Timeout(seconds) => write!(f, "timeout after {seconds} seconds"),
             WireError::Peer(code) => write!(f, "the other side ended with exit code {code}"),
         }
@@ -66,6 +76,16 @@ impl std::error::Error for WireError {
 
 impl From<io::Error> for WireError {
     fn from(error: io::Error) -> Self {
-        WireError::Io(error)
+        // What was found out while reading comes through `Read` as an error of its own kind.
+        error.downcast::<WireError>().unwrap_or_else(WireError::Io)
+    }
+}
+
+impl From<WireError> for io::Error {
+    fn from(error: WireError) -> Self {
+        match error {
+            WireError::Io(error) => error,
+            error => io::Error::other(error),
+        }
     }
 }

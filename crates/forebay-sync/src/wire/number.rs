@@ -74,7 +74,7 @@ pub(crate) trait Get: Read {
     }
 
     /// So many bytes, at most `bound`.
-    fn bytes(&mut self, len: usize, bound: usize, what: &'static str) -> Result<Vec<u8>> {
+    fn exactly(&mut self, len: usize, bound: usize, what: &'static str) -> Result<Vec<u8>> {
         if len > bound {
             return Err(WireError::protocol(what, i64::try_from(len).unwrap_or(i64::MAX)));
         }
@@ -94,7 +94,7 @@ pub(crate) trait Get: Read {
             0x80.. => (usize::from(first & 0x7f) << 8) | usize::from(self.byte()?),
             _ => usize::from(first),
         };
-        self.bytes(len, bound.min(limits::VSTRING), what)
+        self.exactly(len, bound.min(limits::VSTRING), what)
     }
 }
 

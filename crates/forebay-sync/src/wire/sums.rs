@@ -203,7 +203,7 @@ impl FileSum {
 
     /// Reads the sum that the other side has sent.
     pub(crate) fn read<R: Read + ?Sized>(from: &mut R, checksum: Checksum) -> Result<Vec<u8>, WireError> {
-        Get::bytes(from, checksum.len(), MAX_DIGEST_LEN, "the length of a sum")
+        Get::exactly(from, checksum.len(), MAX_DIGEST_LEN, "the length of a sum")
     }
 }
 

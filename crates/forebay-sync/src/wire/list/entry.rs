@@ -46,4 +46,12 @@ impl ListEntry {
     pub(crate) fn order(&self, other: &Self) -> Ordering {
         order::compare_entries((&self.path, self.is_dir()), (&other.path, other.is_dir()))
     }
+
+    pub(super) fn is_device(&self) -> bool {
+        matches!(self.facts.stat.kind, FileType::CharacterDevice | FileType::BlockDevice)
+    }
+
+    pub(super) fn is_special(&self) -> bool {
+        matches!(self.facts.stat.kind, FileType::Fifo | FileType::Socket)
+    }
 }

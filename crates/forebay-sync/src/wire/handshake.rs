@@ -1,0 +1,272 @@
+//! The beginning of a session: versions, flags, algorithms and the seed. Section 3 of the protocol.
+
+use std::io::Read;
+
+use super::error::WireError;
+use super::limits;
+use super::number::{Get, Put};
+use super::terms::{Checksum, Compat, Compress, Compressor, Terms};
+
+/// What one side brings along.
+#[derive(Clone, Debug)]
+pub(crate) struct Offer {
+    /// The newest version that is wanted, within [`limits::PROTOCOLS`].
+    pub(crate) protocol: u32,
+    /// Whether lists may follow one by one.
+    pub(crate) incremental: bool,
+    /// What `--checksum-choice` says: of what is transferred, and of `-c`. `None`: the best that both have.
+    pub(crate) checksums: Option<(Checksum, Checksum)>,
+    /// Whether and how literal bytes are compressed.
+    pub(crate) compress: Compression,
+    /// Sums that are offered, best first.
+    pub(crate) checksum_list: Vec<Checksum>,
+    /// Compressors that are offered, best first.
+    pub(crate) compressor_list: Vec<Compressor>,
+}
+
+/// Whether and how literal bytes are to be compressed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compression {
+    No,
+    /// By the best that both sides have, at this level or the compressor's own.
+    Best(Option<i32>),
+    /// By this one.
+    By(Compressor, Option<i32>),
+}
+
+impl Default for Offer {
+    fn default() -> Self {
+        Offer {
+            protocol: *limits::PROTOCOLS.end(),
+            incremental: false,
+            checksums: None,
+            compress: Compression::No,
+            checksum_list: CHECKSUMS.iter().map(|(sum, _)| *sum).filter(|sum| *sum != Checksum::None).collect(),
+            compressor_list: COMPRESSORS.iter().map(|(compressor, _)| *compressor).collect(),
+        }
+    }
+}
+
+/// In the reference's order: two sides with different orders choose differently.
+const CHECKSUMS: [(Checksum, &str); 7] = [
+    (Checksum::Xxh128, "xxh128"),
+    (Checksum::Xxh3, "xxh3"),
+    (Checksum::Xxh64, "xxh64"),
+    (Checksum::Md5, "md5"),
+    (Checksum::Md4, "md4"),
+    (Checksum::Sha1, "sha1"),
+    (Checksum::None, "none"),
+];
+
+const COMPRESSORS: [(Compressor, &str); 4] =
+    [(Compressor::Zstd, "zstd"), (Compressor::Lz4, "lz4"), (Compressor::Zlibx, "zlibx"), (Compressor::Zlib, "zlib")];
+
+impl Checksum {
+    /// By its name, of which case does not matter.
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+        let name = if name.eq_ignore_ascii_case(b"xxhash") { b"xxh64" } else { name };
+        CHECKSUMS.iter().find(|(_, known)| name.eq_ignore_ascii_case(known.as_bytes())).map(|(sum, _)| *sum)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        CHECKSUMS.iter().find(|(sum, _)| *sum == self).map_or("", |(_, name)| name)
+    }
+}
+
+impl Compressor {
+    /// By its name, of which case does not matter.
+    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+        COMPRESSORS.iter().find(|(_, known)| name.eq_ignore_ascii_case(known.as_bytes())).map(|(kind, _)| *kind)
+    }
+
+    pub(crate) fn name(self) -> &'static str {
+        COMPRESSORS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
+
+    /// The level where none is asked for.
+    fn usual_level(self) -> i32 {
+        match self {
+            Compressor::Zstd => 3,
+            Compressor::Lz4 => 0,
+            Compressor::Zlib | Compressor::Zlibx => 6,
+        }
+    }
+}
+
+/// The letters behind `-e` in a server's arguments: what its client can do.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Letters(Vec<u8>);
+
+impl Letters {
+    /// What a client of ours says; `i` only where it goes through lists one by one.
+    pub(crate) fn ours(incremental: bool) -> String {
+        format!(".{}LsfxCIvu", if incremental { "i" } else { "" })
+    }
+
+    /// Reads the value of `-e`: a version of a pre-release or nothing, a dot, the letters.
+    pub(crate) fn parse(value: &[u8]) -> Self {
+        let letters = value.iter().position(|&byte| byte == b'.').and_then(|dot| value.get(dot + 1..));
+        Letters(letters.unwrap_or_default().iter().copied().filter(u8::is_ascii_alphabetic).collect())
+    }
+
+    fn has(&self, letter: u8) -> bool {
+        self.0.contains(&letter)
+    }
+
+    /// The flags that a server sets in reply.
+    fn flags(&self, incremental: bool) -> u32 {
+        let mut flags = Compat::SYMLINK_TIMES;
+        for (letter, flag, wanted) in [
+            (b'i', Compat::INC_RECURSE, incremental),
+            (b'f', Compat::SAFE_FLIST, true),
+            (b'x', Compat::AVOID_XATTR_OPTIM, true),
+            (b'C', Compat::CHECKSUM_SEED_FIX, true),
+            (b'I', Compat::INPLACE_PARTIAL_DIR, true),
+            (b'v', Compat::VARINT_FLIST_FLAGS, true),
+            (b'u', Compat::ID0_NAMES, true),
+        ] {
+            if wanted && self.has(letter) {
+                flags |= flag;
+            }
+        }
+        flags
+    }
+}
+
+/// The client's side. `send` sends at once.
+///
+/// # Errors
+/// The other side speaks no version of ours, or is no rsync at all; there is no algorithm that both have.
+pub(crate) fn client(
+    from: &mut impl Read,
+    mut send: impl FnMut(&[u8]) -> Result<(), WireError>,
+    offer: &Offer,
+) -> Result<Terms, WireError> {
+    send(&(offer.protocol as i32).to_le_bytes())?;
+    let protocol = version(from.int()?, offer)?;
+    let flags = from.varint()?.cast_unsigned();
+    let compat = Compat(flags);
+    if compat.has(Compat::INC_RECURSE) && !offer.incremental {
+        return Err(WireError::protocol("incremental recursion that was not asked for", flags));
+    }
+    let (checksums, compressors) = exchange(from, &mut send, offer, compat, &[])?;
+    let seed = from.int()?;
+    let choose = |theirs: &[Vec<u8>]| {
+        let mut ours = offer.checksum_list.iter().copied();
+        ours.find(|sum| theirs.iter().any(|name| Checksum::named(name) == Some(*sum)))
+    };
+    let checksum = checksums.map(|theirs| choose(&theirs).ok_or_else(|| nothing("checksum"))).transpose()?;
+    let compressor = compressors.map(|theirs| {
+        let mut ours = offer.compressor_list.iter().copied();
+        ours.find(|kind| theirs.iter().any(|name| Compressor::named(name) == Some(*kind)))
+            .ok_or_else(|| nothing("compress"))
+    });
+    Ok(agreed(offer, protocol, compat, seed, checksum, compressor.transpose()?))
+}
+
+/// The server's side: its arguments had the `letters`; `seed` goes into block sums.
+///
+/// # Errors
+/// As for [`client`].
+pub(crate) fn server(
+    from: &mut impl Read,
+    mut send: impl FnMut(&[u8]) -> Result<(), WireError>,
+    offer: &Offer,
+    letters: &Letters,
+    seed: i32,
+) -> Result<Terms, WireError> {
+    send(&(offer.protocol as i32).to_le_bytes())?;
+    let protocol = version(from.int()?, offer)?;
+    let compat = Compat(letters.flags(offer.incremental));
+    let mut flags = Vec::new();
+    if letters.has(b'V') && !letters.has(b'v') {
+        // An old pre-release reads one byte.
+        flags.put_byte((compat.0 & 0x7f) as u8 | 0x80);
+    } else {
+        flags.put_varint(compat.0.cast_signed());
+    }
+    send(&flags)?;
+    let (checksums, compressors) = exchange(from, &mut send, offer, compat, &[b"none"])?;
+    send(&seed.to_le_bytes())?;
+    // The first of the client's names that we have: right for clients of all ages.
+    let checksum = checksums.map(|theirs| {
+        let mut known = theirs.iter().filter_map(|name| Checksum::named(name));
+        known.find(|sum| offer.checksum_list.contains(sum)).ok_or_else(|| nothing("checksum"))
+    });
+    let compressor = compressors.map(|theirs| {
+        let mut known = theirs.iter().filter_map(|name| Compressor::named(name));
+        known.find(|kind| offer.compressor_list.contains(kind)).ok_or_else(|| nothing("compress"))
+    });
+    Ok(agreed(offer, protocol, compat, seed, checksum.transpose()?, compressor.transpose()?))
+}
+
+fn version(theirs: i32, offer: &Offer) -> Result<u32, WireError> {
+    if !limits::OFFERS.contains(&theirs) {
+        return Err(WireError::Version(theirs));
+    }
+    let protocol = theirs.cast_unsigned().min(offer.protocol);
+    match limits::PROTOCOLS.contains(&protocol) {
+        true => Ok(protocol),
+        false => Err(WireError::Version(theirs)),
+    }
+}
+
+fn nothing(what: &str) -> WireError {
+    WireError::Unsupported(format!("Failed to negotiate a {what} choice."))
+}
+
+/// Lists of names: first ours goes out, then theirs is read. `None` where nothing is negotiated.
+type Names = Option<Vec<Vec<u8>>>;
+
+fn exchange(
+    from: &mut impl Read,
+    send: &mut impl FnMut(&[u8]) -> Result<(), WireError>,
+    offer: &Offer,
+    compat: Compat,
+    more: &[&[u8]],
+) -> Result<(Names, Names), WireError> {
+    if !compat.has(Compat::VARINT_FLIST_FLAGS) {
+        return Ok((None, None));
+    }
+    let sums = offer.checksums.is_none();
+    let compressors = matches!(offer.compress, Compression::Best(_));
+    let mut out = Vec::new();
+    let mut put = |ours: Vec<&str>| {
+        let names: Vec<&[u8]> = ours.into_iter().map(str::as_bytes).chain(more.iter().copied()).collect();
+        out.put_vstring(&names.join(&b' '));
+    };
+    if sums {
+        put(offer.checksum_list.iter().map(|sum| sum.name()).collect());
+    }
+    if compressors {
+        put(offer.compressor_list.iter().map(|kind| kind.name()).collect());
+    }
+    send(&out)?;
+    let mut read = || -> Result<Vec<Vec<u8>>, WireError> {
+        let text = from.vstring(limits::ALGORITHMS, "a list of algorithms that is too long")?;
+        Ok(text.split(|&byte| byte == b' ').filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
+    };
+    let checksums = if sums { Some(read()?) } else { None };
+    Ok((checksums, if compressors { Some(read()?) } else { None }))
+}
+
+fn agreed(
+    offer: &Offer,
+    protocol: u32,
+    compat: Compat,
+    seed: i32,
+    checksum: Option<Checksum>,
+    compressor: Option<Compressor>,
+) -> Terms {
+    let (transfer, files) = offer.checksums.unwrap_or_else(|| {
+        let both = checksum.unwrap_or(Checksum::Md5);
+        (both, both)
+    });
+    let by = |kind: Compressor, level: Option<i32>| Compress { kind, level: level.unwrap_or(kind.usual_level()) };
+    let compress = match offer.compress {
+        Compression::No => None,
+        Compression::Best(level) => Some(by(compressor.unwrap_or(Compressor::Zlib), level)),
+        Compression::By(kind, level) => Some(by(kind, level)),
+    };
+    Terms { protocol, compat, seed, transfer, files, compress }
+}
