@@ -118,9 +118,17 @@ impl Worker<'_> {
         if src.nlink < 2 {
             return Ok(());
         }
-        let path = [&dir.rel, dir.listing.name(at).to_bytes()].concat();
-        let mut waiting = self.shared.groups.done(src.inode(), &path, made);
-        waiting.sort_by(|a, b| order::compare_paths(&b.path(), &a.path()));
+        let leader = [&dir.rel, dir.listing.name(at).to_bytes()].concat();
+        let mut waiting = self.shared.groups.done(src.inode(), &leader, made);
+        // As with rsync: those before it backwards, those behind it forwards.
+        waiting.sort_by(|a, b| {
+            let (a, b) = (a.path(), b.path());
+            let behind = [&a, &b].map(|path| order::compare_paths(path, &leader).is_gt());
+            behind[0].cmp(&behind[1]).then_with(|| match behind[0] {
+                true => order::compare_paths(&a, &b),
+                false => order::compare_paths(&b, &a),
+            })
+        });
         self.work_off(waiting, out)
     }
 

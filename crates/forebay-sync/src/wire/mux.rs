@@ -314,6 +314,13 @@ impl Outgoing {
         }
     }
 
+    /// Nothing more is sent: whoever waits to send something fails.
+    pub(crate) fn abort(&self) {
+        let mut state = self.shared.lock();
+        state.failed.get_or_insert((io::ErrorKind::BrokenPipe, "the session has ended".to_owned()));
+        self.shared.room.notify_all();
+    }
+
     /// Bytes that have been written.
     pub(crate) fn written(&self) -> u64 {
         self.shared.lock().written

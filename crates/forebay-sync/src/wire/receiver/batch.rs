@@ -75,7 +75,7 @@ impl Batch {
         self.places.get(at).map_or(b"", |place| &place.path)
     }
 
-    fn is_dir(&self, at: usize) -> bool {
+    pub(crate) fn is_dir(&self, at: usize) -> bool {
         self.facts.get(at).is_some_and(|facts| facts.stat.kind == FileType::Directory)
     }
 

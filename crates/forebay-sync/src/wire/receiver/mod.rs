@@ -2,6 +2,7 @@
 
 mod answer;
 mod batch;
+mod incoming;
 mod item;
 mod ledger;
 mod notices;
@@ -9,6 +10,7 @@ mod reader;
 mod remote;
 mod request;
 mod role;
+mod run;
 mod teller;
 mod walk;
 mod writing;

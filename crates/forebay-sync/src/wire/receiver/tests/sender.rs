@@ -127,6 +127,8 @@ pub(super) fn arrival(full: &Path, path: &[u8]) -> Arrival {
 pub(super) struct Answer {
     pub(super) index: i32,
     pub(super) item: Vec<u8>,
+    /// The sender goes away behind it.
+    pub(super) last: bool,
     /// The head, the tokens and the sum.
     pub(super) content: Option<(SumHead, Vec<u8>, Vec<u8>)>,
 }
@@ -172,7 +174,7 @@ pub(super) fn answer_all(
                     let name = from.vstring(4096, "name")?;
                     item.put_vstring(&name);
                 }
-                let mut answer = Answer { index, item, content: None };
+                let mut answer = Answer { index, item, last: false, content: None };
                 if flags & flag::TRANSFER != 0 && !dry_run {
                     let path = root.join(OsStr::from_bytes(&paths[index as usize]));
                     answer.content = Some(content(&mut from, &path, terms, &mut writer)?);
@@ -185,6 +187,10 @@ pub(super) fn answer_all(
                         out.put(tokens);
                         out.put(sum);
                     }
+                }
+                if answer.last {
+                    to.write_all(&out)?;
+                    return Ok(());
                 }
             }
         }

@@ -1,0 +1,120 @@
+//! The receiving role from the first byte behind the handshake to the last.
+
+use std::ffi::OsStr;
+use std::io::Read;
+use std::time::Instant;
+
+use super::answer::Stop;
+use super::incoming::{self, Asked};
+use super::remote::Remote;
+use super::role;
+use super::teller::{Late, Mail, Mailbox, Message, Way};
+use crate::error::Error;
+use crate::mirror::{Log, Report};
+use crate::options::Options;
+use crate::outcome::Outcome;
+use crate::passes;
+use crate::places::Places;
+use crate::roots::{self, Shape as Sources};
+use crate::shared::{Root, Shared};
+use crate::totals::Totals;
+use crate::wire::error::WireError;
+use crate::wire::list::{Decoder, Shape};
+use crate::wire::mux::{Outgoing, Tag};
+use crate::wire::terms::Terms;
+
+/// What a session in the receiving role begins with.
+pub(crate) struct Link<'l, R> {
+    pub(crate) terms: Terms,
+    /// The other side has started us.
+    pub(crate) server: bool,
+    /// The data of the multiplexed stream.
+    pub(crate) from: R,
+    pub(crate) outgoing: &'l Outgoing,
+    /// What was put into the mailbox of messages.
+    pub(crate) mailbox: &'l Mailbox,
+    pub(crate) mail: Mail,
+    pub(crate) asked: Asked,
+}
+
+impl Way for Outgoing {
+    fn send(&self, bytes: Vec<u8>) -> Result<(), WireError> {
+        Outgoing::send(self, &bytes)
+    }
+
+    fn message(&self, message: Message<'_>) {
+        let (tag, text) = match message {
+            Message::Info(text) => (Tag::Info, text),
+            Message::Warning(text) => (Tag::Warning, text),
+            Message::Error(text) => (Tag::ErrorXfer, text),
+            Message::Deleted(name) => return Outgoing::message(self, Tag::Deleted, name),
+        };
+        // Line by line: long messages are cut.
+        text.split_inclusive(|&b| b == b'\n').for_each(|line| Outgoing::message(self, tag, line));
+    }
+
+    fn cut(&self) {
+        self.abort();
+    }
+}
+
+impl Mailbox {
+    /// Takes a message that concerns this role. Whether it does.
+    pub(crate) fn take(&self, tag: Tag, payload: &[u8]) -> Result<bool, WireError> {
+        let number = || payload.first_chunk().map(|bytes| i32::from_le_bytes(*bytes));
+        let number = || number().ok_or(WireError::protocol("a message that is too short", payload.len() as i64));
+        match tag {
+            Tag::NoSend => self.put(Late::NoSend(number()?)),
+            Tag::IoError => self.put(Late::IoError),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+/// Brings `destination` up to date with what comes over `link`.
+///
+/// # Errors
+/// What ends the session early: the other side breaks the protocol or is gone, or something here makes it pointless to go on.
+pub(crate) fn run<R: Read + Send>(
+    mut options: Options,
+    link: Link<'_, R>,
+    destination: &OsStr,
+    log: &mut dyn Log,
+) -> Result<Report, Stop> {
+    let begun = Instant::now();
+    let Link { terms, server, mut from, outgoing, mailbox, mail, asked } = link;
+    passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
+    let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
+    let mut shared = Shared::new(&options, nowhere);
+    let mut decoder = Decoder::new(Shape::new(&options, &terms), options.select.relative);
+    shared.remote = Some(Remote::new(terms, server));
+    let batch = incoming::first(&mut from, &mut decoder, 0, &shared, &asked)?;
+    let nothing =
+        |totals| Report { totals, engine: <_>::default(), undeleted: 0, spill: None, elapsed: begun.elapsed() };
+    if batch.len() == 0 {
+        return Ok(nothing(Totals::default()));
+    }
+    let mut note = Outcome::default();
+    let alone = batch.len() == 1;
+    let sources = Sources { single: alone, single_file: alone && !batch.is_dir(0), contents: batch.has_root() };
+    let mut totals = Totals::default();
+    let opened = match options.list_only {
+        None => roots::destination(&shared, sources, destination, &mut note),
+        Some(_) => Ok(Root { fd: None, created: false, rename: None, shown: Vec::new() }),
+    };
+    let opened = opened.and_then(|root| {
+        shared.root = root;
+        Places::open(&shared, &mut note)
+    });
+    match opened {
+        Ok(places) => shared.places = places,
+        Err(error) => {
+            passes::deliver(&shared, note, &mut totals, log)?;
+            return Err(error.into());
+        }
+    }
+    let end = role::run(&mut shared, &batch, note, &mut from, outgoing, (mailbox, mail), log)?;
+    let undeleted = shared.undeleted.load(std::sync::atomic::Ordering::Relaxed);
+    Ok(Report { engine: end.engine, undeleted, ..nothing(end.totals) })
+}
