@@ -1,8 +1,8 @@
 //! The repository's own tasks: `cargo xtask help`.
 //!
 //! Everything is run through the toolchain that built this program and in one build profile, so
-//! that clippy, tests, doctests, documentation and examples share `target/`. Only the loom models,
-//! which need other flags, have a target directory of their own.
+//! that clippy, tests, doctests, documentation and examples share `target/`. Only the loom models
+//! and the sanitizers, which need other flags, have target directories of their own.
 #![forbid(unsafe_code)]
 
 mod bench;
@@ -10,6 +10,7 @@ mod interop;
 mod packages;
 mod python;
 mod report;
+mod sanitize;
 mod soak;
 mod test;
 mod workspace;
@@ -31,6 +32,8 @@ usage: cargo xtask TASK [OPTION]...
   soak [--minutes N] [PACKAGE]
                           The slow tests (`#[ignore]`, named `soak_...`) of a package or of all, in release: the engine's
                           random pipelines for N minutes (30), the others once, and again until these are over.
+  sanitize [NAME]         The engine's tests under ThreadSanitizer (`thread`, which builds the standard library from its
+                          sources: `rustup component add rust-src`) and AddressSanitizer (`address`).
   bench [NAME [ARG]...]   Measure against peers: one table, or all of them.
   bench record [ARG]...   Writers of arrays: [--dir DIR] [--rounds N] [--only TABLE]... (about ten minutes). Installs the
                           peers in `target/python`.
@@ -62,6 +65,8 @@ fn run() -> Result<()> {
         ["soak", "--minutes", minutes, package] => soak::run(&workspace, minutes.parse()?, Some(package)),
         ["soak"] => soak::run(&workspace, soak::MINUTES, None),
         ["soak", package] if !package.starts_with('-') => soak::run(&workspace, soak::MINUTES, Some(package)),
+        ["sanitize"] => sanitize::run(&workspace, None),
+        ["sanitize", name] if !name.starts_with('-') => sanitize::run(&workspace, Some(name)),
         ["python"] => {
             println!("{}", python::readers(&workspace)?.display());
             Ok(())
