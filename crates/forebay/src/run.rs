@@ -22,9 +22,6 @@ pub(crate) const MAX_BATCH: usize = 64;
 /// What an adaptive batch should take, in nanoseconds: far more than handing it over costs, far less than a time slice.
 const BATCH_NANOS: u64 = 100_000;
 
-/// How much a worker leases in advance, at most, so that it need not ask for every result of a batch.
-const IN_ADVANCE: usize = 64 << 10;
-
 /// What the threads of one run share.
 pub(crate) struct Core<T, R, E> {
     line: Arc<Line>,
@@ -33,7 +30,6 @@ pub(crate) struct Core<T, R, E> {
     receiver: Receiver<T>,
     buffer: Arc<ReorderBuffer<R>>,
     batch: Option<usize>,
-    in_advance: usize,
     /// So many bytes of results of a batch are stored without waiting for the rest of it.
     store_at: usize,
     /// Why items failed, by sequence number.
@@ -70,9 +66,6 @@ impl<T, R, E> Core<T, R, E> {
         buffer: Arc<ReorderBuffer<R>>,
         batch: Option<usize>,
     ) -> Self {
-        let limit = consumer.budget().limit();
-        let in_advance = IN_ADVANCE.min(limit / 256);
-        let store_at = BLOCK.min(limit / 16).max(1);
         Core {
             line,
             consumer: consumer.clone(),
@@ -80,8 +73,7 @@ impl<T, R, E> Core<T, R, E> {
             receiver,
             buffer,
             batch,
-            in_advance,
-            store_at,
+            store_at: consumer.at_a_time(BLOCK),
             failures: Mutex::new(BTreeMap::new()),
         }
     }
@@ -192,7 +184,7 @@ impl<T, R, E> Core<T, R, E> {
                     finished.results.push(result);
                     finished.bytes += weight + SLOT;
                     let need = (finished.bytes + rest).saturating_sub(lease.bytes());
-                    let paid = need == 0 || lease.try_grow(need + self.in_advance) || lease.try_grow(need);
+                    let paid = need == 0 || lease.try_grow_ahead(need);
                     if !paid {
                         lease.grow_head(need);
                     }

@@ -8,6 +8,9 @@ use super::{Budget, Lease, OverBudget};
 use crate::event::Event;
 use crate::sync::{Arc, lock};
 
+/// How much a thread leases in advance, at most.
+const IN_ADVANCE: usize = 64 << 10;
+
 /// Implemented by whoever can move what it holds out of memory.
 pub trait Reclaim: Send + Sync {
     /// Asks for `bytes` bytes. Must not block: note the wish and let a thread of your own act on it.
@@ -131,6 +134,16 @@ impl Consumer {
     /// Whether more than `numerator / 8` of the pool is charged.
     pub(crate) fn above(&self, numerator: usize) -> bool {
         self.inner.pool.charged() / numerator > self.inner.pool.limit / 8
+    }
+
+    /// How many bytes to handle at a time: `most`, but a small budget is not to be used up by one such piece.
+    pub(crate) fn at_a_time(&self, most: usize) -> usize {
+        most.min(self.inner.pool.limit / 16).max(1)
+    }
+
+    /// How much to lease in advance.
+    pub(super) fn in_advance(&self) -> usize {
+        IN_ADVANCE.min(self.inner.pool.limit / 256)
     }
 
     /// A lease of nothing, to grow later.

@@ -37,6 +37,12 @@ impl Lease {
         self.grow(bytes, Refused::Nothing)
     }
 
+    /// As [`try_grow`](Lease::try_grow), and if there is room takes something in advance, so that whoever grows for
+    /// many items does not ask for each.
+    pub(crate) fn try_grow_ahead(&mut self, bytes: usize) -> bool {
+        self.try_grow(bytes.saturating_add(self.consumer.in_advance())) || self.try_grow(bytes)
+    }
+
     /// Adds `bytes` bytes, overdrawing the pool if they do not fit (see [`Consumer::lease_head`]).
     pub fn grow_head(&mut self, bytes: usize) {
         self.grow(bytes, Refused::Overdraw);

@@ -70,9 +70,6 @@ use crate::sync::{Arc, Mutex, lock};
 /// What an item costs beside its own weight, in bytes, in the queue and as a result in the reorder buffer's slots.
 pub(crate) const SLOT: usize = 48;
 
-/// How much a sender pays for in advance, at most; it also takes no more than a 256th of the budget.
-const IN_ADVANCE: usize = 64 << 10;
-
 /// Makes queues.
 #[derive(Debug)]
 pub struct WorkQueue {
@@ -120,15 +117,7 @@ impl WorkQueue {
             consumer: consumer.clone(),
             state: Mutex::new(state),
         });
-        let in_advance = IN_ADVANCE.min(consumer.budget().limit() / 256);
-        let sender = Sender {
-            prepaid: consumer.empty_lease(),
-            group: Group::new(consumer),
-            in_advance,
-            finished: false,
-            shared: Arc::clone(&shared),
-        };
-        (sender, Receiver { shared })
+        (Sender::new(&shared), Receiver { shared })
     }
 }
 

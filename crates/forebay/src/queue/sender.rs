@@ -9,13 +9,12 @@ use crate::sync::{Arc, lock};
 
 /// The producer's end. Not `Clone`: see [`Sender::share`].
 pub struct Sender<T> {
-    pub(super) shared: Arc<Shared<T>>,
+    shared: Arc<Shared<T>>,
     /// Paid for in advance.
-    pub(super) prepaid: Lease,
+    prepaid: Lease,
     /// Not yet in the queue. Empty between calls unless the pipeline asked for fixed batches.
-    pub(super) group: Group<T>,
-    pub(super) in_advance: usize,
-    pub(super) finished: bool,
+    group: Group<T>,
+    finished: bool,
 }
 
 /// The queue no longer takes items: the run failed or was cancelled, or the receivers are gone. Gives the item back.
@@ -64,6 +63,23 @@ impl<T> fmt::Display for TrySendError<T> {
 }
 
 impl<T> std::error::Error for TrySendError<T> {}
+
+impl<T> Sender<T> {
+    /// The first one; it is counted already.
+    pub(super) fn new(shared: &Arc<Shared<T>>) -> Self {
+        Sender {
+            shared: Arc::clone(shared),
+            prepaid: shared.consumer.empty_lease(),
+            group: Group::new(&shared.consumer),
+            finished: false,
+        }
+    }
+
+    fn another(&self) -> Self {
+        lock(&self.shared.state).senders += 1;
+        Self::new(&self.shared)
+    }
+}
 
 impl<T: Weigh> Sender<T> {
     /// Submits `item` and returns its sequence number. Waits while the window or the budget is full.
@@ -124,15 +140,7 @@ impl<T: Weigh> Sender<T> {
     /// [`finish`](SharedSender::finish), and is cut off when one of them is dropped without it.
     pub fn share(mut self) -> SharedSender<T> {
         self.finished = true; // The count of senders moves to the shared form.
-        lock(&self.shared.state).senders += 1;
-        let fresh = Sender {
-            shared: Arc::clone(&self.shared),
-            prepaid: self.shared.consumer.empty_lease(),
-            group: Group::new(&self.shared.consumer),
-            in_advance: self.in_advance,
-            finished: false,
-        };
-        SharedSender { sender: fresh }
+        SharedSender { sender: self.another() }
     }
 
     fn take_back(&mut self) -> T {
@@ -181,8 +189,8 @@ impl<T: Weigh> Sender<T> {
     fn try_pay(&mut self, bytes: usize, wait: bool) -> bool {
         let need = bytes.saturating_sub(self.prepaid.bytes());
         let paid = need == 0
-            || self.prepaid.try_grow(need + self.in_advance)
-            || if wait { self.prepaid.grow_or_hunger(need) } else { self.prepaid.try_grow(need) }
+            || self.prepaid.try_grow_ahead(need)
+            || (wait && self.prepaid.grow_or_hunger(need))
             || self.pay_for_head(need, wait);
         if paid {
             self.prepaid.transfer(&mut self.group.paid, bytes);
@@ -303,16 +311,6 @@ impl<T: Weigh> SharedSender<T> {
 
 impl<T: Weigh> Clone for SharedSender<T> {
     fn clone(&self) -> Self {
-        let shared = &self.sender.shared;
-        lock(&shared.state).senders += 1;
-        SharedSender {
-            sender: Sender {
-                shared: Arc::clone(shared),
-                prepaid: shared.consumer.empty_lease(),
-                group: Group::new(&shared.consumer),
-                in_advance: self.sender.in_advance,
-                finished: false,
-            },
-        }
+        SharedSender { sender: self.sender.another() }
     }
 }

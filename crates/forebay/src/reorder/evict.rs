@@ -13,7 +13,7 @@ use crate::budget::{Lease, Reclaim};
 use crate::item::{DecodeError, Parts};
 use crate::spill::SpillError;
 use crate::spill::pager::{BLOCK, Page, Pager, Plan, Tenant};
-use crate::spill::policy::{Decision, SpillPolicy, Stretch, View, Wake};
+use crate::spill::policy::{Decision, SpillPolicy, Stretch, View};
 use crate::sync::{AtomicBool, AtomicUsize, Mutex, Ordering, lock};
 
 pub(super) struct Spilling<T> {
@@ -241,14 +241,6 @@ impl<T: Send> Reclaim for ReorderBuffer<T> {
     }
 }
 
-impl<T: Send> Wake for ReorderBuffer<T> {
-    fn wake(&self) {
-        if let Some(spilling) = &self.spilling {
-            spilling.call();
-        }
-    }
-}
-
 impl<T: Send> Tenant for ReorderBuffer<T> {
     fn plan(&self) -> Plan {
         let Some(spilling) = &self.spilling else {
@@ -285,7 +277,7 @@ impl<T: Send> Tenant for ReorderBuffer<T> {
             plan.write = leaving.into_iter().filter_map(|run| self.encode(spilling, run)).collect();
             plan.more = evicting.bytes > 0;
         }
-        let grain = BLOCK.min(self.consumer.budget().limit() / 16);
+        let grain = self.consumer.at_a_time(BLOCK);
         spilling.call_at.store(lock(&self.state).resident.bytes() + grain, Ordering::Relaxed);
         plan
     }

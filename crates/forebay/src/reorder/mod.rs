@@ -79,7 +79,7 @@ use crate::line::Line;
 use crate::metrics::{Metrics, nanos};
 use crate::ring::Ring;
 use crate::spill::pager::{Page, Pager};
-use crate::spill::policy::{SpillPolicy, Wake, Waker};
+use crate::spill::policy::{SpillPolicy, Waker};
 use crate::sync::{Arc, AtomicBool, AtomicUsize, Mutex, MutexGuard, Ordering, lock};
 
 /// What happens when a block cannot be spilled.
@@ -329,11 +329,10 @@ impl<T: Spill + Send + 'static> ReorderBuffer<T> {
             };
             ReorderBuffer { spilling: Some(spilling), ..Self::bare(line, consumer, metrics, in_order) }
         });
-        let handle: Arc<dyn Wake> = Arc::clone(&buffer) as _;
-        if let Some(spilling) = &buffer.spilling {
-            lock(&spilling.policy).attach(Waker { tenant: Arc::downgrade(&handle) });
-        }
         let reclaim: Arc<dyn Reclaim> = Arc::clone(&buffer) as _;
+        if let Some(spilling) = &buffer.spilling {
+            lock(&spilling.policy).attach(Waker { buffer: Arc::downgrade(&reclaim) });
+        }
         consumer.can_spill(Arc::downgrade(&reclaim));
         let reader = Outlet::new(Arc::clone(&buffer));
         (buffer, reader)

@@ -105,8 +105,7 @@ impl<T> Outlet<T> {
     }
 
     fn take_run(&mut self, state: &mut State<T>) {
-        // At least one result, however small the budget.
-        let most = BLOCK.min(self.buffer.consumer.budget().limit() / 16).max(1);
+        let most = self.buffer.consumer.at_a_time(BLOCK);
         while self.ready.len() < RUN && self.lease.bytes() < most && state.failed != Some(state.head) {
             let Some(Slot { items, bytes }) = state.slots.take(state.head) else {
                 break;

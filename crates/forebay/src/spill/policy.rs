@@ -39,6 +39,7 @@ use std::sync::Weak;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::budget::Reclaim;
 use crate::sync::{Arc, Mutex, lock};
 
 /// Consecutive results of which all are in memory or all are on disk.
@@ -124,18 +125,15 @@ pub trait SpillPolicy: Send {
 /// Has a policy's `decide` called soon. Does nothing once the run is over.
 #[derive(Clone)]
 pub struct Waker {
-    pub(crate) tenant: Weak<dyn Wake>,
-}
-
-pub(crate) trait Wake: Send + Sync {
-    fn wake(&self);
+    pub(crate) buffer: Weak<dyn Reclaim>,
 }
 
 impl Waker {
     /// Has `decide` called soon, on the I/O thread.
     pub fn wake(&self) {
-        if let Some(tenant) = self.tenant.upgrade() {
-            tenant.wake();
+        if let Some(buffer) = self.buffer.upgrade() {
+            // A wish for nothing: the policy is asked all the same.
+            buffer.reclaim(0);
         }
     }
 }

@@ -5,14 +5,13 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::SpillError;
 use super::fs::ScratchFile;
 use super::ledger::Ledger;
 use super::segment_store::Shared;
 use super::store::Backing;
+use crate::sync::{Arc, Mutex, MutexGuard, Ordering, lock};
 
 /// One file. It is closed, and its space is free, when its last extent goes.
 #[derive(Debug)]
@@ -131,11 +130,6 @@ impl fmt::Debug for Books {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Books").field("owner", &self.owner).field("ledger", &self.ledger).finish_non_exhaustive()
     }
-}
-
-/// Nothing panics under these locks, so what a poisoned one guards is sound.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Calls until the call is not interrupted.

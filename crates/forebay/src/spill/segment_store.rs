@@ -49,14 +49,14 @@
 use std::collections::HashMap;
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::Weak;
 
 use super::SpillError;
 use super::account::Account;
 use super::fs::{FileSystem, RealFs, Space};
-use super::segment::{Segment, lock};
+use super::segment::Segment;
 use super::store::{Extent, Location, SpillStore, Usage};
+use crate::sync::{Arc, AtomicBool, AtomicU64, Mutex, Ordering, lock};
 
 /// A store of segment files in one directory.
 #[derive(Debug)]
