@@ -122,14 +122,15 @@ impl Pipeline {
 
 impl<W> Pipeline<InMemory, W> {
     /// Results that the budget has no room for go to `store`: a head of the line that is slow then costs disk, and
-    /// neither memory nor time of the others. The results must implement [`Spill`].
+    /// neither memory nor time of the others. The results must implement [`Spill`](crate::Spill).
     pub fn spill(self, store: impl SpillStore + 'static) -> Pipeline<Spilling, W> {
         Pipeline { settings: self.settings, mode: Spilling::new(store), init: self.init }
     }
 }
 
 impl<W> Pipeline<Spilling, W> {
-    /// Decides what is spilled and read back. Default: [`Prefetch`] over [`Threshold`].
+    /// Decides what is spilled and read back. Default: [`Prefetch`](crate::Prefetch) over
+    /// [`Threshold`](crate::Threshold).
     pub fn policy(mut self, policy: impl SpillPolicy + 'static) -> Self {
         self.mode.policy = Box::new(policy);
         self
