@@ -88,7 +88,7 @@ pub(crate) enum Origin {
 }
 
 impl Origin {
-    fn read(&self, shared: &Shared<'_>) -> Result<Attributes, Errno> {
+    pub(crate) fn read(&self, shared: &Shared<'_>) -> Result<Attributes, Errno> {
         match self {
             Origin::Here(place) => read(shared, place),
             Origin::Sent(attributes) => {

@@ -29,6 +29,8 @@ pub(crate) struct Change {
     pub(crate) hard: bool,
     /// The fraction of its time's second is corrected, for which there is no code.
     pub(crate) exact_time: bool,
+    /// The content goes to another machine.
+    pub(crate) sent: bool,
     /// The entry in the source.
     pub(crate) src: Stat,
 }
@@ -74,6 +76,7 @@ impl Change {
             xattr: false,
             hard: false,
             exact_time: false,
+            sent: false,
         }
     }
 
@@ -113,6 +116,7 @@ impl Change {
             (Action::Keep, _) => b'.',
             (Action::Copy, _) => b'c',
             (Action::Link, _) => b'h',
+            (_, Kinds::File) if self.sent => b'<',
             (_, Kinds::File) => b'>',
             _ => b'c',
         };

@@ -13,6 +13,7 @@ mod number;
 #[doc(hidden)]
 pub mod probe;
 mod receiver;
+mod sender;
 mod sums;
 mod terms;
 mod token;

@@ -47,6 +47,11 @@ impl Kind {
     }
 }
 
+/// Whether an attribute is an ACL.
+pub(crate) fn is_acl(name: &CStr) -> bool {
+    KINDS.iter().any(|kind| kind.name() == name)
+}
+
 /// ACLs of one kind that were sent, by their number.
 #[derive(Debug, Default)]
 pub(super) struct Sent {

@@ -14,6 +14,7 @@ mod shape;
 mod tests;
 mod xattr;
 
+pub(crate) use acl::is_acl;
 pub(crate) use decoder::{Decoder, End};
 pub(crate) use encoder::Encoder;
 pub(crate) use entry::{ListEntry, Long};

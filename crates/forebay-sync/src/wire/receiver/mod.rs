@@ -3,7 +3,7 @@
 mod answer;
 mod batch;
 mod incoming;
-mod item;
+pub(crate) mod item;
 mod ledger;
 mod notices;
 mod reader;
@@ -15,9 +15,11 @@ mod teller;
 mod walk;
 mod writing;
 
+pub(crate) use answer::Stop;
 pub(crate) use ledger::Basis;
 pub(crate) use notices::{Notice, Notices};
 pub(crate) use remote::Remote;
+pub(crate) use teller::{Message, Way};
 
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,8 @@ impl Way for Outgoing {
             Message::Warning(text) => (Tag::Warning, text),
             Message::Error(text) => (Tag::ErrorXfer, text),
             Message::Deleted(name) => return Outgoing::message(self, Tag::Deleted, name),
+            Message::NoSend(index) => return Outgoing::message(self, Tag::NoSend, &index.to_le_bytes()),
+            Message::IoError(bits) => return Outgoing::message(self, Tag::IoError, &bits.to_le_bytes()),
         };
         // Line by line: long messages are cut.
         text.split_inclusive(|&b| b == b'\n').for_each(|line| Outgoing::message(self, tag, line));

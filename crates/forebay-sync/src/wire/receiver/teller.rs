@@ -32,6 +32,10 @@ pub(crate) enum Message<'m> {
     Error(&'m [u8]),
     /// The name of what has been deleted; that of a directory ends in a NUL.
     Deleted(&'m [u8]),
+    /// The file with this number cannot be sent.
+    NoSend(i32),
+    /// Not everything could be listed or read: bits of an I/O error.
+    IoError(i32),
 }
 
 /// Who writes to the other side. Each call sends whole items, so that ends of lists may come between any two.

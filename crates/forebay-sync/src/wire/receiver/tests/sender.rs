@@ -63,7 +63,10 @@ impl Way for Pipe {
         Ok((&self.stream).write_all(&bytes)?)
     }
     fn message(&self, message: Message<'_>) {
-        let (Message::Info(text) | Message::Warning(text) | Message::Error(text) | Message::Deleted(text)) = message;
+        let (Message::Info(text) | Message::Warning(text) | Message::Error(text) | Message::Deleted(text)) = message
+        else {
+            return;
+        };
         self.messages.lock().unwrap().push(text.to_vec());
     }
     fn cut(&self) {

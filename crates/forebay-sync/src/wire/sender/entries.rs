@@ -1,0 +1,221 @@
+//! The list: what the walk finds becomes entries.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::io::Read;
+use std::sync::Arc;
+
+use forebay::Weigh;
+use rustix::fs::FileType;
+use rustix::io::Errno;
+
+use super::live::Folder;
+use crate::dir::Dir;
+use crate::extended::{self, Attributes, Origin};
+use crate::fs::Stat;
+use crate::item::Item;
+use crate::links;
+use crate::outcome::Outcome;
+use crate::sent::Facts;
+use crate::shared::Shared;
+use crate::totals::Kinds;
+use crate::wire::limits;
+use crate::wire::list::ListEntry;
+use crate::wire::sums::FileSum;
+use crate::wire::terms::Terms;
+
+/// What a worker has made of one item of the walk.
+#[derive(Debug, Default)]
+pub(crate) struct Listed {
+    pub(crate) outcome: Outcome,
+    pub(crate) entries: Vec<Listing>,
+}
+
+/// An entry, with what is kept of it.
+#[derive(Debug)]
+pub(crate) struct Listing {
+    pub(crate) entry: ListEntry,
+    pub(crate) folder: Arc<Folder>,
+    pub(crate) name: CString,
+    pub(crate) follow: bool,
+}
+
+impl Weigh for Listed {
+    fn weight(&self) -> usize {
+        let entries = self.entries.iter().map(|listing| {
+            let ListEntry { path, facts, .. } = &listing.entry;
+            let link = facts.link.as_ref().map_or(0, |link| link.count_bytes());
+            let attributes = facts.attributes.iter().map(|(name, value)| name.count_bytes() + value.len());
+            size_of::<Listing>() + path.capacity() + link + attributes.sum::<usize>()
+        });
+        size_of::<Self>() + self.outcome.weight() + entries.sum::<usize>()
+    }
+}
+
+/// Makes entries.
+#[derive(Debug)]
+pub(crate) struct Lister<'a> {
+    shared: &'a Shared<'a>,
+    terms: &'a Terms,
+    buffer: Vec<u8>,
+    none: Arc<Attributes>,
+}
+
+impl<'a> Lister<'a> {
+    pub(crate) fn new(shared: &'a Shared<'a>, terms: &'a Terms) -> Self {
+        Lister { shared, terms, buffer: Vec::new(), none: Arc::default() }
+    }
+
+    /// Lists one item.
+    pub(crate) fn list(&mut self, item: Item) -> Listed {
+        let mut listed = Listed::default();
+        match item {
+            Item::Note(note) => listed.outcome = *note,
+            Item::Enter(dir) if dir.transferred => self.directory(&dir, &mut listed),
+            Item::Enter(_) | Item::Leave(_) => {}
+            Item::Names(dir, range) => {
+                let mut folders: Vec<(usize, Arc<Folder>)> = Vec::new();
+                for at in range {
+                    let source = dir.listing.source(at);
+                    let known = folders.iter().find(|(number, _)| *number == source).map(|(_, folder)| folder);
+                    let folder = match known {
+                        Some(folder) => Arc::clone(folder),
+                        None => {
+                            let folder = Arc::new(folder(&dir, source));
+                            folders.push((source, Arc::clone(&folder)));
+                            folder
+                        }
+                    };
+                    self.name(&dir, at, folder, &mut listed);
+                }
+            }
+        }
+        listed
+    }
+
+    fn directory(&mut self, dir: &Dir, listed: &mut Listed) {
+        let shared = self.shared;
+        let (folder, path, name) = match &dir.parent {
+            None => (folder(dir, 0), b".".to_vec(), c".".to_owned()),
+            Some(parent) => {
+                let path = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel).to_vec();
+                (folder(parent, dir.in_parent), path, dir.name.clone())
+            }
+        };
+        let stat = match dir.stat() {
+            Ok(stat) => stat,
+            Err(errno) => {
+                let shown = [&folder.shown, name.to_bytes()].concat();
+                return shared.unreadable(&mut listed.outcome, "[sender] link_stat", &shown, errno);
+            }
+        };
+        let attributes = self.attributes(dir.attributes(), &path, &mut listed.outcome);
+        let given = dir.parent.as_ref().is_none_or(|parent| parent.parent.is_none() && !parent.transferred);
+        let top = if dir.complete { given } else { shared.options.select.relative };
+        let facts = Facts { stat: self.changed(stat), link: None, sum: None, attributes };
+        let entry = ListEntry { path, facts, content: dir.complete, top, long: Arc::default() };
+        self.add(Listing { entry, folder: Arc::new(folder), name, follow: true }, listed);
+    }
+
+    fn name(&mut self, dir: &Dir, at: usize, folder: Arc<Folder>, listed: &mut Listed) {
+        let (shared, out) = (self.shared, &mut listed.outcome);
+        let name = dir.listing.name(at);
+        let shown = || [&folder.shown, name.to_bytes()].concat();
+        let stat = match dir.stat_of(at) {
+            Ok(stat) => stat,
+            Err(errno) => return shared.unreadable(out, "[sender] link_stat", &shown(), errno),
+        };
+        let path = [&dir.rel, name.to_bytes()].concat();
+        let (mut link, mut sum) = (None, None);
+        match stat.kinds() {
+            Kinds::Dir => {
+                out.totals.failed += 1;
+                return shared.complain(out, "rsync: [sender] has become a directory: \"", &shown(), "\"");
+            }
+            Kinds::Link => match dir.link_of(at) {
+                Ok(to) => link = Some(links::unmunged(shared, to)),
+                Err(errno) => return shared.unreadable(out, "[sender] readlink", &shown(), errno),
+            },
+            Kinds::File if shared.options.checksum => sum = self.sum(dir, at, &shown, out),
+            _ => {}
+        }
+        if link.as_ref().is_some_and(|link| link.count_bytes() > limits::LINK) || path.len() > limits::PATH {
+            return shared.fail(out, "[sender] too long for the list:", &shown(), Errno::NAMETOOLONG);
+        }
+        let attributes = self.attributes(dir.attributes_of(at), &path, out);
+        let facts = Facts { stat: self.changed(stat), link, sum, attributes };
+        let entry = ListEntry { path, facts, content: false, top: false, long: Arc::default() };
+        let follow = dir.listing.follows(at);
+        self.add(Listing { entry, folder, name: name.to_owned(), follow }, listed);
+    }
+
+    fn add(&self, listing: Listing, listed: &mut Listed) {
+        let totals = &mut listed.outcome.totals;
+        let stat = &listing.entry.facts.stat;
+        totals.count_listed(stat.kinds());
+        totals.name_bytes += listing.name.count_bytes() as u64;
+        if matches!(stat.kinds(), Kinds::File | Kinds::Link) {
+            totals.size_bytes += stat.size;
+        }
+        listed.entries.push(listing);
+    }
+
+    /// With the mode that it is to have there. Owners are mapped by the receiving side.
+    fn changed(&self, stat: Stat) -> Stat {
+        let mode = match stat.kind {
+            FileType::Symlink => stat.mode,
+            kind => {
+                let is_dir = kind == FileType::Directory;
+                self.shared.options.chmod.apply(stat.mode, is_dir, self.shared.me.umask)
+            }
+        };
+        Stat { mode, ..stat }
+    }
+
+    fn attributes(&self, origin: Result<Origin, Errno>, path: &[u8], out: &mut Outcome) -> Arc<Attributes> {
+        if !extended::wanted(self.shared) {
+            return Arc::clone(&self.none);
+        }
+        match origin.and_then(|origin| origin.read(self.shared)) {
+            Ok(attributes) => Arc::new(attributes),
+            Err(errno) => {
+                self.shared.fail(out, "[sender] llistxattr", path, errno);
+                Arc::clone(&self.none)
+            }
+        }
+    }
+
+    /// The sum for `-c`. Of what cannot be read there is none, so that it is asked for.
+    fn sum(&mut self, dir: &Dir, at: usize, shown: &dyn Fn() -> Vec<u8>, out: &mut Outcome) -> Option<Box<[u8]>> {
+        let open = || {
+            let source = dir.source_of(at)?;
+            source.open(dir.listing.name(at), dir.listing.follows(at), self.shared.options.open_noatime)
+        };
+        let mut file = match open() {
+            Ok(file) => File::from(file),
+            Err(errno) => {
+                self.shared.fail(out, "[sender] open", &shown(), errno);
+                return None;
+            }
+        };
+        self.buffer.resize(PIECE, 0);
+        let mut sum = FileSum::new(self.terms.files);
+        loop {
+            match file.read(&mut self.buffer) {
+                Ok(0) => return Some(sum.finish().into()),
+                Ok(n) => sum.update(self.buffer.get(..n).unwrap_or_default()),
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+/// Bytes that are read at once.
+pub(super) const PIECE: usize = 256 << 10;
+
+/// Where what `source` of `dir` has is.
+fn folder(dir: &Dir, source: usize) -> Folder {
+    let shown = dir.source(source).map(|source| source.shown.clone()).unwrap_or_default();
+    Folder { rel: dir.rel.clone(), shown }
+}

@@ -1,0 +1,56 @@
+//! The lines of a client that sends: what the receiving side says of an entry, in the words of a local run.
+
+use super::live::Found;
+use super::request::Request;
+use crate::itemize::{self, Action, Change, LINKED, Time};
+use crate::outcome::Outcome;
+use crate::shared::Shared;
+use crate::totals::Kinds;
+use crate::wire::receiver::item::flag;
+
+/// What `request` says that happens to `found`.
+pub(super) fn change(shared: &Shared<'_>, request: &Request, found: &Found<'_>) -> Change {
+    let has = |bit: u16| request.flags & bit != 0;
+    let kind = found.stat.kinds();
+    let action = match () {
+        () if has(flag::NEW) => Action::Create,
+        () if has(flag::TRANSFER) => Action::Replace,
+        () if has(flag::LOCAL) => Action::Copy,
+        () => Action::Keep,
+    };
+    let late = !shared.options.times || (kind == Kinds::Link && has(flag::SIZE));
+    Change {
+        content: has(flag::CHANGE),
+        size: has(flag::SIZE) && kind != Kinds::Link,
+        time: match has(flag::TIME) {
+            false => Time::Same,
+            true if late => Time::Now,
+            true => Time::Set,
+        },
+        perms: has(flag::PERMS),
+        owner: has(flag::OWNER),
+        group: has(flag::GROUP),
+        atime: has(flag::ATIME),
+        acl: has(flag::ACL),
+        xattr: has(flag::XATTR),
+        hard: has(flag::LOCAL) && has(flag::NAME_FOLLOWS),
+        sent: true,
+        ..Change::new(&found.stat, action)
+    }
+}
+
+/// Says it.
+pub(super) fn say(shared: &Shared<'_>, request: &Request, found: &Found<'_>, out: &mut Outcome) {
+    let change = change(shared, request, found);
+    let leader = request.name.as_deref().filter(|name| change.hard && !name.is_empty());
+    let link = match change.kind {
+        Kinds::Link => rustix::fs::readlink(found.path_name(), Vec::new()).ok(),
+        _ => None,
+    };
+    let target = match (leader, &link) {
+        (Some(leader), _) => Some((LINKED, leader)),
+        (None, Some(link)) => Some((&b" -> "[..], link.to_bytes())),
+        (None, None) => None,
+    };
+    itemize::lines(shared, out, &change, &found.folder.rel, found.name.to_bytes(), target);
+}

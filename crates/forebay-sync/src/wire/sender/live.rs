@@ -1,0 +1,119 @@
+//! What is kept of entries that have been sent: where they are, and what is said of them.
+
+use std::ffi::{CStr, CString};
+
+use rustix::fs::{FileType, Timespec};
+
+use crate::fs::Stat;
+
+/// The entries of a list, by number.
+#[derive(Debug, Default)]
+pub(crate) struct Live {
+    first: i32,
+    folders: Vec<Folder>,
+    /// Names, each with a NUL behind it.
+    names: Vec<u8>,
+    entries: Vec<Kept>,
+}
+
+/// Where entries are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Folder {
+    /// From the root of the transfer on, with a slash at its end unless it is the root.
+    pub(crate) rel: Vec<u8>,
+    /// The absolute path, with a slash at its end.
+    pub(crate) shown: Vec<u8>,
+}
+
+/// One entry. There may be millions.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    folder: u32,
+    name: u32,
+    /// Kind and permissions.
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    nanoseconds: u32,
+    seconds: i64,
+    /// The highest bit: what a link leads to is meant.
+    size: u64,
+}
+
+const FOLLOW: u64 = 1 << 63;
+
+/// One entry, as it is found by its number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Found<'l> {
+    pub(crate) folder: &'l Folder,
+    pub(crate) name: &'l CStr,
+    pub(crate) stat: Stat,
+    pub(crate) follow: bool,
+}
+
+impl Live {
+    pub(crate) fn new(first: i32) -> Self {
+        Live { first, ..Live::default() }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Adds the next entry. `false` if there are more than can be numbered.
+    pub(crate) fn push(&mut self, folder: &Folder, name: &CStr, stat: &Stat, follow: bool) -> bool {
+        if self.folders.last() != Some(folder) {
+            self.folders.push(folder.clone());
+        }
+        let at = (u32::try_from(self.folders.len() - 1), u32::try_from(self.names.len()));
+        let (Ok(folder), Ok(name_at)) = at else { return false };
+        self.names.extend_from_slice(name.to_bytes_with_nul());
+        self.entries.push(Kept {
+            folder,
+            name: name_at,
+            mode: stat.kind.as_raw_mode() | stat.mode,
+            uid: stat.uid,
+            gid: stat.gid,
+            // Less than a second.
+            nanoseconds: stat.mtime.tv_nsec as u32,
+            seconds: stat.mtime.tv_sec,
+            size: stat.size & !FOLLOW | if follow { FOLLOW } else { 0 },
+        });
+        true
+    }
+
+    /// The entry with the number `index`.
+    pub(crate) fn get(&self, index: i32) -> Option<Found<'_>> {
+        let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
+        let kept = self.entries.get(at)?;
+        let name = CStr::from_bytes_until_nul(self.names.get(kept.name as usize..)?).ok()?;
+        let time = Timespec { tv_sec: kept.seconds, tv_nsec: kept.nanoseconds.into() };
+        let stat = Stat {
+            kind: FileType::from_raw_mode(kept.mode),
+            mode: kept.mode & 0o7777,
+            uid: kept.uid,
+            gid: kept.gid,
+            size: kept.size & !FOLLOW,
+            mtime: time,
+            atime: time,
+            dev: 0,
+            ino: 0,
+            nlink: 1,
+            rdev: 0,
+            index: None,
+        };
+        let folder = self.folders.get(kept.folder as usize)?;
+        Some(Found { folder, name, stat, follow: kept.size & FOLLOW != 0 })
+    }
+}
+
+impl Found<'_> {
+    /// The absolute path.
+    pub(crate) fn path(&self) -> Vec<u8> {
+        [&self.folder.shown, self.name.to_bytes()].concat()
+    }
+
+    pub(crate) fn path_name(&self) -> CString {
+        CString::new(self.path()).unwrap_or_default()
+    }
+}

@@ -1,0 +1,157 @@
+//! Requests of the receiving side: section 9 of the protocol.
+
+use std::io::Read;
+
+use forebay::Weigh;
+use forebay_delta::{Settings, Signature};
+use rustix::fs::FileType;
+
+use super::live::Live;
+use crate::options::Options;
+use crate::wire::error::WireError;
+use crate::wire::limits;
+use crate::wire::number::{Get, Indexes, special};
+use crate::wire::receiver::Stop;
+use crate::wire::receiver::item::flag;
+use crate::wire::sums::SumHead;
+use crate::wire::terms::{Compat, Terms};
+
+/// What the receiving side wants of one entry.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) index: i32,
+    pub(crate) flags: u16,
+    /// Where it has blocks of the file.
+    pub(crate) basis: Option<u8>,
+    /// The name of that, or what the entry has become another name of.
+    pub(crate) name: Option<Vec<u8>>,
+    /// Which attributes' values are wanted, as their numbers.
+    pub(crate) values: Option<Vec<u32>>,
+    /// The content is wanted.
+    pub(crate) content: Option<Wanted>,
+}
+
+/// What of a file's content is there already.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) head: SumHead,
+    pub(crate) sums: Option<Signature>,
+    /// What is there is the beginning of the file and stays.
+    pub(crate) append: bool,
+}
+
+/// What is to be done next.
+#[derive(Debug)]
+pub(crate) enum Job {
+    /// An answer is wanted.
+    Answer(Box<Request>),
+    /// A phase has ended.
+    Done,
+}
+
+impl Weigh for Job {
+    fn weight(&self) -> usize {
+        // Sums are paid for where they are read.
+        let Job::Answer(request) = self else { return size_of::<Self>() };
+        let values = request.values.as_ref().map_or(0, |values| values.capacity() * size_of::<u32>());
+        size_of::<Self>() + size_of::<Request>() + request.name.as_ref().map_or(0, Vec::capacity) + values
+    }
+}
+
+/// Reads requests until the last phase has ended.
+#[derive(Debug)]
+pub(crate) struct Requests<'r, R> {
+    pub(crate) from: &'r mut R,
+    pub(crate) indexes: Indexes,
+    pub(crate) options: &'r Options,
+    pub(crate) terms: &'r Terms,
+    pub(crate) live: &'r Live,
+    pub(crate) settings: Settings,
+    /// Phases that have ended.
+    pub(crate) phases: u8,
+}
+
+impl<R: Read> Requests<'_, R> {
+    fn next_job(&mut self) -> Result<Option<Job>, Stop> {
+        match self.indexes.read(self.from)? {
+            special::DONE => {
+                self.phases += 1;
+                Ok((self.phases < 3).then_some(Job::Done))
+            }
+            index if index >= 0 => self.request(index).map(|request| Some(Job::Answer(request.into()))),
+            other => Err(WireError::protocol("a request for what is no file", other).into()),
+        }
+    }
+
+    fn request(&mut self, index: i32) -> Result<Request, Stop> {
+        let unknown = WireError::protocol("a request for what is not in the list", index);
+        let kind = self.live.get(index).ok_or(unknown)?.stat.kind;
+        let from = &mut *self.from;
+        let flags = from.short()?;
+        let basis = if flags & flag::BASIS_FOLLOWS != 0 { Some(from.byte()?) } else { None };
+        let name = match flags & flag::NAME_FOLLOWS {
+            0 => None,
+            _ => Some(from.vstring(limits::PATH, "the length of a name")?),
+        };
+        let mut values = None;
+        if self.asks_values(flags) {
+            values = Some(self.values()?);
+        }
+        let mut content = None;
+        if flags & flag::TRANSFER != 0 {
+            if kind != FileType::RegularFile {
+                return Err(WireError::protocol("a request for the content of what is no file", index).into());
+            }
+            if self.phases >= 2 {
+                return Err(WireError::protocol("a request behind the last phase", index).into());
+            }
+            if !self.options.dry_run {
+                content = Some(self.wanted()?);
+            }
+        }
+        Ok(Request { index, flags, basis, name, values, content })
+    }
+
+    /// Whether numbers of attributes follow.
+    fn asks_values(&self, flags: u16) -> bool {
+        let linked = flag::NAME_FOLLOWS | flag::LOCAL;
+        let shortcut = self.terms.protocol >= 31 && !self.terms.compat.has(Compat::AVOID_XATTR_OPTIM);
+        self.options.xattrs
+            && !self.options.dry_run
+            && flags & flag::XATTR != 0
+            && !(shortcut && flags & linked == linked)
+    }
+
+    fn values(&mut self) -> Result<Vec<u32>, WireError> {
+        let (mut numbers, mut number) = (Vec::new(), 0_u32);
+        loop {
+            match self.from.varuint()? {
+                0 => return Ok(numbers),
+                more => number = number.saturating_add(more),
+            }
+            if number > limits::XATTRS {
+                return Err(WireError::protocol("the number of an attribute", number));
+            }
+            numbers.push(number);
+        }
+    }
+
+    fn wanted(&mut self) -> Result<Wanted, WireError> {
+        let head = SumHead::read(self.from, self.terms.transfer.len())?;
+        let append = self.options.append.is_some() && self.phases == 0;
+        let mut sums = None;
+        if !append && head.count > 0 {
+            let strong = self.terms.of_block().ok_or(WireError::protocol("block sums where there are none", 0))?;
+            sums = head.read_sums(self.from, strong, &self.settings)?;
+        }
+        Ok(Wanted { head, sums, append })
+    }
+}
+
+impl<R: Read> Iterator for Requests<'_, R> {
+    type Item = Result<Job, Stop>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        self.next_job().transpose()
+    }
+}
