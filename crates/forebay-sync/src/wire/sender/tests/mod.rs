@@ -1,5 +1,8 @@
 //! The sending role beside stock rsync, which receives.
 
+mod requests;
+mod stock;
+
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::path::Path;
@@ -8,7 +11,7 @@ use std::sync::Mutex;
 
 use super::{End, Link, run};
 use crate::mirror::Log;
-use crate::options::{Append, Options};
+use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::roots;
 use crate::shared::{Root, Shared};
@@ -207,63 +210,4 @@ fn tree(at: &Path) {
     std::fs::write(at.join("large"), bytes(2, 9 << 20)).unwrap();
     std::os::unix::fs::symlink("d/nowhere", at.join("link")).unwrap();
     rustix::fs::mkfifoat(rustix::fs::CWD, at.join("fifo"), 0o640.into()).unwrap();
-}
-
-#[test]
-fn stock_rsync_receives_a_tree_and_then_its_changes() {
-    for (protocol, letters) in
-        [(32, "-logDtpre.LsfxCIvu"), (31, "-logDtpre.LsfxCIvu"), (30, "-logDtpre.LsfxCIvu"), (30, "-logDtpre.LsxC")]
-    {
-        let dir = tempfile::tempdir().unwrap();
-        let (source, destination) = (dir.path().join("source"), dir.path().join("destination"));
-        tree(&source);
-        let push = Push { protocol, ..Push::new(letters) };
-        let (end, ..) = push.run(&source, &destination);
-        assert_eq!(differences("-a", &source, &destination), "", "{protocol} {letters}");
-        assert_eq!((end.totals.transferred, end.totals.dirs, end.totals.created_files), (104, 5, 104));
-        assert_eq!(end.totals.matched_bytes, 0);
-
-        let (end, ..) = push.run(&source, &destination);
-        assert_eq!(end.totals.transferred, 0);
-        for (name, at) in [("large", 5 << 20), ("middle", 10_000)] {
-            let mut content = std::fs::read(source.join(name)).unwrap();
-            content.splice(at..at, *b"between");
-            std::fs::write(source.join(name), content).unwrap();
-        }
-        let (end, ..) = push.run(&source, &destination);
-        assert_eq!(differences("-a", &source, &destination), "", "{protocol} {letters}");
-        assert_eq!((end.totals.transferred, end.totals.deltas), (2, 2));
-        assert!(end.totals.literal_bytes < 10_000 && end.totals.matched_bytes > 9 << 20, "{:?}", end.totals);
-    }
-}
-
-#[test]
-fn every_compressor_and_way_of_writing_is_understood() {
-    let compressors = [
-        ("--compress-choice=zstd", Some(Compressor::Zstd)),
-        ("--compress-choice=lz4", Some(Compressor::Lz4)),
-        ("--compress-choice=zlibx", Some(Compressor::Zlibx)),
-        ("--compress-choice=zlib", Some(Compressor::Zlib)),
-        ("--inplace", None),
-        ("--append", None),
-    ];
-    for (argument, compress) in compressors {
-        let dir = tempfile::tempdir().unwrap();
-        let (source, destination) = (dir.path().join("source"), dir.path().join("destination"));
-        tree(&source);
-        let mut push = Push { compress, more: vec![argument], ..Push::new("-logDtpre.LsfxCIvu") };
-        push.options.inplace = argument == "--inplace";
-        push.options.append = (argument == "--append").then_some(Append::Trust);
-        push.run(&source, &destination);
-        assert_eq!(differences("-a", &source, &destination), "", "{argument}");
-        let mut content = std::fs::read(source.join("large")).unwrap();
-        if argument != "--append" {
-            content.splice(100..100, *b"between");
-        }
-        content.extend_from_slice(b"behind");
-        std::fs::write(source.join("large"), content).unwrap();
-        let (end, ..) = push.run(&source, &destination);
-        assert_eq!(differences("-a", &source, &destination), "", "{argument}");
-        assert_eq!(end.totals.transferred, 1, "{argument}");
-    }
 }

@@ -1,0 +1,102 @@
+//! Requests that are none, and files that are not there any more.
+
+use std::path::Path;
+
+use forebay::Budget;
+use forebay_delta::Settings;
+use proptest::prelude::*;
+use rustix::fs::CWD;
+
+use super::super::answer::{Answer, Answerer};
+use super::super::live::{Folder, Live};
+use super::super::request::{Job, Request, Requests};
+use crate::fs::Stat;
+use crate::options::Options;
+use crate::shared::{Root, Shared};
+use crate::wire::number::{Indexes, Put};
+use crate::wire::receiver::Stop;
+use crate::wire::terms::{Checksum, Compat, Terms};
+
+fn terms() -> Terms {
+    let transfer = Checksum::Md5;
+    Terms { protocol: 32, compat: Compat(0x1fe), seed: 1, transfer, files: transfer, compress: None }
+}
+
+/// A directory, and a file in it.
+fn live(at: &Path) -> Live {
+    std::fs::write(at.join("file"), "content").unwrap();
+    let mut live = Live::new(0);
+    let folder = Folder { rel: Vec::new(), shown: [at.to_str().unwrap(), "/"].concat().into_bytes() };
+    for name in [c".", c"file"] {
+        let stat =
+            Stat::from(rustix::fs::statat(CWD, at.join(name.to_str().unwrap()), rustix::fs::AtFlags::empty()).unwrap());
+        assert!(live.push(&folder, name, &stat, false));
+    }
+    live
+}
+
+fn read(bytes: &[u8], live: &Live, budget: usize) -> Result<Vec<Job>, Stop> {
+    let (options, terms) = (Options { xattrs: true, ..Options::default() }, terms());
+    let settings = Settings { budget: Budget::new(budget), ..Settings::default() };
+    let (mut from, indexes) = (bytes, Indexes::default());
+    let (options, terms) = (&options, &terms);
+    Requests { from: &mut from, indexes, options, terms, live, settings, phases: 0 }.collect()
+}
+
+/// The bytes of a request for `index`.
+fn request(index: i32, flags: u16, sums: [i32; 4]) -> Vec<u8> {
+    let mut out = Vec::new();
+    Indexes::default().write(&mut out, index);
+    out.put_short(flags);
+    sums.into_iter().for_each(|value| out.put_int(value));
+    out
+}
+
+#[test]
+fn only_files_of_the_list_are_sent_and_only_in_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = live(dir.path());
+    let whole = [0; 4];
+    let ended = |mut bytes: Vec<u8>| {
+        bytes.extend([0; 3]);
+        bytes
+    };
+    let jobs = read(&ended(request(1, 0x8000, whole)), &live, 1 << 20).unwrap();
+    let [Job::Answer(first), Job::Done, Job::Done] = &jobs[..] else { panic!("{jobs:?}") };
+    assert!(matches!(&**first, Request { index: 1, content: Some(_), .. }));
+    for bytes in [
+        request(2, 0x8000, whole),
+        request(-101, 0x8000, whole),
+        request(0, 0x8000, whole),
+        [&[0, 0][..], &request(1, 0x8000, whole)].concat(),
+        request(1, 0x8000, [1, 700, 17, 0]),
+        request(1, 0x8000, [-1, 700, 2, 0]),
+    ] {
+        assert!(matches!(read(&ended(bytes.clone()), &live, 1 << 20), Err(Stop::Wire(_))), "{bytes:?}");
+    }
+    assert!(read(&request(1, 0x8000, [100, 700, 16, 0]), &live, 1 << 20).is_err(), "sums that do not come");
+}
+
+#[test]
+fn what_has_vanished_is_not_sent() {
+    let dir = tempfile::tempdir().unwrap();
+    let live = live(dir.path());
+    std::fs::remove_file(dir.path().join("file")).unwrap();
+    let (options, terms) = (Options::default(), terms());
+    let shared = Shared::new(&options, Root { fd: None, created: false, rename: None, shown: Vec::new() });
+    let mut answerer = Answerer::new(&shared, &terms, &live, true, 1);
+    let jobs = read(&[request(1, 0x8000, [0; 4]), vec![0; 3]].concat(), &live, 1 << 20).unwrap();
+    let answer = answerer.answer(jobs.into_iter().next().unwrap()).unwrap();
+    let Answer::NoSend(outcome, 1) = answer else { panic!("{answer:?}") };
+    assert_eq!((outcome.totals.vanished, outcome.totals.failed, outcome.totals.transferred), (1, 0, 0));
+}
+
+proptest! {
+    #[test]
+    fn anything_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300), start in 0_usize..3) {
+        let dir = tempfile::tempdir().unwrap();
+        let live = live(dir.path());
+        let start = [&[][..], &[2, 0, 0x80], &[2, 0, 0x81]][start];
+        let _ = read(&[start, &bytes].concat(), &live, 1 << 16);
+    }
+}
