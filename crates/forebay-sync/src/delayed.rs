@@ -41,6 +41,7 @@ impl Delayed {
         for waiting in all {
             if let Err(errno) = waiting.finish(shared, out) {
                 let path = shared.target_path(&waiting.rel, b"");
+                shared.removals.keep_in(&waiting.rel);
                 shared.fail(out, "[receiver] opendir", path.strip_suffix(b"/").unwrap_or(&path), errno);
             }
         }
@@ -58,9 +59,11 @@ impl Waiting {
                 && Stat::at(dir.as_fd(), name).is_ok()
                 && !backup::take(shared, out, dir.as_fd(), name, &rel, true)
             {
+                shared.removals.keep(&rel);
                 continue;
             }
             if let Err(errno) = rustix::fs::renameat(&from, name, &dir, name) {
+                shared.removals.keep(&rel);
                 shared.fail(out, "[receiver] rename", &shared.target_path(&rel, b""), errno);
             }
         }

@@ -97,6 +97,7 @@ mod outcome;
 mod passes;
 mod places;
 mod regular;
+mod removal;
 mod roots;
 mod select;
 mod sent;

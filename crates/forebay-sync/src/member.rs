@@ -32,8 +32,12 @@ impl Worker<'_> {
         out: &mut Outcome,
     ) -> Result<(), Error> {
         let (inode, path) = (entry.src.inode(), entry.rel());
+        let failed = out.totals.failed;
+        self.arrived = false;
         let Some((role, leader, existing)) = self.shared.groups.role(inode, &path) else {
-            return self.alone(entry, out);
+            self.alone(entry, out)?;
+            self.remove_source(entry, failed, out);
+            return Ok(());
         };
         if self.shared.options.dry_run {
             // Nothing is made, so nothing waits. What has the leader's number now would keep it.
@@ -59,13 +63,13 @@ impl Worker<'_> {
             }
             Turn::Link(link) => {
                 self.link_member(entry, role, &link, &leader, out);
+                self.remove_source(entry, failed, out);
                 if role == Role::Leader {
                     let waiting = self.shared.groups.done(inode, &path, Some(link));
                     self.work_off(waiting, out)?;
                 }
             }
             Turn::Make => {
-                let failed = out.totals.failed;
                 match role {
                     Role::BeforeLeader if self.shared.remote.is_none() => {
                         let mut quiet = Outcome::default();
@@ -89,6 +93,8 @@ impl Worker<'_> {
                 if made.is_some() && role == Role::BeforeLeader {
                     self.say_linked(entry, role, false, &leader, out);
                 }
+                self.arrived &= made.is_some();
+                self.remove_source(entry, failed, out);
                 let waiting = self.shared.groups.done(inode, &path, made);
                 self.work_off(waiting, out)?;
             }
@@ -216,6 +222,7 @@ impl Worker<'_> {
             }
             entry.dir.touched.store(true, Ordering::Relaxed);
         }
+        self.arrived = true;
         if role == Role::Leader && !linked {
             self.say_transfer(&entry, entry.old_of_kind().as_ref(), out);
         } else if role != Role::Leader {

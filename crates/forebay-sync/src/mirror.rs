@@ -176,6 +176,9 @@ pub fn mirror(
             deliver(last)?;
         }
     }
+    let mut last = Outcome::default();
+    shared.removals.finish(&shared, &mut last);
+    deliver(&shared, last, &mut totals, log)?;
     let undeleted = shared.undeleted.load(Ordering::Relaxed);
     if undeleted > 0 {
         let mut last = Outcome::default();

@@ -81,10 +81,12 @@ pub struct Options {
     pub delete: bool,
     /// `--delete-before` and its like, `--max-delete`, `--ignore-errors`, `--force`.
     pub deletion: Deletion,
-    /// `--existing` and its like, `-I`, `--size-only`, `-@`, `--max-size`, `-x`, `--remove-source-files`.
+    /// `--existing` and its like, `-I`, `--size-only`, `-@`, `--max-size`, `-x`.
     pub select: Select,
     /// `--files-from`: a file, or `-` for standard input, whose lines name what takes part of the one source.
     pub files_from: Option<OsString>,
+    /// `--remove-source-files`: what has arrived goes from the source, but for directories.
+    pub remove_source_files: bool,
     // How content gets to its name.
     /// `-b`: what is replaced or deleted gets another name instead.
     pub backup: bool,
@@ -192,6 +194,7 @@ impl Default for Options {
             deletion: Deletion::default(),
             select: Select::default(),
             files_from: None,
+            remove_source_files: false,
             backup: false,
             backup_dir: None,
             suffix: None,

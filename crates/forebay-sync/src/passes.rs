@@ -99,7 +99,7 @@ pub(crate) fn worker<'a>(shared: &'a Shared<'a>, workers: usize) -> Worker<'a> {
         buffer: Vec::new(),
         done: 0,
     };
-    Worker { shared, copier, names: TempNames::new(), alternates: AlternateDirs::default() }
+    Worker { shared, copier, names: TempNames::new(), alternates: AlternateDirs::default(), arrived: false }
 }
 
 fn ended(cause: Cause<Error>) -> Error {

@@ -45,6 +45,8 @@ impl Worker<'_> {
         {
             way_made = self.make_way(entry, out);
             if !way_made || self.take_exact(entry, found, None, out) {
+                // What is in another tree has arrived, unless that is the source itself.
+                self.arrived = way_made && found.stat.inode() != entry.src.inode();
                 return Ok(());
             }
         }

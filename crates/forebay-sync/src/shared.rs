@@ -23,6 +23,7 @@ use crate::options::Options;
 use crate::origins::Origins;
 use crate::outcome::Outcome;
 use crate::places::Places;
+use crate::removal::Removals;
 use crate::select::Pass;
 use crate::totals::Kinds;
 use crate::wire::Remote;
@@ -35,6 +36,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) root: Root,
     pub(crate) places: Places,
     pub(crate) delayed: Delayed,
+    /// What goes from the source in the end.
+    pub(crate) removals: Removals,
     /// What is being done.
     pub(crate) pass: Pass,
     /// How many entries have been deleted, where that is limited, and how many have not for that.
@@ -122,6 +125,7 @@ impl<'a> Shared<'a> {
             root,
             places: Places::default(),
             delayed: Delayed::default(),
+            removals: Removals::default(),
             pass: Pass::Both,
             barren: HashSet::new(),
             listed: None,

@@ -36,6 +36,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) copier: Copier<'a>,
     pub(crate) names: TempNames,
     pub(crate) alternates: AlternateDirs,
+    /// What is being worked on has its name at the destination, whole, or will have it in the end.
+    pub(crate) arrived: bool,
 }
 
 impl Worker<'_> {
@@ -142,8 +144,10 @@ impl Worker<'_> {
         if options.hard_links && src.nlink > 1 && shared.takes(&src) && !self.left_alone(&entry) {
             return self.member(dir, at, &entry, out);
         }
+        let failed = out.totals.failed;
+        self.arrived = false;
         match src.kinds() {
-            Kinds::File => return self.regular(&entry, out),
+            Kinds::File => self.regular(&entry, out)?,
             Kinds::Link if shared.takes(&src) => self.link(&entry, out),
             Kinds::Special | Kinds::Device if shared.takes(&src) => self.node(&entry, out),
             Kinds::Dir => {
@@ -158,6 +162,7 @@ impl Worker<'_> {
             _ if options.levels.nonreg == 0 => {}
             _ => shared.say(out, &[b"skipping non-regular file \""], &entry.rel(), b"\"\n"),
         }
+        self.remove_source(&entry, failed, out);
         Ok(())
     }
 
@@ -267,6 +272,7 @@ impl Worker<'_> {
                 return shared.fail(out, "[generator] rename", &path(), errno);
             }
         }
+        self.arrived = true;
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
     }
 
@@ -288,6 +294,7 @@ impl Worker<'_> {
         {
             self.adjust(entry, ready.fd.as_fd(), entry.target, old, Some(old), retime || change.exact_time, out);
         }
+        self.arrived = true;
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
     }
 

@@ -154,9 +154,17 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
             || line.starts_with("cannot delete")
         {
             &mut did.deletions
-        } else if ["skipping ", "not creating new ", "IO error ", "delta-transmission ", "[sender] ", "[generator] "]
-            .iter()
-            .any(|start| line.starts_with(start))
+        } else if [
+            "sender removed ",
+            "skipping ",
+            "not creating new ",
+            "IO error ",
+            "delta-transmission ",
+            "[sender] ",
+            "[generator] ",
+        ]
+        .iter()
+        .any(|start| line.starts_with(start))
             || [" is uptodate", " is newer", " exists", " is over max-size", " is under min-size"]
                 .iter()
                 .any(|end| line.ends_with(end))

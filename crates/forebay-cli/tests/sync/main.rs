@@ -11,6 +11,7 @@ mod in_the_way;
 mod interrupted;
 mod large_file;
 mod metadata;
+mod moved;
 mod output_closed;
 mod parallel;
 mod permissions;

@@ -2,6 +2,7 @@
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{Mode, Timespec};
@@ -89,6 +90,7 @@ impl Worker<'_> {
         plan: &Plan,
         out: &mut Outcome,
     ) -> Result<(), Error> {
+        self.arrived = false;
         let in_place = !plan.local && self.shared.options.writes_in_place();
         let Some(open) = self.open_draft(entry, ready, plan.old.as_ref(), in_place, out) else { return Ok(()) };
         if let Err(failure) = self.fill(plan, ready, &open, out) {
@@ -310,17 +312,21 @@ impl Worker<'_> {
     fn commit(&mut self, entry: &Entry<'_>, ready: &Ready, draft: Draft<'_>, out: &mut Outcome) {
         let (shared, options) = (self.shared, self.shared.options);
         let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
-        let Some(temp) = draft.temp else { return };
+        let Some(temp) = draft.temp else {
+            self.arrived = true;
+            return;
+        };
         drop(draft.file);
         // What other names are linked to must be there under its own.
         if options.delay_updates && !(options.hard_links && entry.src.nlink > 1) {
             let kept = partial::dir(shared, ready.fd.as_fd(), true)
                 .and_then(|dir| temp.commit_to(dir.as_fd(), entry.target).map_err(|(errno, _)| errno));
             match kept {
-                Ok(()) => match entry.dir.delayed.lock() {
-                    Ok(mut delayed) => delayed.push(entry.target.to_owned()),
-                    Err(poisoned) => poisoned.into_inner().push(entry.target.to_owned()),
-                },
+                Ok(()) => {
+                    self.arrived = true;
+                    let mut delayed = entry.dir.delayed.lock().unwrap_or_else(PoisonError::into_inner);
+                    delayed.push(entry.target.to_owned());
+                }
                 Err(errno) => shared.fail(out, "[receiver] rename", &path(), errno),
             }
             return;
@@ -337,7 +343,10 @@ impl Worker<'_> {
             result => result.map_err(|(errno, _)| errno),
         };
         match result {
-            Ok(()) => partial::discard(shared, ready.fd.as_fd(), entry.target),
+            Ok(()) => {
+                self.arrived = true;
+                partial::discard(shared, ready.fd.as_fd(), entry.target);
+            }
             Err(errno) => shared.fail(out, "[receiver] rename", &path(), errno),
         }
     }

@@ -49,7 +49,7 @@ pub(super) const ROWS: &[Row] = &[
         s.options.select.min_size = Some(value.size("min-size")?);
         Ok(())
     }),
-    later("remove-source-files"),
+    flag("remove-source-files", |s, _| s.options.remove_source_files = true).alias(&["remove-sent-files"]),
     value("files-from", |s, value| {
         s.options.files_from = Some(value.text.clone());
         Ok(())

@@ -1,0 +1,132 @@
+//! `--remove-source-files`: what has arrived at the destination goes from the source.
+//!
+//! An entry goes only after it has its final name at the destination, without any failure on the way, and only if the
+//! source still is what was looked at in the beginning. Where something is still to be read, linked or renamed, or the
+//! sources are listed again to find out what is to be deleted, removing waits for the end of the run, and a run that
+//! is broken off removes nothing more.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::{Mutex, PoisonError};
+
+use rustix::fs::{AtFlags, CWD};
+use rustix::io::Errno;
+
+use crate::fs::{self, Stat};
+use crate::hardlinks::Inode;
+use crate::outcome::Outcome;
+use crate::select::DeleteWhen;
+use crate::shared::Shared;
+use crate::worker::{Entry, Worker};
+
+/// What is to be removed in the end.
+#[derive(Debug, Default)]
+pub(crate) struct Removals(Mutex<Vec<Waiting>>);
+
+#[derive(Debug)]
+struct Waiting {
+    /// The absolute path of its directory.
+    dir: Vec<u8>,
+    name: CString,
+    source: Source,
+    /// Where it has gone, below the destination.
+    target: Vec<u8>,
+}
+
+/// An entry of the source as it was when it was looked at.
+#[derive(Debug)]
+struct Source {
+    rel: Vec<u8>,
+    stat: Stat,
+    /// What is meant is what it leads to.
+    follow: bool,
+    /// What has its name at the destination.
+    arrived: Option<Inode>,
+}
+
+impl Removals {
+    /// Keeps what was to arrive at `target` below the destination, which it has not.
+    pub(crate) fn keep(&self, target: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|waiting| waiting.target != target);
+    }
+
+    /// Keeps what was to arrive in the directory `dir` below the destination.
+    pub(crate) fn keep_in(&self, dir: &[u8]) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|waiting| !waiting.target.starts_with(dir));
+    }
+
+    /// Removes what waits.
+    pub(crate) fn finish(&self, shared: &Shared<'_>, out: &mut Outcome) {
+        let mut all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        all.sort_by(|a, b| a.source.rel.cmp(&b.source.rel));
+        for Waiting { dir, name, source, .. } in all {
+            let opened = CString::new(dir).map_err(|_| Errno::INVAL).and_then(|dir| fs::open_dir(CWD, &dir, true));
+            match opened {
+                Ok(dir) => source.remove(shared, dir.as_fd(), &name, out),
+                Err(errno) => source.not_removed(shared, errno, out),
+            }
+        }
+    }
+}
+
+impl Source {
+    fn remove(&self, shared: &Shared<'_>, at: BorrowedFd<'_>, name: &CStr, out: &mut Outcome) {
+        let now = if self.follow { Stat::followed(at, name) } else { Stat::at(at, name) };
+        let now = match now {
+            Ok(now) => now,
+            Err(Errno::NOENT) => return shared.say(out, &[b"sender file already removed: "], &self.rel, b"\n"),
+            Err(errno) => return self.not_removed(shared, errno, out),
+        };
+        let same = |stat: &Stat| (stat.inode(), stat.kind, stat.size, stat.mtime.tv_sec, stat.mtime.tv_nsec);
+        if same(&now) != same(&self.stat) {
+            out.totals.failed += 1;
+            return shared.complain(out, "ERROR: Skipping sender remove for changed file: ", &self.rel, "");
+        }
+        if self.arrived == Some(now.inode()) {
+            out.totals.failed += 1;
+            return shared.complain(out, "ERROR: Skipping sender remove of destination file: ", &self.rel, "");
+        }
+        match rustix::fs::unlinkat(at, name, AtFlags::empty()) {
+            Ok(()) if shared.options.levels.remove > 0 => shared.say(out, &[b"sender removed "], &self.rel, b"\n"),
+            Ok(()) => {}
+            Err(errno) => self.not_removed(shared, errno, out),
+        }
+    }
+
+    fn not_removed(&self, shared: &Shared<'_>, errno: Errno, out: &mut Outcome) {
+        out.totals.failed += 1;
+        let reason = format!(": {}", fs::describe(errno));
+        shared.complain(out, "rsync: [sender] sender failed to remove ", &self.rel, &reason);
+    }
+}
+
+impl Worker<'_> {
+    /// Removes the source of `entry`, if that is asked for, it has arrived, and nothing has `failed` since that was counted.
+    pub(crate) fn remove_source(&mut self, entry: &Entry<'_>, failed: u64, out: &mut Outcome) {
+        let (shared, options) = (self.shared, self.shared.options);
+        let arrived = std::mem::take(&mut self.arrived) && out.totals.failed == failed;
+        // Where the source is elsewhere, its side removes.
+        if !options.remove_source_files || options.dry_run || !arrived || shared.remote.is_some() {
+            return;
+        }
+        let there = entry.ready.and_then(|ready| Stat::at(ready.fd.as_fd(), entry.target).ok());
+        let source = Source {
+            rel: entry.rel(),
+            stat: entry.src,
+            follow: entry.follow,
+            arrived: there.map(|there| there.inode()),
+        };
+        let listed_again = options.delete && matches!(options.deletion.when, DeleteWhen::Delay | DeleteWhen::After);
+        // What one name leads to may be needed until the last has been followed.
+        let followed = options.copy_links || options.copy_dirlinks || options.copy_unsafe_links;
+        if listed_again || followed || options.delay_updates || (options.hard_links && entry.src.nlink > 1) {
+            let (dir, name, target) = (entry.source.shown.clone(), entry.name.to_owned(), entry.target_rel());
+            let mut waiting = shared.removals.0.lock().unwrap_or_else(PoisonError::into_inner);
+            return waiting.push(Waiting { dir, name, source, target });
+        }
+        match entry.source.place(entry.name) {
+            Ok((at, path)) => source.remove(shared, at, &path, out),
+            Err(errno) => source.not_removed(shared, errno, out),
+        }
+    }
+}
