@@ -37,6 +37,14 @@ pub fn measure_command(command: &mut Command) -> Result<Cost> {
     Ok(cost)
 }
 
+/// Runs `work`, which runs commands to their ends. Only these are charged.
+///
+/// # Errors
+/// Those of `work`.
+pub fn measure_commands<T>(work: impl FnOnce() -> Result<T>) -> Result<(Cost, T)> {
+    charge(UsageWho::RUSAGE_CHILDREN, work)
+}
+
 fn charge<T>(who: UsageWho, work: impl FnOnce() -> Result<T>) -> Result<(Cost, T)> {
     let cpu = |usage: Usage| {
         let time = |t: nix::sys::time::TimeVal| t.tv_sec() as f64 + t.tv_usec() as f64 / 1e6;

@@ -93,6 +93,14 @@ impl Chunk {
         self.literal.len()
     }
 
+    /// The same memory, without tokens.
+    pub(super) fn emptied(mut self) -> Self {
+        self.parts.clear();
+        self.literal.clear();
+        self.sum = None;
+        self
+    }
+
     /// Holds what it copies against the length of the basis, and its literal bytes against their sum.
     pub(super) fn verify(&self, basis_len: u64) -> Result<(), Error> {
         for part in &self.parts {

@@ -13,10 +13,10 @@
 //!   it: commit belongs there.
 //! * A chunk that is wrong, or cannot be applied, ends its file and no other: its later chunks are dropped, and the end is told
 //!   why.
-//! * Chunks hold at most a quarter of the budget, which is set aside for them. Who brings more waits, for other chunks to be
-//!   applied and for nothing else. What cannot be applied because earlier chunks have not come is refused before it fills that
-//!   memory, so nobody waits for himself. A single chunk that is larger than all of it is taken when nothing else is on its
-//!   way.
+//! * Chunks hold at most a quarter of the budget, which is set aside for them, and those on their way at most 2 MiB. Who brings
+//!   more waits, for other chunks to be applied and for nothing else. What cannot be applied because earlier chunks have not
+//!   come is refused before it fills that memory, so nobody waits for himself. A single chunk that is larger than all of it is
+//!   taken when nothing else is on its way.
 //!
 //! # Who does the work
 //! Threads cost more than they bring for a few small files, so at first whoever brings a chunk applies it. When a hundred files
@@ -151,6 +151,11 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Assembly<'_, 'd, K, T> {
     /// [`AssemblyError::Known`]; [`AssemblyError::Panicked`].
     pub fn open(&self, file: K, basis_len: u64, target: T) -> Result<(), AssemblyError<K>> {
         self.shared.open(file, basis_len, target)
+    }
+
+    /// An empty chunk to be filled, with the memory of one that was applied if there is such.
+    pub fn chunk(&self) -> Chunk {
+        self.shared.chunk()
     }
 
     /// Brings the chunk of that number, counted from 0. Waits while the memory is full.

@@ -24,6 +24,12 @@ const FILES: u64 = 100;
 const BYTES: u64 = 64 << 20;
 /// Which part of the budget chunks may hold.
 const SHARE: usize = 4;
+/// Bytes of chunks that are on their way at most: enough to keep the workers busy, and little enough to stay in the
+/// processor's cache until they are applied.
+const FLIGHT: usize = 2 << 20;
+/// How many buffers of chunks are kept for the next ones, and the most bytes of one.
+const SPARES: usize = 16;
+const SPARE: usize = 256 << 10;
 
 pub(super) struct Shared<'d, K, T: Target> {
     state: Mutex<State<'d, K, T>>,
@@ -42,6 +48,8 @@ pub(super) struct Shared<'d, K, T: Target> {
 struct State<'d, K, T: Target> {
     files: HashMap<K, File<'d, T>>,
     queue: VecDeque<Job<K>>,
+    /// Chunks that were applied, emptied: filling fresh memory costs more than applying does.
+    spares: Vec<Chunk>,
     /// Bytes that chunks hold,
     held: usize,
     /// and those of them whose predecessors have not come.
@@ -78,6 +86,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         let state = State {
             files: HashMap::new(),
             queue: VecDeque::new(),
+            spares: Vec::new(),
             held: 0,
             ahead: 0,
             in_flight: 0,
@@ -157,7 +166,9 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             if number > known.upto && state.ahead.saturating_add(weight) > self.share {
                 return Err(AssemblyError::Ahead { file: file.clone(), chunk: number });
             }
-            if state.held.saturating_add(weight) <= self.share || state.in_flight == 0 {
+            let fits = state.held.saturating_add(weight) <= self.share;
+            let light = (state.held - state.ahead).saturating_add(weight) <= FLIGHT;
+            if fits && (light || number > known.upto) || state.in_flight == 0 {
                 return Ok(state);
             }
             state.stats.waits += u64::from(!waited);
@@ -182,7 +193,9 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
 
     fn enqueue(&self, mut state: Guard<'_, 'd, K, T>, job: Job<K>) {
         state.queue.push_back(job);
-        let wake = state.idle > 0;
+        // Those who are awake will come for a job each.
+        let awake = (state.stats.workers as usize).saturating_sub(state.idle);
+        let wake = state.idle > 0 && state.queue.len() > awake;
         drop(state);
         if wake {
             self.work.notify_one();
@@ -265,11 +278,20 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             let Some((chunk, weight, lease)) = file.take_next() else { break };
             let (at, failed) = (file.at, file.failed.is_some());
             drop(state);
-            let applied = if failed { Ok(Applied::default()) } else { self.apply(chunk, at, &mut target) };
+            let (applied, spare) = match chunk {
+                Ok(chunk) if failed => (Ok(Applied::default()), Some(chunk)),
+                Ok(chunk) => (self.apply(&chunk, at, &mut target), Some(chunk)),
+                Err(_) if failed => (Ok(Applied::default()), None),
+                Err(error) => (Err(error.into()), None),
+            };
             drop(lease);
             state = self.lock();
             state.applied(key, weight, applied);
-            self.room.notify_all();
+            state.keep(spare);
+            // Not for every chunk: who waits then brings several at once.
+            if state.held - state.ahead <= FLIGHT.min(self.share) / 2 || state.in_flight == 0 {
+                self.room.notify_all();
+            }
         }
         let ends = |file: &File<'d, T>| file.end.as_ref().is_some_and(|(chunks, _)| *chunks == file.next);
         if !state.files.get(key).is_some_and(ends) {
@@ -285,8 +307,12 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         self.room.notify_all();
     }
 
-    fn apply(&self, chunk: Result<Chunk, Error>, at: u64, target: &mut T) -> Result<Applied, T::Error> {
-        let chunk = chunk?;
+    /// An empty chunk, with the memory of an earlier one.
+    pub(super) fn chunk(&self) -> Chunk {
+        self.lock().spares.pop().unwrap_or_default()
+    }
+
+    fn apply(&self, chunk: &Chunk, at: u64, target: &mut T) -> Result<Applied, T::Error> {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled.into());
         }
@@ -356,6 +382,14 @@ impl<K: Eq + Hash, T: Target> State<'_, K, T> {
             }
             Err(error) => file.failed = Some(error),
         }
+    }
+}
+
+impl<K, T: Target> State<'_, K, T> {
+    /// Keeps the memory of a chunk for another.
+    fn keep(&mut self, chunk: Option<Chunk>) {
+        let room = self.spares.len() < SPARES;
+        self.spares.extend(chunk.filter(|chunk| room && chunk.weight() <= SPARE).map(Chunk::emptied));
     }
 }
 

@@ -1,0 +1,104 @@
+//! The receiving side by itself: files that are put together by the thread that brings their chunks, and by workers. Each is
+//! written under a temporary name, summed, and renamed, in memory (`/dev/shm`).
+//!
+//! `Strategy::Auto` begins without workers, and takes them after a hundred files or 64 MiB: the tables say whether it should.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, ensure};
+use forebay_benches::files::{MEMORY, Room};
+use forebay_benches::harness::{Cost, alternate, heading, measure, variant};
+use forebay_benches::items;
+use forebay_delta::{Hasher, Patch, Settings, Strategy, Strong, Token, assemble};
+
+/// Bytes of a chunk.
+const CHUNK: usize = 128 << 10;
+const BASE: &str = "sequential";
+
+fn main() -> Result<()> {
+    let room = Room::new(Path::new(MEMORY))?;
+    for (title, lens) in [
+        ("10,000 files of 4 KiB", vec![4096; 10_000]),
+        // Ten doublings from 4 KiB on, spread evenly.
+        (
+            "1,000 files of 4 KiB to 4 MiB",
+            (0..1000).map(|seq| (4096.0 * (f64::from(seq) / 99.9).exp2()) as usize).collect(),
+        ),
+        ("10 files of 256 MiB", vec![256 << 20; 10]),
+    ] {
+        heading(title);
+        let run = |strategy| {
+            let (lens, room) = (&lens, &room);
+            move |round: usize| put_together(lens, strategy, &room.path().join(format!("{round}")))
+        };
+        let results = alternate(vec![
+            variant(BASE, run(Strategy::Sequential)),
+            variant("two workers", run(Strategy::Parallel)),
+            variant("automatic", run(Strategy::Auto)),
+        ])?;
+        println!("{}", results.table(BASE));
+    }
+    Ok(())
+}
+
+/// A file that is summed while it is written.
+struct Draft {
+    file: File,
+    sum: Hasher,
+    temporary: PathBuf,
+}
+
+impl Write for Draft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes)?;
+        self.sum.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Draft {
+    fn new(path: &Path) -> io::Result<Self> {
+        let temporary = path.with_extension("temporary");
+        Ok(Draft { file: File::create_new(&temporary)?, sum: Hasher::new(Strong::Xxh128(0)), temporary })
+    }
+
+    fn commit(self, path: &Path) -> io::Result<()> {
+        assert_ne!(self.sum.finish().as_ref(), [0; 16]);
+        fs::rename(self.temporary, path)
+    }
+}
+
+fn put_together(lens: &[usize], strategy: Strategy, dir: &Path) -> Result<Cost> {
+    fs::create_dir(dir)?;
+    let (settings, content) = (Settings { workers: 2, ..Settings::default() }, items::generate(1, CHUNK));
+    let basis = Vec::new();
+    let (cost, assembled) = measure(|| {
+        Ok(assemble(&settings, strategy, |assembly| -> Result<()> {
+            for (file, &len) in lens.iter().enumerate() {
+                let path = dir.join(format!("{file}"));
+                assembly.open(file, 0, Patch::new(&basis, Draft::new(&path)?))?;
+                let mut chunks = 0;
+                for begin in (0..len).step_by(CHUNK) {
+                    let mut chunk = assembly.chunk();
+                    chunk.push(Token::Literal { offset: 0, bytes: &content[..CHUNK.min(len - begin)] });
+                    assembly.submit(&file, chunks, chunk)?;
+                    chunks += 1;
+                }
+                assembly.finish(&file, chunks, move |patch, result| {
+                    assert!(result.is_ok() && patch.into_new().commit(&path).is_ok());
+                })?;
+            }
+            Ok(())
+        })?)
+    })?;
+    assembled.value?;
+    ensure!(fs::read_dir(dir)?.count() == lens.len());
+    fs::remove_dir_all(dir)?;
+    Ok(cost)
+}
