@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::AsFd;
 
-use forebay_delta::{Assembly, AssemblyError, Chunk};
+use forebay_delta::{Assembly, AssemblyError};
 
 use super::ledger::Expected;
 use super::request;
@@ -79,7 +79,7 @@ impl Answers<'_, '_> {
         let history = if self.tokens.needs_basis() { self.history(&expected) } else { None };
         self.tokens.begin(head);
         self.assembly.open(index, head.basis_len(), Writing::new(self.writers, expected))?;
-        let (mut chunk, mut tokens, mut chunks) = (Chunk::new(), 0, 0);
+        let (mut chunk, mut tokens, mut chunks) = (self.assembly.chunk(), 0, 0);
         loop {
             match chunk.literal_with(|literal| self.tokens.next(from, literal))? {
                 Piece::End => break,
@@ -94,7 +94,8 @@ impl Answers<'_, '_> {
             }
             tokens += 1;
             if chunk.literal_len() >= CHUNK || tokens >= TOKENS {
-                self.assembly.submit(&index, chunks, std::mem::take(&mut chunk))?;
+                let full = std::mem::replace(&mut chunk, self.assembly.chunk());
+                self.assembly.submit(&index, chunks, full)?;
                 (tokens, chunks) = (0, chunks + 1);
             }
             if shared.options.cancel.is_cancelled() {
