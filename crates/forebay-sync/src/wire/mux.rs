@@ -314,11 +314,14 @@ impl Outgoing {
         }
     }
 
-    /// Nothing more is sent: whoever waits to send something fails.
+    /// Nothing more is sent: whoever waits to send something fails, and the other side sees the end.
     pub(crate) fn abort(&self) {
         let mut state = self.shared.lock();
         state.failed.get_or_insert((io::ErrorKind::BrokenPipe, "the session has ended".to_owned()));
+        state.frames.clear();
+        state.finished = true;
         self.shared.room.notify_all();
+        self.shared.work.notify_all();
     }
 
     /// Bytes that have been written.

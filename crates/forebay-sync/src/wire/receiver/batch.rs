@@ -1,5 +1,6 @@
 //! A list as it came, in order, and what of it is beneath what.
 
+use std::collections::HashSet;
 use std::ffi::CString;
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
@@ -37,8 +38,6 @@ struct Place {
     content: bool,
     /// Where what is beneath it ends.
     end: u32,
-    /// Something of the same name is before it.
-    twice: bool,
 }
 
 impl Batch {
@@ -60,7 +59,7 @@ impl Batch {
                 above.push(at);
             }
             facts.push(own);
-            places.push(Place { path: path.into(), content, end: end.saturating_add(1), twice: false });
+            places.push(Place { path: path.into(), content, end: end.saturating_add(1) });
         }
         let len = u32::try_from(places.len()).unwrap_or(u32::MAX);
         above.into_iter().for_each(|dir| places[dir].end = len);
@@ -84,50 +83,93 @@ impl Batch {
         self.path(0) == b"."
     }
 
-    /// The root, and which of the listed directories are in it.
-    pub(crate) fn root(&self) -> (Dir, Vec<usize>) {
-        let own = self.has_root().then_some(0);
-        let index = own.map(|_| self.first);
-        self.dir(None, Vec::new(), own, usize::from(self.has_root())..self.len(), index)
+    /// Where the directories are.
+    pub(crate) fn dirs(&self) -> impl Iterator<Item = usize> {
+        (0..self.len()).filter(|at| self.is_dir(*at))
     }
 
-    /// The directory at `at`, which is in `parent`.
-    pub(crate) fn child(&self, parent: &Arc<Dir>, at: usize) -> (Dir, Vec<usize>) {
-        let rel = [self.path(at), b"/"].concat();
-        let end = self.places.get(at).map_or(at + 1, |place| place.end as usize);
-        self.dir(Some(Arc::clone(parent)), rel, Some(at), at + 1..end, self.index(at))
+    pub(crate) fn facts(&self) -> Arc<[Facts]> {
+        Arc::clone(&self.facts)
     }
 
-    fn index(&self, at: usize) -> Option<i32> {
-        i32::try_from(at).ok().and_then(|at| self.first.checked_add(at))
+    /// Whether everything in the directory at `at` is listed.
+    pub(crate) fn content(&self, at: usize) -> bool {
+        self.places.get(at).is_some_and(|place| place.content)
+    }
+
+    fn end(&self, at: usize) -> usize {
+        self.places.get(at).map_or(at + 1, |place| place.end as usize)
+    }
+
+    /// The root, and which of the listed directories are in it: where each is itself, and where what is in it begins.
+    pub(crate) fn root(&self) -> (Dir, Vec<(usize, usize)>) {
+        let roots = (0..self.len()).take_while(|at| self.path(*at) == b".").count();
+        let own = (roots > 0).then(|| (self.facts(), 0));
+        // The number 0 is free for it where a list begins with 1.
+        let index = own.as_ref().map(|_| 0);
+        self.dir(None, Vec::new(), own, self.content(0), roots..self.len(), index)
+    }
+
+    /// The directory at `own`, which is in `parent`; behind `at` is what is in it.
+    pub(crate) fn child(&self, parent: &Arc<Dir>, (own, at): (usize, usize)) -> (Dir, Vec<(usize, usize)>) {
+        let rel = [self.path(own), b"/"].concat();
+        let facts = Some((self.facts(), own));
+        let index = i32::try_from(own).ok().and_then(|own| self.first.checked_add(own));
+        self.dir(Some(Arc::clone(parent)), rel, facts, self.content(own), at + 1..self.end(at), index)
+    }
+
+    /// The directory at `path`, which is in `parent` and is in another list itself: this one is what is in it.
+    pub(crate) fn contents_of(
+        &self,
+        parent: Arc<Dir>,
+        path: &[u8],
+        own: (Arc<[Facts]>, usize),
+        content: bool,
+    ) -> (Dir, Vec<(usize, usize)>) {
+        let index = self.first.checked_sub(1);
+        self.dir(Some(parent), [path, b"/"].concat(), Some(own), content, 0..self.len(), index)
     }
 
     fn dir(
         &self,
         parent: Option<Arc<Dir>>,
         rel: Vec<u8>,
-        own: Option<usize>,
+        own: Option<(Arc<[Facts]>, usize)>,
+        content: bool,
         beneath: Range<usize>,
         index: Option<i32>,
-    ) -> (Dir, Vec<usize>) {
-        let (mut listing, mut places, mut dirs) = (Listing::default(), Vec::new(), Vec::new());
+    ) -> (Dir, Vec<(usize, usize)>) {
+        let mut entries: Vec<(&[u8], usize)> = Vec::new();
+        let mut dirs: Vec<(&[u8], usize, usize)> = Vec::new();
         let mut at = beneath.start;
         while at < beneath.end {
-            let path = self.path(at).strip_prefix(&rel[..]).unwrap_or_default();
-            let is_dir = self.is_dir(at);
-            // What is further down has been refused before, and what is there twice is passed over.
-            if let Ok(name) = CString::new(path)
-                && !name.is_empty()
-                && !name.as_bytes().contains(&b'/')
-                && !self.places.get(at).is_some_and(|place| place.twice)
-            {
-                listing.push(&name, 0, is_dir, false);
-                places.push(u32::try_from(at).unwrap_or(u32::MAX));
-                if is_dir {
-                    dirs.push(at);
-                }
+            let name = self.path(at).strip_prefix(&rel[..]).unwrap_or_default();
+            // What is further down is in no directory of the list, and is passed over.
+            let usable = !name.is_empty() && !name.contains(&b'/') && !name.contains(&0);
+            match self.is_dir(at) {
+                _ if !usable => {}
+                // Of several of one name, the first counts; what is in them is behind the last.
+                true => match dirs.last_mut().filter(|(last, ..)| *last == name) {
+                    Some((_, _, contents)) => *contents = at,
+                    None => dirs.push((name, at, at)),
+                },
+                false if entries.last().is_some_and(|(last, _)| *last == name) => {}
+                false => entries.push((name, at)),
             }
-            at = if is_dir { self.places.get(at).map_or(at + 1, |place| place.end as usize) } else { at + 1 };
+            at = if self.is_dir(at) { self.end(at) } else { at + 1 };
+        }
+        if !entries.is_empty() && !dirs.is_empty() {
+            let names: HashSet<&[u8]> = dirs.iter().map(|(name, ..)| *name).collect();
+            entries.retain(|(name, _)| !names.contains(name));
+        }
+        let (mut listing, mut places) = (Listing::default(), Vec::new());
+        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
+        let files = entries.iter().map(|(name, at)| (*name, *at, false));
+        for (name, at, is_dir) in files.chain(dirs.iter().map(|(name, own, _)| (*name, *own, true))) {
+            if let Ok(name) = CString::new(name) {
+                listing.push(&name, 0, is_dir, false);
+                places.push(number(at));
+            }
         }
         let name = match &parent {
             None => CString::default(),
@@ -136,17 +178,15 @@ impl Batch {
                 CString::new(name).unwrap_or_default()
             }
         };
-        let content = own.and_then(|own| self.places.get(own)).is_some_and(|place| place.content);
-        let number = |at: usize| u32::try_from(at).unwrap_or(u32::MAX);
         let dir = Dir {
             rel,
             name,
             parent,
             sources: vec![SourceDir { base: Base::Closed, shown: Vec::new(), local: Local::default() }],
             sent: Some(Sent {
-                list: Arc::clone(&self.facts),
+                list: self.facts(),
                 at: places,
-                own: own.map(|own| (Arc::clone(&self.facts), number(own))),
+                own: own.as_ref().map(|(list, own)| (Arc::clone(list), number(*own))),
                 index,
             }),
             in_parent: 0,
@@ -160,7 +200,7 @@ impl Batch {
             delayed: Mutex::default(),
             candidates: OnceLock::new(),
         };
-        (dir, dirs)
+        (dir, dirs.into_iter().map(|(_, own, contents)| (own, contents)).collect())
     }
 }
 

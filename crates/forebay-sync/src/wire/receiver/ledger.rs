@@ -5,7 +5,6 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use crate::dir::Dir;
 use crate::fs::Stat;
@@ -79,6 +78,8 @@ struct State {
     dones: u32,
     /// Ends of lists that have been told to it.
     told: u32,
+    /// All lists have come.
+    complete: bool,
     /// Nothing more comes.
     ended: bool,
 }
@@ -112,7 +113,8 @@ impl Ledger {
 
     /// Everything in the list that begins at `first` has been looked at, and what was to be asked for has been.
     pub(crate) fn walked(&self, first: i32) {
-        if let Some(list) = self.lock().list(first) {
+        // The number of a list without entries is also that of the next list's directory.
+        if let Some(list) = self.lock().lists.iter_mut().find(|list| list.first == first) {
             list.walked = true;
         }
         self.changed.notify_all();
@@ -167,14 +169,15 @@ impl Ledger {
         std::mem::take(&mut self.lock().again)
     }
 
-    /// The other side has told the end of a list or phase.
+    /// The other side has told the end of a list or phase. Gives how many phases have ended.
     pub(crate) fn done(&self) -> u32 {
         let mut state = self.lock();
         state.dones += 1;
-        let dones = state.dones;
+        // It repeats the ends of lists that it was told; all of them come before the end of the first phase.
+        let phases = state.dones.saturating_sub(state.told);
         drop(state);
         self.changed.notify_all();
-        dones
+        phases
     }
 
     /// Nothing more comes from the other side.
@@ -188,7 +191,7 @@ impl Ledger {
     }
 
     /// Waits until `ready`, or until nothing more comes. Whether it is.
-    fn wait(&self, ready: impl Fn(&mut State) -> bool) -> bool {
+    fn wait(&self, mut ready: impl FnMut(&mut State) -> bool) -> bool {
         let mut state = self.lock();
         loop {
             if ready(&mut state) {
@@ -206,35 +209,34 @@ impl Ledger {
         self.wait(|state| state.awaited.len() < MOST)
     }
 
-    /// Waits until the other side has told `dones` ends, and everything is done that came before the last of them.
-    pub(crate) fn wait_for_end(&self, dones: u32) -> bool {
-        self.wait(|state| state.dones >= dones && state.lists.iter().all(|list| list.open == 0))
+    /// Waits until the other side has told the ends of `phases`, and everything is done that came before.
+    pub(crate) fn wait_for_end(&self, phases: u32) -> bool {
+        self.wait(|state| state.dones >= state.told + phases && state.lists.iter().all(|list| list.open == 0))
     }
 
-    /// Waits until the oldest list is done and others follow, and forgets it: the other side is to be told. False once
-    /// `told` says that nothing more is to be waited for.
-    pub(crate) fn finished_list(&self, limit: Duration) -> Option<bool> {
-        let mut state = self.lock();
-        loop {
-            let done = state.lists.front().is_some_and(|list| list.walked && list.open == 0);
-            if done && state.lists.len() > 1 {
+    /// All lists have come.
+    pub(crate) fn complete(&self) {
+        self.lock().complete = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits until the oldest list is done and others follow, and forgets it: the other side is to be told. False when only
+    /// the last is left, or nothing more comes.
+    pub(crate) fn finished_list(&self) -> bool {
+        let mut oldest = false;
+        self.wait(|state| {
+            oldest = state.lists.front().is_some_and(|list| list.walked && list.open == 0) && state.lists.len() > 1;
+            if oldest {
                 state.lists.pop_front();
                 state.told += 1;
-                return Some(true);
             }
-            if state.ended {
-                return Some(false);
-            }
-            let (next, waited) = self.changed.wait_timeout(state, limit).unwrap_or_else(PoisonError::into_inner);
-            if waited.timed_out() {
-                return None;
-            }
-            state = next;
-        }
+            oldest || (state.complete && state.lists.len() <= 1)
+        });
+        oldest
     }
 
-    /// Ends of lists that have been told to the other side.
-    pub(crate) fn told(&self) -> u32 {
-        self.lock().told
+    /// Waits until all lists but the last have been forgotten.
+    pub(crate) fn wait_for_lists(&self) -> bool {
+        self.wait(|state| state.complete && state.lists.len() <= 1)
     }
 }

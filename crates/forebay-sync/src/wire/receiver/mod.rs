@@ -2,9 +2,10 @@
 
 mod answer;
 mod batch;
-mod incoming;
 pub(crate) mod item;
 mod ledger;
+mod list_walk;
+mod lists;
 mod notices;
 mod reader;
 mod remote;
@@ -17,9 +18,11 @@ mod writing;
 
 pub(crate) use answer::Stop;
 pub(crate) use ledger::Basis;
+pub(crate) use lists::Asked;
 pub(crate) use notices::{Notice, Notices};
 pub(crate) use remote::Remote;
-pub(crate) use teller::{Message, Way};
+pub(crate) use run::{Link, may_be_incremental, run};
+pub(crate) use teller::{Mail, Mailbox, Message, Way};
 
 #[cfg(test)]
 mod tests;

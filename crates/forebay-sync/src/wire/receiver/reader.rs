@@ -6,7 +6,9 @@ use std::io::Read;
 
 use super::answer::{Answers, Stop};
 use super::item::{Item, flag};
+use super::lists::{Lists, Queue};
 use crate::outcome::Outcome;
+use crate::shared::Shared;
 use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::number::{Get, Indexes, special};
@@ -23,6 +25,8 @@ pub(crate) struct Statistics {
 pub(crate) fn read<R: Read>(
     from: &mut R,
     indexes: &mut Indexes,
+    lists: &mut Lists,
+    queue: &Queue,
     answers: &mut Answers<'_, '_>,
 ) -> Result<Statistics, Stop> {
     let shared = answers.writers.shared;
@@ -41,9 +45,34 @@ pub(crate) fn read<R: Read>(
             }
             special::DEL_STATS => read_deletions(from)?,
             index if index >= 0 => answer(from, answers, index)?,
-            other => return Err(WireError::protocol("a list where none is to be", other).into()),
+            index => drop(list(from, index, lists, queue, shared)?),
         }
     }
+}
+
+/// Takes the list that `index` begins, or the end of all lists. Whether anything is in it.
+pub(crate) fn list<R: Read>(
+    from: &mut R,
+    index: i32,
+    lists: &mut Lists,
+    queue: &Queue,
+    shared: &Shared<'_>,
+) -> Result<bool, Stop> {
+    let Some(remote) = &shared.remote else { return Ok(false) };
+    if index == special::FLIST_EOF {
+        lists.end()?;
+        queue.end();
+        remote.ledger.complete();
+        return Ok(false);
+    }
+    if index > special::FLIST_OFFSET {
+        return Err(WireError::protocol("a list where none is to be", index).into());
+    }
+    let contents = lists.contents(from, shared, special::FLIST_OFFSET - index)?;
+    let any = contents.batch.len() > 0;
+    remote.ledger.add_list(contents.batch.first);
+    queue.push(contents);
+    Ok(any)
 }
 
 /// Takes the answer for `index`.

@@ -18,6 +18,8 @@ use forebay_delta::{Settings, Strategy, assemble};
 use super::answer::{Answers, Stop};
 use super::batch::Batch;
 use super::ledger::Again;
+use super::list_walk::ListWalk;
+use super::lists::{Lists, Queue};
 use super::reader::{self, Statistics};
 use super::teller::{Late, Mail, Mailbox, Teller, Way};
 use super::walk::WireWalk;
@@ -46,12 +48,12 @@ pub(crate) struct End {
     pub(crate) engine: Snapshot,
 }
 
-/// Brings the destination, which is open, up to date with the list `batch`; `note` is said first.
+/// Brings the destination, which is open, up to date with the first list and those that follow; `note` is said first.
 pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     shared: &mut Shared<'_>,
     batch: &Batch,
     note: Outcome,
-    from: &mut R,
+    from: Incoming<'_, R>,
     way: &W,
     (mailbox, mail): (&Mailbox, Mail),
     log: &mut dyn Log,
@@ -59,9 +61,6 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     let mut end = End::default();
     let workers = passes::workers(shared.options);
     passes::deliver(shared, note, &mut end.totals, log)?;
-    if let Some(remote) = &shared.remote {
-        remote.ledger.add_list(batch.first);
-    }
     look_ahead(shared, batch, workers)?;
     let all = Pass::all(shared.options.delete, shared.options.deletion.when);
     let copies = all.iter().position(|pass| *pass != Pass::Delete).unwrap_or_default();
@@ -69,7 +68,7 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
         delete(shared, pass, batch, (way, mailbox), &mut end.totals, log)?;
     }
     shared.pass = all.get(copies).copied().unwrap_or(Pass::Copy);
-    let mut from = Incoming { from, indexes: Indexes::default() };
+    let mut from = from;
     (end.engine, end.statistics) = transfer(shared, batch, &mut from, (way, mailbox, mail), &mut end.totals, log)?;
     for &pass in all.get(copies + 1..).unwrap_or_default() {
         delete(shared, pass, batch, (way, mailbox), &mut end.totals, log)?;
@@ -113,10 +112,12 @@ fn delete<W: Way + ?Sized>(
     Ok(())
 }
 
-/// What comes, with the numbers that it is told by.
-struct Incoming<'i, R> {
-    from: &'i mut R,
-    indexes: Indexes,
+/// What comes, with the numbers that it is told by, and the lists behind the first.
+pub(crate) struct Incoming<'i, R> {
+    pub(crate) from: &'i mut R,
+    pub(crate) indexes: Indexes,
+    pub(crate) lists: Lists,
+    pub(crate) queue: &'i Queue,
 }
 
 /// Everything up to the third end of a phase.
@@ -136,6 +137,7 @@ fn transfer<R: Read + Send, W: Way + ?Sized>(
     let tokens =
         TokenReader::new(compressor, remote.terms.protocol).map_err(|error| Error::Engine(error.to_string()))?;
     thread::scope(|scope| {
+        let queue = from.queue;
         let reading = scope.spawn({
             let say = say.clone();
             move || {
@@ -144,15 +146,22 @@ fn transfer<R: Read + Send, W: Way + ?Sized>(
                     shared.options.cancel.cancel();
                 }
                 remote.ledger.end();
+                queue.end();
                 result
             }
+        });
+        let telling = scope.spawn(move || {
+            while remote.ledger.finished_list() {
+                teller.done()?;
+            }
+            Ok::<_, Error>(())
         });
         let following = scope.spawn({
             let say = say.clone();
             move || follow(shared, teller, &mail, workers, &say)
         });
         let asking = scope.spawn(move || {
-            let result = ask(shared, batch, teller, workers, &say);
+            let result = ask(shared, batch, queue, teller, workers, &say);
             mailbox.put(Late::End);
             if result.is_err() {
                 shared.options.cancel.cancel();
@@ -170,7 +179,7 @@ fn transfer<R: Read + Send, W: Way + ?Sized>(
                 }
             }
         }
-        let (read, asked, followed) = (join(reading), join(asking), join(following));
+        let (read, asked, followed) = (join(reading), join(asking), join(telling).and(join(following)));
         written?;
         // Whoever is cut off by another's failure only says that it was cut off.
         match (read, asked, followed) {
@@ -200,14 +209,14 @@ fn take<R: Read, W: Way + ?Sized>(
     workers: usize,
     say: &SyncSender<Outcome>,
 ) -> Result<Statistics, Stop> {
-    let Incoming { from, indexes } = incoming;
+    let Incoming { from, indexes, lists, queue } = incoming;
     let writers = Writers::new(shared, workers);
     let deliver = |outcome| send(say, teller.deliver_late(outcome));
     let options = shared.options;
     let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
     let assembled = assemble(&settings, Strategy::Auto, |assembly| {
         let mut answers = Answers { assembly, writers: &writers, tokens, deliver: &deliver };
-        reader::read(*from, indexes, &mut answers)
+        reader::read(*from, indexes, lists, queue, &mut answers)
     });
     let result = assembled.map_err(|error| Stop::Here(Error::Engine(error.to_string())))?.value;
     // What ended here ended the connection, too.
@@ -218,6 +227,7 @@ fn take<R: Read, W: Way + ?Sized>(
 fn ask<W: Way + ?Sized>(
     shared: &Shared<'_>,
     batch: &Batch,
+    queue: &Queue,
     teller: &Teller<'_, W>,
     workers: usize,
     say: &SyncSender<Outcome>,
@@ -225,11 +235,15 @@ fn ask<W: Way + ?Sized>(
     let Some(remote) = &shared.remote else { return Ok(Snapshot::default()) };
     let mut deliver = |outcome| send(say, teller.deliver(outcome)?);
     let pipeline = passes::pipeline(shared.options, "sync", workers);
-    let walk = WireWalk::new(shared, batch.clone(), true);
-    let engine = passes::run(pipeline, shared, workers, walk, &mut deliver)?;
+    let engine = if remote.terms.incremental() {
+        passes::run(pipeline, shared, workers, ListWalk::new(shared, batch, queue), &mut deliver)
+    } else {
+        passes::run(pipeline, shared, workers, WireWalk::new(shared, batch.clone(), true), &mut deliver)
+    }?;
     let mut worker = passes::worker(shared, workers);
-    teller.done()?;
     let cut = |there| if there { Ok(()) } else { Err(Error::Cancelled) };
+    cut(remote.ledger.wait_for_lists())?;
+    teller.done()?;
     cut(remote.ledger.wait_for_end(1))?;
     deliver(worker.work_off_abandoned()?)?;
     cut(remote.ledger.wait_for_end(1))?;
@@ -307,7 +321,7 @@ fn goodbye<R: Read, W: Way + ?Sized>(
         teller.deleted([deleted_files, deleted_dirs, deleted_links, deleted_devices, deleted_specials])?;
     }
     teller.done()?;
-    let Incoming { from, indexes } = incoming;
+    let Incoming { from, indexes, .. } = incoming;
     loop {
         match indexes.read(*from)? {
             special::DONE => break,

@@ -5,9 +5,10 @@ use std::io::Read;
 use std::time::Instant;
 
 use super::answer::Stop;
-use super::incoming::{self, Asked};
+use super::lists::{Asked, Lists, Queue};
+use super::reader;
 use super::remote::Remote;
-use super::role;
+use super::role::{self, Incoming};
 use super::teller::{Late, Mail, Mailbox, Message, Way};
 use crate::error::Error;
 use crate::mirror::{Log, Report};
@@ -16,11 +17,13 @@ use crate::outcome::Outcome;
 use crate::passes;
 use crate::places::Places;
 use crate::roots::{self, Shape as Sources};
+use crate::select::DeleteWhen;
 use crate::shared::{Root, Shared};
 use crate::totals::Totals;
 use crate::wire::error::WireError;
 use crate::wire::list::{Decoder, Shape};
 use crate::wire::mux::{Outgoing, Tag};
+use crate::wire::number::Indexes;
 use crate::wire::terms::Terms;
 
 /// What a session in the receiving role begins with.
@@ -74,6 +77,17 @@ impl Mailbox {
     }
 }
 
+/// Whether lists may come one by one: not where all has to be known first, or in the end.
+pub(crate) fn may_be_incremental(options: &Options) -> bool {
+    let waits = options.delete && options.deletion.when != DeleteWhen::During;
+    options.recursive
+        && !waits
+        && !options.hard_links
+        && !options.delay_updates
+        && !options.select.prune_empty_dirs
+        && options.list_only.is_none()
+}
+
 /// Brings `destination` up to date with what comes over `link`.
 ///
 /// # Errors
@@ -86,19 +100,38 @@ pub(crate) fn run<R: Read + Send>(
 ) -> Result<Report, Stop> {
     let begun = Instant::now();
     let Link { terms, server, mut from, outgoing, mailbox, mail, asked } = link;
+    if options.xattrs {
+        // Long values would have to be asked for, each with the request of its entry.
+        return Err(Error::Usage("--xattrs is not there yet where files come from another machine".into()).into());
+    }
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
-    let mut decoder = Decoder::new(Shape::new(&options, &terms), options.select.relative);
+    let decoder = Decoder::new(Shape::new(&options, &terms), options.select.relative);
+    let incremental = terms.incremental();
+    let mut lists = Lists::new(decoder, asked, incremental);
     shared.remote = Some(Remote::new(terms, server));
-    let batch = incoming::first(&mut from, &mut decoder, 0, &shared, &asked)?;
+    let (queue, mut indexes) = (Queue::default(), Indexes::default());
+    let batch = lists.first(&mut from, &shared)?;
     let nothing =
         |totals| Report { totals, engine: <_>::default(), undeleted: 0, spill: None, elapsed: begun.elapsed() };
     if batch.len() == 0 {
         return Ok(nothing(Totals::default()));
     }
     let mut note = Outcome::default();
-    let alone = batch.len() == 1;
+    let mut alone = batch.len() == 1;
+    if let Some(remote) = &shared.remote {
+        remote.ledger.add_list(batch.first);
+        match incremental {
+            // Whether it is alone is told by what follows.
+            true if alone => {
+                let index = indexes.read(&mut from)?;
+                alone = !reader::list(&mut from, index, &mut lists, &queue, &shared)?;
+            }
+            true => {}
+            false => remote.ledger.complete(),
+        }
+    }
     let sources = Sources { single: alone, single_file: alone && !batch.is_dir(0), contents: batch.has_root() };
     let mut totals = Totals::default();
     let opened = match options.list_only {
@@ -116,7 +149,8 @@ pub(crate) fn run<R: Read + Send>(
             return Err(error.into());
         }
     }
-    let end = role::run(&mut shared, &batch, note, &mut from, outgoing, (mailbox, mail), log)?;
+    let incoming = Incoming { from: &mut from, indexes, lists, queue: &queue };
+    let end = role::run(&mut shared, &batch, note, incoming, outgoing, (mailbox, mail), log)?;
     let undeleted = shared.undeleted.load(std::sync::atomic::Ordering::Relaxed);
     Ok(Report { engine: end.engine, undeleted, ..nothing(end.totals) })
 }

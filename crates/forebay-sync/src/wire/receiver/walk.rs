@@ -34,12 +34,12 @@ struct Frame {
     names: usize,
     next: usize,
     /// Directories, and how far the walk is.
-    dirs: Vec<usize>,
+    dirs: Vec<(usize, usize)>,
     next_dir: usize,
 }
 
 impl Frame {
-    fn new((dir, dirs): (Dir, Vec<usize>)) -> Self {
+    fn new((dir, dirs): (Dir, Vec<(usize, usize)>)) -> Self {
         let names = dir.listing.first_dir();
         Frame { dir: Arc::new(dir), names, next: 0, dirs, next_dir: 0 }
     }

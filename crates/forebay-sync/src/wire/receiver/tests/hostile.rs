@@ -11,8 +11,8 @@ use crate::wire::list::Decoder;
 use crate::wire::list::{Encoder, ListEntry, Shape};
 use crate::wire::number::Put;
 use crate::wire::receiver::answer::Stop;
-use crate::wire::receiver::incoming::{self, Asked};
 use crate::wire::receiver::item::{basis, flag};
+use crate::wire::receiver::lists::{Asked, Lists};
 use crate::wire::receiver::remote::Remote;
 
 fn options() -> Options {
@@ -138,8 +138,8 @@ fn listed(options: &Options, asked: &Asked, entries: &[(&str, bool)]) -> Result<
     encoder.end(0, &mut bytes);
     let mut shared = Shared::new(options, Root { fd: None, created: false, rename: None, shown: Vec::new() });
     shared.remote = Some(Remote::new(terms, false));
-    let mut decoder = Decoder::new(shape, options.select.relative);
-    incoming::first(&mut &bytes[..], &mut decoder, 0, &shared, asked).map(|batch| batch.len())
+    let decoder = Decoder::new(shape, options.select.relative);
+    Lists::new(decoder, asked.clone(), false).first(&mut &bytes[..], &shared).map(|batch| batch.len())
 }
 
 /// CVE-2022-29154: names that nobody has asked for.
@@ -207,7 +207,7 @@ fn a_list_that_ends_within_is_an_error() {
     shared.remote = Some(Remote::new(terms.clone(), false));
     let mut bytes = Vec::new();
     bytes.write_all(&[0x19, 3, b'a']).unwrap();
-    let mut decoder = Decoder::new(Shape::new(&options, &terms), false);
-    let result = incoming::first(&mut &bytes[..], &mut decoder, 0, &shared, &Asked::Anything);
+    let decoder = Decoder::new(Shape::new(&options, &terms), false);
+    let result = Lists::new(decoder, Asked::Anything, false).first(&mut &bytes[..], &shared);
     assert!(matches!(result, Err(Stop::Wire(WireError::Io(_)))), "{result:?}");
 }

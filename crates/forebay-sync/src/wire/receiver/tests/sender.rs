@@ -16,17 +16,19 @@ use crate::options::Options;
 use crate::order;
 use crate::outcome::Outcome;
 use crate::places::Places;
-use crate::roots::{self, Shape};
+use crate::roots::{self, Shape as Sources};
 use crate::sent::Facts;
 use crate::shared::{Root, Shared};
 use crate::totals::{Ahead, Totals};
 use crate::wire::error::WireError;
+use crate::wire::list::{Decoder, Shape};
 use crate::wire::number::{Get, Indexes, Put, special};
 use crate::wire::receiver::answer::Stop;
 use crate::wire::receiver::batch::{Arrival, Batch};
 use crate::wire::receiver::item::{basis, flag};
+use crate::wire::receiver::lists::{Asked, Lists, Queue};
 use crate::wire::receiver::remote::Remote;
-use crate::wire::receiver::role::{self, End};
+use crate::wire::receiver::role::{self, End, Incoming};
 use crate::wire::receiver::teller::{Mailbox, Message, Way};
 use crate::wire::sums::{FileSum, SumHead};
 use crate::wire::terms::{Checksum, Compat, Compress, Terms};
@@ -244,7 +246,7 @@ pub(super) fn receive(
     shared.remote = Some(Remote::new(terms.clone(), false));
     let batch = Batch::new(0, list);
     let mut note = Outcome::default();
-    let shape = Shape { single: batch.len() == 1, single_file: false, contents: batch.has_root() };
+    let shape = Sources { single: batch.len() == 1, single_file: false, contents: batch.has_root() };
     shared.root = roots::destination(&shared, shape, destination.as_os_str(), &mut note).unwrap();
     shared.places = Places::open(&shared, &mut note).unwrap();
     std::thread::scope(|scope| {
@@ -252,7 +254,15 @@ pub(super) fn receive(
         let mut from = std::io::BufReader::new(here.try_clone().unwrap());
         let (mailbox, mail) = Mailbox::new();
         let pipe = Pipe { stream: here, messages: Mutex::default() };
-        let end = role::run(&mut shared, &batch, note, &mut from, &pipe, (&mailbox, mail), &mut lines);
+        let asked = Asked::Anything;
+        let lists = Lists::new(Decoder::new(Shape::new(options, terms), false), asked, false);
+        let queue = Queue::default();
+        let incoming = Incoming { from: &mut from, indexes: Indexes::default(), lists, queue: &queue };
+        if let Some(remote) = &shared.remote {
+            remote.ledger.add_list(0);
+            remote.ledger.complete();
+        }
+        let end = role::run(&mut shared, &batch, note, incoming, &pipe, (&mailbox, mail), &mut lines);
         pipe.cut();
         (end, lines, sending.join().unwrap())
     })

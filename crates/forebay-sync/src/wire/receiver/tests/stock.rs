@@ -11,7 +11,7 @@ use crate::options::Options;
 use crate::wire::handshake::{self, Compression, Offer};
 use crate::wire::mux::{Incoming, MuxReader, Outgoing, Tag};
 use crate::wire::receiver::answer::Stop;
-use crate::wire::receiver::incoming::Asked;
+use crate::wire::receiver::lists::Asked;
 use crate::wire::receiver::run::{self, Link};
 use crate::wire::receiver::teller::Mailbox;
 use crate::wire::terms::{Checksum, Compressor};
@@ -25,7 +25,7 @@ pub(super) fn pull(
     destination: &Path,
 ) -> (Result<Report, Stop>, Lines) {
     let mut child = Command::new("rsync")
-        .args(["--server", "--sender", &format!("{letters}e.LsfxCIvu")])
+        .args(["--server", "--sender", &format!("{letters}e.{}LsfxCIvu", if offer.incremental { "i" } else { "" })])
         .args(more)
         .args([".", source])
         .stdin(Stdio::piped())
@@ -107,7 +107,8 @@ fn beside_stock(options: Options, letters: &str, more: &[&str], args: &[&str], s
     shell(temp.path(), "rmdir other; cp -a dst other");
     shell(temp.path(), "printf '#!/bin/sh\\nshift\\nexec \"$@\"\\n' > rsh; chmod +x rsh");
     let from = format!("{}/", src.display());
-    let (report, lines) = pull(options, &Offer::default(), (letters, more), &from, &dst);
+    let offer = Offer { incremental: run::may_be_incremental(&options), ..Offer::default() };
+    let (report, lines) = pull(options, &offer, (letters, more), &from, &dst);
     let report = report.unwrap_or_else(|error| panic!("{error:?} {}", String::from_utf8_lossy(&lines.errors)));
     let rsh = temp.path().join("rsh");
     let stock = Command::new("timeout")
@@ -215,4 +216,31 @@ fn whole(offer: &Offer, letters: &str, more: &[&str]) {
     let report = report.unwrap_or_else(|error| panic!("{more:?} {error:?} {}", String::from_utf8_lossy(&lines.errors)));
     assert_eq!(tree(&src), tree(&dst), "{more:?}");
     assert_eq!((report.exit_code(), report.totals.transferred), (0, 2));
+}
+
+#[test]
+fn many_directories_and_large_ones_come_one_by_one() {
+    for script in [
+        "for d in $(seq 60); do mkdir -p $d/a/b; for f in $(seq 30); do echo $d > $d/a/$f; done; echo x > $d/a/b/c; done",
+        "mkdir d e; for f in $(seq 12000); do : > d/$f; done; for f in $(seq 2000); do : > e/$f; done",
+        "mkdir -p $(seq -s / 100); mkdir empty",
+    ] {
+        // Creating files where many have been deleted takes ext4 minutes.
+        let temp = tempfile::tempdir_in("/dev/shm").unwrap();
+        let [src, dst] = ["src", "dst"].map(|name| temp.path().join(name));
+        [&src, &dst].iter().for_each(|dir| std::fs::create_dir(dir).unwrap());
+        shell(&src, script);
+        shell(&src, "find . -exec touch -d '2003-04-05 06:07:08.5' {} +");
+        let from = format!("{}/", src.display());
+        let offer = Offer { incremental: true, ..Offer::default() };
+        for transferred in [true, false] {
+            let (report, _) = pull(options(), &offer, ("-logDtpr", &[]), &from, &dst);
+            let report = report.unwrap();
+            assert_eq!(
+                (report.totals.transferred > 0, report.exit_code()),
+                (transferred && !script.contains("empty"), 0)
+            );
+            assert!(tree(&src) == tree(&dst), "{script}");
+        }
+    }
 }

@@ -1,0 +1,236 @@
+//! The file lists as they come, the first and, in incremental recursion, one for each directory: held against what was asked
+//! for, sorted, numbered. Sections 6 and 8 of the protocol.
+
+use std::collections::VecDeque;
+use std::io::Read;
+use std::sync::atomic::Ordering;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+
+use super::answer::Stop;
+use super::batch::{Arrival, Batch};
+use crate::error::Error;
+use crate::filter::{Local, Place, Rule, Side};
+use crate::shared::Shared;
+use crate::wildmatch::Pattern;
+use crate::wire::error::WireError;
+use crate::wire::limits;
+use crate::wire::list::{Decoder, ListEntry};
+
+/// What the first components of paths in a list may be.
+#[derive(Clone, Debug)]
+pub(crate) enum Asked {
+    /// Anything: the other side has been told what it is to send by whoever runs it.
+    Anything,
+    /// What these arguments name, with their wildcards. An argument whose contents are meant allows anything.
+    Arguments(Vec<Vec<u8>>),
+}
+
+impl Asked {
+    /// What `sources` name, as a client has given them.
+    pub(crate) fn of(sources: &[impl AsRef<[u8]>], relative: bool) -> Self {
+        let mut names = Vec::new();
+        for source in sources {
+            let source = source.as_ref();
+            let shown = match relative {
+                // From `/./` on, the path is kept.
+                true => source.windows(3).position(|three| three == b"/./").map_or(source, |at| &source[at + 3..]),
+                false => source,
+            };
+            let mut parts = shown.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
+            let contents = !relative && (shown.ends_with(b"/") || shown.ends_with(b"/.") || shown == b".");
+            let name = if relative { parts.next() } else { parts.next_back() };
+            match name {
+                Some(name) if !contents && name != b".." => names.push(name.to_vec()),
+                _ => return Asked::Anything,
+            }
+        }
+        if names.is_empty() { Asked::Anything } else { Asked::Arguments(names) }
+    }
+
+    fn allows(&self, path: &[u8]) -> bool {
+        let top = path.split(|&b| b == b'/').next().unwrap_or_default();
+        match self {
+            Asked::Anything => true,
+            Asked::Arguments(names) => names.iter().any(|name| name == top || Pattern::new(name).matches(top)),
+        }
+    }
+}
+
+/// A list of one directory.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    /// Which directory, counting those of all lists.
+    pub(crate) dir: usize,
+    pub(crate) batch: Batch,
+}
+
+/// Reads lists.
+#[derive(Debug)]
+pub(crate) struct Lists {
+    decoder: Decoder,
+    asked: Asked,
+    /// One list follows the other, and each directory's own is still to come.
+    incremental: bool,
+    /// The number of the next list's first entry.
+    next: i32,
+    /// The paths of directories whose lists have not come.
+    dirs: Vec<Option<Box<[u8]>>>,
+    ended: bool,
+}
+
+impl Lists {
+    pub(crate) fn new(decoder: Decoder, asked: Asked, incremental: bool) -> Self {
+        // In incremental recursion, the number before a list's first is that of its directory.
+        let next = i32::from(incremental);
+        Lists { decoder, asked, incremental, next, dirs: Vec::new(), ended: !incremental }
+    }
+
+    /// Whether more is to come.
+    pub(crate) fn go_on(&self) -> bool {
+        !self.ended
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn end(&mut self) -> Result<(), WireError> {
+        match std::mem::replace(&mut self.ended, true) {
+            false => Ok(()),
+            true => Err(WireError::protocol("a second end of all lists", 0)),
+        }
+    }
+
+    /// Reads the first list.
+    pub(crate) fn first<R: Read>(&mut self, from: &mut R, shared: &Shared<'_>) -> Result<Batch, Stop> {
+        self.read(from, shared, |_| true)
+    }
+
+    /// Reads the list of the directory `number`.
+    pub(crate) fn contents<R: Read>(
+        &mut self,
+        from: &mut R,
+        shared: &Shared<'_>,
+        number: i32,
+    ) -> Result<Contents, Stop> {
+        let unknown = || WireError::protocol("the list of a directory that is none", number);
+        let dir = usize::try_from(number).ok().filter(|_| !self.ended).ok_or_else(unknown)?;
+        let path = self.dirs.get_mut(dir).and_then(Option::take).ok_or_else(unknown)?;
+        let batch = self.read(from, shared, |entry| parent(&entry.path) == &*path)?;
+        Ok(Contents { dir, batch })
+    }
+
+    fn read<R: Read>(
+        &mut self,
+        from: &mut R,
+        shared: &Shared<'_>,
+        belongs: impl Fn(&ListEntry) -> bool,
+    ) -> Result<Batch, Stop> {
+        let first = self.next;
+        self.decoder.begin(first);
+        let mut entries = Vec::new();
+        let end = loop {
+            match self.decoder.next(from)? {
+                Ok(entry) => {
+                    check(shared, &self.asked, &entry)?;
+                    if !belongs(&entry) {
+                        return Err(WireError::protocol("an entry in the list of another directory", first).into());
+                    }
+                    entries.push(entry);
+                }
+                Err(end) => break end,
+            }
+        };
+        if end.io_error != 0 {
+            shared.io_error.store(true, Ordering::Relaxed);
+        }
+        entries.sort_by(ListEntry::order);
+        let beyond = WireError::protocol("more entries than there are numbers", first);
+        let len = i32::try_from(entries.len()).ok().filter(|_| entries.len() < limits::ENTRIES);
+        let next = len.and_then(|len| first.checked_add(len)?.checked_add(1));
+        self.next = next.ok_or(beyond)?;
+        if self.incremental {
+            let dirs = entries.iter().filter(|entry| entry.is_dir());
+            self.dirs.extend(dirs.map(|entry| (entry.path != b".").then(|| entry.path.clone().into())));
+        }
+        let arrivals = (first..).zip(entries).map(|(index, entry)| {
+            let ListEntry { path, mut facts, content, .. } = entry;
+            self.decoder.ids.apply(&mut facts.stat);
+            facts.stat.index = Some(index);
+            Arrival { path, facts, content }
+        });
+        Ok(Batch::new(first, arrivals.collect()))
+    }
+}
+
+/// The directory that `path` is in; empty for the root.
+fn parent(path: &[u8]) -> &[u8] {
+    path.get(..path.iter().rposition(|&b| b == b'/').unwrap_or(0)).unwrap_or_default()
+}
+
+/// Whether the entry may be there: it was asked for, and our own rules do not leave it out.
+fn check(shared: &Shared<'_>, asked: &Asked, entry: &ListEntry) -> Result<(), Error> {
+    let path = &entry.path[..];
+    if path == b"." {
+        return Ok(());
+    }
+    let refused = |what: &str| {
+        let mut line = format!("ERROR: rejecting {what} file-list name: ").into_bytes();
+        shared.options.escape.push(&mut line, path);
+        Err(Error::Select(String::from_utf8_lossy(&line).into_owned()))
+    };
+    if !asked.allows(path) {
+        return refused("unrequested");
+    }
+    // What a client sends is its own affair.
+    if shared.options.filters.is_empty() || shared.remote.as_ref().is_some_and(|remote| remote.server) {
+        return Ok(());
+    }
+    let dir_len = path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+    let place = Place { side: Side::Sender, path, is_dir: entry.is_dir(), dir_len, dir_shown: b"", doomed: false };
+    match shared.options.filters.decide(&place, &Local::default()).is_none_or(Rule::includes) {
+        true => Ok(()),
+        false => refused("excluded"),
+    }
+}
+
+/// Lists on their way from whoever reads them to the walk.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    lists: VecDeque<Contents>,
+    ended: bool,
+}
+
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn push(&self, contents: Contents) {
+        self.lock().lists.push_back(contents);
+        self.changed.notify_all();
+    }
+
+    /// Nothing more comes.
+    pub(crate) fn end(&self) {
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    /// Waits for the next list. `None` behind the last.
+    pub(crate) fn next(&self) -> Option<Contents> {
+        let mut state = self.lock();
+        loop {
+            if let Some(contents) = state.lists.pop_front() {
+                return Some(contents);
+            }
+            if state.ended {
+                return None;
+            }
+            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
