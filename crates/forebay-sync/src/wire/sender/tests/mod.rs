@@ -5,7 +5,7 @@ mod stock;
 
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
 
@@ -44,11 +44,15 @@ impl Log for Said {
 }
 
 /// The input of a server.
-struct Pipe(Mutex<ChildStdin>);
+struct Pipe {
+    to: Mutex<ChildStdin>,
+    /// Is removed once the list is on its way.
+    vanishes: Mutex<Option<PathBuf>>,
+}
 
 impl Pipe {
     fn frame(&self, tag: u8, bytes: &[u8]) -> io::Result<()> {
-        let mut pipe = self.0.lock().unwrap();
+        let mut pipe = self.to.lock().unwrap();
         for piece in bytes.chunks(0xff_ffff) {
             pipe.write_all(&(u32::from(7 + tag) << 24 | piece.len() as u32).to_le_bytes())?;
             pipe.write_all(piece)?;
@@ -59,6 +63,9 @@ impl Pipe {
 
 impl Way for Pipe {
     fn send(&self, bytes: Vec<u8>) -> Result<(), WireError> {
+        if let Some(path) = self.vanishes.lock().unwrap().take() {
+            std::fs::remove_file(path).unwrap();
+        }
         Ok(self.frame(0, &bytes)?)
     }
 
@@ -109,6 +116,9 @@ struct Push {
     more: Vec<&'static str>,
     protocol: u32,
     compress: Option<Compressor>,
+    /// Names as `--files-from` gives them.
+    listed: Option<Vec<u8>>,
+    vanishes: Option<PathBuf>,
 }
 
 impl Push {
@@ -124,17 +134,18 @@ impl Push {
             specials: true,
             ..Options::default()
         };
-        Push { options, letters, more: Vec::new(), protocol: 32, compress: None }
+        Push { options, letters, more: Vec::new(), protocol: 32, compress: None, listed: None, vanishes: None }
     }
 
     fn run(&self, source: &Path, destination: &Path) -> (End, Said, String) {
         let mut server = self.server(destination);
         let (mut stdin, mut from) = (server.stdin.take().unwrap(), server.stdout.take().unwrap());
         let terms = self.shake_hands(&mut stdin, &mut from);
-        let pipe = Pipe(Mutex::new(stdin));
+        let pipe = Pipe { to: Mutex::new(stdin), vanishes: Mutex::new(self.vanishes.clone()) };
         let mut from = Demux { from, left: 0, said: Vec::new() };
         let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
-        let shared = Shared::new(&self.options, nowhere);
+        let mut shared = Shared::new(&self.options, nowhere);
+        shared.listed = self.listed.clone();
         let mut note = Outcome::default();
         let sources = [OsString::from([source.to_str().unwrap(), "/"].concat())];
         let top = roots::sources(&shared, &sources, &mut note).unwrap();
@@ -147,7 +158,8 @@ impl Push {
         let status = server.wait().unwrap();
         let heard = String::from_utf8_lossy(&from.said).into_owned();
         let end = end.unwrap_or_else(|stop: Stop| panic!("{stop:?}, {status}: {heard}"));
-        assert_eq!((&rest[..], status.code()), (&b""[..], Some(0)), "{heard}");
+        let code = if self.vanishes.is_some() { 24 } else { 0 };
+        assert_eq!((&rest[..], status.code()), (&b""[..], Some(code)), "{heard}");
         (end, said, heard)
     }
 

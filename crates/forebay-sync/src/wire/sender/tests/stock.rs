@@ -55,7 +55,8 @@ fn every_compressor_and_way_of_writing_is_understood() {
         assert_eq!(differences("-a", &source, &destination), "", "{argument}");
         let mut content = std::fs::read(source.join("large")).unwrap();
         if argument != "--append" {
-            content.splice(100..100, *b"between");
+            // More than the receiving side reads ahead: in place, blocks behind it are lost.
+            content.splice(100..100, bytes(9, 1 << 20));
         }
         content.extend_from_slice(b"behind");
         std::fs::write(source.join("large"), content).unwrap();
@@ -126,4 +127,54 @@ fn sums_and_attributes_arrive() {
     let (end, ..) = push.run(&at("source"), &at("destination"));
     assert_eq!(end.totals.transferred, 1);
     assert_eq!(differences("-aX", &at("source"), &at("destination")), "");
+}
+
+#[test]
+fn names_with_their_paths_and_acls_arrive() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    tree(&at("source"));
+    // What 0o640, with read and write for the user 7, is to Linux.
+    let entries = [(0x01, 6, u32::MAX), (0x02, 6, 7), (0x04, 4, u32::MAX), (0x10, 6, u32::MAX), (0x20, 0, u32::MAX)];
+    let mut acl = 2_u32.to_le_bytes().to_vec();
+    for (tag, bits, id) in entries {
+        acl.extend([&u16::to_le_bytes(tag)[..], &u16::to_le_bytes(bits), &u32::to_le_bytes(id)].concat());
+    }
+    for (path, name) in [("middle", c"system.posix_acl_access"), ("d", c"system.posix_acl_default")] {
+        let path = at("source").join(path);
+        rustix::fs::setxattr(path, name, &acl, rustix::fs::XattrFlags::empty()).unwrap();
+    }
+    let mut push = Push::new("-logDtpAre.LsfxCIvu");
+    push.options.acls = true;
+    push.run(&at("source"), &at("destination"));
+    assert_eq!(differences("-aA", &at("source"), &at("destination")), "");
+
+    std::fs::write(at("names"), "d/e/f1\nd.x\nmiddle\nd/e/f20\n").unwrap();
+    std::fs::create_dir(at("theirs")).unwrap();
+    let from = ["--files-from=", at("names").to_str().unwrap()].concat();
+    alone(&["-a", "--no-r", &from], &at("source"), &at("theirs"));
+    let mut push =
+        Push { listed: Some(b"d/e/f1\0d.x\0middle\0d/e/f20\0".to_vec()), ..Push::new("-logDtpdRe.LsfxCIvu") };
+    push.options.recursive = false;
+    push.options.select.relative = true;
+    push.options.select.dirs = true;
+    std::fs::create_dir(at("ours")).unwrap();
+    let (end, ..) = push.run(&at("source"), &at("ours"));
+    assert_eq!((end.totals.transferred, end.totals.dirs), (3, 3));
+    assert_eq!(differences("-a", &at("theirs"), &at("ours")), "");
+}
+
+#[test]
+fn a_file_that_vanishes_is_left_out() {
+    for protocol in [30, 32] {
+        let dir = tempfile::tempdir().unwrap();
+        let (source, destination) = (dir.path().join("source"), dir.path().join("destination"));
+        tree(&source);
+        let vanishes = Some(source.join("middle"));
+        let push = Push { vanishes, protocol, ..Push::new("-logDtpre.LsfxCIvu") };
+        let (end, said, _) = push.run(&source, &destination);
+        assert_eq!((end.totals.vanished, end.totals.failed, end.totals.transferred), (1, 0, 103));
+        assert!(String::from_utf8(said.errors).unwrap().starts_with("file has vanished: \""));
+        assert_eq!(differences("-a", &source, &destination), "");
+    }
 }
