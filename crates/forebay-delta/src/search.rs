@@ -90,8 +90,9 @@ where
 /// let (settings, new) = (Settings::default(), vec![1; 2000]);
 /// let signature = Signature::of(Input::bytes(&new), &Format::local(2000), &settings)?;
 /// let mut sum = Hasher::new(Strong::Xxh128(0));
-/// let (read, sink) = (|bytes: &[u8]| sum.update(bytes), |_| Ok::<_, Error>(()));
-/// search_reading(&signature, Input::bytes(&new), Options::default(), &settings, read, sink)?;
+/// search_reading(&signature, Input::bytes(&new), Options::default(), &settings, |bytes| sum.update(bytes), |_| {
+///     Ok::<_, Error>(())
+/// })?;
 /// assert_eq!(sum.finish(), Strong::Xxh128(0).sum(&new));
 /// # Ok::<(), Error>(())
 /// ```

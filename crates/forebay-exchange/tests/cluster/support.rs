@@ -194,6 +194,16 @@ impl Outcome {
         assert!(self.said.iter().any(|line| line.trim_end() == "threads"), "{self:?}");
     }
 
+    /// It ended because some process was lost whose connection has closed: which.
+    pub(crate) fn lost(&self) -> usize {
+        let error =
+            self.said.iter().find_map(|line| line.strip_prefix("error lost ")).unwrap_or_else(|| panic!("{self:?}"));
+        let process = error.split_once(':').and_then(|(process, _)| process.parse().ok());
+        let process = process.unwrap_or_else(|| panic!("{self:?}"));
+        self.failed("lost", process, "connection");
+        process
+    }
+
     /// The same, but threads may be left.
     pub(crate) fn failed_and_left(&self, kind: &str, process: usize, text: &str) {
         let start = format!("error {kind} {process}: ");
