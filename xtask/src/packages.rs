@@ -10,6 +10,8 @@ use crate::workspace::on_path;
 const NEEDED: &[(&str, &str)] = &[
     ("rsync", "rsync"),         // the oracle: same trees, same lines, same exit codes
     ("rdiff", "rdiff"),         // writes and reads the same signatures and deltas
+    ("sshd", "openssh-server"), // a real remote shell at the other end
+    ("ssh", "openssh-client"),  // and at this one
     ("zstd", "zstd"),           // reads what the compress example writes
     ("setfattr", "attr"),       // extended attributes that a copy must survive
     ("setfacl", "acl"),         // access control lists, likewise

@@ -17,6 +17,13 @@ pub enum Error {
     Io(String),
     /// A per-directory filter file has a rule that makes no sense, or names a file that cannot be read.
     Filter(FilterError),
+    /// The other side, or the way to it: what is said, and rsync's exit code.
+    Remote {
+        /// A line.
+        text: String,
+        /// The exit code.
+        code: u8,
+    },
     /// The log could not be written.
     Log(io::Error),
     /// The engine failed: a report could not be spilled or read back.
@@ -33,6 +40,7 @@ impl Error {
             Error::Select(_) => 3,
             Error::Io(_) => 11,
             Error::Filter(error) => error.exit_code(),
+            Error::Remote { code, .. } => *code,
             Error::Log(_) => 13,
             Error::Engine(_) => 14,
             Error::Cancelled => 20,
@@ -44,6 +52,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Error::Usage(text) | Error::Select(text) | Error::Io(text) | Error::Engine(text) => f.write_str(text),
+            Error::Remote { text, .. } => f.write_str(text),
             Error::Filter(error) => error.fmt(f),
             Error::Log(error) => write!(f, "cannot write the log: {error}"),
             Error::Cancelled => f.write_str("cancelled"),

@@ -56,7 +56,8 @@
 //! descriptors stay open for each directory on the way, so a tree that is deeper than half the limit on open files is
 //! reported as failing where that limit is reached, and what is above is mirrored.
 //!
-//! Not here: anything remote.
+//! Between two machines ([`pull`], [`push`], [`serve`]) the same workers do the same to a list of files that came over a
+//! connection, and content is asked for instead of copied; `wire` speaks rsync's protocol. Not here: daemons.
 #![forbid(unsafe_code)]
 
 mod alternates;
@@ -117,7 +118,7 @@ pub use filter::{FilterError, Filters, Rule, Side};
 pub use format::Format;
 pub use idmap::{IdMap, Ids};
 pub use levels::Levels;
-pub use mirror::{Log, Report, mirror};
+pub use mirror::{Log, Peer, Report, mirror};
 pub use number::human;
 pub use options::{AlternateKind, Alternates, Append, Options, Reflink};
 pub use select::{DeleteWhen, Deletion, Select};
@@ -125,3 +126,6 @@ pub use text::Escape;
 pub use totals::{Ahead, Totals};
 #[doc(hidden)]
 pub use wire::probe;
+pub use wire::{
+    Checksum, Compression, Compressor, Connection, Offer, RemotePath, RemoteShell, Served, pull, push, serve,
+};

@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use forebay::{Location, Snapshot, SpillStore};
+use forebay_delta::AssemblyStats;
 
 use crate::error::Error;
 use crate::item::Item;
@@ -56,17 +57,34 @@ pub struct Report {
     pub spill: Option<Location>,
     /// How long it took.
     pub elapsed: Duration,
+    /// What is known of the other side, if there was one.
+    pub peer: Option<Peer>,
+}
+
+/// What went over a connection, and what came of it.
+#[derive(Clone, Copy, Debug, Default)]
+#[non_exhaustive]
+pub struct Peer {
+    /// The exit code of the other side, if we have started it.
+    pub code: u8,
+    /// Bytes that were written to it, and read from it.
+    pub sent: u64,
+    /// See [`sent`](Self::sent).
+    pub received: u64,
+    /// How files were put together, in the receiving role.
+    pub assembly: AssemblyStats,
 }
 
 impl Report {
     /// rsync's exit code: 0, 23 (something failed), 24 (something vanished) or 25 (too much was to be deleted).
     pub fn exit_code(&self) -> u8 {
-        match (self.totals.failed, self.totals.vanished) {
+        let own = match (self.totals.failed, self.totals.vanished) {
             (0, 0) if self.undeleted > 0 => 25,
             (0, 0) => 0,
             (0, _) => 24,
             _ => 23,
-        }
+        };
+        own.max(self.peer.map_or(0, |peer| peer.code))
     }
 }
 
@@ -99,7 +117,7 @@ pub fn mirror(
     if top.given == 0 && !(options.select.ignore_missing && note.errors.is_empty()) {
         deliver(&shared, note, &mut totals, log)?;
         let engine = Snapshot::default();
-        return Ok(Report { totals, engine, undeleted: 0, spill: location, elapsed: begun.elapsed() });
+        return Ok(Report { totals, engine, undeleted: 0, spill: location, elapsed: begun.elapsed(), peer: None });
     }
     let found = match options.list_only {
         None => roots::destination(&shared, top.shape(&shared), destination, &mut note),
@@ -186,5 +204,5 @@ pub fn mirror(
         shared.complain(&mut last, &text, b"", "");
         deliver(&shared, last, &mut totals, log)?;
     }
-    Ok(Report { totals, engine, undeleted, spill: location, elapsed: begun.elapsed() })
+    Ok(Report { totals, engine, undeleted, spill: location, elapsed: begun.elapsed(), peer: None })
 }

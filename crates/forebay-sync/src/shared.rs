@@ -85,7 +85,7 @@ pub(crate) struct Root {
 }
 
 /// Who the process is to the file system.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Identity {
     pub(crate) uid: u32,
     pub(crate) gid: u32,
@@ -119,9 +119,14 @@ impl Identity {
 
 impl<'a> Shared<'a> {
     pub(crate) fn new(options: &'a Options, root: Root) -> Self {
+        Shared::of(options, root, Identity::now())
+    }
+
+    /// The same, for a process of which that is known: to ask changes its mask for a moment, which other threads would feel.
+    pub(crate) fn of(options: &'a Options, root: Root, me: Identity) -> Self {
         Shared {
             options,
-            me: Identity::now(),
+            me,
             root,
             places: Places::default(),
             delayed: Delayed::default(),

@@ -7,8 +7,10 @@ forebay sync: copies and mirrors trees of files, in parallel, with rsync's optio
 
 Usage: forebay sync [OPTION]... SRC [SRC]... DEST
   or   forebay sync [OPTION]... SRC               (lists it)
+  or   forebay sync [OPTION]... [USER@]HOST:SRC [:SRC]... DEST
+  or   forebay sync [OPTION]... SRC [SRC]... [USER@]HOST:DEST
 
-A SRC that ends in a slash means what is in the directory; else the directory itself is copied.
+HOST is reached over a remote shell (--rsh), and runs this program or rsync (--rsync-path). A SRC that ends in a slash means what is in the directory; else the directory itself is copied.
 
 Options
 ";
@@ -68,8 +70,8 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--preallocate", "reserve space before writing"),
     ("--reflink=WHEN", "share extents: auto (the default), always or never"),
     ("--dry-run, -n", "change nothing, say what would be"),
-    ("--whole-file, -W", "copy files whole (the default)"),
-    ("--no-whole-file, --no-W", "copy only blocks that differ"),
+    ("--whole-file, -W", "copy files whole (the default on one machine)"),
+    ("--no-whole-file, --no-W", "copy only blocks that differ (the default between two)"),
     ("--checksum-choice=STR", "the sums (also --cc)"),
     ("--one-file-system, -x", "stay on one file system"),
     ("--block-size=SIZE, -B", "the size of blocks"),
@@ -125,6 +127,15 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--log-file-format=FMT", "in this form"),
     ("--json", "say everything as JSON, an object a line"),
     ("--list-only", "list the sources"),
+    ("--rsh=COMMAND, -e", "the remote shell (default: RSYNC_RSH, or ssh)"),
+    ("--rsync-path=PROGRAM", "what to run on the other machine (default: rsync)"),
+    ("--timeout=SECONDS", "give up when nothing comes for so long"),
+    ("--compress, -z", "compress what goes over the connection"),
+    ("--compress-choice=STR", "zstd, lz4, zlibx or zlib (also --zc)"),
+    ("--compress-level=NUM", "how well (also --zl)"),
+    ("--no-inc-recursive", "list everything before anything else"),
+    ("--protocol=NUM", "an older version of the protocol: 30 or 31"),
+    ("--trust-sender", "do not hold a list against what was asked for"),
     ("--bwlimit=RATE", "copy no more than RATE KiB a second"),
     ("--stop-after=MINS", "stop after MINS minutes"),
     ("--stop-at=y-m-dTh:m", "stop at this time"),
@@ -138,8 +149,8 @@ const OPTIONS: &[(&str, &str)] = &[
 ];
 
 const TAIL: &str = "
-Accepted without effect, as rsync copies between local trees without them, too: -e, -z and what belongs to it, -s,
---timeout, --rsync-path, --trust-sender, --blocking-io, --outbuf, --max-alloc, --checksum-seed, -4, -6.
+Accepted without effect: --blocking-io, --outbuf, --max-alloc, --checksum-seed, --skip-compress, -4, -6; on one machine, as
+with rsync, also what is about a connection.
 ";
 
 /// The text: the options that there are.

@@ -19,7 +19,7 @@ use forebay_sync::{DeleteWhen, Error};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::limits;
-use args::{Command, Parsed, Report};
+use args::{Command, Parsed, Place, Report};
 use log_file::LogFile;
 use output::Output;
 
@@ -46,7 +46,10 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(command: Command) -> ExitCode {
-    let Command { options, sources, destination, report } = command;
+    let Command { options, sources, destination, report, place, connection } = command;
+    if let Place::Serve(served) = &place {
+        return ExitCode::from(forebay_sync::serve(options, &connection, served));
+    }
     let Report { human, log_file, limit, at_once, all_to_stderr } = report;
     let said = stats::Said { levels: options.levels, dry_run: options.dry_run, human };
     let (quiet, json) = (options.quiet, options.json);
@@ -77,7 +80,12 @@ fn run(command: Command) -> ExitCode {
             || options.delay_updates
             || !options.recursive
             || at_once;
-        head.push_str(if at_once { "building file list ... done\n" } else { "sending incremental file list\n" });
+        head.push_str(match (&place, at_once) {
+            (Place::Pull(_), true) => "receiving file list ... done\n",
+            (Place::Pull(_), false) => "receiving incremental file list\n",
+            (_, true) => "building file list ... done\n",
+            (_, false) => "sending incremental file list\n",
+        });
     }
     if options.levels.debug_flist > 0 {
         let text = match options.whole_file && options.append.is_none() {
@@ -90,7 +98,12 @@ fn run(command: Command) -> ExitCode {
     if !quiet && !json {
         output.write(head.as_bytes());
     }
-    let code = match forebay_sync::mirror(options, &sources, &destination, &mut output) {
+    let mirrored = match &place {
+        Place::Pull(host) => forebay_sync::pull(options, &connection, host, &sources, &destination, &mut output),
+        Place::Push(host) => forebay_sync::push(options, &connection, host, &sources, &destination, &mut output),
+        Place::Here | Place::Serve(_) => forebay_sync::mirror(options, &sources, &destination, &mut output),
+    };
+    let code = match mirrored {
         Ok(report) => {
             output.finish();
             if let Some(place) = report.spill.as_ref().filter(|place| place.in_memory)
@@ -162,13 +175,19 @@ fn ending(code: u8) -> Option<String> {
         5 => ("error", "error starting client-server protocol"),
         10 => ("error", "error in socket IO"),
         11 => ("error", "error in file IO"),
+        12 => ("error", "error in rsync protocol data stream"),
         13 => ("error", "errors with program diagnostics"),
+        14 => ("error", "error in IPC code"),
         20 => ("error", "received SIGINT, SIGTERM, or SIGHUP"),
         23 => ("error", "some files/attrs were not transferred (see previous errors)"),
         24 => ("warning", "some files vanished before they could be transferred"),
         25 => ("error", "the --max-delete limit stopped deletions"),
         30 => ("error", "timeout in data send/receive"),
-        _ => ("error", "error in IPC code"),
+        124 => ("error", "remote shell failed"),
+        125 => ("error", "remote shell killed"),
+        126 => ("error", "remote command could not be run"),
+        127 => ("error", "remote command not found"),
+        _ => ("error", "unexplained error"),
     };
     let role = if code == 1 { "client" } else { "sender" };
     Some(format!("rsync {kind}: {text} (code {code}) at forebay sync [{role}={}]", env!("CARGO_PKG_VERSION")))

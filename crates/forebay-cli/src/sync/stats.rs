@@ -29,9 +29,9 @@ pub(crate) fn logged(report: &Report, said: Said) -> String {
     if said.levels.stats > 0 {
         return summary(report, said, false);
     }
-    let (sent, size) = (sent(&report.totals), report.totals.size_bytes);
+    let ((sent, received), size) = (traffic(report), report.totals.size_bytes);
     let deltas = summary(report, said, false);
-    format!("{deltas}sent {sent} bytes  received 0 bytes  total size {size}\n")
+    format!("{deltas}sent {sent} bytes  received {received} bytes  total size {size}\n")
 }
 
 /// The closing object of `--json`: how it ended, and every number.
@@ -41,9 +41,10 @@ pub(crate) fn json(report: &Report) -> String {
     format!("{{\"type\":\"summary\",\"exit_code\":{},\"seconds\":{seconds:.6}{numbers}}}\n", report.exit_code())
 }
 
-/// What a wire would have carried, near enough.
-fn sent(totals: &Totals) -> u64 {
-    totals.literal_bytes + totals.name_bytes
+/// Bytes sent and received. On one machine: what a wire would have carried, near enough.
+fn traffic(report: &Report) -> (u64, u64) {
+    let totals = &report.totals;
+    report.peer.map_or((totals.literal_bytes + totals.name_bytes, 0), |peer| (peer.sent, peer.received))
 }
 
 fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std::fmt::Result {
@@ -56,22 +57,24 @@ fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std:
         )?;
     }
     let seconds = report.elapsed.as_secs_f64();
-    let sent = sent(totals);
+    let (sent, received) = traffic(report);
     if said.levels.stats > 1 {
-        write_block(out, totals, sent, said.human)?;
+        write_block(out, totals, (sent, received), said.human)?;
         if own_lines {
             write_engine(out, report)?;
         }
     }
     if said.levels.stats > 0 {
-        let rate = sent as f64 / seconds.max(0.001);
-        let speedup = if sent == 0 { 0.0 } else { totals.size_bytes as f64 / sent as f64 };
+        let all = sent + received;
+        let rate = all as f64 / seconds.max(0.001);
+        let speedup = if all == 0 { 0.0 } else { totals.size_bytes as f64 / all as f64 };
         let end = if said.dry_run { " (DRY RUN)" } else { "" };
         writeln!(out)?;
         writeln!(
             out,
-            "sent {} bytes  received 0 bytes  {} bytes/sec",
+            "sent {} bytes  received {} bytes  {} bytes/sec",
             human(sent, said.human),
+            human(received, said.human),
             human_rate(rate, said.human)
         )?;
         writeln!(
@@ -84,7 +87,7 @@ fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std:
     Ok(())
 }
 
-fn write_block(out: &mut String, totals: &Totals, sent: u64, level: u8) -> std::fmt::Result {
+fn write_block(out: &mut String, totals: &Totals, (sent, received): (u64, u64), level: u8) -> std::fmt::Result {
     let listed = [totals.files, totals.dirs, totals.links, totals.devices, totals.specials];
     let created = [
         totals.created_files,
@@ -113,7 +116,7 @@ fn write_block(out: &mut String, totals: &Totals, sent: u64, level: u8) -> std::
     writeln!(out, "File list generation time: 0.000 seconds")?;
     writeln!(out, "File list transfer time: 0.000 seconds")?;
     writeln!(out, "Total bytes sent: {}", human(sent, level))?;
-    writeln!(out, "Total bytes received: 0")
+    writeln!(out, "Total bytes received: {}", human(received, level))
 }
 
 fn by_kind(counts: [u64; 5], level: u8) -> String {
@@ -160,6 +163,14 @@ fn write_engine(out: &mut String, report: &Report) -> std::fmt::Result {
         "forebay: copied by reflink {}, copy_file_range {}, read and write {}",
         totals.reflinked, totals.ranged, totals.streamed
     )?;
+    if let Some(assembly) = report.peer.map(|peer| peer.assembly).filter(|assembly| assembly.files > 0) {
+        let strategy = if assembly.workers > 0 { "parallel" } else { "sequential" };
+        writeln!(
+            out,
+            "forebay: {} files received ({strategy}: {} workers, {} used), {} chunks",
+            assembly.files, assembly.workers, assembly.workers_used, assembly.chunks
+        )?;
+    }
     if totals.deltas > 0 {
         writeln!(
             out,

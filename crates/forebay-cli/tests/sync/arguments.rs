@@ -128,7 +128,8 @@ fn sources_and_destinations_mean_what_they_mean_to_rsync() {
 
 #[test]
 fn what_is_not_there_yet_is_refused_with_the_code_for_usage() {
-    for args in [&["--foo", "a", "b"][..], &["-M--delete", "a", "b"], &["a", "host:b"], &["rsync://host/a", "b"], &[]] {
+    for args in [&["--foo", "a", "b"][..], &["-M--delete", "a", "b"], &["a", "host::b"], &["rsync://host/a", "b"], &[]]
+    {
         let output = Command::new(FOREBAY).arg("sync").args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("rsync error: syntax or usage error (code 1) at "));

@@ -106,6 +106,18 @@ impl Filters {
         list::add_file(&mut self.list, &text, path, &Context::argument(Style::Simple(include), self.nul))
     }
 
+    /// The rules as they are told to another machine, which sends or receives.
+    pub(crate) fn for_the_other_side(&self, it_sends: bool) -> Vec<Vec<u8>> {
+        let told = |entry: &Entry| match entry {
+            Entry::Rule(rule) => rule.told(it_sends, self.delete_excluded),
+            Entry::PerDir(file) => {
+                let letters = file.modifiers.told(it_sends)?;
+                Some([b":", &letters[..], b" ", &file.above, &file.name].concat())
+            }
+        };
+        self.list.entries.iter().filter_map(told).collect()
+    }
+
     /// Adds what `--cvs-exclude` stands for. rsync does this behind all other rules.
     ///
     /// # Errors

@@ -53,6 +53,31 @@ pub(super) struct Modifiers {
     pub(super) words: bool,
 }
 
+impl Modifiers {
+    /// The letters as they are told to another machine, which sends or receives; `None` if the rule is not for that side.
+    pub(super) fn told(&self, to_sender: bool) -> Option<Vec<u8>> {
+        let Sides { sender, receiver } = self.sides;
+        if self.sides.given() && !(if to_sender { sender } else { receiver }) {
+            return None;
+        }
+        let only = self.only.map(|include| if include { b'+' } else { b'-' });
+        let letters = [
+            (self.absolute, b'/'),
+            (self.negated, b'!'),
+            (self.cvs, b'C'),
+            (self.not_inherited && !self.cvs, b'n'),
+            (self.words && !self.cvs, b'w'),
+            (only.is_some() && !self.cvs, only.unwrap_or_default()),
+            (self.hides_file, b'e'),
+            (self.xattr, b'x'),
+            (sender, b's'),
+            (receiver, b'r'),
+            (self.perishable, b'p'),
+        ];
+        Some(letters.into_iter().filter(|(on, _)| *on).map(|(_, letter)| letter).collect())
+    }
+}
+
 /// A rule's text, taken apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Parsed<'t> {

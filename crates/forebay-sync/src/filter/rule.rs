@@ -11,6 +11,8 @@ use crate::wildmatch::Pattern;
 pub struct Rule {
     include: bool,
     modifiers: Modifiers,
+    /// As it was given.
+    pattern: Vec<u8>,
     /// What messages show of it.
     label: Label,
     only_dirs: bool,
@@ -52,6 +54,7 @@ impl Rule {
     /// Reads a pattern. `anchor` is the directory, with a slash at its end, that one with a leading slash begins at:
     /// relative to the root of the transfer or, of a directory above that, absolute.
     pub(super) fn new(include: bool, pattern: &[u8], mut modifiers: Modifiers, label: Label, anchor: &[u8]) -> Self {
+        let given = pattern.to_vec();
         let (only_dirs, pattern) = match pattern {
             [head @ .., b'/'] if !head.is_empty() => (true, head),
             _ => (false, pattern),
@@ -80,7 +83,7 @@ impl Rule {
         } else {
             Matcher::Literal(pattern.to_vec())
         };
-        Rule { include, modifiers, label, only_dirs, with_dir, scope, matcher }
+        Rule { include, modifiers, pattern: given, label, only_dirs, with_dir, scope, matcher }
     }
 
     /// Whether it lets in what it matches.
@@ -92,6 +95,15 @@ impl Rule {
     pub fn text(&self) -> Vec<u8> {
         let pattern = self.label.pattern.as_deref().unwrap_or(b"<rule from a file read earlier>");
         [pattern, self.label.list.as_deref().unwrap_or_default()].concat()
+    }
+
+    /// How it is told to another machine: section 5 of the protocol. `None`: it has nothing to say there, on the sending
+    /// side or the other.
+    pub(super) fn told(&self, to_sender: bool, delete_excluded: bool) -> Option<Vec<u8>> {
+        let mut modifiers = self.modifiers;
+        modifiers.sides.sender |= delete_excluded && !modifiers.sides.given();
+        let sign = if self.include { b'+' } else { b'-' };
+        modifiers.told(to_sender).map(|letters| [&[sign], &letters[..], b" ", &self.pattern].concat())
     }
 
     /// Whether it has a say at `place` about an entry, and what it says is what decides.

@@ -9,24 +9,26 @@ use super::terms::{Checksum, Compat, Compress, Compressor, Terms};
 
 /// What one side brings along.
 #[derive(Clone, Debug)]
-pub(crate) struct Offer {
-    /// The newest version that is wanted, within [`limits::PROTOCOLS`].
-    pub(crate) protocol: u32,
-    /// Whether lists may follow one by one.
-    pub(crate) incremental: bool,
+pub struct Offer {
+    /// The newest version that is wanted, from 30 to 32. Default: 32.
+    pub protocol: u32,
+    /// `--no-inc-recursive` takes it away: whether lists may follow one by one, where the role and the other options allow
+    /// it. Default: yes.
+    pub incremental: bool,
     /// What `--checksum-choice` says: of what is transferred, and of `-c`. `None`: the best that both have.
-    pub(crate) checksums: Option<(Checksum, Checksum)>,
+    pub checksums: Option<(Checksum, Checksum)>,
     /// Whether and how literal bytes are compressed.
-    pub(crate) compress: Compression,
+    pub compress: Compression,
     /// Sums that are offered, best first.
-    pub(crate) checksum_list: Vec<Checksum>,
+    pub checksum_list: Vec<Checksum>,
     /// Compressors that are offered, best first.
-    pub(crate) compressor_list: Vec<Compressor>,
+    pub compressor_list: Vec<Compressor>,
 }
 
 /// Whether and how literal bytes are to be compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Compression {
+pub enum Compression {
+    /// They go as they are.
     No,
     /// By the best that both sides have, at this level or the compressor's own.
     Best(Option<i32>),
@@ -38,7 +40,7 @@ impl Default for Offer {
     fn default() -> Self {
         Offer {
             protocol: *limits::PROTOCOLS.end(),
-            incremental: false,
+            incremental: true,
             checksums: None,
             compress: Compression::No,
             checksum_list: CHECKSUMS.iter().map(|(sum, _)| *sum).filter(|sum| *sum != Checksum::None).collect(),
@@ -63,7 +65,7 @@ const COMPRESSORS: [(Compressor, &str); 4] =
 
 impl Checksum {
     /// By its name, of which case does not matter.
-    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+    pub fn named(name: &[u8]) -> Option<Self> {
         let name = if name.eq_ignore_ascii_case(b"xxhash") { b"xxh64" } else { name };
         CHECKSUMS.iter().find(|(_, known)| name.eq_ignore_ascii_case(known.as_bytes())).map(|(sum, _)| *sum)
     }
@@ -75,7 +77,7 @@ impl Checksum {
 
 impl Compressor {
     /// By its name, of which case does not matter.
-    pub(crate) fn named(name: &[u8]) -> Option<Self> {
+    pub fn named(name: &[u8]) -> Option<Self> {
         COMPRESSORS.iter().find(|(_, known)| name.eq_ignore_ascii_case(known.as_bytes())).map(|(kind, _)| *kind)
     }
 

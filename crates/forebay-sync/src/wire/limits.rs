@@ -21,10 +21,10 @@ pub(crate) const VSTRING: usize = 0x7fff;
 pub(crate) const BLOCK: i32 = 1 << 17;
 /// The largest index of a block: tokens count further than that only by fraud.
 pub(crate) const BLOCKS: i64 = 0x7fff_fffe;
-/// Bytes of a frame of the multiplexed stream.
-pub(crate) const FRAME: usize = 0xff_ffff;
 /// Bytes of a frame that is not data: longer ones are fatal to the reference, too.
 pub(crate) const MESSAGE: usize = 64 << 10;
+/// Bytes of messages that wait to be printed.
+pub(crate) const MESSAGES: usize = 64 << 20;
 /// Bytes of a filter rule, and how many of them.
 pub(crate) const RULE: usize = 8 << 10;
 pub(crate) const RULES: usize = 1 << 20;
@@ -38,9 +38,5 @@ pub(crate) const XATTR_VALUE: usize = 64 << 20;
 pub(crate) const DELETIONS: i64 = 1 << 28;
 /// Bits of an I/O error that are taken over.
 pub(crate) const IO_ERROR: i32 = 7;
-/// Seconds of a time-out that the other side asks for.
-pub(crate) const TIMEOUT: RangeInclusive<i32> = 1..=86_400;
 /// Entries of a file list: indexes are 32-bit numbers with a sign.
 pub(crate) const ENTRIES: usize = 0x7fff_ff00;
-/// Blocks of one weak sum that are looked at for one place of the new file.
-pub(crate) const CHAIN: usize = 1024;

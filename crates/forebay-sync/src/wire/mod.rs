@@ -2,8 +2,8 @@
 //!
 //! Bytes from the other side are read here and nowhere else; every count, length and index in them is held against a bound
 //! in [`limits`] before anything is allocated or looked up by it.
-#![allow(dead_code, unused_imports, reason = "the parts of the protocol come before what uses them")]
 
+mod command;
 mod error;
 mod handshake;
 mod limits;
@@ -13,9 +13,16 @@ mod number;
 #[doc(hidden)]
 pub mod probe;
 mod receiver;
+mod rules;
 mod sender;
+mod session;
+mod shell;
 mod sums;
 mod terms;
 mod token;
 
+pub use handshake::{Compression, Offer};
 pub(crate) use receiver::{Basis, Notice, Notices, Remote};
+pub use session::{Connection, Served, pull, push, serve};
+pub use shell::{RemotePath, RemoteShell};
+pub use terms::{Checksum, Compressor};

@@ -5,7 +5,9 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -78,41 +80,65 @@ pub(crate) struct Incoming {
     at: usize,
     end: usize,
     timeout: Option<Duration>,
-    /// Bytes that have come.
-    pub(crate) bytes: u64,
+    /// Becomes readable when nothing more can be written: then nothing more is waited for.
+    alarm: Option<OwnedFd>,
+    bytes: Arc<AtomicU64>,
 }
 
 impl Incoming {
     pub(crate) fn new(fd: OwnedFd, timeout: Option<Duration>) -> Self {
-        Incoming { fd, buffer: vec![0; 64 << 10].into(), at: 0, end: 0, timeout, bytes: 0 }
+        Incoming { fd, buffer: vec![0; 64 << 10].into(), at: 0, end: 0, timeout, alarm: None, bytes: Arc::default() }
     }
 
-    /// The other side asks for a shorter time-out.
-    pub(crate) fn shorten_timeout(&mut self, timeout: Duration) {
-        self.timeout = Some(self.timeout.map_or(timeout, |own| own.min(timeout)));
+    /// Fails when `outgoing` has: the other side may be waiting for what could not be written.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub(crate) fn watch(&mut self, outgoing: &Outgoing) -> io::Result<()> {
+        self.alarm = Some(outgoing.alarm()?);
+        Ok(())
+    }
+
+    /// Counts the bytes that have come.
+    pub(crate) fn count(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.bytes)
     }
 
     fn fill(&mut self) -> io::Result<usize> {
         (self.at, self.end) = (0, 0);
         loop {
-            if self.timeout.is_some() && !ready(self.fd.as_fd(), PollFlags::IN, self.timeout)? {
-                return Err(timed_out(self.timeout));
+            if self.timeout.is_some() || self.alarm.is_some() {
+                self.wait()?;
             }
             match rustix::io::read(&self.fd, &mut *self.buffer) {
                 Ok(n) => {
                     self.end = n;
-                    self.bytes += n as u64;
+                    self.bytes.fetch_add(n as u64, Ordering::Relaxed);
                     return Ok(n);
                 }
                 Err(Errno::INTR) => {}
-                Err(Errno::AGAIN) => {
-                    if !ready(self.fd.as_fd(), PollFlags::IN, self.timeout)? {
-                        return Err(timed_out(self.timeout));
-                    }
-                }
+                Err(Errno::AGAIN) => self.wait()?,
                 Err(errno) => return Err(errno.into()),
             }
         }
+    }
+
+    /// Waits until something has come, for as long as the time-out says, or until nothing more can be written.
+    fn wait(&self) -> io::Result<()> {
+        let own = PollFd::new(&self.fd, PollFlags::IN);
+        let ready = match &self.alarm {
+            Some(alarm) => {
+                let mut both = [own, PollFd::new(alarm, PollFlags::IN)];
+                let ready = ready(&mut both, self.timeout)?;
+                let [own, alarm] = both;
+                if own.revents().is_empty() && !alarm.revents().is_empty() {
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+                ready
+            }
+            None => ready(&mut [own], self.timeout)?,
+        };
+        if ready { Ok(()) } else { Err(timed_out(self.timeout)) }
     }
 }
 
@@ -131,11 +157,11 @@ impl Read for Incoming {
     }
 }
 
-/// Waits until `fd` is ready. Whether it is.
-fn ready(fd: BorrowedFd<'_>, flags: PollFlags, timeout: Option<Duration>) -> io::Result<bool> {
+/// Waits until one of `fds` is ready. Whether any is.
+fn ready(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<bool> {
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     loop {
-        match poll(&mut [PollFd::new(&fd, flags)], timeout.as_ref()) {
+        match poll(fds, timeout.as_ref()) {
             Ok(n) => return Ok(n > 0),
             Err(Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
@@ -252,6 +278,8 @@ struct State {
     multiplexed: bool,
     finished: bool,
     failed: Option<(io::ErrorKind, String)>,
+    /// Closed when writing has failed.
+    alarms: Vec<UnixStream>,
 }
 
 /// Joins the thread that writes.
@@ -319,9 +347,20 @@ impl Outgoing {
         let mut state = self.shared.lock();
         state.failed.get_or_insert((io::ErrorKind::BrokenPipe, "the session has ended".to_owned()));
         state.frames.clear();
+        state.alarms.clear();
         state.finished = true;
         self.shared.room.notify_all();
         self.shared.work.notify_all();
+    }
+
+    /// A descriptor that becomes readable when nothing more can be written.
+    fn alarm(&self) -> io::Result<OwnedFd> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let mut state = self.shared.lock();
+        if state.failed.is_none() {
+            state.alarms.push(ours);
+        }
+        Ok(theirs.into())
     }
 
     /// Bytes that have been written.
@@ -414,6 +453,7 @@ fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>) {
         if let Err(error) = result {
             state.failed.get_or_insert((error.kind(), error.to_string()));
             state.frames.clear();
+            state.alarms.clear();
             state.finished = true;
         }
         shared.room.notify_all();
@@ -425,7 +465,7 @@ fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
         match rustix::io::write(fd, bytes) {
             Ok(n) => bytes = bytes.get(n..).unwrap_or_default(),
             Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => drop(ready(fd.as_fd(), PollFlags::OUT, None)?),
+            Err(Errno::AGAIN) => drop(ready(&mut [PollFd::new(fd, PollFlags::OUT)], None)?),
             Err(errno) => return Err(errno.into()),
         }
     }
@@ -435,7 +475,6 @@ fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use std::io::Write;
-    use std::os::unix::net::UnixStream;
 
     use super::*;
 
@@ -503,6 +542,19 @@ mod tests {
         let result = (0..100).try_for_each(|_| outgoing.send(&[0; FRAME]));
         assert!(matches!(result, Err(WireError::Io(_))), "{result:?}");
         assert!(writing.finish().is_err());
+    }
+
+    #[test]
+    fn whoever_waits_for_an_answer_is_told_that_nothing_can_be_asked() {
+        let (ours, theirs) = UnixStream::pair().unwrap();
+        let (_quiet, silent) = UnixStream::pair().unwrap();
+        let (outgoing, _writing) = Outgoing::start(ours.into(), None).unwrap();
+        let mut from = Incoming::new(silent.into(), None);
+        from.watch(&outgoing).unwrap();
+        let reader = std::thread::spawn(move || from.read(&mut [0]).unwrap_err().kind());
+        drop(theirs);
+        outgoing.send(b"is anybody there?").unwrap();
+        assert_eq!(reader.join().unwrap(), io::ErrorKind::BrokenPipe);
     }
 
     #[test]

@@ -25,7 +25,6 @@ pub(crate) struct Compat(pub(crate) u32);
 impl Compat {
     pub(crate) const INC_RECURSE: u32 = 0x001;
     pub(crate) const SYMLINK_TIMES: u32 = 0x002;
-    pub(crate) const SYMLINK_ICONV: u32 = 0x004;
     pub(crate) const SAFE_FLIST: u32 = 0x008;
     pub(crate) const AVOID_XATTR_OPTIM: u32 = 0x010;
     pub(crate) const CHECKSUM_SEED_FIX: u32 = 0x020;
@@ -40,12 +39,18 @@ impl Compat {
 
 /// An algorithm for sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Checksum {
+pub enum Checksum {
+    /// XXH3 of 128 bits.
     Xxh128,
+    /// XXH3 of 64 bits.
     Xxh3,
+    /// XXH64.
     Xxh64,
+    /// MD5.
     Md5,
+    /// MD4.
     Md4,
+    /// SHA-1.
     Sha1,
     /// One zero byte; files are then always sent whole.
     None,
@@ -61,8 +66,10 @@ pub(crate) struct Compress {
 
 /// An algorithm for compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Compressor {
+pub enum Compressor {
+    /// Zstandard.
     Zstd,
+    /// LZ4 blocks.
     Lz4,
     /// Deflate; matched blocks stay out of its history.
     Zlibx,

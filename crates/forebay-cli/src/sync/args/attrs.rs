@@ -65,7 +65,7 @@ pub(super) const ROWS: &[Row] = &[
     flag("omit-link-times", |s, on| s.options.omit_link_times = on).short('J').no(),
     flag("super", |s, on| s.options.super_user = Some(on)).no(),
     later("fake-super"),
-    flag("numeric-ids", |s, on| s.numeric_ids = on).no(),
+    flag("numeric-ids", |s, on| s.options.numeric_ids = on).no(),
     value("usermap", |s, value| map(&mut s.user_map, "usermap", value)),
     value("groupmap", |s, value| map(&mut s.group_map, "groupmap", value)),
     value("chown", |s, value| {
@@ -105,12 +105,12 @@ fn chown(kept: &mut Option<Map>, (option, what): (&str, &str), to: &str) -> Resu
 pub(super) fn owners(state: &mut State) -> Result<Vec<String>, Refusal> {
     let mut unknown = Vec::new();
     if let Some(map) = &state.user_map {
-        let (map, lines) = IdMap::parse(Ids::Users, &map.pairs, state.numeric_ids)?;
+        let (map, lines) = IdMap::parse(Ids::Users, &map.pairs, state.options.numeric_ids)?;
         (state.options.user_map, state.options.owner) = (map, true);
         unknown.extend(lines);
     }
     if let Some(map) = &state.group_map {
-        let (map, lines) = IdMap::parse(Ids::Groups, &map.pairs, state.numeric_ids)?;
+        let (map, lines) = IdMap::parse(Ids::Groups, &map.pairs, state.options.numeric_ids)?;
         (state.options.group_map, state.options.group) = (map, true);
         unknown.extend(lines);
     }

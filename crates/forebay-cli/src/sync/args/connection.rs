@@ -5,6 +5,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use forebay::Budget;
 
+use forebay_sync::Compressor;
+
 use super::row::{Row, flag, later, remote, remote_number, remote_value, value};
 use super::state::State;
 use super::stop_at;
@@ -33,31 +35,60 @@ pub(super) const ROWS: &[Row] = &[
         s.spill_limit = Some(value.size("spill-limit")?);
         Ok(())
     }),
-    remote_value("rsh").short('e'),
-    remote_value("rsync-path"),
+    value("rsh", |s, value| {
+        // A server's client says behind this letter what it can do.
+        let place = if s.wire.server { &mut s.wire.served.letters } else { &mut s.wire.connection.shell.command };
+        place.clone_from(&value.text);
+        Ok(())
+    })
+    .short('e'),
+    value("rsync-path", |s, value| {
+        s.wire.connection.shell.program.clone_from(&value.text);
+        Ok(())
+    }),
     value("remote-option", remote_option).short('M'),
-    remote_number("timeout").no(),
+    value("timeout", |s, value| {
+        let seconds = u64::try_from(value.number()?).unwrap_or(0);
+        s.wire.connection.timeout = (seconds > 0).then(|| Duration::from_secs(seconds));
+        Ok(())
+    })
+    .no(),
     value("contimeout", |_, value| match value.number()? {
         0 => Ok(()),
         _ => Err("The --contimeout option may only be used when connecting to an rsync daemon.".into()),
     })
     .no(),
     value("bwlimit", bwlimit).no(),
-    remote("compress").short('z').alias(&["old-compress", "new-compress"]).no(),
-    value("compress-choice", |_, value| match &value.lossy().to_ascii_lowercase()[..] {
-        "auto" | "zstd" | "lz4" | "zlibx" | "zlib" | "none" => Ok(()),
-        _ => Err(Refusal { text: format!("unknown compress name: {}", value.lossy()), code: 4 }),
+    flag("compress", |s, on| s.wire.compress = on.then_some(s.wire.compress.flatten())).short('z').no(),
+    flag("old-compress", |s, on| s.wire.compress = on.then_some(Some(Compressor::Zlib))),
+    flag("new-compress", |s, on| s.wire.compress = on.then_some(Some(Compressor::Zlibx))),
+    value("compress-choice", |s, value| {
+        s.wire.compress = match &value.lossy().to_ascii_lowercase()[..] {
+            "auto" => Some(None),
+            "none" => None,
+            name => match Compressor::named(name.as_bytes()) {
+                Some(compressor) => Some(Some(compressor)),
+                None => return Err(Refusal { text: format!("unknown compress name: {}", value.lossy()), code: 4 }),
+            },
+        };
+        Ok(())
     })
     .alias(&["zc"]),
-    remote_number("compress-level").alias(&["zl"]),
+    value("compress-level", |s, value| {
+        s.wire.level = Some(value.number()?);
+        Ok(())
+    })
+    .alias(&["zl"]),
     remote_number("compress-threads").alias(&["zt"]),
     remote_value("skip-compress"),
     remote("blocking-io").no(),
     flag("secluded-args", |s, on| s.secluded_args = on).short('s').alias(&["protect-args"]).no(),
     flag("old-args", |s, on| s.old_args = on).no(),
-    remote("trust-sender"),
+    flag("trust-sender", |s, on| s.wire.connection.shell.trust_sender = on),
     // It is never complete here before the work begins; what is said of that is the same.
-    flag("inc-recursive", |s, on| s.report.at_once = !on).alias(&["i-r"]).no(),
+    flag("inc-recursive", |s, on| (s.report.at_once, s.wire.connection.offer.incremental) = (!on, on))
+        .alias(&["i-r"])
+        .no(),
     value("protocol", protocol),
     remote_number("checksum-seed"),
     later("iconv").no(),
@@ -101,8 +132,8 @@ pub(super) const ROWS: &[Row] = &[
     later("write-batch"),
     later("only-write-batch"),
     later("read-batch"),
-    later("server"),
-    later("sender"),
+    flag("server", |s, on| s.wire.server = on),
+    flag("sender", |s, on| s.wire.served.sends = on),
     later("daemon"),
     later("config"),
     later("dparam"),
@@ -119,10 +150,13 @@ fn remote_option(_: &mut State, value: &Value) -> Result<(), Refusal> {
 }
 
 /// The versions of rsync's protocol between which a local copy shows no difference.
-fn protocol(_: &mut State, value: &Value) -> Result<(), Refusal> {
+fn protocol(s: &mut State, value: &Value) -> Result<(), Refusal> {
     let refused = |text: &str| Err(Refusal { text: text.to_owned(), code: 2 });
     match value.number()? {
-        30..=32 => Ok(()),
+        version @ 30..=32 => {
+            s.wire.connection.offer.protocol = u32::try_from(version).unwrap_or(32);
+            Ok(())
+        }
         20..=29 => Err(not_yet(&format!("--protocol={}", value.lossy()))),
         33..=40 => refused("--protocol must be no more than 32 on the Client."),
         _ => refused("protocol version mismatch -- is your shell clean?\n(see the rsync manpage for an explanation)"),
@@ -157,6 +191,10 @@ const MAX_WORKERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 pub(super) fn agree(s: &State) -> Result<(), Refusal> {
     if s.secluded_args && s.old_args {
         return Err("rsync: --secluded-args conflicts with --old-args.".into());
+    }
+    s.wire.agree(&s.options, &s.paths, s.user_map.is_some() || s.group_map.is_some())?;
+    if s.secluded_args && (s.wire.server || s.wire.is_remote(&s.paths)) {
+        return Err(not_yet("--secluded-args between two machines"));
     }
     Ok(())
 }

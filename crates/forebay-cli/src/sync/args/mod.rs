@@ -13,13 +13,14 @@ mod select;
 mod state;
 mod stop_at;
 mod value;
+mod wire;
 mod write;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
-use forebay_sync::Options;
+use forebay_sync::{Connection, Options};
 
 use super::{help, version};
 use crate::spill;
@@ -27,6 +28,7 @@ use row::{Effect, Row};
 use state::State;
 pub(crate) use value::Refusal;
 use value::{Value, not_yet};
+pub(crate) use wire::Place;
 
 /// What the command line asks for.
 #[derive(Debug)]
@@ -43,6 +45,8 @@ pub(crate) struct Command {
     pub(crate) sources: Vec<OsString>,
     pub(crate) destination: OsString,
     pub(crate) report: Report,
+    pub(crate) place: Place,
+    pub(crate) connection: Connection,
 }
 
 /// What is said around the lines of the transfer.
@@ -191,30 +195,28 @@ fn finish(mut state: State) -> Result<Parsed, Refusal> {
     connection::agree(&state)?;
     write::agree(&mut state)?;
     attrs::owners(&mut state)?.iter().for_each(|line| super::complain(line));
-    for path in &state.paths {
-        if is_remote(path) {
-            return Err(not_yet(&format!("the remote path {}", path.to_string_lossy())));
-        }
-    }
     if state.paths.is_empty() {
         return Err(help::text().trim_end().into());
     }
     // A source alone is listed.
-    let destination = if state.paths.len() > 1 { state.paths.pop().unwrap_or_default() } else { OsString::new() };
-    let State { mut options, paths: sources, report, spill_dir, spill_limit, .. } = state;
+    let mut destination = if state.paths.len() > 1 { state.paths.pop().unwrap_or_default() } else { OsString::new() };
+    let State {
+        mut options, paths: mut sources, report, spill_dir, spill_limit, mut wire, checksums, old_args, ..
+    } = state;
+    wire.connection.shell.old_args = old_args || std::env::var_os("RSYNC_OLD_ARGS").is_some_and(|value| value == "1");
+    if wire.server {
+        // A dot separates the options from the paths.
+        sources.push(std::mem::take(&mut destination));
+        wire.served.paths = sources.split_off(1);
+    }
+    let (place, connection) = wire.settle(&mut sources, &mut destination, checksums.as_ref())?;
     // Without a directory that can be used, and none asked for, what waits does so in memory, and a reader of the
     // output that is slow makes the copy slow.
     options.spill = match spill_dir {
         Some(dir) => Some(spill::open(dir, spill_limit).map_err(|error| format!("rsync: --spill-dir: {error}"))?),
         None => spill::open(std::env::temp_dir(), spill_limit).ok(),
     };
-    Ok(Parsed::Run(Box::new(Command { options, sources, destination, report })))
-}
-
-/// Whether rsync would take it for a path on another machine: a colon before any slash.
-fn is_remote(path: &OsStr) -> bool {
-    let bytes = path.as_bytes();
-    bytes.starts_with(b"rsync://") || bytes.iter().find(|&&b| b == b'/' || b == b':') == Some(&b':')
+    Ok(Parsed::Run(Box::new(Command { options, sources, destination, report, place, connection })))
 }
 
 #[cfg(test)]
@@ -249,8 +251,10 @@ mod tests {
             (&["--D", "a", "b"], "rsync: --D: unknown option"),
             (&["-aQ", "a", "b"], "rsync: -Q: unknown option"),
             (&["--daemon", "a", "b"], "rsync: --daemon: not supported by forebay sync yet"),
-            (&["-a", "host:a", "b"], "rsync: the remote path host:a: not supported by forebay sync yet"),
-            (&["-a", "a", "rsync://h/b"], "rsync: the remote path rsync://h/b: not supported by forebay sync yet"),
+            (&["-a", "host::a", "b"], "rsync: the path of a daemon host::a: not supported by forebay sync yet"),
+            (&["-a", "a", "rsync://h/b"], "rsync: the path of a daemon rsync://h/b: not supported by forebay sync yet"),
+            (&["-a", "h:a", "h:b"], "The source and destination cannot both be remote."),
+            (&["-a", "h:a", "i:b", "c"], "All source args must come from the same machine."),
             (&["-a", "--exclude"], "rsync: --exclude: missing argument"),
             (&["-a", "--exclude=- ", "a", "b"], "unexpected end of filter rule: - "),
             (&["--verbose=3", "a", "b"], "rsync: --verbose=3: option does not take an argument"),

@@ -77,12 +77,13 @@ pub(super) fn settle(s: &mut State) {
     }
     s.info.enter(&mut options.levels, s.verbose);
     s.debug.enter(&mut options.levels, s.verbose);
-    (options.itemize, options.itemize_all) = (s.itemize > 0, s.itemize > 1);
+    let all = s.wire.server && options.format.as_ref() == Some(&Format::new(b"%i%I"));
+    (options.itemize, options.itemize_all) = (s.itemize > 0, s.itemize > 1 || all);
     if s.report.log_file.is_some() {
         let format = s.log_file_format.take();
         options.log_format = Some(format.unwrap_or_else(|| Format::new(b"%i %n%L")));
     }
-    if s.list_only || s.paths.len() == 1 {
+    if s.list_only || (s.paths.len() == 1 && !s.wire.server) {
         options.list_only = Some(s.report.human);
         (options.dry_run, options.delete) = (true, false);
         if !options.recursive {

@@ -6,6 +6,7 @@ use forebay_sync::{Format, Options};
 
 use super::Report;
 use super::levels::Asked;
+use super::wire::Wire;
 
 /// A mapping of owners as it was given.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ pub(super) struct State {
     /// `--usermap` and the user of `--chown`, `--groupmap` and the group of `--chown`.
     pub(super) user_map: Option<Map>,
     pub(super) group_map: Option<Map>,
-    pub(super) numeric_ids: bool,
+    pub(super) wire: Wire,
     pub(super) spill_dir: Option<OsString>,
     pub(super) spill_limit: Option<u64>,
 }
@@ -80,7 +81,7 @@ impl Default for State {
             checksums: None,
             user_map: None,
             group_map: None,
-            numeric_ids: false,
+            wire: Wire::default(),
             progress: false,
             list_only: false,
             secluded_args: false,

@@ -151,6 +151,8 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     if compare && o.checksum {
         return Err(Refusal { text: "Invalid checksum-choice for --checksum: none (0)".into(), code: 4 });
     }
-    o.whole_file = transfer || s.whole_file.unwrap_or(true);
+    // Between two machines, what the other one has need not be sent.
+    let remote = s.wire.server || s.wire.is_remote(&s.paths);
+    o.whole_file = transfer || s.whole_file.unwrap_or(!remote);
     Ok(())
 }

@@ -15,10 +15,11 @@ mod tests;
 mod xattr;
 
 pub(crate) use acl::is_acl;
-pub(crate) use decoder::{Decoder, End};
+pub(crate) use decoder::Decoder;
+#[cfg(test)]
+pub(crate) use decoder::End;
 pub(crate) use encoder::Encoder;
-pub(crate) use entry::{ListEntry, Long};
-pub(crate) use ids::IdTable;
+pub(crate) use entry::ListEntry;
 pub(crate) use shape::Shape;
 
 /// Bits that stand before an entry.

@@ -85,10 +85,11 @@ impl Answers<'_, '_> {
                 Piece::End => break,
                 Piece::Literal => {}
                 Piece::Copy { block, count } => {
-                    if let Some(history) = &history {
-                        // What cannot be read now makes the sum differ.
-                        let _ = self.tokens.copied(block, count, history);
-                    }
+                    // What cannot be read now makes the sum differ.
+                    let _ = match &history {
+                        Some(basis) => self.tokens.copied(block, count, basis),
+                        None => self.tokens.copied(block, count, &Vec::new()),
+                    };
                     head.copy(block, count).into_iter().for_each(|token| chunk.push(token));
                 }
             }

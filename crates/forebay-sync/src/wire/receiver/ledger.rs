@@ -186,10 +186,6 @@ impl Ledger {
         self.changed.notify_all();
     }
 
-    pub(crate) fn has_ended(&self) -> bool {
-        self.lock().ended
-    }
-
     /// Waits until `ready`, or until nothing more comes. Whether it is.
     fn wait(&self, mut ready: impl FnMut(&mut State) -> bool) -> bool {
         let mut state = self.lock();

@@ -85,11 +85,6 @@ impl Lists {
         Lists { decoder, asked, incremental, next, dirs: Vec::new(), ended: !incremental }
     }
 
-    /// Whether more is to come.
-    pub(crate) fn go_on(&self) -> bool {
-        !self.ended
-    }
-
     /// Nothing more comes.
     pub(crate) fn end(&mut self) -> Result<(), WireError> {
         match std::mem::replace(&mut self.ended, true) {

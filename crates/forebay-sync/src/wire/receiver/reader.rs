@@ -13,14 +13,6 @@ use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::number::{Get, Indexes, special};
 
-/// The counts that a server sends at the end, from its point of view.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Statistics {
-    pub(crate) read: u64,
-    pub(crate) written: u64,
-    pub(crate) size: u64,
-}
-
 /// Reads everything up to the third end of a phase.
 pub(crate) fn read<R: Read>(
     from: &mut R,
@@ -28,19 +20,18 @@ pub(crate) fn read<R: Read>(
     lists: &mut Lists,
     queue: &Queue,
     answers: &mut Answers<'_, '_>,
-) -> Result<Statistics, Stop> {
+) -> Result<(), Stop> {
     let shared = answers.writers.shared;
-    let mut statistics = Statistics::default();
-    let Some(remote) = &shared.remote else { return Ok(statistics) };
+    let Some(remote) = &shared.remote else { return Ok(()) };
     loop {
         match indexes.read(from)? {
             special::DONE => {
                 let phases = remote.ledger.done();
                 if phases == 3 {
                     if !remote.server {
-                        statistics = read_statistics(from)?;
+                        skip_statistics(from)?;
                     }
-                    return Ok(statistics);
+                    return Ok(());
                 }
             }
             special::DEL_STATS => read_deletions(from)?,
@@ -113,11 +104,8 @@ pub(crate) fn read_deletions<R: Read>(from: &mut R) -> Result<(), WireError> {
     Ok(())
 }
 
-fn read_statistics<R: Read>(from: &mut R) -> Result<Statistics, WireError> {
-    let mut value = || from.varlong(3).map(|value| u64::try_from(value).unwrap_or(0));
-    let statistics = Statistics { read: value()?, written: value()?, size: value()? };
-    // How long it took to make and to send the list.
-    value()?;
-    value()?;
-    Ok(statistics)
+/// What a server has read and written, the size of everything, and how long it took to make and to send the list: this side
+/// counts for itself.
+fn skip_statistics<R: Read>(from: &mut R) -> Result<(), WireError> {
+    (0..5).try_for_each(|_| from.varlong(3).map(drop))
 }

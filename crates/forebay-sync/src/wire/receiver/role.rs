@@ -13,15 +13,15 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use forebay::Snapshot;
-use forebay_delta::{Settings, Strategy, assemble};
+use forebay_delta::{AssemblyStats, Settings, Strategy, assemble};
 
 use super::answer::{Answers, Stop};
 use super::batch::Batch;
 use super::ledger::Again;
 use super::list_walk::ListWalk;
 use super::lists::{Lists, Queue};
-use super::reader::{self, Statistics};
-use super::teller::{Late, Mail, Mailbox, Teller, Way};
+use super::reader;
+use super::teller::{Late, Mail, Mailbox, Message, Teller, Way};
 use super::walk::WireWalk;
 use super::writing::Writers;
 use crate::error::Error;
@@ -43,7 +43,8 @@ const SAID: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct End {
     pub(crate) totals: Totals,
-    pub(crate) statistics: Statistics,
+    /// How files were put together.
+    pub(crate) assembly: AssemblyStats,
     /// What the engine did for the generator.
     pub(crate) engine: Snapshot,
 }
@@ -69,9 +70,20 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     }
     shared.pass = all.get(copies).copied().unwrap_or(Pass::Copy);
     let mut from = from;
-    (end.engine, end.statistics) = transfer(shared, batch, &mut from, (way, mailbox, mail), &mut end.totals, log)?;
+    (end.engine, end.assembly) = transfer(shared, batch, &mut from, (way, mailbox, mail), &mut end.totals, log)?;
     for &pass in all.get(copies + 1..).unwrap_or_default() {
         delete(shared, pass, batch, (way, mailbox), &mut end.totals, log)?;
+    }
+    let undeleted = shared.undeleted.load(Ordering::Relaxed);
+    if undeleted > 0 {
+        let text = format!("Deletions stopped due to --max-delete limit ({undeleted} skipped)");
+        if shared.remote.as_ref().is_some_and(|remote| remote.server) {
+            way.message(Message::Warning(format!("{text}\n").as_bytes()));
+        } else {
+            let mut last = Outcome::default();
+            shared.complain(&mut last, &text, b"", "");
+            passes::deliver(shared, last, &mut end.totals, log)?;
+        }
     }
     goodbye(shared, &mut from, (way, mailbox), &end.totals)?;
     Ok(end)
@@ -128,7 +140,7 @@ fn transfer<R: Read + Send, W: Way + ?Sized>(
     (way, mailbox, mail): (&W, &Mailbox, Mail),
     totals: &mut Totals,
     log: &mut dyn Log,
-) -> Result<(Snapshot, Statistics), Stop> {
+) -> Result<(Snapshot, AssemblyStats), Stop> {
     let Some(remote) = &shared.remote else { return Ok(<_>::default()) };
     let workers = passes::workers(shared.options);
     let teller = &Teller::new(remote, way, mailbox.clone());
@@ -187,7 +199,7 @@ fn transfer<R: Read + Send, W: Way + ?Sized>(
             (_, Err(error), _) | (_, _, Err(error)) if !matches!(error, Error::Cancelled) => Err(error.into()),
             (Err(stop), ..) => Err(stop),
             (_, Err(error), _) | (_, _, Err(error)) => Err(error.into()),
-            (Ok(statistics), Ok(engine), Ok(())) => Ok((engine, statistics)),
+            (Ok(assembly), Ok(engine), Ok(())) => Ok((engine, assembly)),
         }
     })
 }
@@ -208,7 +220,7 @@ fn take<R: Read, W: Way + ?Sized>(
     teller: &Teller<'_, W>,
     workers: usize,
     say: &SyncSender<Outcome>,
-) -> Result<Statistics, Stop> {
+) -> Result<AssemblyStats, Stop> {
     let Incoming { from, indexes, lists, queue } = incoming;
     let writers = Writers::new(shared, workers);
     let deliver = |outcome| send(say, teller.deliver_late(outcome));
@@ -218,9 +230,10 @@ fn take<R: Read, W: Way + ?Sized>(
         let mut answers = Answers { assembly, writers: &writers, tokens, deliver: &deliver };
         reader::read(*from, indexes, lists, queue, &mut answers)
     });
-    let result = assembled.map_err(|error| Stop::Here(Error::Engine(error.to_string())))?.value;
+    let assembled = assembled.map_err(|error| Stop::Here(Error::Engine(error.to_string())))?;
     // What ended here ended the connection, too.
-    shared.broken().map_or(result, |error| Err(error.into()))
+    let stats = assembled.stats;
+    shared.broken().map_or(assembled.value.map(|()| stats), |error| Err(error.into()))
 }
 
 /// The generator: goes through the list, asks for what is to come, and ends the phases.

@@ -11,7 +11,7 @@ use super::remote::Remote;
 use super::role::{self, Incoming};
 use super::teller::{Late, Mail, Mailbox, Message, Way};
 use crate::error::Error;
-use crate::mirror::{Log, Report};
+use crate::mirror::{Log, Peer, Report};
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::passes;
@@ -113,9 +113,16 @@ pub(crate) fn run<R: Read + Send>(
     shared.remote = Some(Remote::new(terms, server));
     let (queue, mut indexes) = (Queue::default(), Indexes::default());
     let batch = lists.first(&mut from, &shared)?;
-    let nothing =
-        |totals| Report { totals, engine: <_>::default(), undeleted: 0, spill: None, elapsed: begun.elapsed() };
-    if batch.len() == 0 {
+    let nothing = |totals| Report {
+        totals,
+        engine: <_>::default(),
+        undeleted: 0,
+        spill: None,
+        elapsed: begun.elapsed(),
+        peer: None,
+    };
+    // A client that gets nothing leaves at once; a server goes through the phases.
+    if batch.len() == 0 && !server {
         return Ok(nothing(Totals::default()));
     }
     let mut note = Outcome::default();
@@ -135,8 +142,8 @@ pub(crate) fn run<R: Read + Send>(
     let sources = Sources { single: alone, single_file: alone && !batch.is_dir(0), contents: batch.has_root() };
     let mut totals = Totals::default();
     let opened = match options.list_only {
-        None => roots::destination(&shared, sources, destination, &mut note),
-        Some(_) => Ok(Root { fd: None, created: false, rename: None, shown: Vec::new() }),
+        None if batch.len() > 0 => roots::destination(&shared, sources, destination, &mut note),
+        _ => Ok(Root { fd: None, created: false, rename: None, shown: Vec::new() }),
     };
     let opened = opened.and_then(|root| {
         shared.root = root;
@@ -152,5 +159,6 @@ pub(crate) fn run<R: Read + Send>(
     let incoming = Incoming { from: &mut from, indexes, lists, queue: &queue };
     let end = role::run(&mut shared, &batch, note, incoming, outgoing, (mailbox, mail), log)?;
     let undeleted = shared.undeleted.load(std::sync::atomic::Ordering::Relaxed);
-    Ok(Report { engine: end.engine, undeleted, ..nothing(end.totals) })
+    let peer = Some(Peer { assembly: end.assembly, ..Peer::default() });
+    Ok(Report { engine: end.engine, undeleted, peer, ..nothing(end.totals) })
 }

@@ -7,7 +7,6 @@ use super::notices::{Notice, Notices};
 use super::remote::Remote;
 use crate::error::Error;
 use crate::outcome::Outcome;
-use crate::totals::Totals;
 use crate::wire::error::WireError;
 use crate::wire::number::{Indexes, Put, special};
 
@@ -43,8 +42,6 @@ pub(crate) struct Teller<'t, W: ?Sized> {
     remote: &'t Remote,
     way: &'t W,
     indexes: Mutex<Indexes>,
-    /// The sums so far.
-    totals: Mutex<Totals>,
     late: Mailbox,
 }
 
@@ -82,11 +79,7 @@ impl Mailbox {
 
 impl<'t, W: Way + ?Sized> Teller<'t, W> {
     pub(crate) fn new(remote: &'t Remote, way: &'t W, late: Mailbox) -> Self {
-        Teller { remote, way, indexes: Mutex::default(), totals: Mutex::default(), late }
-    }
-
-    pub(crate) fn totals(&self) -> Totals {
-        *self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+        Teller { remote, way, indexes: Mutex::default(), late }
     }
 
     /// Sends what `outcome` has for the other side, and gives back the rest. Waits for the way there.
@@ -108,7 +101,6 @@ impl<'t, W: Way + ?Sized> Teller<'t, W> {
     /// Sends messages, and takes out what goes into the stream.
     fn split(&self, outcome: &mut Outcome) -> Notices {
         let notices = std::mem::take(&mut outcome.notices);
-        *self.totals.lock().unwrap_or_else(PoisonError::into_inner) += &outcome.totals;
         if self.remote.server {
             let failed = outcome.totals.failed + outcome.totals.vanished > 0;
             let (text, errors) = (std::mem::take(&mut outcome.text), std::mem::take(&mut outcome.errors));

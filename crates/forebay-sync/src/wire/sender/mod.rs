@@ -17,4 +17,6 @@ mod role;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use role::{End, Link, run};
+#[cfg(test)]
+pub(crate) use role::End;
+pub(crate) use role::{Link, run};

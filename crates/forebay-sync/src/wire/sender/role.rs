@@ -46,8 +46,7 @@ pub(crate) struct Link<'l, W: ?Sized> {
 #[derive(Debug, Default)]
 pub(crate) struct End {
     pub(crate) totals: Totals,
-    /// What the engine did to make the list, and to answer.
-    pub(crate) listing: Snapshot,
+    /// What the engine did to answer.
     pub(crate) answering: Snapshot,
 }
 
@@ -61,11 +60,11 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     log: &mut dyn Log,
 ) -> Result<End, Stop> {
     let mut voice = Voice { shared, link, log, totals: Totals::default() };
-    let (live, listing) = list(shared, link, top, note, &mut voice)?;
+    let live = list(shared, link, top, note, &mut voice)?;
     let said = voice.io_error();
     // As with stock rsync, who has asked for nothing that is there does not go on.
     if live.len() == 0 && link.server {
-        return Ok(End { totals: voice.totals, listing, answering: Snapshot::default() });
+        return Ok(End { totals: voice.totals, answering: Snapshot::default() });
     }
     let options = shared.options;
     let workers = passes::workers(options);
@@ -94,7 +93,7 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
         answers.statistics(&voice.totals)?;
     }
     goodbye(&mut requests, &mut answers, &mut voice)?;
-    Ok(End { totals: voice.totals, listing, answering })
+    Ok(End { totals: voice.totals, answering })
 }
 
 /// Who says what there is to say: the other side, or the log.
@@ -139,7 +138,7 @@ fn list<W: Way + ?Sized>(
     top: Top,
     note: Outcome,
     voice: &mut Voice<'_, '_, W>,
-) -> Result<(Live, Snapshot), Stop> {
+) -> Result<Live, Stop> {
     let (options, terms) = (shared.options, link.terms);
     let shape = Shape::new(options, terms);
     let safe = shape.varint || shape.safe;
@@ -148,7 +147,7 @@ fn list<W: Way + ?Sized>(
     encoder.begin(first);
     let (mut live, mut out) = (Live::new(first), Vec::new());
     let walk = Walk::new(shared, top, Some(note)).map(|item| item.map_err(Stop::from));
-    let snapshot = passes::pipeline(options, "list", passes::workers(options))
+    passes::pipeline(options, "list", passes::workers(options))
         .worker_init(|| Lister::new(shared, terms))
         .run(
             walk,
@@ -175,7 +174,7 @@ fn list<W: Way + ?Sized>(
     if io_error != 0 && !safe {
         link.way.message(Message::IoError(io_error));
     }
-    Ok((live, snapshot))
+    Ok(live)
 }
 
 /// What goes to the receiving side.

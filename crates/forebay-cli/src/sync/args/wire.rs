@@ -1,0 +1,143 @@
+//! What the options say of the other side of a connection.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use forebay_sync::{Checksum, Compression, Compressor, Connection, Options, RemotePath, Served};
+
+use super::value::{Refusal, not_yet};
+
+/// Where the sources and the destination are.
+#[derive(Debug)]
+pub(crate) enum Place {
+    /// On this machine.
+    Here,
+    /// The sources are on this host.
+    Pull(OsString),
+    /// The destination is on this host.
+    Push(OsString),
+    /// We were started by a client.
+    Serve(Served),
+}
+
+/// The options about a connection as far as they have been read.
+#[derive(Debug, Default)]
+pub(super) struct Wire {
+    pub(super) connection: Connection,
+    /// `--server`
+    pub(super) server: bool,
+    pub(super) served: Served,
+    /// `-z` and its kin: `Some(None)` is the best that both sides have.
+    pub(super) compress: Option<Option<Compressor>>,
+    /// `--compress-level`
+    pub(super) level: Option<i32>,
+}
+
+impl Wire {
+    /// Whether any of `paths` is on another machine.
+    pub(super) fn is_remote(&self, paths: &[OsString]) -> bool {
+        paths.iter().any(|path| RemotePath::parse(path).is_some())
+    }
+
+    /// Refuses what is only there on one machine.
+    pub(super) fn agree(&self, options: &Options, paths: &[OsString], maps_owners: bool) -> Result<(), Refusal> {
+        let (last, sources) = paths.split_last().map_or((None, paths), |(last, sources)| (Some(last), sources));
+        let pulls = sources.iter().any(|path| RemotePath::parse(path).is_some());
+        let pushes = !self.server && last.is_some_and(|path| RemotePath::parse(path).is_some());
+        let remote = self.server || pulls || pushes;
+        for (on, what) in [
+            (remote && options.remove_source_files, "--remove-source-files between two machines"),
+            (remote && options.xattrs && !pushes, "--xattrs from another machine"),
+            ((pulls || self.server) && options.files_from.is_some(), "--files-from from another machine"),
+            (pushes && options.bwlimit.is_some(), "--bwlimit to another machine"),
+            (pushes && maps_owners, "--usermap, --groupmap and --chown to another machine"),
+        ] {
+            if on {
+                return Err(not_yet(what));
+            }
+        }
+        Ok(())
+    }
+
+    /// Completes the connection, and takes the hosts away from `sources` and `destination`.
+    pub(super) fn settle(
+        mut self,
+        sources: &mut [OsString],
+        destination: &mut OsString,
+        checksums: Option<&(OsString, OsString)>,
+    ) -> Result<(Place, Connection), Refusal> {
+        let offer = &mut self.connection.offer;
+        offer.compress = match self.compress {
+            None => Compression::No,
+            Some(None) => Compression::Best(self.level),
+            Some(Some(kind)) => Compression::By(kind, self.level),
+        };
+        if let Some(names) = listed("RSYNC_CHECKSUM_LIST", self.server) {
+            offer.checksum_list = names.iter().filter_map(|name| Checksum::named(name)).collect();
+        }
+        if let Some(names) = listed("RSYNC_COMPRESS_LIST", self.server) {
+            offer.compressor_list = names.iter().filter_map(|name| Compressor::named(name)).collect();
+        }
+        let named = |name: &OsString| Checksum::named(name.as_bytes());
+        offer.checksums = checksums.and_then(|(transfer, files)| named(transfer).zip(named(files)));
+        if self.server {
+            return Ok((Place::Serve(self.served), self.connection));
+        }
+        for path in sources.iter().chain([&*destination]) {
+            if is_daemon(path) {
+                return Err(not_yet(&format!("the path of a daemon {}", path.to_string_lossy())));
+            }
+        }
+        if let Some(command) = std::env::var_os("RSYNC_RSH").filter(|command| !command.is_empty())
+            && self.connection.shell.command == "ssh"
+        {
+            self.connection.shell.command = command;
+        }
+        let place = match (sources.first().and_then(|path| RemotePath::parse(path)), RemotePath::parse(destination)) {
+            (None, None) => Place::Here,
+            (Some(_), Some(_)) => return Err("The source and destination cannot both be remote.".into()),
+            (None, Some(there)) => {
+                *destination = there.path;
+                Place::Push(there.host)
+            }
+            (Some(first), None) => {
+                for source in sources.iter_mut() {
+                    // More sources of the same host may leave its name out.
+                    let there = match RemotePath::parse(source) {
+                        Some(there) => there,
+                        None => match source.as_bytes().strip_prefix(b":") {
+                            Some(path) => {
+                                RemotePath { host: first.host.clone(), path: OsStr::from_bytes(path).to_owned() }
+                            }
+                            None => return Err("All source args must come from the same machine.".into()),
+                        },
+                    };
+                    if there.host != first.host {
+                        return Err("All source args must come from the same machine.".into());
+                    }
+                    *source = there.path;
+                }
+                Place::Pull(first.host)
+            }
+        };
+        Ok((place, self.connection))
+    }
+}
+
+/// The names in an environment variable that limits what is offered: those before an `&` are a client's, those behind it a
+/// server's.
+fn listed(variable: &str, server: bool) -> Option<Vec<Vec<u8>>> {
+    let value = std::env::var_os(variable)?;
+    let mut parts = value.as_bytes().splitn(2, |&byte| byte == b'&');
+    let (client, servers) = (parts.next().unwrap_or_default(), parts.next());
+    let names = if server { servers.unwrap_or(client) } else { client };
+    let names: Vec<_> = names.split(|&byte| byte == b' ').filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect();
+    (!names.is_empty()).then_some(names)
+}
+
+/// Whether rsync would ask a daemon: two colons before any slash, or a URL.
+fn is_daemon(path: &OsStr) -> bool {
+    let bytes = path.as_bytes();
+    let colon = bytes.iter().position(|&b| b == b'/' || b == b':');
+    bytes.starts_with(b"rsync://") || colon.is_some_and(|at| bytes.get(at..at + 2) == Some(b"::"))
+}

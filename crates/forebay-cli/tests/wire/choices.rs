@@ -1,0 +1,50 @@
+//! What the two ends can agree on: versions, sums, compressors.
+
+use std::fs;
+
+use crate::harness::{Bench, WAYS};
+
+/// A file that compresses, of which the destination has most.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let text: String = (0..40_000).map(|n| format!("line {}\n", n * n % 977)).collect();
+    fs::write(bench.src().join("text"), &text).unwrap();
+    fs::write(bench.src().join("new"), &text[1000..90_000]).unwrap();
+    fs::write(bench.old().join("text"), text.replacen("line 1", "LINE 1", 20)).unwrap();
+    bench
+}
+
+#[test]
+fn each_version() {
+    let bench = bench();
+    for way in WAYS {
+        for version in ["--protocol=30", "--protocol=31", "--protocol=32"] {
+            bench.same(way, &["-ai", version]);
+            bench.same(way, &["-aiz", "--delete", version]);
+        }
+    }
+}
+
+#[test]
+fn each_sum() {
+    let bench = bench();
+    for way in WAYS {
+        for name in ["xxh128", "xxh3", "xxh64", "md5", "md4", "sha1", "none", "md5,xxh64"] {
+            bench.same(way, &["-ai", &format!("--checksum-choice={name}")]);
+        }
+        bench.same(way, &["-aic", "--cc=md5,xxh3"]);
+    }
+}
+
+#[test]
+fn each_compressor() {
+    let bench = bench();
+    for way in WAYS {
+        for name in ["zstd", "lz4", "zlibx", "zlib", "none"] {
+            bench.same(way, &["-ai", &format!("--compress-choice={name}")]);
+        }
+        bench.same(way, &["-aiz", "--compress-level=1"]);
+        bench.same(way, &["-ai", "--old-compress"]);
+        bench.same(way, &["-ai", "--new-compress"]);
+    }
+}

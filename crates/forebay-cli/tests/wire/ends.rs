@@ -1,0 +1,209 @@
+//! Each program at each end, both ways.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::harness::{Bench, End, WAYS, Way, finish};
+use crate::tree::{Rng, change, fill, set_time, touch};
+
+/// A tree with something of everything, and what the destination has of it.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let src = bench.src();
+    fs::create_dir_all(src.join("a/b/c")).unwrap();
+    fs::create_dir(src.join("empty")).unwrap();
+    let large: Vec<u8> = (0..300_000_u32).flat_map(|n| (n / 7).to_le_bytes()).collect();
+    fs::write(src.join("a/large"), &large).unwrap();
+    fs::write(src.join("a/b/small"), "small").unwrap();
+    fs::write(src.join("a/b/c/x"), "x").unwrap();
+    fs::write(src.join("nothing"), "").unwrap();
+    fs::write(src.join("a b'$"), "a name that shells take apart").unwrap();
+    symlink("a/large", src.join("link")).unwrap();
+    (0..200).for_each(|n| fs::write(src.join(format!("empty/{n}")), n.to_string()).unwrap());
+    let old = bench.old();
+    fs::create_dir_all(old.join("a/gone/deep")).unwrap();
+    fs::write(old.join("a/gone/deep/file"), "gone").unwrap();
+    fs::write(old.join("extra.o"), "extra").unwrap();
+    // What was there is found again: at the same place, and moved.
+    fs::write(old.join("a/large"), [&large[..400_000], b"something else", &large[400_000..900_000]].concat()).unwrap();
+    fs::write(old.join("nothing"), "").unwrap();
+    for root in [&src, &old] {
+        for path in ["a/large", "nothing"] {
+            set_time(&root.join(path), std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_000_000_000));
+        }
+    }
+    for path in ["a/b/c", "a/b", "a", "empty", "link", "."] {
+        touch(&src.join(path), "@1100000000.25");
+    }
+    bench
+}
+
+fn same(args: &[&str]) {
+    let bench = bench();
+    for way in WAYS {
+        bench.same(way, args);
+    }
+}
+
+#[test]
+fn a_tree_is_brought_up_to_date() {
+    let bench = bench();
+    for way in WAYS {
+        let did = bench.same(way, &["-ai", "--no-inc-recursive"]);
+        assert_eq!(did.code, Some(0));
+        assert!(did.lines.iter().any(|line| line == ">f.s....... a/large" || line == "<f.s....... a/large"), "{did:?}");
+    }
+}
+
+#[test]
+fn what_stock_rsync_does_by_itself() {
+    same(&["-ai"]);
+}
+
+#[test]
+fn names_alone() {
+    same(&["-av"]);
+}
+
+#[test]
+fn what_the_source_has_not_is_deleted() {
+    let bench = bench();
+    for way in WAYS {
+        for when in ["--delete", "--delete-before", "--delete-delay", "--delete-after"] {
+            let did = bench.same(way, &["-ai", when]);
+            assert_eq!(did.deletions.len(), 4, "{did:?}");
+        }
+    }
+}
+
+#[test]
+fn rules_hold_on_both_sides() {
+    let bench = bench();
+    for way in WAYS {
+        let did = bench.same(way, &["-ai", "--delete", "--exclude=*.o", "--include=/a/b/", "--exclude=/a/*"]);
+        assert!(did.lines.iter().all(|line| line.contains("->") || !line.ends_with(" a/large")), "{did:?}");
+        bench.same(way, &["-ai", "--delete-excluded", "--exclude=*.o", "--filter=P extra.o", "--filter=H empty/1*"]);
+        bench.same(way, &["-aiC", "--delete"]);
+    }
+}
+
+#[test]
+fn nothing_is_changed_where_nothing_is_to_be_changed() {
+    same(&["-ain", "--delete"]);
+}
+
+#[test]
+fn contents_are_compared() {
+    same(&["-aic"]);
+}
+
+#[test]
+fn files_are_sent_whole() {
+    same(&["-aiW"]);
+}
+
+#[test]
+fn files_are_written_in_place() {
+    same(&["-ai", "--inplace"]);
+}
+
+#[test]
+fn files_are_appended_to() {
+    let bench = bench();
+    let large = fs::read(bench.src().join("a/large")).unwrap();
+    fs::write(bench.old().join("a/large"), &large[..500_000]).unwrap();
+    for way in WAYS {
+        bench.same(way, &["-ai", "--append"]);
+    }
+}
+
+#[test]
+fn many_files_are_received_and_answered_by_several_threads() {
+    let bench = Bench::new();
+    (0..400).for_each(|n| fs::write(bench.src().join(n.to_string()), n.to_string()).unwrap());
+    let lines = |way| {
+        bench.prepare("ours");
+        let output = finish(bench.client((End::Ours, End::Stock), way, &["-a", "--stats", "--workers=2"], "ours"));
+        let text = String::from_utf8(output.stdout).unwrap();
+        text.lines().filter(|line| line.starts_with("forebay: ")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let received = lines(Way::Pull);
+    assert!(
+        received.iter().any(|line| line.starts_with("forebay: 400 files received (parallel: 2 workers, ")),
+        "{received:?}"
+    );
+    // Each answer is an item, and so are the ends of phases.
+    let answered = lines(Way::Push);
+    assert!(answered.iter().any(|line| line.starts_with("forebay: 2 workers, 2 used, 40")), "{answered:?}");
+}
+
+#[test]
+fn a_destination_that_is_not_there_is_made() {
+    let bench = bench();
+    for way in WAYS {
+        bench.same(way, &["-ai", "--no-p", "--chmod=ug=rwX"]);
+        bench.same(way, &["-r"]);
+        bench.same(way, &["-rl", "--times"]);
+    }
+}
+
+#[test]
+fn paths_are_kept() {
+    bench().same(Way::Pull, &["-aiR"]);
+}
+
+#[test]
+fn names_of_one_file_stay_names_of_one_file() {
+    let bench = bench();
+    for (from, to) in [("a/large", "a/b/again"), ("a/large", "zz"), ("nothing", "nothing2")] {
+        fs::hard_link(bench.src().join(from), bench.src().join(to)).unwrap();
+    }
+    for way in WAYS {
+        bench.run((End::Ours, End::Ours), way, &["-aH"], "ours");
+        use std::os::unix::fs::MetadataExt;
+        let [a, b] = ["ours/a/large", "ours/zz"].map(|path| fs::metadata(bench.path(path)).unwrap());
+        assert_eq!((a.ino(), a.nlink()), (b.ino(), 3));
+    }
+}
+
+#[test]
+fn not_more_is_deleted_than_is_allowed() {
+    let bench = bench();
+    for way in WAYS {
+        let did = bench.same(way, &["-ai", "--max-delete=0", "--delete"]);
+        assert_eq!(did.code, Some(25));
+    }
+}
+
+#[test]
+fn a_source_that_is_not_there() {
+    let bench = bench();
+    fs::remove_dir_all(bench.src()).unwrap();
+    for way in WAYS {
+        let did = bench.same(way, &["-ai"]);
+        assert_eq!(did.code, Some(23), "{did:?}");
+    }
+}
+
+#[test]
+fn random_trees() {
+    for seed in 0..4 {
+        let (mut rng, bench) = (Rng::new(seed), Bench::new());
+        fill(&mut rng, &bench.src(), 3);
+        fs::remove_dir(bench.old()).unwrap();
+        assert!(
+            std::process::Command::new("cp").arg("-a").args([bench.src(), bench.old()]).status().unwrap().success()
+        );
+        change(&mut rng, &bench.src(), 3);
+        let args = match seed % 4 {
+            0 => &["-ai", "--delete"][..],
+            1 => &["-aiz", "-c"],
+            2 => &["-ai", "--delete", "-u"],
+            _ => &["-aii"],
+        };
+        eprintln!("seed {seed}: {args:?}");
+        for way in WAYS {
+            bench.same(way, args);
+        }
+    }
+}

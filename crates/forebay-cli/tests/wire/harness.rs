@@ -1,0 +1,181 @@
+//! Runs a client and a server of either program over pipes.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use crate::tree::look;
+
+/// The program under test.
+pub(crate) const FOREBAY: &str = env!("CARGO_BIN_EXE_forebay");
+
+/// Who is at one end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Stock,
+    Ours,
+}
+
+use End::{Ours, Stock};
+
+/// Client and server, with at least one of them ours.
+pub(crate) const PAIRS: [(End, End); 3] = [(Ours, Stock), (Stock, Ours), (Ours, Ours)];
+
+/// Which way the files go, as the client sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    Pull,
+    Push,
+}
+
+pub(crate) const WAYS: [Way; 2] = [Way::Pull, Way::Push];
+
+/// What a run did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Did {
+    pub(crate) code: Option<i32>,
+    /// Lines on standard output but the sums at the end, and those about deletions.
+    pub(crate) lines: Vec<String>,
+    /// Lines about deletions, whose place among the others is free.
+    pub(crate) deletions: Vec<String>,
+    /// Lines on standard error, up to what names the program, sorted.
+    pub(crate) errors: Vec<String>,
+}
+
+/// A source, what the destination has of it before, and a remote shell that stays on this machine.
+pub(crate) struct Bench {
+    dir: TempDir,
+}
+
+impl Bench {
+    pub(crate) fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        for sub in ["src", "old"] {
+            fs::create_dir(dir.path().join(sub)).unwrap();
+        }
+        let bench = Bench { dir };
+        // As a remote shell does, it gives its words to a shell over there, and its own exit code is that of the command.
+        bench.script("rsh", "shift\nexec sh -c \"$*\"\n");
+        bench
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn src(&self) -> PathBuf {
+        self.path("src")
+    }
+
+    /// What each destination is a copy of before a run.
+    pub(crate) fn old(&self) -> PathBuf {
+        self.path("old")
+    }
+
+    /// Makes a program of a shell script.
+    pub(crate) fn script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, format!("#!/bin/sh\n{text}")).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+        path
+    }
+
+    /// A client of `pair` that is to run with `args` between the source and the destination `place`.
+    pub(crate) fn client(&self, pair: (End, End), way: Way, args: &[&str], place: &str) -> Command {
+        let (client, server) = pair;
+        let mut command = match client {
+            Stock => Command::new("rsync"),
+            Ours => Command::new(FOREBAY),
+        };
+        if client == Ours {
+            command.arg("sync");
+        }
+        command.args(args).arg("-e").arg(self.path("rsh"));
+        if server == Ours {
+            command.arg(format!("--rsync-path={FOREBAY} sync"));
+        }
+        let (src, dst) = (format!("{}/", self.src().display()), format!("{}/", self.path(place).display()));
+        match way {
+            Way::Pull => command.arg(format!("host:{src}")).arg(dst),
+            Way::Push => command.arg(src).arg(format!("host:{dst}")),
+        };
+        command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+        command
+    }
+
+    /// Makes the destination `place` as it is to be before a run.
+    pub(crate) fn prepare(&self, place: &str) {
+        let path = self.path(place);
+        if path.exists() {
+            fs::remove_dir_all(&path).unwrap();
+        }
+        assert!(Command::new("cp").arg("-a").arg(self.old()).arg(&path).status().unwrap().success());
+    }
+
+    /// Runs a client, into a destination that was prepared.
+    pub(crate) fn run(&self, pair: (End, End), way: Way, args: &[&str], place: &str) -> Did {
+        self.prepare(place);
+        did(finish(self.client(pair, way, args, place)), &self.path(place))
+    }
+
+    /// Requires of every pair that it does and leaves what stock rsync with itself does and leaves.
+    pub(crate) fn same(&self, way: Way, args: &[&str]) -> Did {
+        let expected = self.run((Stock, Stock), way, args, "stock");
+        for pair in PAIRS {
+            let got = self.run(pair, way, args, "ours");
+            assert_eq!(got, expected, "{pair:?}, {way:?} with {args:?}");
+            let (left, right) = (look(&self.path("ours"), true), look(&self.path("stock"), true));
+            for (path, entry) in &right {
+                assert_eq!(left.get(path), Some(entry), "{pair:?}, {way:?} with {args:?} leaves {path:?}");
+            }
+            assert_eq!(left.len(), right.len(), "{pair:?}, {way:?} with {args:?} leaves more");
+        }
+        expected
+    }
+}
+
+/// Runs `command`, but not for ever.
+pub(crate) fn finish(command: Command) -> Output {
+    let mut bounded = Command::new("timeout");
+    bounded.args(["-s", "KILL", "120"]).arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => bounded.env(name, value),
+            None => bounded.env_remove(name),
+        };
+    }
+    bounded.stdin(Stdio::null()).output().expect("is rsync installed? The tests compare with it")
+}
+
+fn did(output: Output, place: &Path) -> Did {
+    let mut did = Did { code: output.status.code(), lines: Vec::new(), deletions: Vec::new(), errors: Vec::new() };
+    for line in String::from_utf8_lossy(&output.stdout).lines() {
+        let summary = ["sent ", "total size is ", "receiving ", "sending ", "building "];
+        if ["*deleting", "deleting ", "cannot delete "].iter().any(|start| line.starts_with(start)) {
+            did.deletions.push(line.to_owned());
+        } else if !summary.iter().any(|start| line.starts_with(start)) {
+            did.lines.push(line.to_owned());
+        }
+    }
+    let place = place.to_str().unwrap();
+    for line in String::from_utf8_lossy(&output.stderr).lines() {
+        // Stock rsync may still have something to say to a side that has gone.
+        if line.ends_with("write error: Broken pipe (32)") {
+            continue;
+        }
+        let line = line.replace(place, "PLACE");
+        did.errors.push(line.split_once(" at ").map_or(&line[..], |(text, _)| text).to_owned());
+    }
+    did.deletions.sort();
+    did.errors.sort();
+    did
+}
+
+/// The arguments as the operating system has them, for messages.
+pub(crate) fn shown(command: &Command) -> Vec<OsString> {
+    command.get_args().map(ToOwned::to_owned).collect()
+}

@@ -1,0 +1,167 @@
+//! What a client tells the program that it starts on the other side: section 16 of the protocol.
+
+use std::ffi::{OsStr, OsString};
+
+use super::handshake::{Compression, Letters, Offer};
+use super::terms::Compressor;
+use crate::options::{AlternateKind, Append, Options};
+use crate::select::DeleteWhen;
+
+/// The arguments of a server, but for the paths.
+pub(crate) fn server_args(options: &Options, offer: &Offer, server_sends: bool, timeout: Option<u64>) -> Vec<OsString> {
+    let mut args: Vec<OsString> = vec!["--server".into()];
+    if server_sends {
+        args.push("--sender".into());
+    }
+    args.push(letters(options, offer, server_sends).into());
+    let mut add = |on: bool, arg: &str| {
+        if on {
+            args.push(arg.into());
+        }
+    };
+    add(options.list_only.is_some(), "--list-only");
+    add(options.devices && !options.specials, "--no-specials");
+    add(!options.devices && options.specials, "--specials");
+    if !server_sends {
+        let format = match () {
+            () if options.itemize_all => "--log-format=%i%I",
+            () if options.has_codes() => "--log-format=%i",
+            () if options.format.is_some() => "--log-format=%o",
+            () if options.levels.name == 0 => "--log-format=X",
+            () => "",
+        };
+        add(!format.is_empty(), format);
+    }
+    if let Some(block) = options.block_size {
+        add(true, &format!("-B{block}"));
+    }
+    if let Some(seconds) = timeout {
+        add(true, &format!("--timeout={seconds}"));
+    }
+    if let Some(rate) = options.bwlimit {
+        add(true, &format!("--bwlimit={}", rate.get() / 1024));
+    }
+    if let Some((transfer, files)) = offer.checksums {
+        add(true, &format!("--checksum-choice={},{}", transfer.name(), files.name()));
+    }
+    if let Compression::By(kind, _) = offer.compress {
+        match kind {
+            Compressor::Zlibx => add(true, "--new-compress"),
+            Compressor::Zlib => add(true, "--old-compress"),
+            kind => add(true, &format!("--compress-choice={}", kind.name())),
+        }
+    }
+    if let Compression::By(_, Some(level)) | Compression::Best(Some(level)) = offer.compress {
+        add(true, &format!("--compress-level={level}"));
+    }
+    let select = &options.select;
+    add(options.numeric_ids, "--numeric-ids");
+    add(select.ignore_missing && server_sends, "--ignore-missing-args");
+    add(options.open_noatime, "--open-noatime");
+    match options.append {
+        Some(Append::Trust) => add(true, "--append"),
+        Some(Append::Verify) => (0..2).for_each(|_| add(true, "--append")),
+        None => add(options.inplace, "--inplace"),
+    }
+    if server_sends {
+        add(options.copy_unsafe_links, "--copy-unsafe-links");
+        add(options.safe_links, "--safe-links");
+        return args;
+    }
+    if options.delete {
+        add(
+            true,
+            match options.deletion.when {
+                DeleteWhen::Before => "--delete-before",
+                DeleteWhen::During => "--delete-during",
+                DeleteWhen::Delay => "--delete-delay",
+                DeleteWhen::After => "--delete-after",
+            },
+        );
+    }
+    add(options.filters.delete_excluded, "--delete-excluded");
+    add(options.deletion.force, "--force");
+    add(options.deletion.ignore_errors, "--ignore-errors");
+    if let Some(max) = options.deletion.max {
+        add(true, &format!("--max-delete={max}"));
+    }
+    for (name, size) in [("min", select.min_size), ("max", select.max_size)] {
+        if let Some(size) = size {
+            add(true, &format!("--{name}-size={size}"));
+        }
+    }
+    add(select.size_only, "--size-only");
+    add(select.existing, "--existing");
+    add(select.ignore_existing, "--ignore-existing");
+    if select.modify_window != 0 {
+        add(true, &format!("--modify-window={}", select.modify_window));
+    }
+    add(options.super_user == Some(true), "--super");
+    add(options.delay_updates, "--delay-updates");
+    add(options.partial, "--partial");
+    add(options.fsync, "--fsync");
+    add(options.preallocate, "--preallocate");
+    let mut pair = |name: &str, value: Option<&OsStr>| {
+        if let Some(value) = value {
+            args.extend([name.into(), value.to_owned()]);
+        }
+    };
+    pair("--backup-dir", options.backup_dir.as_deref());
+    pair("--suffix", options.suffix.as_deref().filter(|_| options.backup));
+    pair("--partial-dir", options.partial_dir.as_deref());
+    pair("--temp-dir", options.temp_dir.as_deref());
+    let name = match options.alternates.kind {
+        AlternateKind::Compare => "--compare-dest",
+        AlternateKind::Copy => "--copy-dest",
+        AlternateKind::Link => "--link-dest",
+    };
+    options.alternates.dirs.iter().for_each(|dir| pair(name, Some(dir)));
+    args
+}
+
+/// The bundle of letters, with what we can do behind its `e`.
+fn letters(options: &Options, offer: &Offer, server_sends: bool) -> String {
+    let mut all = "-".to_owned();
+    (0..options.levels.name).for_each(|_| all.push('v'));
+    let select = &options.select;
+    for (on, letter) in [
+        (options.quiet, "q"),
+        (options.backup && !server_sends, "b"),
+        (options.update && !server_sends, "u"),
+        (options.dry_run, "n"),
+        (options.links, "l"),
+        (select.dirs && !options.recursive, "d"),
+        (options.keep_dirlinks && !server_sends, "K"),
+        (select.prune_empty_dirs, "m"),
+        (options.omit_dir_times && !server_sends, "O"),
+        (options.omit_link_times && !server_sends, "J"),
+        (options.fuzzy > 0 && !server_sends, "y"),
+        (options.fuzzy > 1 && !server_sends, "y"),
+        (options.copy_links && server_sends, "L"),
+        (options.copy_dirlinks && server_sends, "k"),
+        (options.whole_file, "W"),
+        (options.hard_links, "H"),
+        (options.owner, "o"),
+        (options.group, "g"),
+        (options.devices, "D"),
+        (options.times, "t"),
+        (options.atimes, "U"),
+        (options.perms, "p"),
+        (options.executability && !options.perms && !server_sends, "E"),
+        (options.acls, "A"),
+        (options.xattrs, "X"),
+        (options.recursive, "r"),
+        (options.checksum, "c"),
+        (select.ignore_times && !server_sends, "I"),
+        (select.relative, "R"),
+        (select.one_file_system > 0 && server_sends, "x"),
+        (select.one_file_system > 1 && server_sends, "x"),
+        (options.sparse && !server_sends, "S"),
+        (matches!(offer.compress, Compression::Best(_)), "z"),
+    ] {
+        if on {
+            all.push_str(letter);
+        }
+    }
+    all + "e" + &Letters::ours(offer.incremental)
+}

@@ -1,0 +1,43 @@
+//! Filter rules on the wire: section 5 of the protocol.
+
+use std::io::Read;
+
+use super::error::WireError;
+use super::limits;
+use super::number::{Get, Put};
+use super::receiver::Stop;
+use crate::error::Error;
+use crate::filter::Filters;
+use crate::options::Options;
+
+/// Whether the client's rules go over the wire. Both sides must come to the same.
+pub(crate) fn are_sent(options: &Options, server_sends: bool) -> bool {
+    server_sends || options.select.prune_empty_dirs || options.delete
+}
+
+/// The rules of a client, for a server that sends or receives.
+pub(crate) fn write(options: &Options, server_sends: bool, out: &mut Vec<u8>) {
+    for rule in options.filters.for_the_other_side(server_sends) {
+        // No rule is that long.
+        out.put_int(rule.len() as i32);
+        out.put(&rule);
+    }
+    out.put_int(0);
+}
+
+/// The rules of the other side.
+///
+/// # Errors
+/// What is too long or makes no sense.
+pub(crate) fn read(from: &mut impl Read, filters: &mut Filters) -> Result<(), Stop> {
+    for _ in 0..limits::RULES {
+        let len = from.int()?;
+        if len == 0 {
+            return Ok(());
+        }
+        let len = usize::try_from(len).map_err(|_| WireError::protocol("the length of a rule", len))?;
+        let rule = from.exactly(len, limits::RULE, "the length of a rule")?;
+        filters.push_rule(&rule).map_err(Error::from)?;
+    }
+    Err(WireError::protocol("too many rules", limits::RULES as i64).into())
+}
