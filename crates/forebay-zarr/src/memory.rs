@@ -26,7 +26,8 @@ const THREAD: usize = 256 << 10;
 /// What a writer takes beyond what the process has without it, in bytes.
 ///
 /// There is no one number: memory is taken when it is needed. What is known before the first frame is what each
-/// situation takes, within a tenth, or 8 MiB where that is more:
+/// situation takes, within a tenth, or 8 MiB where that is more; twice that where a thread loses its turn and leaves more
+/// chunks in flight, or fewer:
 ///
 /// | | frames come | the store |
 /// |---|---|---|
