@@ -17,6 +17,7 @@ use crate::hardlinks::Inode;
 use crate::outcome::Outcome;
 use crate::select::DeleteWhen;
 use crate::shared::Shared;
+use crate::wire::Notice;
 use crate::worker::{Entry, Worker};
 
 /// What is to be removed in the end.
@@ -25,23 +26,30 @@ pub(crate) struct Removals(Mutex<Vec<Waiting>>);
 
 #[derive(Debug)]
 struct Waiting {
-    /// The absolute path of its directory.
-    dir: Vec<u8>,
-    name: CString,
-    source: Source,
     /// Where it has gone, below the destination.
     target: Vec<u8>,
+    origin: Origin,
+}
+
+#[derive(Debug)]
+enum Origin {
+    /// On this machine, in the directory with this absolute path.
+    Here { dir: Vec<u8>, name: CString, source: Source },
+    /// On the other side, with this number in the list.
+    There(i32),
 }
 
 /// An entry of the source as it was when it was looked at.
 #[derive(Debug)]
-struct Source {
-    rel: Vec<u8>,
-    stat: Stat,
+pub(crate) struct Source {
+    pub(crate) rel: Vec<u8>,
+    pub(crate) stat: Stat,
+    /// Which file it was, where that is known.
+    pub(crate) inode: Option<Inode>,
     /// What is meant is what it leads to.
-    follow: bool,
-    /// What has its name at the destination.
-    arrived: Option<Inode>,
+    pub(crate) follow: bool,
+    /// What has its name at the destination, where that is on this machine.
+    pub(crate) arrived: Option<Inode>,
 }
 
 impl Removals {
@@ -58,8 +66,15 @@ impl Removals {
     /// Removes what waits.
     pub(crate) fn finish(&self, shared: &Shared<'_>, out: &mut Outcome) {
         let mut all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        all.sort_by(|a, b| a.source.rel.cmp(&b.source.rel));
-        for Waiting { dir, name, source, .. } in all {
+        all.sort_by(|a, b| a.target.cmp(&b.target));
+        for Waiting { origin, .. } in all {
+            let (dir, name, source) = match origin {
+                Origin::Here { dir, name, source } => (dir, name, source),
+                Origin::There(index) => {
+                    out.notices.push(Notice::Arrived(index));
+                    continue;
+                }
+            };
             let opened = CString::new(dir).map_err(|_| Errno::INVAL).and_then(|dir| fs::open_dir(CWD, &dir, true));
             match opened {
                 Ok(dir) => source.remove(shared, dir.as_fd(), &name, out),
@@ -70,15 +85,16 @@ impl Removals {
 }
 
 impl Source {
-    fn remove(&self, shared: &Shared<'_>, at: BorrowedFd<'_>, name: &CStr, out: &mut Outcome) {
+    /// Removes it, which is `name` beneath `at`.
+    pub(crate) fn remove(&self, shared: &Shared<'_>, at: BorrowedFd<'_>, name: &CStr, out: &mut Outcome) {
         let now = if self.follow { Stat::followed(at, name) } else { Stat::at(at, name) };
         let now = match now {
             Ok(now) => now,
             Err(Errno::NOENT) => return shared.say(out, &[b"sender file already removed: "], &self.rel, b"\n"),
             Err(errno) => return self.not_removed(shared, errno, out),
         };
-        let same = |stat: &Stat| (stat.inode(), stat.kind, stat.size, stat.mtime.tv_sec, stat.mtime.tv_nsec);
-        if same(&now) != same(&self.stat) {
+        let same = |stat: &Stat| (stat.kind, stat.size, stat.mtime.tv_sec, stat.mtime.tv_nsec);
+        if same(&now) != same(&self.stat) || self.inode.is_some_and(|inode| inode != now.inode()) {
             out.totals.failed += 1;
             return shared.complain(out, "ERROR: Skipping sender remove for changed file: ", &self.rel, "");
         }
@@ -93,7 +109,8 @@ impl Source {
         }
     }
 
-    fn not_removed(&self, shared: &Shared<'_>, errno: Errno, out: &mut Outcome) {
+    /// Says that it could not be removed.
+    pub(crate) fn not_removed(&self, shared: &Shared<'_>, errno: Errno, out: &mut Outcome) {
         out.totals.failed += 1;
         let reason = format!(": {}", fs::describe(errno));
         shared.complain(out, "rsync: [sender] sender failed to remove ", &self.rel, &reason);
@@ -105,14 +122,26 @@ impl Worker<'_> {
     pub(crate) fn remove_source(&mut self, entry: &Entry<'_>, failed: u64, out: &mut Outcome) {
         let (shared, options) = (self.shared, self.shared.options);
         let arrived = std::mem::take(&mut self.arrived) && out.totals.failed == failed;
+        if !options.remove_source_files || options.dry_run || !arrived {
+            return;
+        }
+        let wait = |origin| {
+            let mut waiting = shared.removals.0.lock().unwrap_or_else(PoisonError::into_inner);
+            waiting.push(Waiting { target: entry.target_rel(), origin });
+        };
         // Where the source is elsewhere, its side removes.
-        if !options.remove_source_files || options.dry_run || !arrived || shared.remote.is_some() {
+        if let Some(index) = entry.src.index {
+            match options.delay_updates {
+                true => wait(Origin::There(index)),
+                false => out.notices.push(Notice::Arrived(index)),
+            }
             return;
         }
         let there = entry.ready.and_then(|ready| Stat::at(ready.fd.as_fd(), entry.target).ok());
         let source = Source {
             rel: entry.rel(),
             stat: entry.src,
+            inode: Some(entry.src.inode()),
             follow: entry.follow,
             arrived: there.map(|there| there.inode()),
         };
@@ -120,9 +149,7 @@ impl Worker<'_> {
         // What one name leads to may be needed until the last has been followed.
         let followed = options.copy_links || options.copy_dirlinks || options.copy_unsafe_links;
         if listed_again || followed || options.delay_updates || (options.hard_links && entry.src.nlink > 1) {
-            let (dir, name, target) = (entry.source.shown.clone(), entry.name.to_owned(), entry.target_rel());
-            let mut waiting = shared.removals.0.lock().unwrap_or_else(PoisonError::into_inner);
-            return waiting.push(Waiting { dir, name, source, target });
+            return wait(Origin::Here { dir: entry.source.shown.clone(), name: entry.name.to_owned(), source });
         }
         match entry.source.place(entry.name) {
             Ok((at, path)) => source.remove(shared, at, &path, out),

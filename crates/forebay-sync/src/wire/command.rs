@@ -58,6 +58,7 @@ pub(crate) fn server_args(options: &Options, offer: &Offer, server_sends: bool, 
     add(options.numeric_ids, "--numeric-ids");
     add(select.ignore_missing && server_sends, "--ignore-missing-args");
     add(options.open_noatime, "--open-noatime");
+    add(options.remove_source_files, "--remove-source-files");
     match options.append {
         Some(Append::Trust) => add(true, "--append"),
         Some(Append::Verify) => (0..2).for_each(|_| add(true, "--append")),

@@ -18,7 +18,7 @@ use super::limits;
 use super::mux::{Incoming, MuxReader, Outgoing, Tag, Writing};
 use super::receiver::{self, Asked, Mail, Mailbox, Stop};
 use super::rules;
-use super::sender;
+use super::sender::{self, Arrivals};
 use super::shell::{Connected, RemoteShell};
 use super::terms::Terms;
 use crate::error::Error;
@@ -154,6 +154,7 @@ struct Opened<'o, R> {
     received: Arc<AtomicU64>,
     mailbox: &'o Mailbox,
     mail: Mail,
+    arrivals: Arrivals,
 }
 
 impl Started {
@@ -196,10 +197,19 @@ impl Started {
         outgoing.send(&self.rules)?;
         let (mailbox, mail) = Mailbox::new();
         let received = incoming.count();
-        let messages = Messages { heard: Some(self.heard.clone()), mailbox: mailbox.clone() };
+        let arrivals = Arrivals::default();
+        let messages =
+            Messages { heard: Some(self.heard.clone()), mailbox: mailbox.clone(), arrivals: arrivals.clone() };
         let from = MuxReader::new(incoming, messages);
-        let opened =
-            Opened { terms, from, outgoing: &outgoing, received: Arc::clone(&received), mailbox: &mailbox, mail };
+        let opened = Opened {
+            terms,
+            from,
+            outgoing: &outgoing,
+            received: Arc::clone(&received),
+            mailbox: &mailbox,
+            mail,
+            arrivals,
+        };
         let mut told = Telling { log, heard: &self.heard };
         let mut report = role(opened, &mut told)?;
         writing.finish()?;
@@ -218,7 +228,7 @@ fn send<R: Read + Send>(
     log: &mut dyn Log,
 ) -> Result<Report, Stop> {
     let begun = Instant::now();
-    let Opened { terms, mut from, outgoing, received, .. } = opened;
+    let Opened { terms, mut from, outgoing, received, arrivals, .. } = opened;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(options, nowhere);
     sources.iter().for_each(|source| shared.origins.add(source.as_ref().as_bytes()));
@@ -227,7 +237,7 @@ fn send<R: Read + Send>(
     shared.listed = listed.transpose()?;
     let top = roots::sources(&shared, sources, &mut note)?;
     let traffic = || (received.load(Ordering::Relaxed), outgoing.written());
-    let link = sender::Link { terms: &terms, server, way: outgoing, traffic: &traffic };
+    let link = sender::Link { terms: &terms, server, way: outgoing, arrivals: &arrivals, traffic: &traffic };
     let end = sender::run(&shared, &link, top, note, &mut from, log)?;
     let undeleted = 0;
     Ok(Report {
@@ -264,15 +274,15 @@ impl Server {
 
     fn run(self, mut options: Options, served: &Served) -> u8 {
         let Server { terms, from, outgoing, writing } = self;
-        let (mailbox, mail) = Mailbox::new();
+        let ((mailbox, mail), arrivals) = (Mailbox::new(), Arrivals::default());
         let received = from.count();
-        let mut from = MuxReader::new(from, Messages { heard: None, mailbox: mailbox.clone() });
+        let mut from = MuxReader::new(from, Messages { heard: None, mailbox: mailbox.clone(), arrivals: arrivals.clone() });
         let protocol = terms.protocol;
         let result = (|| {
             if rules::are_sent(&options, served.sends) {
                 rules::read(&mut from, &mut options.filters)?;
             }
-            let opened = Opened { terms, from, outgoing: &outgoing, received, mailbox: &mailbox, mail };
+            let opened = Opened { terms, from, outgoing: &outgoing, received, mailbox: &mailbox, mail, arrivals };
             if served.sends {
                 return send(&options, opened, true, &served.paths, &mut Silent);
             }
@@ -383,11 +393,12 @@ struct Messages {
     /// For whoever prints; a server does not.
     heard: Option<Heard>,
     mailbox: Mailbox,
+    arrivals: Arrivals,
 }
 
 impl super::mux::Messages for Messages {
     fn message(&mut self, tag: Tag, payload: &[u8]) -> Result<(), WireError> {
-        if self.mailbox.take(tag, payload)? {
+        if self.mailbox.take(tag, payload)? || self.arrivals.take(tag, payload)? {
             return Ok(());
         }
         match tag {

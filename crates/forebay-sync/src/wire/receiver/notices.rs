@@ -16,6 +16,8 @@ pub(crate) enum Notice<'n> {
     Deleted(&'n [u8]),
     /// All items of this list are before this place.
     Walked(i32),
+    /// The entry with this number is there, whole: the source may do without it.
+    Arrived(i32),
 }
 
 const HEAD: usize = 9;
@@ -26,6 +28,7 @@ impl Notices {
             Notice::Item(index, bytes) => (0, index, bytes),
             Notice::Deleted(bytes) => (1, 0, bytes),
             Notice::Walked(list) => (2, list, &[][..]),
+            Notice::Arrived(index) => (3, index, &[][..]),
         };
         self.0.push(kind);
         self.0.extend_from_slice(&number.to_le_bytes());
@@ -77,6 +80,7 @@ fn first(bytes: &[u8]) -> Option<(Notice<'_>, &[u8])> {
         0 => Notice::Item(number, bytes),
         1 => Notice::Deleted(bytes),
         2 => Notice::Walked(number),
+        3 => Notice::Arrived(number),
         _ => return None,
     };
     Some((notice, rest))
@@ -88,7 +92,13 @@ mod tests {
 
     #[test]
     fn notices_keep_their_order_and_damaged_ones_are_refused() {
-        let all = [Notice::Item(7, b"abc"), Notice::Deleted(b"gone\0"), Notice::Item(-1, b""), Notice::Walked(3)];
+        let all = [
+            Notice::Item(7, b"abc"),
+            Notice::Deleted(b"gone\0"),
+            Notice::Item(-1, b""),
+            Notice::Walked(3),
+            Notice::Arrived(8),
+        ];
         let mut notices = Notices::default();
         all.into_iter().for_each(|notice| notices.push(notice));
         let decoded = Notices::decode(notices.as_bytes()).unwrap();

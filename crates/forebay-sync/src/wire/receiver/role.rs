@@ -267,6 +267,7 @@ fn ask<W: Way + ?Sized>(
     cut(remote.ledger.wait_for_end(2))?;
     let mut last = Outcome::default();
     shared.delayed.finish(shared, &mut last);
+    shared.removals.finish(shared, &mut last);
     deliver(last)?;
     teller.done()?;
     cut(remote.ledger.wait_for_end(3))?;

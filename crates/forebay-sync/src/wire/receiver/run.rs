@@ -52,6 +52,7 @@ impl Way for Outgoing {
             Message::Error(text) => (Tag::ErrorXfer, text),
             Message::Deleted(name) => return Outgoing::message(self, Tag::Deleted, name),
             Message::NoSend(index) => return Outgoing::message(self, Tag::NoSend, &index.to_le_bytes()),
+            Message::Arrived(index) => return Outgoing::message(self, Tag::Success, &index.to_le_bytes()),
             Message::IoError(bits) => return Outgoing::message(self, Tag::IoError, &bits.to_le_bytes()),
         };
         // Line by line: long messages are cut.

@@ -35,6 +35,8 @@ pub(crate) enum Message<'m> {
     NoSend(i32),
     /// Not everything could be listed or read: bits of an I/O error.
     IoError(i32),
+    /// The entry with this number is there, whole: the sender may remove it.
+    Arrived(i32),
 }
 
 /// Who writes to the other side. Each call sends whole items, so that ends of lists may come between any two.
@@ -92,7 +94,10 @@ impl<'t, W: Way + ?Sized> Teller<'t, W> {
     /// As [`deliver`](Teller::deliver), without waiting.
     pub(crate) fn deliver_late(&self, mut outcome: Outcome) -> Outcome {
         let notices = self.split(&mut outcome);
-        if !notices.is_empty() {
+        // Before the number is closed: behind the end of its list, it means nothing to the other side.
+        if notices.iter().all(|notice| matches!(notice, Notice::Arrived(_))) {
+            notices.iter().for_each(|notice| self.arrived(notice));
+        } else {
             self.late.put(Late::Tell(notices));
         }
         outcome
@@ -133,9 +138,20 @@ impl<'t, W: Way + ?Sized> Teller<'t, W> {
                     self.send(std::mem::take(&mut bytes))?;
                     self.remote.ledger.walked(first);
                 }
+                // What was said of it goes first: the line of a link tells where it leads.
+                Notice::Arrived(_) => {
+                    self.send(std::mem::take(&mut bytes))?;
+                    self.arrived(notice);
+                }
             }
         }
         self.send(bytes)
+    }
+
+    fn arrived(&self, notice: Notice<'_>) {
+        if let Notice::Arrived(index) = notice {
+            self.way.message(Message::Arrived(index));
+        }
     }
 
     /// Tells that a list or phase is done.

@@ -151,8 +151,12 @@ impl<'w> Writing<'w> {
             let (dir, at, old) = (Arc::clone(&self.expected.dir), self.expected.at, self.expected.old);
             let mut out = std::mem::take(&mut self.out);
             drop(self);
+            let entry = Entry::expected(shared, &dir, at, old).filter(|_| verdict == Verdict::Good);
+            if let Some(entry) = &entry {
+                let failed = out.totals.failed;
+                worker.remove_source(entry, failed, &mut out);
+            }
             if verdict != Verdict::Again && shared.options.hard_links {
-                let entry = Entry::expected(shared, &dir, at, old).filter(|_| verdict == Verdict::Good);
                 worker.settle(&dir, at, entry.and_then(|entry| made(&entry)), &mut out)?;
             }
             worker.let_go(dir, &mut out);
@@ -205,6 +209,7 @@ impl<'w> Writing<'w> {
             return Ok(Verdict::Failed);
         }
         let failed = self.out.totals.failed;
+        worker.arrived = false;
         worker.close_draft(&entry, ready, open, entry.old_of_kind().as_ref(), &mut self.out);
         Ok(if self.out.totals.failed == failed { Verdict::Good } else { Verdict::Failed })
     }

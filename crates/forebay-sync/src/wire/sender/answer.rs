@@ -8,14 +8,14 @@ use forebay_delta::{Input, Options, ReadAt, Role, Settings, Stats, search_readin
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use super::arrivals;
+use super::beneath::Folders;
 use super::entries::PIECE;
 use super::lines;
 use super::live::{Found, Live};
 use super::request::{Job, Request, Wanted};
-use crate::dir::{Base, SourceDir};
 use crate::error::Error;
 use crate::extended::{Origin, Place};
-use crate::filter::Local;
 use crate::fs::Stat;
 use crate::options::Append;
 use crate::outcome::Outcome;
@@ -40,6 +40,8 @@ pub(crate) enum Answer {
     Large(Outcome, i32, Vec<u8>, Box<Content>),
     /// There is none: the file cannot be read.
     NoSend(Outcome, i32),
+    /// The entry has arrived, and may go from the source when all before it is sent.
+    Arrived(i32),
     /// A phase has ended.
     Done,
 }
@@ -51,7 +53,7 @@ impl Weigh for Answer {
                 Answer::Whole(outcome, _, body) => outcome.weight() + body.capacity(),
                 Answer::Large(outcome, _, body, _) => outcome.weight() + body.capacity() + size_of::<Content>(),
                 Answer::NoSend(outcome, _) => outcome.weight(),
-                Answer::Done => 0,
+                Answer::Arrived(_) | Answer::Done => 0,
             }
     }
 }
@@ -79,6 +81,7 @@ pub(crate) struct Answerer<'a> {
     settings: Settings,
     tokens: Option<TokenWriter>,
     buffer: Vec<u8>,
+    folders: Folders,
 }
 
 impl<'a> Answerer<'a> {
@@ -86,11 +89,15 @@ impl<'a> Answerer<'a> {
     pub(crate) fn new(shared: &'a Shared<'a>, terms: &'a Terms, live: &'a Live, server: bool, workers: usize) -> Self {
         let options = shared.options;
         let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
-        Answerer { shared, terms, live, server, settings, tokens: None, buffer: Vec::new() }
+        Answerer { shared, terms, live, server, settings, tokens: None, buffer: Vec::new(), folders: <_>::default() }
     }
 
     pub(crate) fn answer(&mut self, job: Job) -> Result<Answer, Stop> {
-        let Job::Answer(mut request) = job else { return Ok(Answer::Done) };
+        let mut request = match job {
+            Job::Answer(request) => request,
+            Job::Arrived(index) => return Ok(Answer::Arrived(index)),
+            Job::Done => return Ok(Answer::Done),
+        };
         let index = request.index;
         let mut out = Outcome::default();
         // What is not in the list has been refused when the request was read.
@@ -115,7 +122,7 @@ impl<'a> Answerer<'a> {
             out.totals.transferred_bytes += content.as_ref().map_or(found.stat.size, |content| content.len);
         }
         if !self.server {
-            lines::say(self.shared, &request, &found, &mut out);
+            lines::say(self.shared, &mut self.folders, &request, &found, &mut out);
         }
         let mut body = Vec::new();
         let flags = request.flags & !(flag::BASIS_FOLLOWS | flag::NAME_FOLLOWS);
@@ -134,9 +141,10 @@ impl<'a> Answerer<'a> {
     }
 
     /// Opens the file that is asked for.
-    fn open(&self, request: &Request, found: &Found<'_>, wanted: Wanted) -> Result<Content, Errno> {
+    fn open(&mut self, request: &Request, found: &Found<'_>, wanted: Wanted) -> Result<Content, Errno> {
         let options = self.shared.options;
-        let fd = source(found).open(found.name, found.follow, options.open_noatime)?;
+        let source = self.folders.open(self.shared, found.folder)?;
+        let fd = source.open(found.name, found.follow, options.open_noatime)?;
         let stat = Stat::from(rustix::fs::fstat(&fd)?);
         if stat.kind != FileType::RegularFile {
             return Err(Errno::INVAL);
@@ -147,9 +155,11 @@ impl<'a> Answerer<'a> {
     }
 
     /// Appends the values of the attributes that are asked for: of each, its number less the one before, and its length.
-    fn put_values(&self, found: &Found<'_>, numbers: &[u32], out: &mut Vec<u8>) {
-        let place = Place::source(&source(found), found.name, found.follow);
-        let attributes = place.and_then(|place| Origin::Here(place).read(self.shared)).unwrap_or_default();
+    fn put_values(&mut self, found: &Found<'_>, numbers: &[u32], out: &mut Vec<u8>) {
+        let shared = self.shared;
+        let source = self.folders.open(shared, found.folder);
+        let place = source.and_then(|source| Place::source(source, found.name, found.follow));
+        let attributes = place.and_then(|place| Origin::Here(place).read(shared)).unwrap_or_default();
         let own: Vec<_> = attributes.iter().filter(|(name, _)| !is_acl(name)).collect();
         let mut before = 0;
         for &number in numbers {
@@ -160,6 +170,15 @@ impl<'a> Answerer<'a> {
             before = number;
         }
         out.put_byte(0);
+    }
+
+    /// Removes from the source what has arrived there.
+    pub(crate) fn remove(&mut self, index: i32) -> Outcome {
+        let mut out = Outcome::default();
+        if let Some(found) = self.live.get(index) {
+            arrivals::remove(self.shared, &mut self.folders, &found, &mut out);
+        }
+        out
     }
 
     /// Appends what is behind the item: the head, the tokens, the sum. `flush` may take what is there.
@@ -279,12 +298,6 @@ impl From<forebay_delta::Error> for Failure {
 
 fn engine(error: io::Error) -> Stop {
     Error::Engine(error.to_string()).into()
-}
-
-/// Where the entry is.
-fn source(found: &Found<'_>) -> SourceDir {
-    let shown = found.folder.shown.clone();
-    SourceDir { base: Base::Given(shown), shown: Vec::new(), local: Local::default() }
 }
 
 fn count(outcome: &mut Outcome, stats: &Stats) {

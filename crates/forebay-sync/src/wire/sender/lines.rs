@@ -1,5 +1,6 @@
 //! The lines of a client that sends: what the receiving side says of an entry, in the words of a local run.
 
+use super::beneath::Folders;
 use super::live::Found;
 use super::request::Request;
 use crate::itemize::{self, Action, Change, LINKED, Time};
@@ -40,11 +41,14 @@ pub(super) fn change(shared: &Shared<'_>, request: &Request, found: &Found<'_>) 
 }
 
 /// Says it.
-pub(super) fn say(shared: &Shared<'_>, request: &Request, found: &Found<'_>, out: &mut Outcome) {
+pub(super) fn say(
+    shared: &Shared<'_>,
+    folders: &mut Folders,
+    request: &Request, found: &Found<'_>, out: &mut Outcome) {
     let change = change(shared, request, found);
     let leader = request.name.as_deref().filter(|name| change.hard && !name.is_empty());
     let link = match change.kind {
-        Kinds::Link => rustix::fs::readlink(found.path_name(), Vec::new()).ok(),
+        Kinds::Link => folders.open(shared, found.folder).and_then(|source| source.read_link(found.name)).ok(),
         _ => None,
     };
     let target = match (leader, &link) {

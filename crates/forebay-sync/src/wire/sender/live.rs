@@ -1,6 +1,6 @@
 //! What is kept of entries that have been sent: where they are, and what is said of them.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 
 use rustix::fs::{FileType, Timespec};
 
@@ -111,9 +111,5 @@ impl Found<'_> {
     /// The absolute path.
     pub(crate) fn path(&self) -> Vec<u8> {
         [&self.folder.shown, self.name.to_bytes()].concat()
-    }
-
-    pub(crate) fn path_name(&self) -> CString {
-        CString::new(self.path()).unwrap_or_default()
     }
 }

@@ -9,6 +9,8 @@
 //! reads requests waits for nothing but that.
 
 mod answer;
+mod arrivals;
+mod beneath;
 mod entries;
 mod lines;
 mod live;
@@ -17,6 +19,7 @@ mod role;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use arrivals::Arrivals;
 #[cfg(test)]
 pub(crate) use role::End;
 pub(crate) use role::{Link, run};

@@ -6,6 +6,7 @@ use forebay::Weigh;
 use forebay_delta::{Settings, Signature};
 use rustix::fs::FileType;
 
+use super::arrivals::Arrivals;
 use super::live::Live;
 use crate::options::Options;
 use crate::wire::error::WireError;
@@ -45,6 +46,8 @@ pub(crate) struct Wanted {
 pub(crate) enum Job {
     /// An answer is wanted.
     Answer(Box<Request>),
+    /// The entry has arrived over there.
+    Arrived(i32),
     /// A phase has ended.
     Done,
 }
@@ -67,12 +70,16 @@ pub(crate) struct Requests<'r, R> {
     pub(crate) terms: &'r Terms,
     pub(crate) live: &'r Live,
     pub(crate) settings: Settings,
+    pub(crate) arrivals: &'r Arrivals,
     /// Phases that have ended.
     pub(crate) phases: u8,
 }
 
 impl<R: Read> Requests<'_, R> {
     fn next_job(&mut self) -> Result<Option<Job>, Stop> {
+        if let Some(index) = self.arrivals.next() {
+            return Ok(Some(Job::Arrived(index)));
+        }
         match self.indexes.read(self.from)? {
             special::DONE => {
                 self.phases += 1;

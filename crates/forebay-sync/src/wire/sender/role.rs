@@ -7,6 +7,7 @@ use forebay::{Cause, RunError, Snapshot};
 use forebay_delta::Settings;
 
 use super::answer::{Answer, Answerer};
+use super::arrivals::Arrivals;
 use super::entries::{Listed, Lister};
 use super::live::Live;
 use super::request::Requests;
@@ -38,6 +39,8 @@ pub(crate) struct Link<'l, W: ?Sized> {
     /// It has started us, and prints what there is to say.
     pub(crate) server: bool,
     pub(crate) way: &'l W,
+    /// What it has, as far as it has told.
+    pub(crate) arrivals: &'l Arrivals,
     /// Bytes that have been read and written so far.
     pub(crate) traffic: &'l (dyn Fn() -> (u64, u64) + Sync),
 }
@@ -69,8 +72,10 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     let options = shared.options;
     let workers = passes::workers(options);
     let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
+    link.arrivals.listed(live.len());
+    let (terms, arrivals) = (link.terms, link.arrivals);
     let mut requests =
-        Requests { from, indexes: Indexes::default(), options, terms: link.terms, live: &live, settings, phases: 0 };
+        Requests { from, indexes: Indexes::default(), options, terms, live: &live, settings, arrivals, phases: 0 };
     let mut answers = Answers { link, indexes: Indexes::default() };
     let mut large = Answerer::new(shared, link.terms, &live, link.server, workers);
     let init = || Answerer::new(shared, link.terms, &live, link.server, 1);
@@ -92,7 +97,7 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     if link.server {
         answers.statistics(&voice.totals)?;
     }
-    goodbye(&mut requests, &mut answers, &mut voice)?;
+    goodbye(&mut requests, &mut answers, &mut voice, &mut large)?;
     Ok(End { totals: voice.totals, answering })
 }
 
@@ -210,6 +215,7 @@ impl<W: Way + ?Sized> Answers<'_, W> {
                 way.message(Message::NoSend(index));
                 Ok(outcome)
             }
+            Answer::Arrived(index) => Ok(answerer.remove(index)),
             Answer::Done => {
                 self.done()?;
                 Ok(Outcome::default())
@@ -241,8 +247,13 @@ fn goodbye<R: Read, W: Way + ?Sized>(
     requests: &mut Requests<'_, R>,
     answers: &mut Answers<'_, W>,
     voice: &mut Voice<'_, '_, W>,
+    answerer: &mut Answerer<'_>,
 ) -> Result<(), Stop> {
     let link = answers.link;
+    // What was told behind the last request, or will be.
+    let mut remove = |voice: &mut Voice<'_, '_, W>| {
+        std::iter::from_fn(|| link.arrivals.next()).try_for_each(|index| voice.say(answerer.remove(index)))
+    };
     if link.terms.protocol >= 31 {
         let mut deleted = None;
         loop {
@@ -252,6 +263,7 @@ fn goodbye<R: Read, W: Way + ?Sized>(
                 other => return Err(WireError::protocol("a request behind the last", other).into()),
             }
         }
+        remove(voice)?;
         if let Some(counts) = deleted {
             let totals = &mut voice.totals;
             let [files, dirs, links, devices, specials] = counts.map(u64::from);
@@ -270,7 +282,7 @@ fn goodbye<R: Read, W: Way + ?Sized>(
         answers.done()?;
     }
     match requests.indexes.read(requests.from)? {
-        special::DONE => Ok(()),
+        special::DONE => remove(voice),
         other => Err(WireError::protocol("a request behind the last", other).into()),
     }
 }

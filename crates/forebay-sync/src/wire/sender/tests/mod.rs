@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::Mutex;
 
-use super::{End, Link, run};
+use super::{Arrivals, End, Link, run};
 use crate::mirror::Log;
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -150,7 +150,7 @@ impl Push {
         let sources = [OsString::from([source.to_str().unwrap(), "/"].concat())];
         let top = roots::sources(&shared, &sources, &mut note).unwrap();
         let mut said = Said::default();
-        let link = Link { terms: &terms, server: false, way: &pipe, traffic: &|| (0, 0) };
+        let link = Link { terms: &terms, server: false, way: &pipe, arrivals: &Arrivals::default(), traffic: &|| (0, 0) };
         let end = run(&shared, &link, top, note, &mut from, &mut said);
         drop(pipe);
         let mut rest = Vec::new();

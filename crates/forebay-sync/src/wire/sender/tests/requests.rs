@@ -7,6 +7,7 @@ use forebay_delta::Settings;
 use proptest::prelude::*;
 use rustix::fs::CWD;
 
+use super::super::Arrivals;
 use super::super::answer::{Answer, Answerer};
 use super::super::live::{Folder, Live};
 use super::super::request::{Job, Request, Requests};
@@ -40,7 +41,7 @@ fn read(bytes: &[u8], live: &Live, budget: usize) -> Result<Vec<Job>, Stop> {
     let settings = Settings { budget: Budget::new(budget), ..Settings::default() };
     let (mut from, indexes) = (bytes, Indexes::default());
     let (options, terms) = (&options, &terms);
-    Requests { from: &mut from, indexes, options, terms, live, settings, phases: 0 }.collect()
+    Requests { from: &mut from, indexes, options, terms, live, settings, arrivals: &Arrivals::default(), phases: 0 }.collect()
 }
 
 /// The bytes of a request for `index`.
