@@ -78,7 +78,7 @@ impl Dir {
     /// Where the extended attributes of the directory in the source are.
     pub(crate) fn attributes(&self) -> Result<Origin, Errno> {
         match (&self.sent, self.sources.first()) {
-            (Some(sent), _) => sent.own().map(|(own, _)| Origin::Sent(Arc::clone(&own.attributes))).ok_or(Errno::NOENT),
+            (Some(sent), _) => sent.own().map(|(own, _)| own.origin(None)).ok_or(Errno::NOENT),
             (None, Some(SourceDir { base: Base::Held(fd), .. })) => Ok(Origin::Here(Place::open(fd.as_fd()))),
             _ => Err(Errno::ACCESS),
         }
@@ -103,7 +103,7 @@ impl Dir {
     /// Where the extended attributes are of what is at `at` in the listing.
     pub(crate) fn attributes_of(&self, at: usize) -> Result<Origin, Errno> {
         match &self.sent {
-            Some(sent) => sent.entry(at).map(|entry| Origin::Sent(Arc::clone(&entry.attributes))).ok_or(Errno::NOENT),
+            Some(sent) => sent.entry(at).map(|entry| entry.origin(None)).ok_or(Errno::NOENT),
             None => {
                 Place::source(self.source_of(at)?, self.listing.name(at), self.listing.follows(at)).map(Origin::Here)
             }

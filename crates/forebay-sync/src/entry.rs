@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::attrs;
 use crate::dir::{Dir, SourceDir};
-use crate::extended::{self, Origin, Place};
+use crate::extended::{self, Attributes, Long, Origin, Place};
 use crate::fs::Stat;
 use crate::itemize::{Action, Change};
 use crate::outcome::Outcome;
@@ -33,6 +33,8 @@ pub(crate) struct Entry<'e> {
     pub(crate) target: &'e CStr,
     /// What has that name now.
     pub(crate) old: Option<Stat>,
+    /// Long values of extended attributes that have come for it.
+    pub(crate) come: Option<&'e Arc<Attributes>>,
 }
 
 impl<'e> Entry<'e> {
@@ -72,7 +74,7 @@ impl<'e> Entry<'e> {
                 }
             },
         };
-        Some(Entry { dir, at, source, name, src, follow: dir.listing.follows(at), ready, target, old })
+        Some(Entry { dir, at, source, name, src, follow: dir.listing.follows(at), ready, target, old, come: None })
     }
 
     /// The entry whose content was asked for when `old` was there.
@@ -83,7 +85,8 @@ impl<'e> Entry<'e> {
             Some(Target::Ready(ready)) => Some(ready),
             _ => None,
         };
-        Some(Entry { dir, at, source, name, src, follow: false, ready, target: shared.target_name(dir, name), old })
+        let target = shared.target_name(dir, name);
+        Some(Entry { dir, at, source, name, src, follow: false, ready, target, old, come: None })
     }
 
     pub(crate) fn rel(&self) -> Vec<u8> {
@@ -107,7 +110,20 @@ impl<'e> Entry<'e> {
 
     /// Where the extended attributes of the source are.
     pub(crate) fn attributes(&self) -> Result<Origin, Errno> {
-        self.dir.attributes_of(self.at)
+        let mut origin = self.dir.attributes_of(self.at)?;
+        if let (Origin::Sent(sent), Some(ready)) = (&mut origin, self.ready) {
+            sent.old = self.old.map(|_| Place::at(ready.fd.as_fd(), self.target));
+            sent.come = self.come.map(Arc::clone).unwrap_or_default();
+        }
+        Ok(origin)
+    }
+
+    /// The extended attributes of the source whose values have to be asked for.
+    pub(crate) fn lacking(&self, shared: &Shared<'_>) -> Vec<Long> {
+        match shared.options.xattrs && !shared.options.dry_run {
+            true => self.attributes().map_or_else(|_| Vec::new(), |origin| origin.lacking(shared)),
+            false => Vec::new(),
+        }
     }
 
     /// Enters into `change` which attributes of `old`, which has the name, differ from what is wanted.

@@ -2,11 +2,15 @@
 //! `system.posix_acl_default`.
 //!
 //! The super-user copies all namespaces but `system`, others `user` alone. What the source does not have is removed.
+//!
+//! Over the wire, long values are told by their MD5. What the destination has of them stays or is taken from there; the others
+//! are asked for, and set when they come.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::sync::Arc;
 
+use forebay_delta::{Seed, Strong};
 use rustix::fs::XattrFlags;
 use rustix::io::Errno;
 
@@ -84,16 +88,80 @@ pub(crate) enum Origin {
     /// On this machine.
     Here(Place),
     /// In a list that the other side has sent.
-    Sent(Arc<Attributes>),
+    Sent(Sent),
+}
+
+/// Attributes that the other side has sent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Sent {
+    pub(crate) whole: Arc<Attributes>,
+    pub(crate) long: Arc<[Long]>,
+    /// Where long values may be: under the name that they are for.
+    pub(crate) old: Option<Place>,
+    /// Long values that have come.
+    pub(crate) come: Arc<Attributes>,
+}
+
+/// An attribute of the other side whose value is too long for a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Long {
+    /// Counts from 1 among all the attributes of its entry.
+    pub(crate) number: u32,
+    pub(crate) name: CString,
+    /// The length of its value in bytes, and the MD5 sum.
+    pub(crate) len: u32,
+    pub(crate) sum: [u8; 16],
+}
+
+impl Long {
+    /// Whether `name` and `value` are these.
+    fn is(&self, (name, value): &(CString, Vec<u8>)) -> bool {
+        *name == self.name && value.len() == self.len as usize && md5(value) == self.sum
+    }
+}
+
+/// The sum by which long values are told.
+pub(crate) fn md5(value: &[u8]) -> [u8; 16] {
+    Strong::Md5(Seed::None).sum(value).as_ref().first_chunk().copied().unwrap_or_default()
 }
 
 impl Origin {
     pub(crate) fn read(&self, shared: &Shared<'_>) -> Result<Attributes, Errno> {
-        match self {
-            Origin::Here(place) => read(shared, place),
-            Origin::Sent(attributes) => {
-                Ok(attributes.iter().filter(|(name, _)| is_wanted(shared, name.to_bytes())).cloned().collect())
+        self.wanted(shared, &Vec::new()).map(|(known, _)| known)
+    }
+
+    /// What is to be there, sorted, where `now` is: the attributes whose values are known, and the others.
+    fn wanted(&self, shared: &Shared<'_>, now: &Attributes) -> Result<(Attributes, Vec<Long>), Errno> {
+        let sent = match self {
+            Origin::Here(place) => return read(shared, place).map(|all| (all, Vec::new())),
+            Origin::Sent(sent) => sent,
+        };
+        let wanted = |name: &CString| is_wanted(shared, name.to_bytes());
+        let mut known: Attributes = sent.whole.iter().filter(|(name, _)| wanted(name)).cloned().collect();
+        let (mut unknown, mut old) = (Vec::new(), None);
+        for long in sent.long.iter().filter(|long| wanted(&long.name)) {
+            let come = || sent.come.iter().find(|(name, _)| *name == long.name);
+            let there = now.iter().find(|one| long.is(one)).or_else(come).cloned();
+            let there = there.or_else(|| {
+                let read = || sent.old.as_ref().and_then(|old| read(shared, old).ok()).unwrap_or_default();
+                old.get_or_insert_with(read).iter().find(|one| long.is(one)).cloned()
+            });
+            match there {
+                Some(there) => known.push(there),
+                None => unknown.push(long.clone()),
             }
+        }
+        known.sort();
+        Ok((known, unknown))
+    }
+
+    /// What has to be asked for.
+    pub(crate) fn lacking(&self, shared: &Shared<'_>) -> Vec<Long> {
+        match self {
+            Origin::Sent(sent) if !sent.long.is_empty() => {
+                self.wanted(shared, &Vec::new()).map_or_else(|_| Vec::new(), |(_, unknown)| unknown)
+            }
+            _ => Vec::new(),
         }
     }
 }
@@ -155,11 +223,13 @@ fn whole(read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Er
 /// when it is set.
 pub(crate) fn compare(shared: &Shared<'_>, change: &mut Change, source: &Result<Origin, Errno>, there: &Place) {
     let Ok(source) = source else { return };
-    let (Ok(source), Ok(there)) = (source.read(shared), read(shared, there)) else { return };
+    let Ok(there) = read(shared, there) else { return };
+    let Ok((source, lacking)) = source.wanted(shared, &there) else { return };
     let is_acl = |(name, _): &&(CString, Vec<u8>)| name.to_bytes().starts_with(ACL);
     let acl = |(name, value): &(CString, Vec<u8>)| (name.clone(), without_mode(name, value));
     change.acl = source.iter().filter(is_acl).map(acl).ne(there.iter().filter(is_acl).map(acl));
-    change.xattr = source.iter().filter(|a| !is_acl(a)).ne(there.iter().filter(|a| !is_acl(a)));
+    change.xattr = !lacking.is_empty()
+        || source.iter().filter(|a| !is_acl(a)).ne(there.iter().filter(|a| !is_acl(a)));
 }
 
 /// The value of an ACL without the permissions that the mode tells, too: those of the owner, the mask and the others.
@@ -186,22 +256,14 @@ pub(crate) fn copy(
     path: impl Fn() -> Vec<u8>,
     out: &mut Outcome,
 ) -> bool {
-    let mut failed = |what: &str, name: &[u8], errno: Errno| {
-        out.totals.failed += 1;
-        let mut after = b"\",\"".to_vec();
-        shared.options.escape.push(&mut after, name);
-        let after = format!("{}\") failed: {}", String::from_utf8_lossy(&after), fs::describe(errno));
-        shared.complain(out, &format!("rsync: [{role}] rsync_xal_set: {what}(\""), &path(), &after);
-    };
-    let wanted = match source.as_ref().map_err(|errno| *errno).and_then(|source| source.read(shared)) {
-        Ok(wanted) => wanted,
-        Err(errno) => {
-            failed("llistxattr", b"", errno);
-            return false;
-        }
-    };
-    let now = match read(shared, there) {
-        Ok(now) => now,
+    let mut failed =
+        |what: &str, name: &[u8], errno: Errno| set_failed(shared, out, role, what, (&path(), name), errno);
+    let both = source.as_ref().map_err(|errno| *errno).and_then(|source| {
+        let now = read(shared, there)?;
+        source.wanted(shared, &now).map(|wanted| (wanted, now))
+    });
+    let ((wanted, lacking), now) = match both {
+        Ok(both) => both,
         Err(errno) => {
             failed("llistxattr", b"", errno);
             return false;
@@ -217,7 +279,7 @@ pub(crate) fn copy(
         }
     }
     for (name, _) in &now {
-        if !wanted.iter().any(|(n, _)| n == name) {
+        if !wanted.iter().any(|(n, _)| n == name) && !lacking.iter().any(|long| long.name == *name) {
             changed = true;
             match there.remove(name) {
                 Ok(()) | Err(Errno::NODATA) => {}
@@ -226,4 +288,34 @@ pub(crate) fn copy(
         }
     }
     changed
+}
+
+/// Gives `there` the values that have come for it.
+pub(crate) fn add(
+    shared: &Shared<'_>,
+    values: &Attributes,
+    there: Result<Place, Errno>,
+    path: impl Fn() -> Vec<u8>,
+    out: &mut Outcome,
+) {
+    for (name, value) in values {
+        if let Err(errno) = there.as_ref().map_err(|errno| *errno).and_then(|there| there.set(name, value)) {
+            set_failed(shared, out, "generator", "lsetxattr", (&path(), name.to_bytes()), errno);
+        }
+    }
+}
+
+fn set_failed(
+    shared: &Shared<'_>,
+    out: &mut Outcome,
+    role: &str,
+    call: &str,
+    (path, name): (&[u8], &[u8]),
+    errno: Errno,
+) {
+    out.totals.failed += 1;
+    let mut after = b"\",\"".to_vec();
+    shared.options.escape.push(&mut after, name);
+    let after = format!("{}\") failed: {}", String::from_utf8_lossy(&after), fs::describe(errno));
+    shared.complain(out, &format!("rsync: [{role}] rsync_xal_set: {call}(\""), path, &after);
 }

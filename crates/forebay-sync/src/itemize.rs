@@ -1,18 +1,19 @@
 //! The lines that say what changes: rsync's eleven codes, or plain names.
 
+use crate::extended::Long;
 use crate::format::{Format, Line};
 use crate::fs::Stat;
 use crate::json;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
-use crate::wire::Notice;
+use crate::wire::{Notice, Told};
 
 /// The code of what is deleted.
 pub(crate) const CODE_DELETED: &[u8] = b"*deleting  ";
 
 /// What happens to an entry.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Change {
     pub(crate) kind: Kinds,
     pub(crate) action: Action,
@@ -25,6 +26,8 @@ pub(crate) struct Change {
     pub(crate) atime: bool,
     pub(crate) acl: bool,
     pub(crate) xattr: bool,
+    /// Extended attributes whose values are still to come.
+    pub(crate) lacking: Vec<Long>,
     /// It is another name of a file that has been told of.
     pub(crate) hard: bool,
     /// The fraction of its time's second is corrected, for which there is no code.
@@ -74,6 +77,7 @@ impl Change {
             atime: false,
             acl: false,
             xattr: false,
+            lacking: Vec::new(),
             hard: false,
             exact_time: false,
             sent: false,
@@ -186,7 +190,9 @@ fn write(
 ) {
     if let (Some(remote), Some(index)) = (&shared.remote, change.src.index) {
         let leader = target.filter(|(arrow, _)| *arrow == LINKED).map(|(_, leader)| leader);
-        return remote.tell(shared, out, change, index, leader, |out| lines(shared, out, change, rel, name, target));
+        let path = [rel, name].concat();
+        let told = Told { index, path: &path, leader };
+        return remote.tell(shared, out, change, &told, |out| lines(shared, out, change, rel, name, target));
     }
     lines(shared, out, change, rel, name, target);
 }

@@ -230,6 +230,7 @@ impl Worker<'_> {
         let shared = self.shared;
         let mut change = alternates::compared(shared, Action::Copy, &entry.src, &found.stat);
         change.time = if shared.options.times { change.time } else { Time::Now };
+        change.lacking = entry.lacking(shared);
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
         let (Some(ready), false) = (entry.ready, shared.options.dry_run) else { return Ok(()) };
         let opened = match self.alternates.get(found.tree) {

@@ -4,7 +4,7 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
-use crate::extended::Attributes;
+use crate::extended::{self, Attributes, Long, Origin, Place};
 use crate::fs::Stat;
 
 /// One entry of a list.
@@ -16,6 +16,16 @@ pub(crate) struct Facts {
     /// With `-c`, the sum of a regular file.
     pub(crate) sum: Option<Box<[u8]>>,
     pub(crate) attributes: Arc<Attributes>,
+    /// More attributes, whose values must be asked for.
+    pub(crate) long: Arc<[Long]>,
+}
+
+impl Facts {
+    /// The extended attributes. What is at `old` may have long values of them.
+    pub(crate) fn origin(&self, old: Option<Place>) -> Origin {
+        let (whole, long) = (Arc::clone(&self.attributes), Arc::clone(&self.long));
+        Origin::Sent(extended::Sent { whole, long, old, come: Arc::default() })
+    }
 }
 
 /// Where in the lists that came a directory and its entries are. A list is kept as long as one of its directories is.

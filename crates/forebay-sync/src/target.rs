@@ -13,7 +13,7 @@ use crate::attrs;
 use crate::delayed::Waiting;
 use crate::delete;
 use crate::dir::Dir;
-use crate::extended::{self, Place};
+use crate::extended::{self, Long, Place};
 use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
 use crate::fuzzy;
@@ -307,8 +307,21 @@ fn kept_link(
 
 fn say_created(shared: &Shared<'_>, dir: &Dir, src: &Stat, out: &mut Outcome) -> bool {
     let like = alternates::directory(shared, &dir.rel, src);
-    log(shared, dir, &like.unwrap_or(Change::new(src, Action::Create)), out);
-    like.is_none()
+    let new = like.is_none();
+    let mut change = like.unwrap_or(Change::new(src, Action::Create));
+    change.lacking = lacking(shared, dir, None);
+    log(shared, dir, &change, out);
+    new
+}
+
+/// The extended attributes whose values have to be asked for, where `there` is.
+fn lacking(shared: &Shared<'_>, dir: &Dir, there: Option<Place>) -> Vec<Long> {
+    match &dir.sent {
+        Some(sent) if shared.options.xattrs && !shared.options.dry_run => {
+            sent.own().map_or_else(Vec::new, |(own, _)| own.origin(there).lacking(shared))
+        }
+        _ => Vec::new(),
+    }
 }
 
 fn log(shared: &Shared<'_>, dir: &Dir, change: &Change, out: &mut Outcome) {
@@ -348,6 +361,7 @@ fn adopt_changed(
         change.time = if same { Time::Same } else { Time::Set };
     }
     if !ready.made {
+        change.lacking = lacking(shared, dir, Some(Place::open(ready.fd.as_fd())));
         log(shared, dir, &change, out);
     }
     if options.dry_run {

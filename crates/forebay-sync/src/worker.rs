@@ -273,6 +273,7 @@ impl Worker<'_> {
             }
         }
         self.arrived = true;
+        change.lacking = entry.lacking(shared);
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
     }
 
@@ -295,6 +296,7 @@ impl Worker<'_> {
             self.adjust(entry, ready.fd.as_fd(), entry.target, old, Some(old), retime || change.exact_time, out);
         }
         self.arrived = true;
+        change.lacking = entry.lacking(shared);
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
     }
 

@@ -30,10 +30,10 @@ pub(crate) const RULE: usize = 8 << 10;
 pub(crate) const RULES: usize = 1 << 20;
 /// Entries of an ACL.
 pub(crate) const ACL_ENTRIES: u32 = 65_536;
-/// Extended attributes of a file, bytes of a name of one, and of a value.
+/// Extended attributes of a file, bytes of a name of one, and of all values.
 pub(crate) const XATTRS: u32 = 65_536;
 pub(crate) const XATTR_NAME: usize = 4096;
-pub(crate) const XATTR_VALUE: usize = 64 << 20;
+pub(crate) const XATTR_VALUES: usize = 64 << 20;
 /// Each of the counts of deletions.
 pub(crate) const DELETIONS: i64 = 1 << 28;
 /// Bits of an I/O error that are taken over.

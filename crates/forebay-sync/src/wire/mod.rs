@@ -22,7 +22,7 @@ mod terms;
 mod token;
 
 pub use handshake::{Compression, Offer};
-pub(crate) use receiver::{Basis, Notice, Notices, Remote};
+pub(crate) use receiver::{Basis, Notice, Notices, Remote, Told};
 pub use session::{Connection, Served, pull, push, serve};
 pub use shell::{RemotePath, RemoteShell};
 pub use terms::{Checksum, Compressor};

@@ -46,7 +46,6 @@ impl Wire {
         let pushes = !self.server && last.is_some_and(|path| RemotePath::parse(path).is_some());
         let remote = self.server || pulls || pushes;
         for (on, what) in [
-            (remote && options.xattrs && !pushes, "--xattrs from another machine"),
             ((pulls || self.server) && options.files_from.is_some(), "--files-from from another machine"),
             (pushes && options.bwlimit.is_some(), "--bwlimit to another machine"),
             (pushes && maps_owners, "--usermap, --groupmap and --chown to another machine"),

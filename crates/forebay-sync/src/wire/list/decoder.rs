@@ -168,8 +168,7 @@ impl Decoder {
         };
         let mut entry = ListEntry {
             path,
-            facts: Facts { stat, link: None, sum: None, attributes: Arc::default() },
-            long: Arc::default(),
+            facts: Facts { stat, link: None, sum: None, attributes: Arc::default(), long: Arc::default() },
             top: is_dir && has(flag::TOP_DIR),
             content: is_dir && !has(flag::NO_CONTENT_DIR),
         };
@@ -224,7 +223,7 @@ impl Decoder {
         }
         if xattrs {
             let set = self.xattrs.read(from)?;
-            entry.long = set.long;
+            entry.facts.long = set.long;
             if values.is_empty() {
                 entry.facts.attributes = set.whole;
                 return Ok(());

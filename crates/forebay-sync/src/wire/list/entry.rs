@@ -1,8 +1,6 @@
 //! One entry of a file list.
 
 use std::cmp::Ordering;
-use std::ffi::CString;
-use std::sync::Arc;
 
 use rustix::fs::FileType;
 
@@ -22,19 +20,6 @@ pub(crate) struct ListEntry {
     pub(crate) content: bool,
     /// Of a directory: it was given itself, or, without content, it is on the way to what was given.
     pub(crate) top: bool,
-    /// The attributes whose values are not in the list but must be asked for.
-    pub(crate) long: Arc<[Long]>,
-}
-
-/// An extended attribute whose value is too long for a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Long {
-    /// Counts from 1 among all the attributes of its entry.
-    pub(crate) number: u32,
-    pub(crate) name: CString,
-    /// The length of its value in bytes, and the MD5 sum.
-    pub(crate) len: u32,
-    pub(crate) sum: [u8; 16],
 }
 
 impl ListEntry {

@@ -71,10 +71,10 @@ fn entry() -> impl Strategy<Value = ListEntry> {
                     link: (kind == FileType::Symlink).then(|| c"to/there".to_owned()),
                     sum: (kind == FileType::RegularFile).then(|| vec![7; 16].into()),
                     attributes: Arc::new(attributes),
+                    long: Arc::default(),
                 },
                 top: top && is_dir,
                 content: content && is_dir,
-                long: Arc::default(),
             }
         },
     )

@@ -7,20 +7,13 @@ use std::ffi::CString;
 use std::io::Read;
 use std::sync::Arc;
 
-use forebay_delta::{Seed, Strong};
-
-use super::entry::Long;
-use crate::extended::Attributes;
+use crate::extended::{Attributes, Long, md5};
 use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::number::{Get, Put};
 
 /// The longest value that stands in a list itself.
 const INLINE: usize = 32;
-
-fn md5(bytes: &[u8]) -> [u8; 16] {
-    Strong::Md5(Seed::None).sum(bytes).as_ref().first_chunk().copied().unwrap_or_default()
-}
 
 /// What came as the attributes of an entry.
 #[derive(Clone, Debug, Default)]
@@ -69,12 +62,13 @@ impl Sets {
         if count > limits::XATTRS {
             return Err(WireError::protocol("too many attributes", count));
         }
-        let (mut whole, mut long) = (Vec::new(), Vec::new());
+        let (mut whole, mut long, mut bytes) = (Vec::new(), Vec::new(), 0);
         for number in 1..=count {
             let name_len = from.varuint()? as usize;
             let len = from.varuint()?;
-            if len as usize > limits::XATTR_VALUE {
-                return Err(WireError::protocol("the value of an attribute is too long", len));
+            bytes += len as usize;
+            if bytes > limits::XATTR_VALUES {
+                return Err(WireError::protocol("the values of attributes are too long", len));
             }
             let name = from.exactly(name_len, limits::XATTR_NAME, "the name of an attribute is too long")?;
             let name = CString::from_vec_with_nul(name)

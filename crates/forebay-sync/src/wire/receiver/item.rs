@@ -1,8 +1,10 @@
 //! What is said of one entry on the wire: section 9 of the protocol.
 
 use crate::itemize::{Action, Change, Time};
+use crate::options::Options;
 use crate::totals::Kinds;
 use crate::wire::number::Put;
+use crate::wire::terms::{Compat, Terms};
 
 /// Bits that say what happens to an entry.
 pub(crate) mod flag {
@@ -45,6 +47,13 @@ pub(crate) struct Item<'i> {
 }
 
 impl Item<'_> {
+    /// Whether numbers of attributes whose values are wanted stand behind it, and in the answer the values.
+    pub(crate) fn asks_values(&self, options: &Options, terms: &Terms) -> bool {
+        let shortcut = terms.protocol >= 31 && !terms.compat.has(Compat::AVOID_XATTR_OPTIM);
+        let linked = self.flags & flag::LOCAL != 0 && (self.name.is_some() || self.flags & flag::NAME_FOLLOWS != 0);
+        options.xattrs && !options.dry_run && self.flags & flag::XATTR != 0 && !(shortcut && linked)
+    }
+
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         let mut flags = self.flags;
         flags |= if self.basis.is_some() { flag::BASIS_FOLLOWS } else { 0 };

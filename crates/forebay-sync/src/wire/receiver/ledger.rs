@@ -6,7 +6,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use super::values::Lacking;
 use crate::dir::Dir;
+use crate::extended::Attributes;
 use crate::fs::Stat;
 use crate::wire::sums::SumHead;
 
@@ -21,7 +23,9 @@ pub(crate) struct Awaited {
     pub(crate) log: Vec<u8>,
     /// Whether content comes with it.
     pub(crate) file: Option<Box<Expected>>,
-    /// What was sent, up to the block sums: it comes back as it was.
+    /// The values of extended attributes that come with it.
+    pub(crate) values: Option<Box<Lacking>>,
+    /// What was sent, up to those and the block sums: it comes back as it was.
     pub(crate) item: Vec<u8>,
 }
 
@@ -40,6 +44,8 @@ pub(crate) struct Expected {
     pub(crate) verify: bool,
     /// It is the second attempt.
     pub(crate) again: bool,
+    /// Long values of extended attributes, once they have come.
+    pub(crate) values: Arc<Attributes>,
 }
 
 /// Where blocks of a file come from.

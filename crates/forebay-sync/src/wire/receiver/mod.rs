@@ -13,6 +13,7 @@ mod request;
 mod role;
 mod run;
 mod teller;
+mod values;
 mod walk;
 mod writing;
 
@@ -20,7 +21,7 @@ pub(crate) use answer::Stop;
 pub(crate) use ledger::Basis;
 pub(crate) use lists::Asked;
 pub(crate) use notices::{Notice, Notices};
-pub(crate) use remote::Remote;
+pub(crate) use remote::{Remote, Told};
 pub(crate) use run::{Link, may_be_incremental, run};
 pub(crate) use teller::{Mail, Mailbox, Message, Way};
 

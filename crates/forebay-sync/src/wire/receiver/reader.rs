@@ -6,7 +6,10 @@ use std::io::Read;
 
 use super::answer::{Answers, Stop};
 use super::item::{Item, flag};
+use super::ledger::Expected;
 use super::lists::{Lists, Queue};
+use super::values;
+use crate::extended::Attributes;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::wire::error::WireError;
@@ -82,11 +85,20 @@ fn answer<R: Read>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32) -> R
     if awaited.item != item {
         return Err(unasked().into());
     }
+    let mut values = Attributes::new();
+    if (Item { flags, basis, name: name.as_deref() }).asks_values(shared.options, &remote.terms) {
+        values = values::read(from, awaited.values.as_deref())?;
+    }
     // Lines come in the order of the answers, and not when the files are there.
     (answers.deliver)(Outcome { text: awaited.text, log: awaited.log, ..Outcome::default() })?;
     match awaited.file {
-        Some(expected) => answers.file(from, index, *expected),
+        Some(expected) => answers.file(from, index, Expected { values: values.into(), ..*expected }),
         None => {
+            if let Some(lacking) = awaited.values {
+                let mut out = Outcome::default();
+                lacking.add(shared, &values, &mut out);
+                (answers.deliver)(out)?;
+            }
             remote.ledger.close(index);
             Ok(())
         }

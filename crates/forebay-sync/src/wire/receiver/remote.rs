@@ -7,11 +7,22 @@ use std::os::fd::OwnedFd;
 use super::item::{self, Item, flag};
 use super::ledger::{Awaited, Ledger};
 use super::notices::Notice;
+use super::values::{self, Lacking};
 use crate::itemize::Change;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::wire::sums::FileSum;
 use crate::wire::terms::Terms;
+
+/// An entry that is told of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Told<'t> {
+    pub(crate) index: i32,
+    /// From the root of the transfer on.
+    pub(crate) path: &'t [u8],
+    /// What it has become another name of, or nothing where it was that already.
+    pub(crate) leader: Option<&'t [u8]>,
+}
 
 /// The other side, as workers see it.
 #[derive(Debug)]
@@ -27,31 +38,32 @@ impl Remote {
         Remote { terms, server, ledger: Ledger::default() }
     }
 
-    /// Tells of `change` to the entry `index`, where that is worth it. What `lines` has to say is said when it comes back;
-    /// `leader` is what the entry has become another name of, or nothing where it was that already.
+    /// Tells of `change`, where that is worth it. What `lines` has to say is said when it comes back.
     pub(crate) fn tell(
         &self,
         shared: &Shared<'_>,
         out: &mut Outcome,
         change: &Change,
-        index: i32,
-        leader: Option<&[u8]>,
+        told: &Told<'_>,
         lines: impl FnOnce(&mut Outcome),
     ) {
-        let options = shared.options;
+        let (options, Told { index, leader, .. }) = (shared.options, *told);
         let name = leader.or(change.hard.then_some(b""));
         let all = options.itemize_all || options.levels.name > 1;
-        let flags = item::flags(change);
+        let mut flags = item::flags(change);
+        let lacks = !change.lacking.is_empty();
+        flags |= if lacks { flag::XATTR } else { 0 };
         let wanted = options.json || options.says_changes() || options.log_format.is_some();
         let worth = flags & !flag::MINOR != 0 || leader.is_some_and(|leader| !leader.is_empty()) || all;
-        if !wanted || !worth {
+        if !lacks && (!wanted || !worth) {
             if !self.server {
                 lines(out);
             }
             return;
         }
-        let awaited = self.keep(out, lines);
-        self.ask(out, index, &Item { flags, basis: None, name }, &[], awaited);
+        let mut awaited = self.keep(out, lines);
+        awaited.values = Lacking::of(told.path, change.lacking.clone());
+        self.ask(shared, out, index, &Item { flags, basis: None, name }, &[], awaited);
     }
 
     /// What is said when the answer comes.
@@ -65,10 +77,22 @@ impl Remote {
     }
 
     /// Sends `item`, with `sums` behind it, and waits for `awaited`.
-    pub(crate) fn ask(&self, out: &mut Outcome, index: i32, item: &Item<'_>, sums: &[u8], awaited: Awaited) {
+    pub(crate) fn ask(
+        &self,
+        shared: &Shared<'_>,
+        out: &mut Outcome,
+        index: i32,
+        item: &Item<'_>,
+        sums: &[u8],
+        awaited: Awaited,
+    ) {
         let mut body = Vec::with_capacity(8 + sums.len());
         item.write(&mut body);
-        self.ledger.expect(index, Awaited { item: body.clone(), ..awaited });
+        let written = body.clone();
+        if item.asks_values(shared.options, &self.terms) {
+            values::ask(awaited.values.as_deref(), &mut body);
+        }
+        self.ledger.expect(index, Awaited { item: written, ..awaited });
         body.extend_from_slice(sums);
         out.notices.push(Notice::Item(index, &body));
     }

@@ -2,11 +2,13 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 
 use forebay_delta::{Input, Settings};
 
 use super::item::{self, Item, basis, flag};
 use super::ledger::{Basis, Expected};
+use super::values::Lacking;
 use crate::alternates::Found;
 use crate::error::Error;
 use crate::itemize;
@@ -43,8 +45,13 @@ impl Worker<'_> {
                 })
             }
         };
+        let lacking = entry.lacking(shared);
+        if !lacking.is_empty() {
+            item.flags |= flag::XATTR;
+        }
+        awaited.values = Lacking::of(&entry.rel(), lacking);
         let Some(ready) = entry.ready.filter(|_| !options.dry_run) else {
-            remote.ask(out, index, &item, &[], awaited);
+            remote.ask(shared, out, index, &item, &[], awaited);
             return Ok(());
         };
         let from = old.filter(|_| options.append.is_some() && !again).map_or(0, |old| old.size);
@@ -78,7 +85,7 @@ impl Worker<'_> {
             }
         }
         awaited.file = Some(Box::new(Expected {
-            dir: std::sync::Arc::clone(entry.dir),
+            dir: Arc::clone(entry.dir),
             at: entry.at,
             old: entry.old,
             basis,
@@ -86,8 +93,9 @@ impl Worker<'_> {
             from,
             verify: options.append == Some(Append::Verify),
             again,
+            values: Arc::default(),
         }));
-        remote.ask(out, index, &item, &sums, awaited);
+        remote.ask(shared, out, index, &item, &sums, awaited);
         Ok(())
     }
 }

@@ -101,10 +101,6 @@ pub(crate) fn run<R: Read + Send>(
 ) -> Result<Report, Stop> {
     let begun = Instant::now();
     let Link { terms, server, mut from, outgoing, mailbox, mail, asked } = link;
-    if options.xattrs {
-        // Long values would have to be asked for, each with the request of its entry.
-        return Err(Error::Usage("--xattrs is not there yet where files come from another machine".into()).into());
-    }
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);

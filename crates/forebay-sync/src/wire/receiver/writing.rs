@@ -184,9 +184,10 @@ impl<'w> Writing<'w> {
         };
         let expected = &self.expected;
         let entry = Entry::expected(shared, &expected.dir, expected.at, expected.old);
-        let (Some(entry), Some(Target::Ready(ready))) = (entry, expected.dir.target.get()) else {
+        let (Some(mut entry), Some(Target::Ready(ready))) = (entry, expected.dir.target.get()) else {
             return Ok(Verdict::Failed);
         };
+        entry.come = Some(&expected.values);
         let building = Building::new(&worker.copier, parked.file.as_fd(), parked.existed, None, self.at);
         let failure = failure.or_else(|| building.end().err());
         let open = parked.unpark(shared, ready);

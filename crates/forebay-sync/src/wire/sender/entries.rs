@@ -112,8 +112,8 @@ impl<'a> Lister<'a> {
         let attributes = self.attributes(dir.attributes(), &path, &mut listed.outcome);
         let given = dir.parent.as_ref().is_none_or(|parent| parent.parent.is_none() && !parent.transferred);
         let top = if dir.complete { given } else { shared.options.select.relative };
-        let facts = Facts { stat: self.changed(stat), link: None, sum: None, attributes };
-        let entry = ListEntry { path, facts, content: dir.complete, top, long: Arc::default() };
+        let facts = Facts { stat: self.changed(stat), link: None, sum: None, attributes, long: Arc::default() };
+        let entry = ListEntry { path, facts, content: dir.complete, top };
         self.add(Listing { entry, folder: Arc::new(folder), name, follow: true }, listed);
     }
 
@@ -143,8 +143,8 @@ impl<'a> Lister<'a> {
             return shared.fail(out, "[sender] too long for the list:", &shown(), Errno::NAMETOOLONG);
         }
         let attributes = self.attributes(dir.attributes_of(at), &path, out);
-        let facts = Facts { stat: self.changed(stat), link, sum, attributes };
-        let entry = ListEntry { path, facts, content: false, top: false, long: Arc::default() };
+        let facts = Facts { stat: self.changed(stat), link, sum, attributes, long: Arc::default() };
+        let entry = ListEntry { path, facts, content: false, top: false };
         let follow = dir.listing.follows(at);
         self.add(Listing { entry, folder, name: name.to_owned(), follow }, listed);
     }

@@ -13,9 +13,9 @@ use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::number::{Get, Indexes, special};
 use crate::wire::receiver::Stop;
-use crate::wire::receiver::item::flag;
+use crate::wire::receiver::item::{Item, flag};
 use crate::wire::sums::SumHead;
-use crate::wire::terms::{Compat, Terms};
+use crate::wire::terms::Terms;
 
 /// What the receiving side wants of one entry.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl<R: Read> Requests<'_, R> {
             _ => Some(from.vstring(limits::PATH, "the length of a name")?),
         };
         let mut values = None;
-        if self.asks_values(flags) {
+        if (Item { flags, basis, name: name.as_deref() }).asks_values(self.options, self.terms) {
             values = Some(self.values()?);
         }
         let mut content = None;
@@ -117,16 +117,6 @@ impl<R: Read> Requests<'_, R> {
             }
         }
         Ok(Request { index, flags, basis, name, values, content })
-    }
-
-    /// Whether numbers of attributes follow.
-    fn asks_values(&self, flags: u16) -> bool {
-        let linked = flag::NAME_FOLLOWS | flag::LOCAL;
-        let shortcut = self.terms.protocol >= 31 && !self.terms.compat.has(Compat::AVOID_XATTR_OPTIM);
-        self.options.xattrs
-            && !self.options.dry_run
-            && flags & flag::XATTR != 0
-            && !(shortcut && flags & linked == linked)
     }
 
     fn values(&mut self) -> Result<Vec<u32>, WireError> {

@@ -132,7 +132,7 @@ fn listed(options: &Options, asked: &Asked, entries: &[(&str, bool)]) -> Result<
         let at = if is_dir { temp.path().to_owned() } else { temp.path().join("file") };
         let arrival = arrival(&at, path.as_bytes());
         let (path, facts) = (arrival.path, arrival.facts);
-        let entry = ListEntry { path, facts, content: is_dir, top: false, long: <_>::default() };
+        let entry = ListEntry { path, facts, content: is_dir, top: false };
         encoder.push(&entry, &mut bytes);
     }
     encoder.end(0, &mut bytes);

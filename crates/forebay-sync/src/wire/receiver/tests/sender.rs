@@ -124,7 +124,7 @@ fn beneath(dir: &Path, rel: &[u8], arrivals: &mut Vec<Arrival>) {
 pub(super) fn arrival(full: &Path, path: &[u8]) -> Arrival {
     let stat: Stat = rustix::fs::lstat(full).unwrap().into();
     let link = rustix::fs::readlink(full, Vec::new()).ok();
-    let facts = Facts { stat, link, sum: None, attributes: <_>::default() };
+    let facts = Facts { stat, link, sum: None, attributes: <_>::default(), long: <_>::default() };
     Arrival { path: path.to_vec(), facts, content: true }
 }
 
