@@ -228,8 +228,7 @@ pub(crate) fn compare(shared: &Shared<'_>, change: &mut Change, source: &Result<
     let is_acl = |(name, _): &&(CString, Vec<u8>)| name.to_bytes().starts_with(ACL);
     let acl = |(name, value): &(CString, Vec<u8>)| (name.clone(), without_mode(name, value));
     change.acl = source.iter().filter(is_acl).map(acl).ne(there.iter().filter(is_acl).map(acl));
-    change.xattr = !lacking.is_empty()
-        || source.iter().filter(|a| !is_acl(a)).ne(there.iter().filter(|a| !is_acl(a)));
+    change.xattr = !lacking.is_empty() || source.iter().filter(|a| !is_acl(a)).ne(there.iter().filter(|a| !is_acl(a)));
 }
 
 /// The value of an ACL without the permissions that the mode tells, too: those of the owner, the mask and the others.

@@ -93,14 +93,18 @@ impl IdMap {
 
     /// The id at the destination that stands for `id`.
     pub(crate) fn map(&self, id: u32) -> u32 {
-        let name = || self.names.get(&id);
+        self.find(id, self.names.get(&id).map(Vec::as_slice)).unwrap_or(id)
+    }
+
+    /// The id at the destination that a rule gives for `id`, which is called `name` where it comes from.
+    pub(crate) fn find(&self, id: u32, name: Option<&[u8]>) -> Option<u32> {
         let rule = self.rules.iter().find(|(from, _)| match from {
             From::Range(low, high) => (*low..=*high).contains(&id),
             From::All => true,
-            From::Nameless => name().is_none(),
-            From::Name(pattern) => name().is_some_and(|name| pattern.matches(name)),
+            From::Nameless => name.is_none(),
+            From::Name(pattern) => name.is_some_and(|name| pattern.matches(name)),
         });
-        rule.map_or(id, |(_, to)| *to)
+        rule.map(|(_, to)| *to)
     }
 }
 

@@ -127,5 +127,6 @@ pub use totals::{Ahead, Totals};
 #[doc(hidden)]
 pub use wire::probe;
 pub use wire::{
-    Checksum, Compression, Compressor, Connection, Offer, RemotePath, RemoteShell, Served, pull, push, serve,
+    Checksum, Compression, Compressor, Connection, Offer, RemotePath, RemoteShell, Served, pull, push, secluded_args,
+    serve,
 };

@@ -111,7 +111,7 @@ pub fn mirror(
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     shared.listed =
-        options.files_from.as_deref().map(|from| roots::names_from(from, options.filters.nul)).transpose()?;
+        options.files_from.as_deref().map(|from| roots::names_from(from, options.filters.nul, false)).transpose()?;
     let top = roots::sources(&shared, sources, &mut note)?;
     // As with rsync, a destination is made where all sources may be missing.
     if top.given == 0 && !(options.select.ignore_missing && note.errors.is_empty()) {

@@ -107,8 +107,9 @@ pub(crate) struct Top {
     pub(crate) asked: Asked,
 }
 
-/// Reads the file of `--files-from`: names, each with a NUL behind it. Empty lines and comments are left out.
-pub(crate) fn names_from(from: &OsStr, nul: bool) -> Result<Vec<u8>, Error> {
+/// Reads the file of `--files-from`: names, each with a NUL behind it. Empty lines are left out, and comments unless the names
+/// go to `another` machine: rsync hands them on.
+pub(crate) fn names_from(from: &OsStr, nul: bool, another: bool) -> Result<Vec<u8>, Error> {
     let failed = |error: &std::io::Error| {
         let text = error.to_string();
         let text = text.split(" (os error").next().unwrap_or_default();
@@ -132,7 +133,8 @@ pub(crate) fn names_from(from: &OsStr, nul: bool) -> Result<Vec<u8>, Error> {
         while line.last().is_some_and(|&b| b == end || (!nul && b == b'\r')) {
             line.pop();
         }
-        if !line.is_empty() && !line.starts_with(b"#") && !line.starts_with(b";") {
+        let comment = !another && (line.starts_with(b"#") || line.starts_with(b";"));
+        if !line.is_empty() && !comment {
             names.extend_from_slice(&line);
             names.push(0);
         }
@@ -140,10 +142,10 @@ pub(crate) fn names_from(from: &OsStr, nul: bool) -> Result<Vec<u8>, Error> {
 }
 
 /// Bytes of a line of `--files-from` at most.
-const LONGEST_NAME: u64 = 64 << 10;
+pub(crate) const LONGEST_NAME: u64 = 64 << 10;
 
 /// The argument that the line `name` stands for: it cannot lead out of `source`.
-fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+pub(crate) fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     if name.is_empty() {
         return None;
     }

@@ -199,6 +199,10 @@ impl<'a> Shared<'a> {
             rustix::fs::FileType::Symlink => stat.mode,
             kind => chmod.apply(stat.mode, kind == rustix::fs::FileType::Directory, self.me.umask),
         };
+        // Those of the other side have been mapped by the names that they have there.
+        if self.remote.is_some() {
+            return Stat { mode, ..stat };
+        }
         Stat { mode, uid: user_map.map(stat.uid), gid: group_map.map(stat.gid), ..stat }
     }
 

@@ -1,10 +1,14 @@
 //! `forebay sync` and stock rsync at the two ends of a connection: whoever is at which end, the same comes of it.
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
+mod arguments;
+mod attributes;
 mod choices;
 mod cut;
 mod ends;
 mod harness;
+mod moved;
+mod names;
 mod shells;
 #[path = "../sync/tree.rs"]
 #[allow(dead_code, reason = "shared with the tests of local mirrors")]

@@ -182,7 +182,7 @@ impl<'a> Copier<'a> {
             let mut left = usize::try_from(size - self.done).map_or(BUFFER, |left| left.min(BUFFER));
             if let Some(rate) = self.rate {
                 left = left.min(rate.step());
-                rate.wait(left, self.cancel)?;
+                rate.wait(left, || self.cancel.is_cancelled())?;
             }
             if self.cancel.is_cancelled() {
                 return Err(Failure::Cancelled);

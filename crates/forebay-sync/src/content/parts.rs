@@ -104,7 +104,7 @@ impl Pair<'_> {
     pub(super) fn pace(self, left: usize) -> Result<usize, Failure> {
         let Some(rate) = self.rate else { return Ok(left) };
         let step = left.min(rate.step()).min(STEP);
-        rate.wait(step, self.cancel)?;
+        rate.wait(step, || self.cancel.is_cancelled())?;
         Ok(step)
     }
 

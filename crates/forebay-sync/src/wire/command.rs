@@ -3,17 +3,26 @@
 use std::ffi::{OsStr, OsString};
 
 use super::handshake::{Compression, Letters, Offer};
+use super::session::Connection;
 use super::terms::Compressor;
 use crate::options::{AlternateKind, Append, Options};
 use crate::select::DeleteWhen;
 
+/// Where the letters are among the arguments of a server that receives; one further on for one that sends.
+pub(crate) const LETTERS: usize = 1;
+
 /// The arguments of a server, but for the paths.
-pub(crate) fn server_args(options: &Options, offer: &Offer, server_sends: bool, timeout: Option<u64>) -> Vec<OsString> {
+pub(crate) fn server_args(
+    options: &Options,
+    connection: &Connection,
+    offer: &Offer,
+    server_sends: bool,
+) -> Vec<OsString> {
     let mut args: Vec<OsString> = vec!["--server".into()];
     if server_sends {
         args.push("--sender".into());
     }
-    args.push(letters(options, offer, server_sends).into());
+    args.push(letters(options, connection, offer, server_sends).into());
     let mut add = |on: bool, arg: &str| {
         if on {
             args.push(arg.into());
@@ -35,11 +44,11 @@ pub(crate) fn server_args(options: &Options, offer: &Offer, server_sends: bool, 
     if let Some(block) = options.block_size {
         add(true, &format!("-B{block}"));
     }
-    if let Some(seconds) = timeout {
-        add(true, &format!("--timeout={seconds}"));
+    if let Some(timeout) = connection.timeout {
+        add(true, &format!("--timeout={}", timeout.as_secs()));
     }
     if let Some(rate) = options.bwlimit {
-        add(true, &format!("--bwlimit={}", rate.get() / 1024));
+        add(true, &format!("--bwlimit={}", rate.get().saturating_add(512) / 1024));
     }
     if let Some((transfer, files)) = offer.checksums {
         add(true, &format!("--checksum-choice={},{}", transfer.name(), files.name()));
@@ -59,11 +68,23 @@ pub(crate) fn server_args(options: &Options, offer: &Offer, server_sends: bool, 
     add(select.ignore_missing && server_sends, "--ignore-missing-args");
     add(options.open_noatime, "--open-noatime");
     add(options.remove_source_files, "--remove-source-files");
+    let streamed = server_sends && options.files_from.is_some();
+    add(streamed, "--files-from=-");
+    add(streamed || (connection.names_there.is_some() && options.filters.nul), "--from0");
+    add((streamed || connection.names_there.is_some()) && !select.relative, "--no-relative");
     match options.append {
         Some(Append::Trust) => add(true, "--append"),
         Some(Append::Verify) => (0..2).for_each(|_| add(true, "--append")),
         None => add(options.inplace, "--inplace"),
     }
+    if let Some(names) = &connection.names_there {
+        args.extend(["--files-from".into(), names.clone()]);
+    }
+    let mut add = |on: bool, arg: &str| {
+        if on {
+            args.push(arg.into());
+        }
+    };
     if server_sends {
         add(options.copy_unsafe_links, "--copy-unsafe-links");
         add(options.safe_links, "--safe-links");
@@ -102,6 +123,13 @@ pub(crate) fn server_args(options: &Options, offer: &Offer, server_sends: bool, 
     add(options.partial, "--partial");
     add(options.fsync, "--fsync");
     add(options.preallocate, "--preallocate");
+    for (name, map) in ["--usermap=", "--groupmap="].iter().zip(&connection.owner_maps) {
+        if let Some(map) = map {
+            let mut arg = OsString::from(name);
+            arg.push(map);
+            args.push(arg);
+        }
+    }
     let mut pair = |name: &str, value: Option<&OsStr>| {
         if let Some(value) = value {
             args.extend([name.into(), value.to_owned()]);
@@ -121,8 +149,8 @@ pub(crate) fn server_args(options: &Options, offer: &Offer, server_sends: bool, 
 }
 
 /// The bundle of letters, with what we can do behind its `e`.
-fn letters(options: &Options, offer: &Offer, server_sends: bool) -> String {
-    let mut all = "-".to_owned();
+fn letters(options: &Options, connection: &Connection, offer: &Offer, server_sends: bool) -> String {
+    let mut all = if connection.shell.secluded { "-s" } else { "-" }.to_owned();
     (0..options.levels.name).for_each(|_| all.push('v'));
     let select = &options.select;
     for (on, letter) in [

@@ -38,5 +38,9 @@ pub(crate) const XATTR_VALUES: usize = 64 << 20;
 pub(crate) const DELETIONS: i64 = 1 << 28;
 /// Bits of an I/O error that are taken over.
 pub(crate) const IO_ERROR: i32 = 7;
+/// Bytes of arguments that come over standard input.
+pub(crate) const ARGUMENTS: usize = 64 << 20;
+/// Bytes of the names of `--files-from`.
+pub(crate) const NAMES: usize = 256 << 20;
 /// Entries of a file list: indexes are 32-bit numbers with a sign.
 pub(crate) const ENTRIES: usize = 0x7fff_ff00;

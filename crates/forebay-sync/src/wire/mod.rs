@@ -9,11 +9,13 @@ mod handshake;
 mod limits;
 mod list;
 mod mux;
+mod names;
 mod number;
 #[doc(hidden)]
 pub mod probe;
 mod receiver;
 mod rules;
+mod secluded;
 mod sender;
 mod session;
 mod shell;
@@ -23,6 +25,7 @@ mod token;
 
 pub use handshake::{Compression, Offer};
 pub(crate) use receiver::{Basis, Notice, Notices, Remote, Told};
+pub use secluded::secluded_args;
 pub use session::{Connection, Served, pull, push, serve};
 pub use shell::{RemotePath, RemoteShell};
 pub use terms::{Checksum, Compressor};

@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, Read};
+use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,6 +18,7 @@ use rustix::io::Errno;
 
 use super::error::WireError;
 use super::limits;
+use crate::content::rate::Rate;
 
 /// What a frame is: section 13.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -290,15 +292,20 @@ pub(crate) struct Writing {
 }
 
 impl Outgoing {
-    /// Writes to `fd`; with `keep_alive`, an empty frame whenever nothing was written for so long.
+    /// Writes to `fd`, at most `rate` bytes a second; with `keep_alive`, an empty frame whenever nothing was written for so
+    /// long.
     ///
     /// # Errors
     /// No thread could be started.
-    pub(crate) fn start(fd: OwnedFd, keep_alive: Option<Duration>) -> io::Result<(Self, Writing)> {
+    pub(crate) fn start(
+        fd: OwnedFd,
+        keep_alive: Option<Duration>,
+        rate: Option<NonZeroU64>,
+    ) -> io::Result<(Self, Writing)> {
         let outgoing = Outgoing { shared: Arc::default() };
         let shared = Arc::clone(&outgoing.shared);
         let thread = std::thread::Builder::new().name("wire-write".to_owned());
-        let thread = thread.spawn(move || write_frames(&shared, &fd, keep_alive))?;
+        let thread = thread.spawn(move || write_frames(&shared, &fd, keep_alive, rate.map(Rate::new).as_ref()))?;
         let writing = Writing { outgoing: outgoing.clone(), thread: Some(thread) };
         Ok((outgoing, writing))
     }
@@ -327,6 +334,21 @@ impl Outgoing {
             self.shared.work.notify_one();
         }
         Ok(())
+    }
+
+    /// Sends data without waiting for room; in one piece without a header if it is to be `bare`.
+    pub(crate) fn post(&self, data: &[u8], bare: bool) {
+        let mut state = self.shared.lock();
+        if state.finished {
+            return;
+        }
+        let bare = bare || !state.multiplexed;
+        for piece in data.chunks(if bare { data.len().max(1) } else { FRAME }) {
+            let frame = if bare { piece.to_vec() } else { frame(Tag::Data, piece) };
+            state.waiting += frame.len();
+            state.frames.push_back(frame);
+        }
+        self.shared.work.notify_one();
     }
 
     /// Sends a message, behind what waits. Never waits; what is longer than a message may be is cut.
@@ -421,7 +443,7 @@ fn frame(tag: Tag, payload: &[u8]) -> Vec<u8> {
 }
 
 /// The thread that writes.
-fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>) {
+fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>, rate: Option<&Rate>) {
     let mut last = Instant::now();
     let mut state = shared.lock();
     loop {
@@ -445,7 +467,15 @@ fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>) {
         let frames = std::mem::take(&mut state.frames);
         let bytes: usize = frames.iter().map(Vec::len).sum();
         drop(state);
-        let result = write_all(fd, &frames.into_iter().collect::<Vec<_>>().concat());
+        let all = frames.into_iter().collect::<Vec<_>>().concat();
+        let result = match rate {
+            None => write_all(fd, &all),
+            Some(rate) => all.chunks(rate.step()).try_for_each(|piece| {
+                // What is broken off need not be waited for.
+                rate.wait(piece.len(), || shared.lock().failed.is_some()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+                write_all(fd, piece)
+            }),
+        };
         last = Instant::now();
         state = shared.lock();
         state.waiting = state.waiting.saturating_sub(bytes);
@@ -488,7 +518,7 @@ mod tests {
     #[test]
     fn data_and_messages_come_apart() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let (outgoing, writing) = Outgoing::start(ours.into(), None).unwrap();
+        let (outgoing, writing) = Outgoing::start(ours.into(), None, None).unwrap();
         outgoing.send(b"raw").unwrap();
         outgoing.multiplex();
         let data: Vec<u8> = (0..100_000_u32).map(|n| n as u8).collect();
@@ -512,7 +542,7 @@ mod tests {
         let (ours, theirs) = UnixStream::pair().unwrap();
         // As the standard output of a remote shell may be.
         ours.set_nonblocking(true).unwrap();
-        let (outgoing, writing) = Outgoing::start(ours.into(), None).unwrap();
+        let (outgoing, writing) = Outgoing::start(ours.into(), None, None).unwrap();
         outgoing.multiplex();
         let sender = std::thread::spawn({
             let outgoing = outgoing.clone();
@@ -537,7 +567,7 @@ mod tests {
     #[test]
     fn a_reader_that_is_gone_fails_the_sender() {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        let (outgoing, writing) = Outgoing::start(ours.into(), None).unwrap();
+        let (outgoing, writing) = Outgoing::start(ours.into(), None, None).unwrap();
         drop(theirs);
         let result = (0..100).try_for_each(|_| outgoing.send(&[0; FRAME]));
         assert!(matches!(result, Err(WireError::Io(_))), "{result:?}");
@@ -548,7 +578,7 @@ mod tests {
     fn whoever_waits_for_an_answer_is_told_that_nothing_can_be_asked() {
         let (ours, theirs) = UnixStream::pair().unwrap();
         let (_quiet, silent) = UnixStream::pair().unwrap();
-        let (outgoing, _writing) = Outgoing::start(ours.into(), None).unwrap();
+        let (outgoing, _writing) = Outgoing::start(ours.into(), None, None).unwrap();
         let mut from = Incoming::new(silent.into(), None);
         from.watch(&outgoing).unwrap();
         let reader = std::thread::spawn(move || from.read(&mut [0]).unwrap_err().kind());
@@ -563,7 +593,7 @@ mod tests {
         let mut from = Incoming::new(theirs.try_clone().unwrap().into(), Some(Duration::from_millis(20)));
         let error = WireError::from(from.read(&mut [0]).unwrap_err());
         assert!(matches!(error, WireError::Timeout(_)), "{error:?}");
-        let (outgoing, _writing) = Outgoing::start(ours.into(), Some(Duration::from_millis(1))).unwrap();
+        let (outgoing, _writing) = Outgoing::start(ours.into(), Some(Duration::from_millis(1)), None).unwrap();
         outgoing.multiplex();
         outgoing.message(Tag::Noop, b"");
         let mut frames = [1; 12];

@@ -2,7 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::io::{self, Read};
+use std::io;
+use std::num::NonZeroU64;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::ExitStatusExt;
@@ -16,8 +17,10 @@ use super::error::WireError;
 use super::handshake::{self, Letters, Offer};
 use super::limits;
 use super::mux::{Incoming, MuxReader, Outgoing, Tag, Writing};
+use super::names;
 use super::receiver::{self, Asked, Mail, Mailbox, Stop};
 use super::rules;
+use super::secluded;
 use super::sender::{self, Arrivals};
 use super::shell::{Connected, RemoteShell};
 use super::terms::Terms;
@@ -40,6 +43,12 @@ pub struct Connection {
     pub offer: Offer,
     /// `--timeout`: how long nothing may come. Default: for ever.
     pub timeout: Option<Duration>,
+    /// `--files-from=:FILE`: the names are in this file of the other side.
+    pub names_there: Option<OsString>,
+    /// `--usermap` and `--groupmap`, where the other side receives: it reads them.
+    pub owner_maps: [Option<OsString>; 2],
+    /// `-M`: what else the other side is told.
+    pub remote_options: Vec<OsString>,
 }
 
 /// What a server was told about its client and its paths.
@@ -52,6 +61,8 @@ pub struct Served {
     pub letters: OsString,
     /// What it sends, or where it puts what it receives.
     pub paths: Vec<OsString>,
+    /// No shell has read the paths: wildcards in them are expanded here.
+    pub secluded: bool,
 }
 
 /// Mirrors `sources`, which are paths on `host`, into `destination`.
@@ -66,13 +77,17 @@ pub fn pull(
     destination: &OsStr,
     log: &mut dyn Log,
 ) -> Result<Report, Error> {
-    let started = start(&options, connection, host, sources, true)?;
-    let asked = match connection.shell.trust_sender {
-        true => Asked::Anything,
-        false => Asked::of(&sources.iter().map(|path| path.as_bytes()).collect::<Vec<_>>(), options.select.relative),
+    let listed = options.files_from.as_deref().map(|from| names::read(from, &options)).transpose()?;
+    let asked = match &listed {
+        _ if connection.shell.trust_sender || connection.names_there.is_some() => Asked::Anything,
+        Some(listed) => Asked::names(listed, options.select.relative),
+        None => Asked::of(&sources.iter().map(|path| path.as_bytes()).collect::<Vec<_>>(), options.select.relative),
     };
-    started.run(log, |way, log| {
+    start(&options, connection, host, sources, true)?.run(log, |way, log| {
         let Opened { terms, from, outgoing, mailbox, mail, .. } = way;
+        if let Some(listed) = listed {
+            names::post(&listed, terms.protocol, outgoing);
+        }
         let link = receiver::Link { terms, server: false, from, outgoing, mailbox, mail, asked };
         receiver::run(options, link, destination, log)
     })
@@ -91,7 +106,12 @@ pub fn push(
     log: &mut dyn Log,
 ) -> Result<Report, Error> {
     let started = start(&options, connection, host, &[destination.to_owned()], false)?;
-    started.run(log, |way, log| send(&options, way, false, sources, log))
+    let listed = match &options.files_from {
+        Some(from) => Listed::Here(from.clone()),
+        None if connection.names_there.is_some() => Listed::There,
+        None => Listed::No,
+    };
+    started.run(log, |way, log| send(&options, way, listed, false, sources, log))
 }
 
 /// Starts the other side and shakes hands.
@@ -102,14 +122,20 @@ fn start(
     paths: &[OsString],
     server_sends: bool,
 ) -> Result<Started, Error> {
-    let Connection { shell, offer, timeout } = connection;
+    let Connection { shell, offer, timeout, .. } = connection;
     // A sender of ours makes one list of everything.
     let incremental = offer.incremental && server_sends && receiver::may_be_incremental(options);
     let offer = Offer { incremental, ..offer.clone() };
-    let mut args = command::server_args(options, &offer, server_sends, timeout.map(|timeout| timeout.as_secs()));
+    let mut args = command::server_args(options, connection, &offer, server_sends);
+    args.extend(connection.remote_options.iter().cloned());
     args.push(".".into());
     args.extend(paths.iter().map(|path| if path.is_empty() { OsString::from(".") } else { path.clone() }));
-    let Connected { child, to, from } = shell.start(host, &args, paths.len()).map_err(|error| Error::Remote {
+    // Behind the letters, which say that more follow.
+    let rest =
+        args.split_off(if shell.secluded { command::LETTERS + 1 + usize::from(server_sends) } else { args.len() });
+    let secluded = if shell.secluded { secluded::told(&rest) } else { Vec::new() };
+    let paths = if shell.secluded { 0 } else { paths.len() };
+    let Connected { child, to, from } = shell.start(host, &args, paths).map_err(|error| Error::Remote {
         text: format!("rsync: [client] Failed to exec {}: {error}", shell.command.to_string_lossy()),
         code: 14,
     })?;
@@ -117,14 +143,23 @@ fn start(
     if rules::are_sent(options, server_sends) {
         rules::write(options, server_sends, &mut rules);
     }
-    Ok(Started { child, pipes: Some((to, from)), offer, timeout: *timeout, rules, heard: Heard::new(options) })
+    Ok(Started {
+        child,
+        pipes: Some((to, from)),
+        secluded,
+        offer,
+        timeout: *timeout,
+        rules,
+        rate: options.bwlimit,
+        heard: Heard::new(options),
+    })
 }
 
 /// Does what a client asks for, over standard input and output. Returns the exit code.
 pub fn serve(options: Options, connection: &Connection, served: &Served) -> u8 {
     let incremental = connection.offer.incremental && !served.sends && receiver::may_be_incremental(&options);
     let offer = Offer { incremental, ..connection.offer.clone() };
-    match Server::begin(connection, &offer, served) {
+    match Server::begin(connection, &offer, served, options.bwlimit) {
         Ok(server) => server.run(options, served),
         Err(error) => {
             // Nobody may be there to read it.
@@ -139,16 +174,20 @@ struct Started {
     child: Child,
     /// Where it is written to and read from, until that begins.
     pipes: Option<(OwnedFd, OwnedFd)>,
+    /// What it is told before anything else.
+    secluded: Vec<u8>,
     offer: Offer,
     timeout: Option<Duration>,
     rules: Vec<u8>,
+    /// How much may be sent in a second.
+    rate: Option<NonZeroU64>,
     heard: Heard,
 }
 
 /// A connection whose terms are known.
-struct Opened<'o, R> {
+struct Opened<'o> {
     terms: Terms,
-    from: R,
+    from: MuxReader<Incoming, Messages>,
     outgoing: &'o Outgoing,
     /// Bytes that have come.
     received: Arc<AtomicU64>,
@@ -160,7 +199,7 @@ struct Opened<'o, R> {
 impl Started {
     fn run<F>(mut self, log: &mut dyn Log, role: F) -> Result<Report, Error>
     where
-        F: FnOnce(Opened<'_, MuxReader<Incoming, Messages>>, &mut dyn Log) -> Result<Report, Stop>,
+        F: FnOnce(Opened<'_>, &mut dyn Log) -> Result<Report, Stop>,
     {
         let heard = self.heard.clone();
         let result = self.converse(log, role);
@@ -184,14 +223,15 @@ impl Started {
 
     fn converse<F>(&mut self, log: &mut dyn Log, role: F) -> Result<Report, Stop>
     where
-        F: FnOnce(Opened<'_, MuxReader<Incoming, Messages>>, &mut dyn Log) -> Result<Report, Stop>,
+        F: FnOnce(Opened<'_>, &mut dyn Log) -> Result<Report, Stop>,
     {
         let closed = || WireError::from(io::Error::from(io::ErrorKind::BrokenPipe));
         let (to, from) = self.pipes.take().ok_or_else(closed)?;
         let mut incoming = Incoming::new(from, self.timeout);
         let (outgoing, writing) =
-            Outgoing::start(to, self.timeout.map(|timeout| timeout / 2)).map_err(WireError::from)?;
+            Outgoing::start(to, self.timeout.map(|timeout| timeout / 2), self.rate).map_err(WireError::from)?;
         incoming.watch(&outgoing).map_err(WireError::from)?;
+        outgoing.send(&self.secluded)?;
         let terms = handshake::client(&mut incoming, |bytes| outgoing.send(bytes), &self.offer)?;
         outgoing.multiplex();
         outgoing.send(&self.rules)?;
@@ -219,10 +259,20 @@ impl Started {
     }
 }
 
+/// Where names are that say what takes part.
+enum Listed {
+    No,
+    /// In this file.
+    Here(OsString),
+    /// The other side sends them.
+    There,
+}
+
 /// The sending role, as either.
-fn send<R: Read + Send>(
+fn send(
     options: &Options,
-    opened: Opened<'_, R>,
+    opened: Opened<'_>,
+    listed: Listed,
     server: bool,
     sources: &[impl AsRef<OsStr>],
     log: &mut dyn Log,
@@ -233,8 +283,11 @@ fn send<R: Read + Send>(
     let mut shared = Shared::new(options, nowhere);
     sources.iter().for_each(|source| shared.origins.add(source.as_ref().as_bytes()));
     let mut note = Outcome::default();
-    let listed = options.files_from.as_deref().map(|from| roots::names_from(from, options.filters.nul));
-    shared.listed = listed.transpose()?;
+    shared.listed = match listed {
+        Listed::No => None,
+        Listed::Here(from) => Some(roots::names_from(&from, options.filters.nul, false)?),
+        Listed::There => Some(names::take(&mut from, terms.protocol)?),
+    };
     let top = roots::sources(&shared, sources, &mut note)?;
     let traffic = || (received.load(Ordering::Relaxed), outgoing.written());
     let link = sender::Link { terms: &terms, server, way: outgoing, arrivals: &arrivals, traffic: &traffic };
@@ -259,11 +312,16 @@ struct Server {
 }
 
 impl Server {
-    fn begin(connection: &Connection, offer: &Offer, served: &Served) -> Result<Self, WireError> {
+    fn begin(
+        connection: &Connection,
+        offer: &Offer,
+        served: &Served,
+        rate: Option<NonZeroU64>,
+    ) -> Result<Self, WireError> {
         let (stdin, stdout) = (io::stdin(), io::stdout());
         let mut from = Incoming::new(stdin.as_fd().try_clone_to_owned()?, connection.timeout);
         let keep_alive = connection.timeout.map(|timeout| timeout / 2);
-        let (outgoing, writing) = Outgoing::start(stdout.as_fd().try_clone_to_owned()?, keep_alive)?;
+        let (outgoing, writing) = Outgoing::start(stdout.as_fd().try_clone_to_owned()?, keep_alive, rate)?;
         from.watch(&outgoing)?;
         let letters = Letters::parse(served.letters.as_bytes());
         let seed = (RandomState::new().build_hasher().finish() as i32 & i32::MAX).max(1);
@@ -276,7 +334,8 @@ impl Server {
         let Server { terms, from, outgoing, writing } = self;
         let ((mailbox, mail), arrivals) = (Mailbox::new(), Arrivals::default());
         let received = from.count();
-        let mut from = MuxReader::new(from, Messages { heard: None, mailbox: mailbox.clone(), arrivals: arrivals.clone() });
+        let mut from =
+            MuxReader::new(from, Messages { heard: None, mailbox: mailbox.clone(), arrivals: arrivals.clone() });
         let protocol = terms.protocol;
         let result = (|| {
             if rules::are_sent(&options, served.sends) {
@@ -284,7 +343,19 @@ impl Server {
             }
             let opened = Opened { terms, from, outgoing: &outgoing, received, mailbox: &mailbox, mail, arrivals };
             if served.sends {
-                return send(&options, opened, true, &served.paths, &mut Silent);
+                let listed = match options.files_from.take() {
+                    None => Listed::No,
+                    Some(from) if from == names::STREAM => Listed::There,
+                    Some(from) => Listed::Here(from),
+                };
+                let paths = match served.secluded {
+                    true => &served.paths.iter().flat_map(|path| secluded::expand(path)).collect(),
+                    false => &served.paths,
+                };
+                return send(&options, opened, listed, true, paths, &mut Silent);
+            }
+            if let Some(from) = &options.files_from {
+                names::post(&names::read(from, &options)?, protocol, opened.outgoing);
             }
             let Opened { terms, from, outgoing, mailbox, mail, .. } = opened;
             let link = receiver::Link { terms, server: true, from, outgoing, mailbox, mail, asked: Asked::Anything };

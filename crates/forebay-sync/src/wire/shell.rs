@@ -46,15 +46,23 @@ pub struct RemoteShell {
     pub command: OsString,
     /// `--rsync-path`: what is run there. It is for that shell to read, so it may have arguments.
     pub program: OsString,
-    /// `-s`: arguments do not pass the shell over there. Else what is special to it is escaped.
+    /// `--old-args`: nothing is escaped that is special to the shell over there.
     pub old_args: bool,
+    /// `-s`: arguments do not pass that shell. They are sent to the program itself.
+    pub secluded: bool,
     /// `--trust-sender`: what it lists is not held against what was asked for.
     pub trust_sender: bool,
 }
 
 impl Default for RemoteShell {
     fn default() -> Self {
-        RemoteShell { command: "ssh".into(), program: "rsync".into(), old_args: false, trust_sender: false }
+        RemoteShell {
+            command: "ssh".into(),
+            program: "rsync".into(),
+            old_args: false,
+            secluded: false,
+            trust_sender: false,
+        }
     }
 }
 

@@ -101,9 +101,17 @@ fn chown(kept: &mut Option<Map>, (option, what): (&str, &str), to: &str) -> Resu
     }
 }
 
-/// Turns what was said of owners into options. Gives lines about what does not exist.
+/// Turns what was said of owners into options, unless the other side receives and reads it. Gives lines about what does not
+/// exist.
 pub(super) fn owners(state: &mut State) -> Result<Vec<String>, Refusal> {
     let mut unknown = Vec::new();
+    if state.wire.pushes(&state.paths) {
+        state.options.owner |= state.user_map.is_some();
+        state.options.group |= state.group_map.is_some();
+        let maps = [&state.user_map, &state.group_map];
+        state.wire.connection.owner_maps = maps.map(|map| map.as_ref().map(|map| map.pairs.clone().into()));
+        return Ok(unknown);
+    }
     if let Some(map) = &state.user_map {
         let (map, lines) = IdMap::parse(Ids::Users, &map.pairs, state.options.numeric_ids)?;
         (state.options.user_map, state.options.owner) = (map, true);

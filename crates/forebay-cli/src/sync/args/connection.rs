@@ -82,8 +82,8 @@ pub(super) const ROWS: &[Row] = &[
     remote_number("compress-threads").alias(&["zt"]),
     remote_value("skip-compress"),
     remote("blocking-io").no(),
-    flag("secluded-args", |s, on| s.secluded_args = on).short('s').alias(&["protect-args"]).no(),
-    flag("old-args", |s, on| s.old_args = on).no(),
+    flag("secluded-args", |s, on| s.secluded_args = Some(on)).short('s').alias(&["protect-args"]).no(),
+    flag("old-args", |s, on| s.old_args = Some(on)).no(),
     flag("trust-sender", |s, on| s.wire.connection.shell.trust_sender = on),
     // It is never complete here before the work begins; what is said of that is the same.
     flag("inc-recursive", |s, on| (s.report.at_once, s.wire.connection.offer.incremental) = (!on, on))
@@ -140,13 +140,13 @@ pub(super) const ROWS: &[Row] = &[
     later("detach").no(),
 ];
 
-/// `-M`: what the other side of a connection is told. A local copy has one, too, so it would have to be done.
-fn remote_option(_: &mut State, value: &Value) -> Result<(), Refusal> {
-    let text = value.lossy();
-    if !text.starts_with('-') {
-        return Err(format!("rsync: Remote option must start with a dash: {text}").into());
+/// `-M`: what the other side of a connection is told.
+fn remote_option(s: &mut State, value: &Value) -> Result<(), Refusal> {
+    if !value.bytes().starts_with(b"-") {
+        return Err(format!("rsync: Remote option must start with a dash: {}", value.lossy()).into());
     }
-    Err(not_yet(&format!("--remote-option={text}")))
+    s.wire.connection.remote_options.push(value.text.clone());
+    Ok(())
 }
 
 /// The versions of rsync's protocol between which a local copy shows no difference.
@@ -189,12 +189,14 @@ const MAX_WORKERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);
 
 /// What these options require of each other.
 pub(super) fn agree(s: &State) -> Result<(), Refusal> {
-    if s.secluded_args && s.old_args {
+    if s.secluded_args == Some(true) && s.old_args == Some(true) {
         return Err("rsync: --secluded-args conflicts with --old-args.".into());
     }
-    s.wire.agree(&s.options, &s.paths, s.user_map.is_some() || s.group_map.is_some())?;
-    if s.secluded_args && (s.wire.server || s.wire.is_remote(&s.paths)) {
-        return Err(not_yet("--secluded-args between two machines"));
+    // A local copy of rsync's has another side, too, so it would have to be done.
+    match s.wire.connection.remote_options.first() {
+        Some(option) if !s.wire.server && !s.wire.is_remote(&s.paths) => {
+            Err(not_yet(&format!("--remote-option={}", option.to_string_lossy())))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }

@@ -81,19 +81,33 @@ pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Parsed, Refu
         return Ok(Parsed::Print(help::text()));
     }
     let mut state = State::default();
+    take(&mut state, args)?;
+    if state.wire.server && state.secluded_args == Some(true) {
+        let more =
+            forebay_sync::secluded_args().map_err(|error| Refusal { text: format!("rsync: {error}"), code: 12 })?;
+        take(&mut state, more)?;
+    }
+    match state.print.take() {
+        Some(text) => Ok(Parsed::Print(text)),
+        None => finish(state),
+    }
+}
+
+/// Applies `args`, up to one that asks for a text.
+fn take(state: &mut State, args: Vec<OsString>) -> Result<(), Refusal> {
     let mut args = args.into_iter();
     while let Some(arg) = args.next() {
         match arg.as_bytes() {
             b"--" => state.paths.extend(args.by_ref()),
-            [b'-', b'-', ..] => long(&mut state, &arg, &mut args)?,
-            [b'-', _, ..] => letters(&mut state, &arg, &mut args)?,
+            [b'-', b'-', ..] => long(state, &arg, &mut args)?,
+            [b'-', _, ..] => letters(state, &arg, &mut args)?,
             _ => state.paths.push(arg),
         }
-        if let Some(text) = state.print.take() {
-            return Ok(Parsed::Print(text));
+        if state.print.is_some() {
+            break;
         }
     }
-    finish(state)
+    Ok(())
 }
 
 fn rows() -> impl Iterator<Item = &'static Row> {
@@ -201,15 +215,30 @@ fn finish(mut state: State) -> Result<Parsed, Refusal> {
     // A source alone is listed.
     let mut destination = if state.paths.len() > 1 { state.paths.pop().unwrap_or_default() } else { OsString::new() };
     let State {
-        mut options, paths: mut sources, report, spill_dir, spill_limit, mut wire, checksums, old_args, ..
+        mut options,
+        paths: mut sources,
+        report,
+        spill_dir,
+        spill_limit,
+        mut wire,
+        checksums,
+        secluded_args,
+        old_args,
+        ..
     } = state;
-    wire.connection.shell.old_args = old_args || std::env::var_os("RSYNC_OLD_ARGS").is_some_and(|value| value == "1");
+    // What was said outweighs the environment; of that, the old way comes first.
+    let set = |variable: &str| std::env::var_os(variable).is_some_and(|value| value != "0");
+    let old = old_args.unwrap_or_else(|| secluded_args != Some(true) && set("RSYNC_OLD_ARGS"));
+    wire.connection.shell.old_args = old;
+    wire.connection.shell.secluded = secluded_args.unwrap_or_else(|| !old && set("RSYNC_PROTECT_ARGS"));
+    wire.served.secluded = secluded_args == Some(true);
     if wire.server {
         // A dot separates the options from the paths.
         sources.push(std::mem::take(&mut destination));
         wire.served.paths = sources.split_off(1);
     }
-    let (place, connection) = wire.settle(&mut sources, &mut destination, checksums.as_ref())?;
+    let (place, mut connection) = wire.settle(&mut sources, &mut destination, checksums.as_ref())?;
+    connection.names_there = wire::names_there(&mut options.files_from, &place)?;
     // Without a directory that can be used, and none asked for, what waits does so in memory, and a reader of the
     // output that is slow makes the copy slow.
     options.spill = match spill_dir {

@@ -51,8 +51,8 @@ pub(super) struct State {
     /// `--list-only`
     pub(super) list_only: bool,
     /// `-s` and `--old-args`
-    pub(super) secluded_args: bool,
-    pub(super) old_args: bool,
+    pub(super) secluded_args: Option<bool>,
+    pub(super) old_args: Option<bool>,
     /// `-8`
     pub(super) eight_bit: bool,
     pub(super) report: Report,
@@ -84,8 +84,8 @@ impl Default for State {
             wire: Wire::default(),
             progress: false,
             list_only: false,
-            secluded_args: false,
-            old_args: false,
+            secluded_args: None,
+            old_args: None,
             recursive: None,
             dirs: None,
             relative: None,

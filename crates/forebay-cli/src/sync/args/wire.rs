@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use forebay_sync::{Checksum, Compression, Compressor, Connection, Options, RemotePath, Served};
+use forebay_sync::{Checksum, Compression, Compressor, Connection, RemotePath, Served};
 
 use super::value::{Refusal, not_yet};
 
@@ -39,22 +39,9 @@ impl Wire {
         paths.iter().any(|path| RemotePath::parse(path).is_some())
     }
 
-    /// Refuses what is only there on one machine.
-    pub(super) fn agree(&self, options: &Options, paths: &[OsString], maps_owners: bool) -> Result<(), Refusal> {
-        let (last, sources) = paths.split_last().map_or((None, paths), |(last, sources)| (Some(last), sources));
-        let pulls = sources.iter().any(|path| RemotePath::parse(path).is_some());
-        let pushes = !self.server && last.is_some_and(|path| RemotePath::parse(path).is_some());
-        let remote = self.server || pulls || pushes;
-        for (on, what) in [
-            ((pulls || self.server) && options.files_from.is_some(), "--files-from from another machine"),
-            (pushes && options.bwlimit.is_some(), "--bwlimit to another machine"),
-            (pushes && maps_owners, "--usermap, --groupmap and --chown to another machine"),
-        ] {
-            if on {
-                return Err(not_yet(what));
-            }
-        }
-        Ok(())
+    /// Whether the destination, the last of `paths`, is on another machine.
+    pub(super) fn pushes(&self, paths: &[OsString]) -> bool {
+        !self.server && paths.len() > 1 && paths.last().is_some_and(|path| RemotePath::parse(path).is_some())
     }
 
     /// Completes the connection, and takes the hosts away from `sources` and `destination`.
@@ -119,6 +106,24 @@ impl Wire {
             }
         };
         Ok((place, self.connection))
+    }
+}
+
+/// The names of `--files-from`, where they are on the other side: they are taken out of `names`.
+pub(super) fn names_there(names: &mut Option<OsString>, place: &Place) -> Result<Option<OsString>, Refusal> {
+    let Some(text) = names.as_deref().filter(|_| !matches!(place, Place::Serve(_))) else { return Ok(None) };
+    let (host, path) = match (text.as_bytes(), RemotePath::parse(text)) {
+        ([b':', path @ ..], _) if !path.starts_with(b":") => (OsString::new(), OsStr::from_bytes(path).to_owned()),
+        (_, Some(there)) => (there.host, there.path),
+        _ => return Ok(None),
+    };
+    match place {
+        Place::Pull(other) | Place::Push(other) if host.is_empty() || *other == host => {
+            *names = None;
+            Ok(Some(path))
+        }
+        Place::Here => Err("--files-from cannot be remote when the transfer is local".into()),
+        _ => Err("--files-from hostname is not the same as the transfer hostname".into()),
     }
 }
 

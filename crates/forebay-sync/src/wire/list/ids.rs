@@ -5,7 +5,7 @@ use std::io::Read;
 
 use super::shape::Shape;
 use crate::fs::Stat;
-use crate::idmap::{self, Ids};
+use crate::idmap::{self, IdMap, Ids};
 use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::number::{Get, Put};
@@ -76,11 +76,13 @@ pub(super) fn get_name(from: &mut impl Read) -> Result<Vec<u8>, WireError> {
     from.exactly(len, limits::ID_NAME, "the name of an owner")
 }
 
-/// Which ids of ours those of the other side stand for: the one of the same name, else the same number.
+/// Which ids of ours those of the other side stand for: what the options say, the one of the same name, else the same number.
 #[derive(Debug, Default)]
 pub(crate) struct IdTable {
     users: HashMap<u32, u32>,
     groups: HashMap<u32, u32>,
+    /// `--usermap` and `--groupmap`, which are about ids and names of the other side.
+    pub(crate) maps: [IdMap; 2],
     /// Ids of this machine by name, read when first needed.
     by_name: [Option<HashMap<Vec<u8>, u32>>; 2],
 }
@@ -93,6 +95,10 @@ impl IdTable {
             Ids::Groups => (&mut self.groups, &mut self.by_name[1]),
         };
         if name.is_empty() || table.contains_key(&id) {
+            return;
+        }
+        if let Some(ours) = self.maps[ids as usize].find(id, Some(name)) {
+            table.insert(id, ours);
             return;
         }
         let by_name = by_name.get_or_insert_with(|| {
@@ -131,7 +137,7 @@ impl IdTable {
             Ids::Users => &self.users,
             Ids::Groups => &self.groups,
         };
-        table.get(&id).copied().unwrap_or(id)
+        table.get(&id).copied().or_else(|| self.maps[ids as usize].find(id, None)).unwrap_or(id)
     }
 
     /// Gives an entry the owners that it is to have here.

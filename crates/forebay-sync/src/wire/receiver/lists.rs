@@ -1,7 +1,7 @@
 //! The file lists as they come, the first and, in incremental recursion, one for each directory: held against what was asked
 //! for, sorted, numbered. Sections 6 and 8 of the protocol.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,7 @@ use super::answer::Stop;
 use super::batch::{Arrival, Batch};
 use crate::error::Error;
 use crate::filter::{Local, Place, Rule, Side};
+use crate::roots;
 use crate::shared::Shared;
 use crate::wildmatch::Pattern;
 use crate::wire::error::WireError;
@@ -23,6 +24,8 @@ pub(crate) enum Asked {
     Anything,
     /// What these arguments name, with their wildcards. An argument whose contents are meant allows anything.
     Arguments(Vec<Vec<u8>>),
+    /// These.
+    Names(HashSet<Vec<u8>>),
 }
 
 impl Asked {
@@ -47,10 +50,23 @@ impl Asked {
         if names.is_empty() { Asked::Anything } else { Asked::Arguments(names) }
     }
 
+    /// What the names of `--files-from` name, each of which has a NUL behind it.
+    pub(crate) fn names(listed: &[u8], relative: bool) -> Self {
+        let mut names = HashSet::new();
+        for argument in listed.split(|&b| b == 0).filter_map(|name| roots::beneath(b"", name)) {
+            match Asked::of(&[argument], relative) {
+                Asked::Arguments(more) => names.extend(more),
+                other => return other,
+            }
+        }
+        Asked::Names(names)
+    }
+
     fn allows(&self, path: &[u8]) -> bool {
         let top = path.split(|&b| b == b'/').next().unwrap_or_default();
         match self {
             Asked::Anything => true,
+            Asked::Names(names) => names.contains(top),
             Asked::Arguments(names) => names.iter().any(|name| name == top || Pattern::new(name).matches(top)),
         }
     }

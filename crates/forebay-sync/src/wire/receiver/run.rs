@@ -104,7 +104,10 @@ pub(crate) fn run<R: Read + Send>(
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
-    let decoder = Decoder::new(Shape::new(&options, &terms), options.select.relative);
+    // What is written comes no faster than it is sent.
+    shared.rate = None;
+    let mut decoder = Decoder::new(Shape::new(&options, &terms), options.select.relative);
+    decoder.ids.maps = [options.user_map.clone(), options.group_map.clone()];
     let incremental = terms.incremental();
     let mut lists = Lists::new(decoder, asked, incremental);
     shared.remote = Some(Remote::new(terms, server));

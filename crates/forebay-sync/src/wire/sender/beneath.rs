@@ -35,8 +35,7 @@ impl Folders {
 
 fn open(shared: &Shared<'_>, folder: &Folder) -> Result<OwnedFd, Errno> {
     let options = shared.options;
-    let linked =
-        options.copy_links || options.copy_dirlinks || options.copy_unsafe_links || options.select.relative;
+    let linked = options.copy_links || options.copy_dirlinks || options.copy_unsafe_links || options.select.relative;
     let (base, rel) = match folder.shown.strip_suffix(&folder.rel[..]) {
         Some(base) if !linked => (base, &folder.rel[..]),
         _ => (&folder.shown[..], &[][..]),

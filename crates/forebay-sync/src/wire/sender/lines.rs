@@ -41,10 +41,7 @@ pub(super) fn change(shared: &Shared<'_>, request: &Request, found: &Found<'_>) 
 }
 
 /// Says it.
-pub(super) fn say(
-    shared: &Shared<'_>,
-    folders: &mut Folders,
-    request: &Request, found: &Found<'_>, out: &mut Outcome) {
+pub(super) fn say(shared: &Shared<'_>, folders: &mut Folders, request: &Request, found: &Found<'_>, out: &mut Outcome) {
     let change = change(shared, request, found);
     let leader = request.name.as_deref().filter(|name| change.hard && !name.is_empty());
     let link = match change.kind {

@@ -33,7 +33,7 @@ pub(super) fn pull(
         .spawn()
         .unwrap();
     let mut incoming = Incoming::new(OwnedFd::from(child.stdout.take().unwrap()), None);
-    let (outgoing, writing) = Outgoing::start(OwnedFd::from(child.stdin.take().unwrap()), None).unwrap();
+    let (outgoing, writing) = Outgoing::start(OwnedFd::from(child.stdin.take().unwrap()), None, None).unwrap();
     let terms = handshake::client(&mut incoming, |bytes| outgoing.send(bytes), offer).unwrap();
     outgoing.multiplex();
     outgoing.send(&0_i32.to_le_bytes()).unwrap();

@@ -150,7 +150,8 @@ impl Push {
         let sources = [OsString::from([source.to_str().unwrap(), "/"].concat())];
         let top = roots::sources(&shared, &sources, &mut note).unwrap();
         let mut said = Said::default();
-        let link = Link { terms: &terms, server: false, way: &pipe, arrivals: &Arrivals::default(), traffic: &|| (0, 0) };
+        let link =
+            Link { terms: &terms, server: false, way: &pipe, arrivals: &Arrivals::default(), traffic: &|| (0, 0) };
         let end = run(&shared, &link, top, note, &mut from, &mut said);
         drop(pipe);
         let mut rest = Vec::new();

@@ -41,7 +41,8 @@ fn read(bytes: &[u8], live: &Live, budget: usize) -> Result<Vec<Job>, Stop> {
     let settings = Settings { budget: Budget::new(budget), ..Settings::default() };
     let (mut from, indexes) = (bytes, Indexes::default());
     let (options, terms) = (&options, &terms);
-    Requests { from: &mut from, indexes, options, terms, live, settings, arrivals: &Arrivals::default(), phases: 0 }.collect()
+    Requests { from: &mut from, indexes, options, terms, live, settings, arrivals: &Arrivals::default(), phases: 0 }
+        .collect()
 }
 
 /// The bytes of a request for `index`.

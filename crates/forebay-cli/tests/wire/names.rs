@@ -1,0 +1,71 @@
+//! `--files-from`: names on either side.
+
+use std::fs;
+
+use crate::harness::{Bench, End, PAIRS, WAYS, Way, finish};
+
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let src = bench.src();
+    fs::create_dir_all(src.join("d/e")).unwrap();
+    for name in ["a", "#a", "b", "d/x", "d/e/y", "not asked for"] {
+        fs::write(src.join(name), name).unwrap();
+    }
+    fs::write(bench.path("list"), "d/x\n\n#a\n;b\na\r\n./d/e\n../b\nnone\n").unwrap();
+    fs::write(bench.path("list0"), "d/x\0\0#a\0a\0d/./e/y\0").unwrap();
+    bench
+}
+
+#[test]
+fn names_of_either_side() {
+    let bench = bench();
+    let (list, list0) = (bench.path("list").display().to_string(), bench.path("list0").display().to_string());
+    for way in WAYS {
+        for there in [format!(":{list}"), format!("host:{list}"), list.clone()] {
+            let from = format!("--files-from={there}");
+            for more in [&[][..], &["-r"], &["--no-relative"], &["--protocol=30"], &["-r", "--delete"]] {
+                bench.same(way, &[&["-ai", &from], more].concat());
+            }
+        }
+        for there in [format!(":{list0}"), list0.clone()] {
+            bench.same(way, &["-ai", "-0", &format!("--files-from={there}")]);
+        }
+    }
+}
+
+#[test]
+fn many_names_do_not_get_stuck() {
+    let bench = Bench::new();
+    let names: String = (0..3000).map(|n| format!("{n:0200}\n")).collect();
+    names.lines().for_each(|name| fs::write(bench.src().join(name), name).unwrap());
+    fs::write(bench.path("list"), names).unwrap();
+    let list = bench.path("list").display().to_string();
+    for way in WAYS {
+        for there in [list.clone(), format!(":{list}")] {
+            for pair in PAIRS {
+                let did = bench.run(pair, way, &["-a", &format!("--files-from={there}")], "ours");
+                assert_eq!(did.code, Some(0), "{pair:?} {way:?} {there}: {:?}", did.errors);
+                assert_eq!(fs::read_dir(bench.path("ours")).unwrap().count(), 3000);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_list_that_is_elsewhere_is_refused() {
+    let bench = bench();
+    bench.prepare("ours");
+    for (way, from, text) in [
+        (Way::Pull, "other:/list", "--files-from hostname is not the same as the transfer hostname"),
+        (Way::Push, "other:/list", "--files-from hostname is not the same as the transfer hostname"),
+        (Way::Pull, "/none", "rsync: failed to open files-from file /none: No such file or directory"),
+        (Way::Push, "/none", "rsync: failed to open files-from file /none: No such file or directory"),
+    ] {
+        for program in [End::Ours, End::Stock] {
+            let command = bench.client((program, End::Stock), way, &["-a", &format!("--files-from={from}")], "ours");
+            let output = finish(command);
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!((output.status.code(), errors.lines().next()), (Some(1), Some(text)), "{program:?} {way:?}");
+        }
+    }
+}
