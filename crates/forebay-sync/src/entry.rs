@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::attrs;
 use crate::dir::{Dir, SourceDir};
-use crate::extended::{self, Attributes, Long, Origin, Place};
+use crate::extended::{self, Long, Origin, Place};
 use crate::fs::Stat;
 use crate::itemize::{Action, Change};
 use crate::outcome::Outcome;
@@ -33,8 +33,6 @@ pub(crate) struct Entry<'e> {
     pub(crate) target: &'e CStr,
     /// What has that name now.
     pub(crate) old: Option<Stat>,
-    /// Long values of extended attributes that have come for it.
-    pub(crate) come: Option<&'e Arc<Attributes>>,
 }
 
 impl<'e> Entry<'e> {
@@ -74,7 +72,7 @@ impl<'e> Entry<'e> {
                 }
             },
         };
-        Some(Entry { dir, at, source, name, src, follow: dir.listing.follows(at), ready, target, old, come: None })
+        Some(Entry { dir, at, source, name, src, follow: dir.listing.follows(at), ready, target, old })
     }
 
     /// The entry whose content was asked for when `old` was there.
@@ -86,7 +84,7 @@ impl<'e> Entry<'e> {
             _ => None,
         };
         let target = shared.target_name(dir, name);
-        Some(Entry { dir, at, source, name, src, follow: false, ready, target, old, come: None })
+        Some(Entry { dir, at, source, name, src, follow: false, ready, target, old })
     }
 
     pub(crate) fn rel(&self) -> Vec<u8> {
@@ -113,7 +111,6 @@ impl<'e> Entry<'e> {
         let mut origin = self.dir.attributes_of(self.at)?;
         if let (Origin::Sent(sent), Some(ready)) = (&mut origin, self.ready) {
             sent.old = self.old.map(|_| Place::at(ready.fd.as_fd(), self.target));
-            sent.come = self.come.map(Arc::clone).unwrap_or_default();
         }
         Ok(origin)
     }

@@ -8,7 +8,8 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
 
 use forebay_delta::{Seed, Strong};
 use rustix::fs::XattrFlags;
@@ -98,12 +99,11 @@ pub(crate) struct Sent {
     pub(crate) long: Arc<[Long]>,
     /// Where long values may be: under the name that they are for.
     pub(crate) old: Option<Place>,
-    /// Long values that have come.
-    pub(crate) come: Arc<Attributes>,
 }
 
-/// An attribute of the other side whose value is too long for a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// An attribute of the other side whose value is too long for a list. Entries with the same set of attributes share it: stock
+/// rsync gives each value of a set once.
+#[derive(Clone, Debug)]
 pub(crate) struct Long {
     /// Counts from 1 among all the attributes of its entry.
     pub(crate) number: u32,
@@ -111,6 +111,14 @@ pub(crate) struct Long {
     /// The length of its value in bytes, and the MD5 sum.
     pub(crate) len: u32,
     pub(crate) sum: [u8; 16],
+    pub(crate) value: Arc<Value>,
+}
+
+/// A long value on its way.
+#[derive(Debug, Default)]
+pub(crate) struct Value {
+    pub(crate) asked: AtomicBool,
+    pub(crate) come: OnceLock<Vec<u8>>,
 }
 
 impl Long {
@@ -140,13 +148,13 @@ impl Origin {
         let mut known: Attributes = sent.whole.iter().filter(|(name, _)| wanted(name)).cloned().collect();
         let (mut unknown, mut old) = (Vec::new(), None);
         for long in sent.long.iter().filter(|long| wanted(&long.name)) {
-            let come = || sent.come.iter().find(|(name, _)| *name == long.name);
-            let there = now.iter().find(|one| long.is(one)).or_else(come).cloned();
+            let there = now.iter().find(|one| long.is(one)).cloned();
             let there = there.or_else(|| {
                 let read = || sent.old.as_ref().and_then(|old| read(shared, old).ok()).unwrap_or_default();
                 old.get_or_insert_with(read).iter().find(|one| long.is(one)).cloned()
             });
-            match there {
+            let come = || long.value.come.get().map(|value| (long.name.clone(), value.clone()));
+            match there.or_else(come) {
                 Some(there) => known.push(there),
                 None => unknown.push(long.clone()),
             }
@@ -289,16 +297,18 @@ pub(crate) fn copy(
     changed
 }
 
-/// Gives `there` the values that have come for it.
+/// Gives `there` the values of `long`, which should have come.
 pub(crate) fn add(
     shared: &Shared<'_>,
-    values: &Attributes,
+    long: &[Long],
     there: Result<Place, Errno>,
     path: impl Fn() -> Vec<u8>,
     out: &mut Outcome,
 ) {
-    for (name, value) in values {
-        if let Err(errno) = there.as_ref().map_err(|errno| *errno).and_then(|there| there.set(name, value)) {
+    for Long { name, value, .. } in long {
+        let value = value.come.get().ok_or(Errno::NODATA);
+        let set = |there: &Place| value.and_then(|value| there.set(name, value));
+        if let Err(errno) = there.as_ref().map_err(|errno| *errno).and_then(set) {
             set_failed(shared, out, "generator", "lsetxattr", (&path(), name.to_bytes()), errno);
         }
     }

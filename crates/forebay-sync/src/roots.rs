@@ -81,7 +81,7 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
                 shared.io_error.store(true, Ordering::Relaxed);
             }
             let mut shown = absolute(argument);
-            if shared.options.select.relative {
+            if shared.options.select.relative || shared.listed.is_some() {
                 shown = clean(&shown);
             }
             shared.fail(note, &format!("[sender] {call}"), shown.strip_suffix(b"/").unwrap_or(&shown), errno);

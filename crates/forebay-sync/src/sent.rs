@@ -24,7 +24,7 @@ impl Facts {
     /// The extended attributes. What is at `old` may have long values of them.
     pub(crate) fn origin(&self, old: Option<Place>) -> Origin {
         let (whole, long) = (Arc::clone(&self.attributes), Arc::clone(&self.long));
-        Origin::Sent(extended::Sent { whole, long, old, come: Arc::default() })
+        Origin::Sent(extended::Sent { whole, long, old })
     }
 }
 

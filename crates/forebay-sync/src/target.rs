@@ -135,7 +135,8 @@ fn local(shared: &Shared<'_>, dir: &Dir, ready: &Ready) -> Result<Local, FilterE
 fn enter_there(shared: &Shared<'_>, dir: &Dir) -> Target {
     let opened = match &dir.parent {
         None => match &shared.root.fd {
-            Some(fd) => fd.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO)),
+            // Opened anew: whoever listed it before has left the place of a duplicate at its end.
+            Some(fd) => fs::open_dir(fd.as_fd(), c".", false),
             None => return Target::Absent,
         },
         Some(parent) => match enter(shared, parent) {

@@ -3,6 +3,7 @@
 
 mod arguments;
 mod attributes;
+mod behaviour;
 mod choices;
 mod cut;
 mod ends;

@@ -36,7 +36,7 @@ pub(crate) fn server_args(
             () if options.itemize_all => "--log-format=%i%I",
             () if options.has_codes() => "--log-format=%i",
             () if options.format.is_some() => "--log-format=%o",
-            () if options.levels.name == 0 => "--log-format=X",
+            () if options.levels.name == 0 && !options.remove_source_files => "--log-format=X",
             () => "",
         };
         add(!format.is_empty(), format);
@@ -68,6 +68,7 @@ pub(crate) fn server_args(
     add(select.ignore_missing && server_sends, "--ignore-missing-args");
     add(options.open_noatime, "--open-noatime");
     add(options.remove_source_files, "--remove-source-files");
+    add(server_sends && options.levels.remove > 0 && options.levels.name < 2, "--info=REMOVE");
     let streamed = server_sends && options.files_from.is_some();
     add(streamed, "--files-from=-");
     add(streamed || (connection.names_there.is_some() && options.filters.nul), "--from0");
@@ -152,6 +153,8 @@ pub(crate) fn server_args(
 fn letters(options: &Options, connection: &Connection, offer: &Offer, server_sends: bool) -> String {
     let mut all = if connection.shell.secluded { "-s" } else { "-" }.to_owned();
     (0..options.levels.name).for_each(|_| all.push('v'));
+    // Names that are listed bring directories along.
+    let listed = options.files_from.is_some() || connection.names_there.is_some();
     let select = &options.select;
     for (on, letter) in [
         (options.quiet, "q"),
@@ -159,7 +162,7 @@ fn letters(options: &Options, connection: &Connection, offer: &Offer, server_sen
         (options.update && !server_sends, "u"),
         (options.dry_run, "n"),
         (options.links, "l"),
-        (select.dirs && !options.recursive, "d"),
+        (select.dirs && !options.recursive && !listed, "d"),
         (options.keep_dirlinks && !server_sends, "K"),
         (select.prune_empty_dirs, "m"),
         (options.omit_dir_times && !server_sends, "O"),

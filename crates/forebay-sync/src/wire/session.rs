@@ -105,12 +105,12 @@ pub fn push(
     destination: &OsStr,
     log: &mut dyn Log,
 ) -> Result<Report, Error> {
-    let started = start(&options, connection, host, &[destination.to_owned()], false)?;
     let listed = match &options.files_from {
-        Some(from) => Listed::Here(from.clone()),
+        Some(from) => Listed::Names(roots::names_from(from, options.filters.nul, false)?),
         None if connection.names_there.is_some() => Listed::There,
         None => Listed::No,
     };
+    let started = start(&options, connection, host, &[destination.to_owned()], false)?;
     started.run(log, |way, log| send(&options, way, listed, false, sources, log))
 }
 
@@ -262,8 +262,8 @@ impl Started {
 /// Where names are that say what takes part.
 enum Listed {
     No,
-    /// In this file.
-    Here(OsString),
+    /// These, each with a NUL behind it.
+    Names(Vec<u8>),
     /// The other side sends them.
     There,
 }
@@ -285,7 +285,7 @@ fn send(
     let mut note = Outcome::default();
     shared.listed = match listed {
         Listed::No => None,
-        Listed::Here(from) => Some(roots::names_from(&from, options.filters.nul, false)?),
+        Listed::Names(names) => Some(names),
         Listed::There => Some(names::take(&mut from, terms.protocol)?),
     };
     let top = roots::sources(&shared, sources, &mut note)?;
@@ -346,7 +346,7 @@ impl Server {
                 let listed = match options.files_from.take() {
                     None => Listed::No,
                     Some(from) if from == names::STREAM => Listed::There,
-                    Some(from) => Listed::Here(from),
+                    Some(from) => Listed::Names(roots::names_from(&from, options.filters.nul, false)?),
                 };
                 let paths = match served.secluded {
                     true => &served.paths.iter().flat_map(|path| secluded::expand(path)).collect(),

@@ -77,7 +77,7 @@ impl Sets {
                 .ok_or(WireError::protocol("the name of an attribute is none", name_len as i64))?;
             match len as usize {
                 short @ ..=INLINE => whole.push((name, from.exactly(short, INLINE, "")?)),
-                _ => long.push(Long { number, name, len, sum: from.array()? }),
+                _ => long.push(Long { number, name, len, sum: from.array()?, value: Arc::default() }),
             }
         }
         whole.sort();

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 
 use forebay_delta::{Assembly, AssemblyError};
 
-use super::ledger::Expected;
+use super::ledger::{Again, Expected};
 use super::request;
 use super::writing::{Writers, Writing};
 use crate::error::Error;
@@ -65,6 +65,8 @@ pub(crate) struct Answers<'a, 'd> {
     pub(crate) writers: &'d Writers<'d>,
     pub(crate) tokens: TokenReader,
     pub(crate) deliver: &'d (dyn Fn(Outcome) -> Result<(), Error> + Sync),
+    /// Who is told what is to be asked for again.
+    pub(crate) again: &'d (dyn Fn(i32, Again) + Sync),
 }
 
 impl Answers<'_, '_> {
@@ -108,9 +110,9 @@ impl Answers<'_, '_> {
             chunks += 1;
         }
         let theirs = FileSum::read(from, remote.terms.transfer)?;
-        let deliver = self.deliver;
+        let (deliver, again) = (self.deliver, self.again);
         self.assembly.finish(&index, chunks, move |writing, result| {
-            writing.finish(index, result.is_ok(), &theirs, deliver);
+            writing.finish(index, result.is_ok(), &theirs, deliver, again);
         })?;
         Ok(())
     }

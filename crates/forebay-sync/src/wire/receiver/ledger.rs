@@ -8,7 +8,6 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::values::Lacking;
 use crate::dir::Dir;
-use crate::extended::Attributes;
 use crate::fs::Stat;
 use crate::wire::sums::SumHead;
 
@@ -44,8 +43,6 @@ pub(crate) struct Expected {
     pub(crate) verify: bool,
     /// It is the second attempt.
     pub(crate) again: bool,
-    /// Long values of extended attributes, once they have come.
-    pub(crate) values: Arc<Attributes>,
 }
 
 /// Where blocks of a file come from.

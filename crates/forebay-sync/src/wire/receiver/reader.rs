@@ -3,13 +3,12 @@
 //! It never waits for the way to the other side. What has to be told because of an answer waits for somebody else.
 
 use std::io::Read;
+use std::sync::PoisonError;
 
 use super::answer::{Answers, Stop};
 use super::item::{Item, flag};
-use super::ledger::Expected;
 use super::lists::{Lists, Queue};
 use super::values;
-use crate::extended::Attributes;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::wire::error::WireError;
@@ -85,18 +84,22 @@ fn answer<R: Read>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32) -> R
     if awaited.item != item {
         return Err(unasked().into());
     }
-    let mut values = Attributes::new();
+    let mut lacking = awaited.values;
     if (Item { flags, basis, name: name.as_deref() }).asks_values(shared.options, &remote.terms) {
-        values = values::read(from, awaited.values.as_deref())?;
+        values::read(from, lacking.as_deref())?;
+    }
+    // What another entry has asked for may come later.
+    if let Some(late) = lacking.take_if(|lacking| !lacking.is_complete()) {
+        remote.lacking.lock().unwrap_or_else(PoisonError::into_inner).push(*late);
     }
     // Lines come in the order of the answers, and not when the files are there.
     (answers.deliver)(Outcome { text: awaited.text, log: awaited.log, ..Outcome::default() })?;
     match awaited.file {
-        Some(expected) => answers.file(from, index, Expected { values: values.into(), ..*expected }),
+        Some(expected) => answers.file(from, index, *expected),
         None => {
-            if let Some(lacking) = awaited.values {
+            if let Some(lacking) = lacking {
                 let mut out = Outcome::default();
-                lacking.add(shared, &values, &mut out);
+                lacking.add(shared, &mut out);
                 (answers.deliver)(out)?;
             }
             remote.ledger.close(index);

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Mutex;
 
 use super::item::{self, Item, flag};
 use super::ledger::{Awaited, Ledger};
@@ -31,11 +32,13 @@ pub(crate) struct Remote {
     /// The other side has started us: it prints, we send messages.
     pub(crate) server: bool,
     pub(crate) ledger: Ledger,
+    /// Entries that lack values which others have asked for.
+    pub(crate) lacking: Mutex<Vec<Lacking>>,
 }
 
 impl Remote {
     pub(crate) fn new(terms: Terms, server: bool) -> Self {
-        Remote { terms, server, ledger: Ledger::default() }
+        Remote { terms, server, ledger: Ledger::default(), lacking: Mutex::default() }
     }
 
     /// Tells of `change`, where that is worth it. What `lines` has to say is said when it comes back.
@@ -84,13 +87,13 @@ impl Remote {
         index: i32,
         item: &Item<'_>,
         sums: &[u8],
-        awaited: Awaited,
+        mut awaited: Awaited,
     ) {
         let mut body = Vec::with_capacity(8 + sums.len());
         item.write(&mut body);
         let written = body.clone();
         if item.asks_values(shared.options, &self.terms) {
-            values::ask(awaited.values.as_deref(), &mut body);
+            values::ask(awaited.values.as_deref_mut(), &mut body);
         }
         self.ledger.expect(index, Awaited { item: written, ..awaited });
         body.extend_from_slice(sums);

@@ -93,7 +93,6 @@ impl Worker<'_> {
             from,
             verify: options.append == Some(Append::Verify),
             again,
-            values: Arc::default(),
         }));
         remote.ask(shared, out, index, &item, &sums, awaited);
         Ok(())

@@ -8,6 +8,7 @@
 //! The reader waits for nothing but the disk and the log. Who writes to the other side waits for that alone.
 
 use std::io::Read;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
@@ -224,10 +225,11 @@ fn take<R: Read, W: Way + ?Sized>(
     let Incoming { from, indexes, lists, queue } = incoming;
     let writers = Writers::new(shared, workers);
     let deliver = |outcome| send(say, teller.deliver_late(outcome));
+    let again = |index, again| teller.ask_again(index, again);
     let options = shared.options;
     let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
     let assembled = assemble(&settings, Strategy::Auto, |assembly| {
-        let mut answers = Answers { assembly, writers: &writers, tokens, deliver: &deliver };
+        let mut answers = Answers { assembly, writers: &writers, tokens, deliver: &deliver, again: &again };
         reader::read(*from, indexes, lists, queue, &mut answers)
     });
     let assembled = assembled.map_err(|error| Stop::Here(Error::Engine(error.to_string())))?;
@@ -260,6 +262,11 @@ fn ask<W: Way + ?Sized>(
     cut(remote.ledger.wait_for_end(1))?;
     deliver(worker.work_off_abandoned()?)?;
     cut(remote.ledger.wait_for_end(1))?;
+    let mut late = Outcome::default();
+    for lacking in std::mem::take(&mut *remote.lacking.lock().unwrap_or_else(PoisonError::into_inner)) {
+        lacking.add(shared, &mut late);
+    }
+    deliver(late)?;
     for again in remote.ledger.take_again() {
         deliver(ask_again(&mut worker, again)?)?;
     }
@@ -308,6 +315,11 @@ fn follow<W: Way + ?Sized>(
                     }
                     worker.let_go(expected.dir, &mut out);
                 }
+                send(say, teller.deliver(out)?)?;
+                remote.ledger.close(index);
+            }
+            Late::Again(index, again) => {
+                let out = ask_again(&mut worker, again)?;
                 send(say, teller.deliver(out)?)?;
                 remote.ledger.close(index);
             }

@@ -3,6 +3,7 @@
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Mutex, PoisonError};
 
+use super::ledger::Again;
 use super::notices::{Notice, Notices};
 use super::remote::Remote;
 use crate::error::Error;
@@ -54,6 +55,8 @@ pub(crate) enum Late {
     Tell(Notices),
     /// The other side cannot send this file.
     NoSend(i32),
+    /// The file with this number is to be asked for again before its list ends.
+    Again(i32, Again),
     /// The other side could not list everything.
     IoError,
     /// Nothing more comes.
@@ -101,6 +104,18 @@ impl<'t, W: Way + ?Sized> Teller<'t, W> {
             self.late.put(Late::Tell(notices));
         }
         outcome
+    }
+
+    /// Has the file `index`, which is still open, asked for again.
+    pub(crate) fn ask_again(&self, index: i32, again: Again) {
+        match self.remote.terms.incremental() {
+            // Behind the end of its list, its number means nothing to the other side.
+            true => self.late.put(Late::Again(index, again)),
+            false => {
+                self.remote.ledger.again(again);
+                self.remote.ledger.close(index);
+            }
+        }
     }
 
     /// Sends messages, and takes out what goes into the stream.

@@ -144,8 +144,10 @@ impl<'w> Writing<'w> {
         whole: bool,
         theirs: &[u8],
         deliver: &(dyn Fn(Outcome) -> Result<(), Error> + Sync),
+        again: &(dyn Fn(i32, Again) + Sync),
     ) {
         let (writers, shared) = (self.writers, self.writers.shared);
+        let mut wrong = None;
         let ended = writers.with(|worker| -> Result<Outcome, Error> {
             let verdict = self.close(worker, whole, theirs)?;
             let (dir, at, old) = (Arc::clone(&self.expected.dir), self.expected.at, self.expected.old);
@@ -159,6 +161,9 @@ impl<'w> Writing<'w> {
             if verdict != Verdict::Again && shared.options.hard_links {
                 worker.settle(&dir, at, entry.and_then(|entry| made(&entry)), &mut out)?;
             }
+            if verdict == Verdict::Again {
+                wrong = Some(Again { dir: Arc::clone(&dir), at });
+            }
             worker.let_go(dir, &mut out);
             Ok(out)
         });
@@ -166,8 +171,10 @@ impl<'w> Writing<'w> {
             shared.break_off(error);
             shared.options.cancel.cancel();
         }
-        if let Some(remote) = &shared.remote {
-            remote.ledger.close(index);
+        match (wrong, &shared.remote) {
+            (Some(wrong), _) => again(index, wrong),
+            (None, Some(remote)) => remote.ledger.close(index),
+            (None, None) => {}
         }
     }
 
@@ -184,10 +191,9 @@ impl<'w> Writing<'w> {
         };
         let expected = &self.expected;
         let entry = Entry::expected(shared, &expected.dir, expected.at, expected.old);
-        let (Some(mut entry), Some(Target::Ready(ready))) = (entry, expected.dir.target.get()) else {
+        let (Some(entry), Some(Target::Ready(ready))) = (entry, expected.dir.target.get()) else {
             return Ok(Verdict::Failed);
         };
-        entry.come = Some(&expected.values);
         let building = Building::new(&worker.copier, parked.file.as_fd(), parked.existed, None, self.at);
         let failure = failure.or_else(|| building.end().err());
         let open = parked.unpark(shared, ready);
@@ -274,7 +280,6 @@ fn wrong(shared: &Shared<'_>, entry: &Entry<'_>, expected: &Expected, out: &mut 
         let after = format!(" failed verification -- {kept} (will try again).");
         shared.complain(out, "WARNING: ", &entry.rel(), &after);
     }
-    remote.ledger.again(Again { dir: Arc::clone(&expected.dir), at: expected.at });
     Verdict::Again
 }
 

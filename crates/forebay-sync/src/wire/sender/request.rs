@@ -73,6 +73,8 @@ pub(crate) struct Requests<'r, R> {
     pub(crate) arrivals: &'r Arrivals,
     /// Phases that have ended.
     pub(crate) phases: u8,
+    /// How many entries of each kind the other side has deleted, once it has told.
+    pub(crate) deleted: Option<[u32; 5]>,
 }
 
 impl<R: Read> Requests<'_, R> {
@@ -80,7 +82,13 @@ impl<R: Read> Requests<'_, R> {
         if let Some(index) = self.arrivals.next() {
             return Ok(Some(Job::Arrived(index)));
         }
-        match self.indexes.read(self.from)? {
+        let mut next = self.indexes.read(self.from)?;
+        // With `--delay-updates`, stock rsync tells them before the end.
+        while next == special::DEL_STATS {
+            self.deleted = Some(deletions(self.from)?);
+            next = self.indexes.read(self.from)?;
+        }
+        match next {
             special::DONE => {
                 self.phases += 1;
                 Ok((self.phases < 3).then_some(Job::Done))
@@ -151,4 +159,16 @@ impl<R: Read> Iterator for Requests<'_, R> {
     fn next(&mut self) -> Option<Self::Item> {
         self.next_job().transpose()
     }
+}
+
+/// How many entries of each kind were deleted.
+pub(super) fn deletions<R: Read>(from: &mut R) -> Result<[u32; 5], WireError> {
+    let mut counts = [0; 5];
+    for count in &mut counts {
+        *count = from.varuint()?;
+        if i64::from(*count) > limits::DELETIONS {
+            return Err(WireError::protocol("a count of deletions", *count));
+        }
+    }
+    Ok(counts)
 }

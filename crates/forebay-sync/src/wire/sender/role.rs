@@ -10,7 +10,7 @@ use super::answer::{Answer, Answerer};
 use super::arrivals::Arrivals;
 use super::entries::{Listed, Lister};
 use super::live::Live;
-use super::request::Requests;
+use super::request::{self, Requests};
 use crate::error::Error;
 use crate::mirror::Log;
 use crate::outcome::Outcome;
@@ -22,7 +22,7 @@ use crate::walk::Walk;
 use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::list::{Encoder, Shape};
-use crate::wire::number::{Get, Indexes, Put, special};
+use crate::wire::number::{Indexes, Put, special};
 use crate::wire::receiver::{Message, Stop, Way};
 use crate::wire::terms::Terms;
 
@@ -74,8 +74,17 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
     link.arrivals.listed(live.len());
     let (terms, arrivals) = (link.terms, link.arrivals);
-    let mut requests =
-        Requests { from, indexes: Indexes::default(), options, terms, live: &live, settings, arrivals, phases: 0 };
+    let mut requests = Requests {
+        from,
+        indexes: Indexes::default(),
+        options,
+        terms,
+        live: &live,
+        settings,
+        arrivals,
+        phases: 0,
+        deleted: None,
+    };
     let mut answers = Answers { link, indexes: Indexes::default() };
     let mut large = Answerer::new(shared, link.terms, &live, link.server, workers);
     let init = || Answerer::new(shared, link.terms, &live, link.server, 1);
@@ -255,16 +264,15 @@ fn goodbye<R: Read, W: Way + ?Sized>(
         std::iter::from_fn(|| link.arrivals.next()).try_for_each(|index| voice.say(answerer.remove(index)))
     };
     if link.terms.protocol >= 31 {
-        let mut deleted = None;
         loop {
             match requests.indexes.read(requests.from)? {
                 special::DONE => break,
-                special::DEL_STATS => deleted = Some(deletions(requests.from)?),
+                special::DEL_STATS => requests.deleted = Some(request::deletions(requests.from)?),
                 other => return Err(WireError::protocol("a request behind the last", other).into()),
             }
         }
         remove(voice)?;
-        if let Some(counts) = deleted {
+        if let Some(counts) = requests.deleted {
             let totals = &mut voice.totals;
             let [files, dirs, links, devices, specials] = counts.map(u64::from);
             totals.deleted_files += files;
@@ -285,17 +293,6 @@ fn goodbye<R: Read, W: Way + ?Sized>(
         special::DONE => remove(voice),
         other => Err(WireError::protocol("a request behind the last", other).into()),
     }
-}
-
-fn deletions<R: Read>(from: &mut R) -> Result<[u32; 5], WireError> {
-    let mut counts = [0; 5];
-    for count in &mut counts {
-        *count = from.varuint()?;
-        if i64::from(*count) > limits::DELETIONS {
-            return Err(WireError::protocol("a count of deletions", *count));
-        }
-    }
-    Ok(counts)
 }
 
 fn ended(error: RunError<Stop>) -> Stop {

@@ -41,8 +41,18 @@ fn read(bytes: &[u8], live: &Live, budget: usize) -> Result<Vec<Job>, Stop> {
     let settings = Settings { budget: Budget::new(budget), ..Settings::default() };
     let (mut from, indexes) = (bytes, Indexes::default());
     let (options, terms) = (&options, &terms);
-    Requests { from: &mut from, indexes, options, terms, live, settings, arrivals: &Arrivals::default(), phases: 0 }
-        .collect()
+    Requests {
+        from: &mut from,
+        indexes,
+        options,
+        terms,
+        live,
+        settings,
+        arrivals: &Arrivals::default(),
+        phases: 0,
+        deleted: None,
+    }
+    .collect()
 }
 
 /// The bytes of a request for `index`.
@@ -101,4 +111,41 @@ proptest! {
         let start = [&[][..], &[2, 0, 0x80], &[2, 0, 0x81]][start];
         let _ = read(&[start, &bytes].concat(), &live, 1 << 16);
     }
+}
+
+#[test]
+fn a_link_that_is_planted_on_the_way_is_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let (tree, outside) = (dir.path().join("tree"), dir.path().join("outside"));
+    for at in [tree.join("d"), outside.clone()] {
+        std::fs::create_dir_all(&at).unwrap();
+        std::fs::write(at.join("file"), at.to_str().unwrap()).unwrap();
+    }
+    let mut live = Live::new(0);
+    let shown = [tree.to_str().unwrap(), "/d/"].concat().into_bytes();
+    let stat = rustix::fs::statat(CWD, tree.join("d/file"), rustix::fs::AtFlags::empty()).unwrap();
+    assert!(live.push(&Folder { rel: b"d/".to_vec(), shown }, c"file", &Stat::from(stat), false));
+    let ask = |options: &Options| {
+        let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
+        let (shared, terms) = (Shared::new(options, nowhere), terms());
+        let mut answerer = Answerer::new(&shared, &terms, &live, true, 1);
+        let mut bytes = request(0, 0x8000, [0; 4]);
+        bytes.extend([0; 3]);
+        let job = read(&bytes, &live, 1 << 20).unwrap().remove(0);
+        let sent = matches!(answerer.answer(job).unwrap(), Answer::Whole(..));
+        (sent, answerer.remove(0).errors)
+    };
+    let options = Options { remove_source_files: true, ..Options::default() };
+    std::fs::rename(tree.join("d"), tree.join("away")).unwrap();
+    std::os::unix::fs::symlink(&outside, tree.join("d")).unwrap();
+    let (sent, errors) = ask(&options);
+    assert!(!sent && String::from_utf8(errors).unwrap().contains("failed to remove d/file"));
+    assert!(outside.join("file").exists());
+    // Who follows links by request follows this one.
+    assert!(ask(&Options { copy_links: true, ..Options::default() }).0);
+    // The directory itself is there again.
+    std::fs::remove_file(tree.join("d")).unwrap();
+    std::fs::rename(tree.join("away"), tree.join("d")).unwrap();
+    let (sent, errors) = ask(&options);
+    assert!(sent && errors.is_empty() && !tree.join("d/file").exists());
 }

@@ -1,0 +1,123 @@
+//! Where content comes from and where it waits: what the two sides have to agree on beyond plain copies.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::{Bench, End, PAIRS, WAYS};
+use crate::tree::{look, touch};
+
+fn noise(seed: u32, len: usize) -> Vec<u8> {
+    let mut state = seed;
+    let mut next = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 24) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
+fn write(path: &Path, content: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, content).unwrap();
+    touch(path, "@1000000000");
+}
+
+/// Files that other trees and older names have, whole, in part, or not at all.
+fn bench() -> Bench {
+    let bench = Bench::new();
+    let alt = bench.path("alt");
+    for (n, name) in ["same", "changed", "d/deep", "version-1.2.tar", "none"].iter().enumerate() {
+        let content = noise(n as u32, 60_000);
+        write(&bench.src().join(name), &content);
+        let part = [&content[..20_000], b"else", &content[20_000..50_000]].concat();
+        match *name {
+            "same" => write(&alt.join(name), &content),
+            "version-1.2.tar" => write(&bench.old().join("version-1.1.tar"), &part),
+            "none" => {}
+            name => write(&alt.join(name), &part),
+        }
+    }
+    touch(&bench.src().join("d"), "@1000000000");
+    touch(&bench.src(), "@1000000000");
+    bench
+}
+
+#[test]
+fn blocks_come_from_something_like_it() {
+    let bench = bench();
+    for way in WAYS {
+        for args in [&["-aiy"][..], &["-aiyy", "--compare-dest=../alt"], &["-aiy", "--delete-after"], &["-aiyz"]] {
+            bench.same(way, args);
+        }
+    }
+}
+
+#[test]
+fn other_trees_are_searched() {
+    let bench = bench();
+    for way in WAYS {
+        for kind in ["--link-dest", "--copy-dest", "--compare-dest"] {
+            let alt = format!("{kind}=../alt");
+            bench.same(way, &["-ai", &alt]);
+            bench.same(way, &["-aic", &alt]);
+            bench.same(way, &["-ain", &alt]);
+            bench.same(way, &["-aiH", &alt, &format!("{kind}=../old")]);
+        }
+    }
+}
+
+#[test]
+fn what_was_left_unfinished_is_gone_on_with() {
+    let bench = bench();
+    let content = fs::read(bench.src().join("none")).unwrap();
+    write(&bench.old().join(".part/none"), &content[..30_000]);
+    for way in WAYS {
+        for args in [
+            &["-ai", "--partial-dir=.part"][..],
+            &["-ai", "--delay-updates"],
+            &["-ai", "--delay-updates", "--partial-dir=.part", "--delete"],
+            &["-ai", "--partial"],
+        ] {
+            bench.same(way, args);
+        }
+    }
+}
+
+#[test]
+fn what_is_appended_to_is_verified() {
+    let bench = bench();
+    let content = fs::read(bench.src().join("none")).unwrap();
+    write(&bench.old().join("none"), &content[..30_000]);
+    let same = fs::read(bench.src().join("same")).unwrap();
+    write(&bench.old().join("same"), &[b"differs", &same[7..40_000]].concat());
+    for way in WAYS {
+        bench.same(way, &["-ai", "--append-verify"]);
+        bench.same(way, &["-av", "--append-verify"]);
+    }
+}
+
+#[test]
+fn names_of_one_file_are_told_in_stock_rsyncs_order() {
+    let bench = bench();
+    for name in ["a", "d/b", "z"] {
+        fs::hard_link(bench.src().join("none"), bench.src().join(name)).unwrap();
+    }
+    write(&bench.old().join("q"), b"other");
+    fs::hard_link(bench.src().join("same"), bench.src().join("q")).unwrap();
+    touch(&bench.src().join("d"), "@1000000000");
+    touch(&bench.src(), "@1000000000");
+    for way in WAYS {
+        for pair in [(End::Stock, End::Stock)].into_iter().chain(PAIRS) {
+            let mut did = bench.run(pair, way, &["-aHi"], "ours");
+            // Which of several files is finished first is open; lines of one file stay together behind that of its leader.
+            let leader = did.lines.iter().position(|line| line.ends_with(" d/b")).unwrap();
+            for name in ["a", "none", "z"] {
+                let at = did.lines.iter().position(|line| line.contains(&format!(" {name} => d/b")));
+                assert!(at.is_some_and(|at| at > leader), "{pair:?} {way:?} {name}: {:?}", did.lines);
+            }
+            did.lines.sort();
+            assert_eq!(did.code, Some(0));
+            let seen = look(&bench.path("ours"), true);
+            assert_eq!(seen, look(&bench.src(), true), "{pair:?} {way:?}");
+        }
+    }
+}
