@@ -13,7 +13,7 @@ use crate::content::copy::Copier;
 use crate::content::partial;
 use crate::content::temp::TempNames;
 use crate::error::Error;
-use crate::filter::FilterError;
+use crate::filter::{FilterError, Filters};
 use crate::hardlinks::Groups;
 use crate::item::Item;
 use crate::mirror::Log;
@@ -46,15 +46,22 @@ pub(crate) fn pipeline(options: &Options, name: &str, workers: usize) -> Pipelin
 
 /// Adds rules behind those given: what an interrupted run has left, and backups, take no part.
 pub(crate) fn own_rules(options: &mut Options) -> Result<(), FilterError> {
+    options.filters = with_own_rules(options)?;
+    Ok(())
+}
+
+/// The rules, with those behind them.
+pub(crate) fn with_own_rules(options: &Options) -> Result<Filters, FilterError> {
+    let mut filters = options.filters.clone();
     if options.backup && options.backup_dir.is_none() && options.delete && !options.filters.delete_excluded {
         let rule = [b"P *", backup::suffix(options).as_bytes()].concat();
-        options.filters.push_rule(&rule)?;
+        filters.push_rule(&rule)?;
     }
     if let Some(name) = partial::name(options).map(OsStrExt::as_bytes).filter(|name| !name.starts_with(b"/")) {
         let rule = [b"-p ", name, b"/"].concat();
-        options.filters.push_rule(&rule)?;
+        filters.push_rule(&rule)?;
     }
-    Ok(())
+    Ok(filters)
 }
 
 /// Works on the items of `walk`, and delivers the reports in order.

@@ -16,8 +16,8 @@ pub(crate) fn are_sent(options: &Options, server_sends: bool) -> bool {
 }
 
 /// The rules of a client, for a server that sends or receives.
-pub(crate) fn write(options: &Options, server_sends: bool, out: &mut Vec<u8>) {
-    for rule in options.filters.for_the_other_side(server_sends) {
+pub(crate) fn write(filters: &Filters, server_sends: bool, out: &mut Vec<u8>) {
+    for rule in filters.for_the_other_side(server_sends) {
         // No rule is that long.
         out.put_int(rule.len() as i32);
         out.put(&rule);

@@ -29,6 +29,7 @@ use crate::itemize;
 use crate::mirror::{Log, Report};
 use crate::options::Options;
 use crate::outcome::Outcome;
+use crate::passes;
 use crate::roots;
 use crate::shared::{Identity, Root, Shared};
 use crate::totals::{Ahead, Totals};
@@ -141,7 +142,8 @@ fn start(
     })?;
     let mut rules = Vec::new();
     if rules::are_sent(options, server_sends) {
-        rules::write(options, server_sends, &mut rules);
+        let told = passes::with_own_rules(options).map_err(|error| Error::Usage(error.to_string()))?;
+        rules::write(&told, server_sends, &mut rules);
     }
     Ok(Started {
         child,

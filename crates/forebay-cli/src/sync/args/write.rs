@@ -22,7 +22,12 @@ pub(super) const ROWS: &[Row] = &[
     value("backup-dir", |s, value| put(&mut s.options.backup_dir, value)),
     value("suffix", |s, value| put(&mut s.options.suffix, value)),
     flag("inplace", |s, on| s.options.inplace = on).no(),
-    flag("append", |s, on| s.options.append = on.then_some(Append::Trust)).no(),
+    flag("append", |s, on| {
+        // A client tells its server of `--append-verify` by saying this twice.
+        let twice = s.wire.server && s.options.append.is_some();
+        s.options.append = on.then_some(if twice { Append::Verify } else { Append::Trust });
+    })
+    .no(),
     flag("append-verify", |s, _| s.options.append = Some(Append::Verify)),
     flag("partial", |s, on| s.options.partial = on).no(),
     value("partial-dir", |s, value| put(&mut s.options.partial_dir, value)),

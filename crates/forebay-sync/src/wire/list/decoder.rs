@@ -128,7 +128,9 @@ impl Decoder {
             }
             let leader = if has(flag::HLINK_FIRST) { own } else { from.varint()? };
             if let Some(same) = self.leaders.get(&leader).filter(|_| leader >= self.first && leader != own) {
-                let entry = ListEntry { path, ..same.clone() };
+                let mut entry = ListEntry { path, ..same.clone() };
+                let mode = entry.facts.stat.kind.as_raw_mode() | entry.facts.stat.mode;
+                self.attributes(from, &mut entry, mode)?;
                 self.keep(&entry);
                 return Ok(entry);
             }
@@ -178,7 +180,8 @@ impl Decoder {
         if entry.path == b"." && !is_dir {
             return Err(WireError::protocol("a root that is no directory", own));
         }
-        self.rest(from, &mut entry, mode, has(flag::SAME_RDEV_MAJOR))?;
+        self.rest(from, &mut entry, has(flag::SAME_RDEV_MAJOR))?;
+        self.attributes(from, &mut entry, mode)?;
         if linked == Some(own) {
             self.leaders.insert(own, entry.clone());
         }
@@ -186,15 +189,9 @@ impl Decoder {
         Ok(entry)
     }
 
-    /// Device number, link, sum, ACLs and attributes.
-    fn rest(
-        &mut self,
-        from: &mut impl Read,
-        entry: &mut ListEntry,
-        mode: u32,
-        same_major: bool,
-    ) -> Result<(), WireError> {
-        let Shape { devices, specials, protocol, links, sum, acls, xattrs, .. } = self.shape;
+    /// Device number, link and sum.
+    fn rest(&mut self, from: &mut impl Read, entry: &mut ListEntry, same_major: bool) -> Result<(), WireError> {
+        let Shape { devices, specials, protocol, links, sum, .. } = self.shape;
         let is_link = entry.facts.stat.kind == FileType::Symlink;
         if (devices && entry.is_device()) || (specials && entry.is_special() && protocol < 31) {
             let major = if same_major { self.rdev_major } else { from.varint()?.cast_unsigned() };
@@ -212,8 +209,14 @@ impl Decoder {
         if sum > 0 && entry.facts.stat.kind == FileType::RegularFile {
             entry.facts.sum = Some(from.exactly(sum, sum, "")?.into());
         }
+        Ok(())
+    }
+
+    /// ACLs and extended attributes, which are told of each name of a file.
+    fn attributes(&mut self, from: &mut impl Read, entry: &mut ListEntry, mode: u32) -> Result<(), WireError> {
+        let Shape { acls, xattrs, .. } = self.shape;
         let mut values = Vec::new();
-        if acls && !is_link {
+        if acls && entry.facts.stat.kind != FileType::Symlink {
             for (kind, sent) in acl::KINDS.into_iter().zip(&mut self.acls) {
                 if kind == acl::Kind::Access || entry.facts.stat.kind == FileType::Directory {
                     let value = sent.read(from, mode, kind, &mut self.ids)?;

@@ -146,8 +146,10 @@ impl Encoder {
                 }
                 out.put_varint(minor.cast_signed());
             }
-            self.put_rest(entry, mode, out);
+            self.put_rest(entry, out);
         }
+        // These are told of each name of a file.
+        self.put_attributes(entry, mode, out);
         self.path.clone_from(&entry.path);
         (self.mode, self.mtime) = (mode, stat.mtime.tv_sec);
         (self.uid, self.gid) = (stat.uid, stat.gid);
@@ -160,8 +162,8 @@ impl Encoder {
         self.count += 1;
     }
 
-    /// Link, sum, ACLs and attributes.
-    fn put_rest(&mut self, entry: &ListEntry, mode: u32, out: &mut Vec<u8>) {
+    /// Link and sum.
+    fn put_rest(&self, entry: &ListEntry, out: &mut Vec<u8>) {
         let is_link = entry.facts.stat.kind == FileType::Symlink;
         if self.shape.links && is_link {
             let link = entry.facts.link.as_deref().map_or(&b""[..], |link| link.to_bytes());
@@ -173,7 +175,11 @@ impl Encoder {
             sum.resize(self.shape.sum, 0);
             out.put(&sum);
         }
-        if self.shape.acls && !is_link {
+    }
+
+    /// ACLs and attributes.
+    fn put_attributes(&mut self, entry: &ListEntry, mode: u32, out: &mut Vec<u8>) {
+        if self.shape.acls && entry.facts.stat.kind != FileType::Symlink {
             let mut owners = Owners { users: &mut self.users, groups: &mut self.groups, seen: &mut self.seen };
             for (kind, sent) in acl::KINDS.into_iter().zip(&mut self.acls) {
                 if kind == acl::Kind::Access || entry.is_dir() {

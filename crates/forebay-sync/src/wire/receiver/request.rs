@@ -36,15 +36,12 @@ impl Worker<'_> {
             false => self.transfer_change(entry, like.as_ref(), out),
         };
         let mut item = Item { flags: item::flags(&change) | flag::TRANSFER, ..Item::default() };
-        let mut awaited = match again {
-            true => <_>::default(),
-            false => {
-                self.count_transfer(entry, out);
-                remote.keep(out, |out| {
-                    itemize::lines(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
-                })
-            }
-        };
+        if !again {
+            self.count_transfer(entry, out);
+        }
+        let mut awaited = remote.keep(out, |out| {
+            itemize::lines(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+        });
         let lacking = entry.lacking(shared);
         if !lacking.is_empty() {
             item.flags |= flag::XATTR;
