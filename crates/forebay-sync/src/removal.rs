@@ -34,7 +34,7 @@ struct Waiting {
 #[derive(Debug)]
 enum Origin {
     /// On this machine, in the directory with this absolute path.
-    Here { dir: Vec<u8>, name: CString, source: Source },
+    Here { dir: Vec<u8>, name: CString, source: Box<Source> },
     /// On the other side, with this number in the list.
     There(i32),
 }
@@ -149,7 +149,11 @@ impl Worker<'_> {
         // What one name leads to may be needed until the last has been followed.
         let followed = options.copy_links || options.copy_dirlinks || options.copy_unsafe_links;
         if listed_again || followed || options.delay_updates || (options.hard_links && entry.src.nlink > 1) {
-            return wait(Origin::Here { dir: entry.source.shown.clone(), name: entry.name.to_owned(), source });
+            return wait(Origin::Here {
+                dir: entry.source.shown.clone(),
+                name: entry.name.to_owned(),
+                source: source.into(),
+            });
         }
         match entry.source.place(entry.name) {
             Ok((at, path)) => source.remove(shared, at, &path, out),
