@@ -320,3 +320,49 @@ impl Writing {
         Ok(self.land.enqueue(slot, 0)?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dtype::DataType;
+    use crate::land::Attributes;
+    use crate::spec::ArraySpec;
+    use crate::store::{Memory, Stalling};
+
+    /// Takes three writes while the store stands still; says whether the second was taken within `patience`.
+    fn goes_on(reloaded: bool, patience: Duration) -> bool {
+        let spec = ArraySpec::new(DataType::UInt8, &[WRITE as u64], &[1, WRITE as u64], &[3, WRITE as u64]);
+        let layout = Layout::new(&spec);
+        let (store, stall) = Stalling::new(Memory::default());
+        let attributes = Arc::new(Mutex::new(Attributes { map: spec.attributes.clone(), changed: false }));
+        let counters = Arc::new(Counters::default());
+        let publisher = Publisher { store: Arc::new(store), spec, attributes, counters, frames: 0 };
+        let (mut assembler, _) = Assembler::start(&layout, publisher, &Pool::new(1, 1, 0), 0).unwrap();
+        stall.stall();
+        let (taken, takes) = mpsc::channel();
+        let taker = thread::spawn(move || {
+            for layer in 0..3 {
+                let parts = vec![Bytes::from(vec![1; WRITE])];
+                assembler.take(Packed::Chunk { layer, chunk: 0, parts, reloaded }).unwrap();
+                taken.send(()).unwrap();
+            }
+        });
+        assert!(stall.waited_more_than(0, Duration::from_secs(60)));
+        takes.recv().unwrap();
+        let goes_on = takes.recv_timeout(patience).is_ok();
+        stall.go_on();
+        taker.join().unwrap();
+        goes_on
+    }
+
+    /// It takes memory beside the slabs.
+    #[test]
+    fn of_what_was_read_back_only_one_write_is_on_its_way() {
+        assert!(!goes_on(true, Duration::from_millis(50)));
+        assert!(goes_on(false, Duration::from_secs(60)));
+    }
+}

@@ -39,7 +39,7 @@ const THREAD: usize = 256 << 10;
 /// at a time and one for each worker. Frames that come in bursts, or a store that is slow for a moment, are somewhere
 /// between the numbers.
 /// Chunks that were compressed take what they became, so the numbers depend on the ratio of the data, by what is in
-/// [`buffers`](Self::buffers) and [`delivery`](Self::delivery). A store's own buffers come on top: up to 1 MiB for
+/// [`buffers`](Self::buffers), [`delivery`](Self::delivery) and [`reload`](Self::reload). A store's own buffers come on top: up to 1 MiB for
 /// [`Files`](crate::store::Files).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -162,7 +162,8 @@ fn least(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
     let live = layout.live * chunk;
     let bound = spec.codec.bound(spec.checksum, layout.chunk_bytes);
     let context = THREAD + spec.codec.encoder_bytes(spec.dtype.size(), layout.chunk_bytes);
-    let (in_hand, buffers) = if spec.stores_slabs() { (WRITE.max(chunk), 0) } else { (workers * chunk, workers * bound) };
+    let (in_hand, buffers) =
+        if spec.stores_slabs() { (WRITE.max(chunk), 0) } else { (workers * chunk, workers * bound) };
     // A worker may overdraw the budget by one result, and then waits; most often about half of them do.
     let results = result_budget(spec, layout) + workers * bound / 2;
     let delivery = WRITE_SLOTS * WRITE.max(chunk);

@@ -131,3 +131,44 @@ impl Packing {
         parts
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dtype::DataType;
+    use crate::pool::{Pool, Pooled};
+
+    /// Compressing must not take memory beside the slabs, whatever waits behind it.
+    #[test]
+    fn a_compressed_chunk_stays_in_slabs_of_its_own_and_gives_the_others_back() {
+        let spec = ArraySpec::new(DataType::UInt8, &[1 << 20], &[1, 1 << 20], &[1, 1 << 20]);
+        let layout = Layout::new(&spec);
+        let (len, count) = (layout.slab_bytes, layout.slabs_per_chunk);
+        let pool = Pool::new(len, count, 0);
+        let counters = Arc::new(Counters::default());
+        let stage = Stage { counters: Arc::clone(&counters), slabs: pool.clone() };
+        let mut packer = Packing::new(&spec, &layout, &counters).packer(stage).unwrap();
+        let noise = |n: usize, slab: &mut [u8]| {
+            let mut random = n as u64 + 1;
+            for byte in slab {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                *byte = (random >> 56) as u8;
+            }
+        };
+        for noisy in [count, count / 2, 0] {
+            let mut slabs: Vec<Pooled> = std::iter::from_fn(|| pool.take()).collect();
+            assert_eq!(slabs.len(), count);
+            for (n, slab) in slabs.iter_mut().enumerate() {
+                if n < noisy { noise(n, slab) } else { slab.fill(7) }
+            }
+            let task = Task::Chunk(Finished { layer: 0, chunk: 0, slabs: slabs.into_iter().map(Some).collect() });
+            let Packed::Chunk { parts, .. } = packer.pack(task).unwrap() else { unreachable!("a chunk stays one") };
+            let stored: usize = parts.iter().map(Bytes::len).sum();
+            assert!(stored / len >= noisy.saturating_sub(1) && stored < (noisy + 1) * len, "{noisy}: {stored}");
+            assert_eq!(pool.bytes_out().0, stored / len * len);
+            assert_eq!(parts.len(), stored.div_ceil(len));
+            drop(parts);
+            assert_eq!(pool.bytes_out().0, 0);
+        }
+    }
+}
