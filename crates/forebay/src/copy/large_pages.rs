@@ -8,6 +8,10 @@
 //! 1 GiB in chunks of 4 MiB, copied once and written past the page cache, on two cores of a virtual machine: 0.40 CPU
 //! seconds with small pages, 0.18 with large ones, and two thirds of the time.
 //!
+//! Touching 256 MiB for the first time takes 90 ms of processor time in small pages and 20 ms in large ones, there too; but
+//! 600 ms where the host had taken the memory back meanwhile and has to find it again. The system has small pages at hand
+//! that were freed a moment ago, large ones hardly ever. So this is for memory that is used many times over.
+//!
 //! # What it does not do
 //! It promises nothing but zeros and the alignment. A system that has no large page left, or none to give, gives small
 //! ones, and nobody is told: everything works as it does without them.
