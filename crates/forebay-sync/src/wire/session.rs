@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use forebay::SpillStore;
+
 use super::command;
 use super::error::WireError;
 use super::handshake::{self, Letters, Offer};
@@ -91,7 +93,7 @@ pub fn push(
     log: &mut dyn Log,
 ) -> Result<Report, Error> {
     let started = start(&options, connection, host, &[destination.to_owned()], false)?;
-    started.run(log, |way, log| send(&options, way, false, sources, log))
+    started.run(log, |way, log| send(options, way, false, sources, log))
 }
 
 /// Starts the other side and shakes hands.
@@ -103,8 +105,7 @@ fn start(
     server_sends: bool,
 ) -> Result<Started, Error> {
     let Connection { shell, offer, timeout } = connection;
-    // A sender of ours makes one list of everything.
-    let incremental = offer.incremental && server_sends && receiver::may_be_incremental(options);
+    let incremental = offer.incremental && may_be_incremental(options, !server_sends);
     let offer = Offer { incremental, ..offer.clone() };
     let mut args = command::server_args(options, &offer, server_sends, timeout.map(|timeout| timeout.as_secs()));
     args.push(".".into());
@@ -120,9 +121,14 @@ fn start(
     Ok(Started { child, pipes: Some((to, from)), offer, timeout: *timeout, rules, heard: Heard::new(options) })
 }
 
+/// Whether lists may follow one by one, as far as this side is concerned.
+fn may_be_incremental(options: &Options, sends: bool) -> bool {
+    if sends { sender::may_be_incremental(options) } else { receiver::may_be_incremental(options) }
+}
+
 /// Does what a client asks for, over standard input and output. Returns the exit code.
 pub fn serve(options: Options, connection: &Connection, served: &Served) -> u8 {
-    let incremental = connection.offer.incremental && !served.sends && receiver::may_be_incremental(&options);
+    let incremental = connection.offer.incremental && may_be_incremental(&options, served.sends);
     let offer = Offer { incremental, ..connection.offer.clone() };
     match Server::begin(connection, &offer, served) {
         Ok(server) => server.run(options, served),
@@ -211,16 +217,18 @@ impl Started {
 
 /// The sending role, as either.
 fn send<R: Read + Send>(
-    options: &Options,
+    mut options: Options,
     opened: Opened<'_, R>,
     server: bool,
     sources: &[impl AsRef<OsStr>],
     log: &mut dyn Log,
 ) -> Result<Report, Stop> {
     let begun = Instant::now();
+    let spill = options.spill.take();
+    let location = spill.as_ref().map(SpillStore::location);
     let Opened { terms, mut from, outgoing, received, .. } = opened;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
-    let mut shared = Shared::new(options, nowhere);
+    let mut shared = Shared::new(&options, nowhere);
     sources.iter().for_each(|source| shared.origins.add(source.as_ref().as_bytes()));
     let mut note = Outcome::default();
     let listed = options.files_from.as_deref().map(|from| roots::names_from(from, options.filters.nul));
@@ -228,13 +236,12 @@ fn send<R: Read + Send>(
     let top = roots::sources(&shared, sources, &mut note)?;
     let traffic = || (received.load(Ordering::Relaxed), outgoing.written());
     let link = sender::Link { terms: &terms, server, way: outgoing, traffic: &traffic };
-    let end = sender::run(&shared, &link, top, note, &mut from, log)?;
-    let undeleted = 0;
+    let end = sender::run(&shared, &link, (top, note), spill, &mut from, log)?;
     Ok(Report {
         totals: end.totals,
         engine: end.answering,
-        undeleted,
-        spill: None,
+        undeleted: 0,
+        spill: location,
         elapsed: begun.elapsed(),
         peer: None,
     })
@@ -274,7 +281,7 @@ impl Server {
             }
             let opened = Opened { terms, from, outgoing: &outgoing, received, mailbox: &mailbox, mail };
             if served.sends {
-                return send(&options, opened, true, &served.paths, &mut Silent);
+                return send(options, opened, true, &served.paths, &mut Silent);
             }
             let Opened { terms, from, outgoing, mailbox, mail, .. } = opened;
             let link = receiver::Link { terms, server: true, from, outgoing, mailbox, mail, asked: Asked::Anything };

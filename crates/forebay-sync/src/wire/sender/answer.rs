@@ -1,16 +1,21 @@
 //! Answers to requests: what a file holds, as blocks that the receiving side has and bytes that it has not.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use forebay::Weigh;
+use bytes::Bytes;
+use forebay::{DecodeError, Parts, Spill, Weigh};
 use forebay_delta::{Input, Options, ReadAt, Role, Settings, Stats, search_reading};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::entries::PIECE;
 use super::lines;
-use super::live::{Found, Live};
+use super::lists::Lists;
+use super::live::Found;
 use super::request::{Job, Request, Wanted};
 use crate::dir::{Base, SourceDir};
 use crate::error::Error;
@@ -36,11 +41,12 @@ const LARGE: u64 = 4 << 20;
 pub(crate) enum Answer {
     /// Everything that follows the number of the entry.
     Whole(Outcome, i32, Vec<u8>),
-    /// The same, without the content of the file, which is read when it is its turn.
-    Large(Outcome, i32, Vec<u8>, Box<Content>),
+    /// The same, without the content of the file, which is read when it is its turn: what is known of that is on the
+    /// [`Shelf`] under this key.
+    Large(Outcome, i32, Vec<u8>, u64),
     /// There is none: the file cannot be read.
     NoSend(Outcome, i32),
-    /// A phase has ended.
+    /// A list or a phase has ended.
     Done,
 }
 
@@ -49,10 +55,81 @@ impl Weigh for Answer {
         size_of::<Self>()
             + match self {
                 Answer::Whole(outcome, _, body) => outcome.weight() + body.capacity(),
-                Answer::Large(outcome, _, body, _) => outcome.weight() + body.capacity() + size_of::<Content>(),
+                Answer::Large(outcome, _, body, _) => outcome.weight() + body.capacity() + size_of::<Shelved>(),
                 Answer::NoSend(outcome, _) => outcome.weight(),
                 Answer::Done => 0,
             }
+    }
+}
+
+/// Encoded: a byte for which it is, the number of the entry (4 bytes), the key and the length of the body (8 bytes each,
+/// all little-endian), the body, the outcome.
+impl Spill for Answer {
+    fn encode(self, out: &mut Parts) {
+        let (kind, outcome, index, body, key) = match self {
+            Answer::Whole(outcome, index, body) => (0, outcome, index, body, 0),
+            Answer::Large(outcome, index, body, key) => (1, outcome, index, body, key),
+            Answer::NoSend(outcome, index) => (2, outcome, index, Vec::new(), 0),
+            Answer::Done => return out.write(&[3]),
+        };
+        out.write(&[kind]);
+        out.write(&index.to_le_bytes());
+        out.write(&key.to_le_bytes());
+        out.write(&(body.len() as u64).to_le_bytes());
+        out.put(body.into());
+        outcome.encode(out);
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        const SHORT: DecodeError = DecodeError("answer: too short");
+        let (kind, rest) = bytes.split_first().ok_or(SHORT)?;
+        if *kind == 3 {
+            return Ok(Answer::Done);
+        }
+        let (index, rest) = rest.split_first_chunk().ok_or(SHORT)?;
+        let (key, rest) = rest.split_first_chunk().ok_or(SHORT)?;
+        let (len, rest) = rest.split_first_chunk().ok_or(SHORT)?;
+        let len = usize::try_from(u64::from_le_bytes(*len)).unwrap_or(usize::MAX);
+        let (body, rest) = rest.split_at_checked(len).ok_or(SHORT)?;
+        let (index, body) = (i32::from_le_bytes(*index), body.to_vec());
+        let outcome = Outcome::decode(bytes.slice_ref(rest))?;
+        match kind {
+            0 => Ok(Answer::Whole(outcome, index, body)),
+            1 => Ok(Answer::Large(outcome, index, body, u64::from_le_bytes(*key))),
+            2 => Ok(Answer::NoSend(outcome, index)),
+            _ => Err(DecodeError("answer: of no known kind")),
+        }
+    }
+}
+
+/// What is known of large files until it is their turn: sums of blocks have paid for their memory where they were read, and
+/// stay there.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    keys: AtomicU64,
+    shelved: Mutex<HashMap<u64, Shelved>>,
+}
+
+/// What is wanted of a large file. It is not kept open: there may be more of them than files that may be open.
+#[derive(Debug)]
+struct Shelved {
+    wanted: Wanted,
+    in_place: bool,
+}
+
+impl Shelf {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Shelved>> {
+        self.shelved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, shelved: Shelved) -> u64 {
+        let key = self.keys.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(key, shelved);
+        key
+    }
+
+    fn take(&self, key: u64) -> Option<Shelved> {
+        self.lock().remove(&key)
     }
 }
 
@@ -73,7 +150,8 @@ pub(crate) struct Content {
 pub(crate) struct Answerer<'a> {
     shared: &'a Shared<'a>,
     terms: &'a Terms,
-    live: &'a Live,
+    lists: &'a Lists,
+    shelf: &'a Shelf,
     /// This side has been started by the other one, which says what there is to say.
     server: bool,
     settings: Settings,
@@ -83,10 +161,17 @@ pub(crate) struct Answerer<'a> {
 
 impl<'a> Answerer<'a> {
     /// Long files are searched by `workers` threads.
-    pub(crate) fn new(shared: &'a Shared<'a>, terms: &'a Terms, live: &'a Live, server: bool, workers: usize) -> Self {
+    pub(crate) fn new(
+        shared: &'a Shared<'a>,
+        terms: &'a Terms,
+        lists: &'a Lists,
+        shelf: &'a Shelf,
+        server: bool,
+        workers: usize,
+    ) -> Self {
         let options = shared.options;
         let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
-        Answerer { shared, terms, live, server, settings, tokens: None, buffer: Vec::new() }
+        Answerer { shared, terms, lists, shelf, server, settings, tokens: None, buffer: Vec::new() }
     }
 
     pub(crate) fn answer(&mut self, job: Job) -> Result<Answer, Stop> {
@@ -94,25 +179,21 @@ impl<'a> Answerer<'a> {
         let index = request.index;
         let mut out = Outcome::default();
         // What is not in the list has been refused when the request was read.
-        let Some(found) = self.live.get(index) else { return Ok(Answer::NoSend(out, index)) };
-        let wanted = request.content.take();
-        let content = match wanted.map(|wanted| self.open(&request, &found, wanted)).transpose() {
-            Ok(content) => content,
-            Err(errno) => {
-                if errno == Errno::NOENT {
-                    self.shared.vanished(&mut out, "file", &found.path());
-                } else {
-                    self.shared.fail(&mut out, "[sender] send_files failed to open", &found.path(), errno);
-                }
-                return Ok(Answer::NoSend(out, index));
-            }
+        let Some(found) = self.lists.get(index) else { return Ok(Answer::NoSend(out, index)) };
+        let in_place = self.is_overwritten(&request);
+        let opened = match request.content.take() {
+            None => None,
+            Some(wanted) => match self.open(&found, wanted, in_place) {
+                Ok(content) => Some(content),
+                Err(errno) => return Ok(Answer::NoSend(self.unreadable(&found, errno), index)),
+            },
         };
         if request.flags & flag::NEW != 0 {
             out.totals.count_created(found.stat.kinds());
         }
         if request.flags & flag::TRANSFER != 0 {
             out.totals.transferred += 1;
-            out.totals.transferred_bytes += content.as_ref().map_or(found.stat.size, |content| content.len);
+            out.totals.transferred_bytes += opened.as_ref().map_or(found.stat.size, |content| content.len);
         }
         if !self.server {
             lines::say(self.shared, &request, &found, &mut out);
@@ -123,9 +204,11 @@ impl<'a> Answerer<'a> {
         if let Some(numbers) = &request.values {
             self.put_values(&found, numbers, &mut body);
         }
-        match content {
+        match opened {
             None => Ok(Answer::Whole(out, index, body)),
-            Some(content) if content.len > LARGE => Ok(Answer::Large(out, index, body, Box::new(content))),
+            Some(Content { len, wanted, in_place, .. }) if len > LARGE => {
+                Ok(Answer::Large(out, index, body, self.shelf.put(Shelved { wanted, in_place })))
+            }
             Some(content) => {
                 self.put(content, &mut body, &mut out, &mut |_| Ok(()))?;
                 Ok(Answer::Whole(out, index, body))
@@ -133,22 +216,45 @@ impl<'a> Answerer<'a> {
         }
     }
 
+    /// Whether what the receiving side has of the file is overwritten while it comes.
+    fn is_overwritten(&self, request: &Request) -> bool {
+        request.basis.is_none_or(|from| from == basis::ITSELF) && self.shared.options.writes_in_place()
+    }
+
     /// Opens the file that is asked for.
-    fn open(&self, request: &Request, found: &Found<'_>, wanted: Wanted) -> Result<Content, Errno> {
-        let options = self.shared.options;
-        let fd = source(found).open(found.name, found.follow, options.open_noatime)?;
+    fn open(&self, found: &Found, wanted: Wanted, in_place: bool) -> Result<Content, Errno> {
+        let fd = source(found).open(found.name(), found.follow, self.shared.options.open_noatime)?;
         let stat = Stat::from(rustix::fs::fstat(&fd)?);
         if stat.kind != FileType::RegularFile {
             return Err(Errno::INVAL);
         }
-        let own = request.basis.is_none_or(|from| from == basis::ITSELF);
-        let in_place = own && options.writes_in_place();
         Ok(Content { file: File::from(fd), len: stat.size, wanted, in_place, path: found.path() })
     }
 
+    /// Opens the large file with the number `index` again, now that it is its turn.
+    ///
+    /// # Errors
+    /// What there is to say of why it cannot be sent.
+    pub(crate) fn reopen(&self, index: i32, key: u64) -> Result<Content, Outcome> {
+        let shelved = self.shelf.take(key).zip(self.lists.get(index));
+        let Some((Shelved { wanted, in_place }, found)) = shelved else { return Err(Outcome::default()) };
+        self.open(&found, wanted, in_place).map_err(|errno| self.unreadable(&found, errno))
+    }
+
+    /// Says why a file cannot be sent.
+    fn unreadable(&self, found: &Found, errno: Errno) -> Outcome {
+        let mut out = Outcome::default();
+        if errno == Errno::NOENT {
+            self.shared.vanished(&mut out, "file", &found.path());
+        } else {
+            self.shared.fail(&mut out, "[sender] send_files failed to open", &found.path(), errno);
+        }
+        out
+    }
+
     /// Appends the values of the attributes that are asked for: of each, its number less the one before, and its length.
-    fn put_values(&self, found: &Found<'_>, numbers: &[u32], out: &mut Vec<u8>) {
-        let place = Place::source(&source(found), found.name, found.follow);
+    fn put_values(&self, found: &Found, numbers: &[u32], out: &mut Vec<u8>) {
+        let place = Place::source(&source(found), found.name(), found.follow);
         let attributes = place.and_then(|place| Origin::Here(place).read(self.shared)).unwrap_or_default();
         let own: Vec<_> = attributes.iter().filter(|(name, _)| !is_acl(name)).collect();
         let mut before = 0;
@@ -282,8 +388,8 @@ fn engine(error: io::Error) -> Stop {
 }
 
 /// Where the entry is.
-fn source(found: &Found<'_>) -> SourceDir {
-    let shown = found.folder.shown.clone();
+fn source(found: &Found) -> SourceDir {
+    let shown = found.shown().to_vec();
     SourceDir { base: Base::Given(shown), shown: Vec::new(), local: Local::default() }
 }
 

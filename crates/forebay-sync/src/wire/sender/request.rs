@@ -6,7 +6,8 @@ use forebay::Weigh;
 use forebay_delta::{Settings, Signature};
 use rustix::fs::FileType;
 
-use super::live::Live;
+use super::lists::{Ended, Lists};
+use crate::error::Error;
 use crate::options::Options;
 use crate::wire::error::WireError;
 use crate::wire::limits;
@@ -45,7 +46,7 @@ pub(crate) struct Wanted {
 pub(crate) enum Job {
     /// An answer is wanted.
     Answer(Box<Request>),
-    /// A phase has ended.
+    /// A list or a phase has ended.
     Done,
 }
 
@@ -65,7 +66,7 @@ pub(crate) struct Requests<'r, R> {
     pub(crate) indexes: Indexes,
     pub(crate) options: &'r Options,
     pub(crate) terms: &'r Terms,
-    pub(crate) live: &'r Live,
+    pub(crate) lists: &'r Lists,
     pub(crate) settings: Settings,
     /// Phases that have ended.
     pub(crate) phases: u8,
@@ -75,7 +76,7 @@ impl<R: Read> Requests<'_, R> {
     fn next_job(&mut self) -> Result<Option<Job>, Stop> {
         match self.indexes.read(self.from)? {
             special::DONE => {
-                self.phases += 1;
+                self.phases += u8::from(self.lists.done().ok_or(Error::Cancelled)? == Ended::Phase);
                 Ok((self.phases < 3).then_some(Job::Done))
             }
             index if index >= 0 => self.request(index).map(|request| Some(Job::Answer(request.into()))),
@@ -85,7 +86,7 @@ impl<R: Read> Requests<'_, R> {
 
     fn request(&mut self, index: i32) -> Result<Request, Stop> {
         let unknown = WireError::protocol("a request for what is not in the list", index);
-        let kind = self.live.get(index).ok_or(unknown)?.stat.kind;
+        let kind = self.lists.get(index).ok_or(unknown)?.stat.kind;
         let from = &mut *self.from;
         let flags = from.short()?;
         let basis = if flags & flag::BASIS_FOLLOWS != 0 { Some(from.byte()?) } else { None };

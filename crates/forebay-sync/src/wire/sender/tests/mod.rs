@@ -151,7 +151,7 @@ impl Push {
         let top = roots::sources(&shared, &sources, &mut note).unwrap();
         let mut said = Said::default();
         let link = Link { terms: &terms, server: false, way: &pipe, traffic: &|| (0, 0) };
-        let end = run(&shared, &link, top, note, &mut from, &mut said);
+        let end = run(&shared, &link, (top, note), None, &mut from, &mut said);
         drop(pipe);
         let mut rest = Vec::new();
         let _ = from.read_to_end(&mut rest);

@@ -7,7 +7,8 @@ use forebay_delta::Settings;
 use proptest::prelude::*;
 use rustix::fs::CWD;
 
-use super::super::answer::{Answer, Answerer};
+use super::super::answer::{Answer, Answerer, Shelf};
+use super::super::lists::{Lists, Summary};
 use super::super::live::{Folder, Live};
 use super::super::request::{Job, Request, Requests};
 use crate::fs::Stat;
@@ -23,7 +24,7 @@ fn terms() -> Terms {
 }
 
 /// A directory, and a file in it.
-fn live(at: &Path) -> Live {
+fn lists(at: &Path) -> Lists {
     std::fs::write(at.join("file"), "content").unwrap();
     let mut live = Live::new(0);
     let folder = Folder { rel: Vec::new(), shown: [at.to_str().unwrap(), "/"].concat().into_bytes() };
@@ -32,15 +33,18 @@ fn live(at: &Path) -> Live {
             Stat::from(rustix::fs::statat(CWD, at.join(name.to_str().unwrap()), rustix::fs::AtFlags::empty()).unwrap());
         assert!(live.push(&folder, name, &stat, false));
     }
-    live
+    let lists = Lists::default();
+    lists.add(live, 2);
+    lists.complete(Summary::default());
+    lists
 }
 
-fn read(bytes: &[u8], live: &Live, budget: usize) -> Result<Vec<Job>, Stop> {
+fn read(bytes: &[u8], lists: &Lists, budget: usize) -> Result<Vec<Job>, Stop> {
     let (options, terms) = (Options { xattrs: true, ..Options::default() }, terms());
     let settings = Settings { budget: Budget::new(budget), ..Settings::default() };
     let (mut from, indexes) = (bytes, Indexes::default());
     let (options, terms) = (&options, &terms);
-    Requests { from: &mut from, indexes, options, terms, live, settings, phases: 0 }.collect()
+    Requests { from: &mut from, indexes, options, terms, lists, settings, phases: 0 }.collect()
 }
 
 /// The bytes of a request for `index`.
@@ -55,13 +59,13 @@ fn request(index: i32, flags: u16, sums: [i32; 4]) -> Vec<u8> {
 #[test]
 fn only_files_of_the_list_are_sent_and_only_in_time() {
     let dir = tempfile::tempdir().unwrap();
-    let live = live(dir.path());
+    let lists = lists(dir.path());
     let whole = [0; 4];
     let ended = |mut bytes: Vec<u8>| {
         bytes.extend([0; 3]);
         bytes
     };
-    let jobs = read(&ended(request(1, 0x8000, whole)), &live, 1 << 20).unwrap();
+    let jobs = read(&ended(request(1, 0x8000, whole)), &lists, 1 << 20).unwrap();
     let [Job::Answer(first), Job::Done, Job::Done] = &jobs[..] else { panic!("{jobs:?}") };
     assert!(matches!(&**first, Request { index: 1, content: Some(_), .. }));
     for bytes in [
@@ -72,20 +76,21 @@ fn only_files_of_the_list_are_sent_and_only_in_time() {
         request(1, 0x8000, [1, 700, 17, 0]),
         request(1, 0x8000, [-1, 700, 2, 0]),
     ] {
-        assert!(matches!(read(&ended(bytes.clone()), &live, 1 << 20), Err(Stop::Wire(_))), "{bytes:?}");
+        assert!(matches!(read(&ended(bytes.clone()), &lists, 1 << 20), Err(Stop::Wire(_))), "{bytes:?}");
     }
-    assert!(read(&request(1, 0x8000, [100, 700, 16, 0]), &live, 1 << 20).is_err(), "sums that do not come");
+    assert!(read(&request(1, 0x8000, [100, 700, 16, 0]), &lists, 1 << 20).is_err(), "sums that do not come");
 }
 
 #[test]
 fn what_has_vanished_is_not_sent() {
     let dir = tempfile::tempdir().unwrap();
-    let live = live(dir.path());
+    let lists = lists(dir.path());
     std::fs::remove_file(dir.path().join("file")).unwrap();
     let (options, terms) = (Options::default(), terms());
     let shared = Shared::new(&options, Root { fd: None, created: false, rename: None, shown: Vec::new() });
-    let mut answerer = Answerer::new(&shared, &terms, &live, true, 1);
-    let jobs = read(&[request(1, 0x8000, [0; 4]), vec![0; 3]].concat(), &live, 1 << 20).unwrap();
+    let shelf = Shelf::default();
+    let mut answerer = Answerer::new(&shared, &terms, &lists, &shelf, true, 1);
+    let jobs = read(&[request(1, 0x8000, [0; 4]), vec![0; 3]].concat(), &lists, 1 << 20).unwrap();
     let answer = answerer.answer(jobs.into_iter().next().unwrap()).unwrap();
     let Answer::NoSend(outcome, 1) = answer else { panic!("{answer:?}") };
     assert_eq!((outcome.totals.vanished, outcome.totals.failed, outcome.totals.transferred), (1, 0, 0));
@@ -95,8 +100,8 @@ proptest! {
     #[test]
     fn anything_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300), start in 0_usize..3) {
         let dir = tempfile::tempdir().unwrap();
-        let live = live(dir.path());
+        let lists = lists(dir.path());
         let start = [&[][..], &[2, 0, 0x80], &[2, 0, 0x81]][start];
-        let _ = read(&[start, &bytes].concat(), &live, 1 << 16);
+        let _ = read(&[start, &bytes].concat(), &lists, 1 << 16);
     }
 }
