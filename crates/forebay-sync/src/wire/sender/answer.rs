@@ -14,7 +14,6 @@ use rustix::io::Errno;
 
 use super::entries::PIECE;
 use super::lines;
-use super::lists::Lists;
 use super::live::Found;
 use super::request::{Job, Request, Wanted};
 use crate::dir::{Base, SourceDir};
@@ -113,6 +112,7 @@ pub(crate) struct Shelf {
 /// What is wanted of a large file. It is not kept open: there may be more of them than files that may be open.
 #[derive(Debug)]
 struct Shelved {
+    found: Found,
     wanted: Wanted,
     in_place: bool,
 }
@@ -150,7 +150,6 @@ pub(crate) struct Content {
 pub(crate) struct Answerer<'a> {
     shared: &'a Shared<'a>,
     terms: &'a Terms,
-    lists: &'a Lists,
     shelf: &'a Shelf,
     /// This side has been started by the other one, which says what there is to say.
     server: bool,
@@ -164,30 +163,28 @@ impl<'a> Answerer<'a> {
     pub(crate) fn new(
         shared: &'a Shared<'a>,
         terms: &'a Terms,
-        lists: &'a Lists,
-        shelf: &'a Shelf,
+            shelf: &'a Shelf,
         server: bool,
         workers: usize,
     ) -> Self {
         let options = shared.options;
         let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
-        Answerer { shared, terms, lists, shelf, server, settings, tokens: None, buffer: Vec::new() }
+        Answerer { shared, terms, shelf, server, settings, tokens: None, buffer: Vec::new() }
     }
 
     pub(crate) fn answer(&mut self, job: Job) -> Result<Answer, Stop> {
         let Job::Answer(mut request) = job else { return Ok(Answer::Done) };
         let index = request.index;
         let mut out = Outcome::default();
-        // What is not in the list has been refused when the request was read.
-        let Some(found) = self.lists.get(index) else { return Ok(Answer::NoSend(out, index)) };
         let in_place = self.is_overwritten(&request);
         let opened = match request.content.take() {
             None => None,
-            Some(wanted) => match self.open(&found, wanted, in_place) {
+            Some(wanted) => match self.open(&request.found, wanted, in_place) {
                 Ok(content) => Some(content),
-                Err(errno) => return Ok(Answer::NoSend(self.unreadable(&found, errno), index)),
+                Err(errno) => return Ok(Answer::NoSend(self.unreadable(&request.found, errno), index)),
             },
         };
+        let found = &request.found;
         if request.flags & flag::NEW != 0 {
             out.totals.count_created(found.stat.kinds());
         }
@@ -196,18 +193,18 @@ impl<'a> Answerer<'a> {
             out.totals.transferred_bytes += opened.as_ref().map_or(found.stat.size, |content| content.len);
         }
         if !self.server {
-            lines::say(self.shared, &request, &found, &mut out);
+            lines::say(self.shared, &request, &mut out);
         }
         let mut body = Vec::new();
         let flags = request.flags & !(flag::BASIS_FOLLOWS | flag::NAME_FOLLOWS);
         Item { flags, basis: request.basis, name: request.name.as_deref() }.write(&mut body);
         if let Some(numbers) = &request.values {
-            self.put_values(&found, numbers, &mut body);
+            self.put_values(found, numbers, &mut body);
         }
         match opened {
             None => Ok(Answer::Whole(out, index, body)),
             Some(Content { len, wanted, in_place, .. }) if len > LARGE => {
-                Ok(Answer::Large(out, index, body, self.shelf.put(Shelved { wanted, in_place })))
+                Ok(Answer::Large(out, index, body, self.shelf.put(Shelved { found: request.found, wanted, in_place })))
             }
             Some(content) => {
                 self.put(content, &mut body, &mut out, &mut |_| Ok(()))?;
@@ -231,13 +228,12 @@ impl<'a> Answerer<'a> {
         Ok(Content { file: File::from(fd), len: stat.size, wanted, in_place, path: found.path() })
     }
 
-    /// Opens the large file with the number `index` again, now that it is its turn.
+    /// Opens the large file that is on the shelf under `key` again, now that it is its turn.
     ///
     /// # Errors
     /// What there is to say of why it cannot be sent.
-    pub(crate) fn reopen(&self, index: i32, key: u64) -> Result<Content, Outcome> {
-        let shelved = self.shelf.take(key).zip(self.lists.get(index));
-        let Some((Shelved { wanted, in_place }, found)) = shelved else { return Err(Outcome::default()) };
+    pub(crate) fn reopen(&self, key: u64) -> Result<Content, Outcome> {
+        let Shelved { found, wanted, in_place } = self.shelf.take(key).ok_or_else(Outcome::default)?;
         self.open(&found, wanted, in_place).map_err(|errno| self.unreadable(&found, errno))
     }
 

@@ -40,7 +40,8 @@ pub(super) fn change(shared: &Shared<'_>, request: &Request, found: &Found) -> C
 }
 
 /// Says it.
-pub(super) fn say(shared: &Shared<'_>, request: &Request, found: &Found, out: &mut Outcome) {
+pub(super) fn say(shared: &Shared<'_>, request: &Request, out: &mut Outcome) {
+    let found = &request.found;
     let change = change(shared, request, found);
     let leader = request.name.as_deref().filter(|name| change.hard && !name.is_empty());
     let link = match change.kind {

@@ -7,6 +7,7 @@ use forebay_delta::{Settings, Signature};
 use rustix::fs::FileType;
 
 use super::lists::{Ended, Lists};
+use super::live::Found;
 use crate::error::Error;
 use crate::options::Options;
 use crate::wire::error::WireError;
@@ -21,6 +22,8 @@ use crate::wire::terms::{Compat, Terms};
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) index: i32,
+    /// The entry. Its list may be done with before the answer is made, where nothing but a report was to be answered.
+    pub(crate) found: Found,
     pub(crate) flags: u16,
     /// Where it has blocks of the file.
     pub(crate) basis: Option<u8>,
@@ -86,7 +89,8 @@ impl<R: Read> Requests<'_, R> {
 
     fn request(&mut self, index: i32) -> Result<Request, Stop> {
         let unknown = WireError::protocol("a request for what is not in the list", index);
-        let kind = self.lists.get(index).ok_or(unknown)?.stat.kind;
+        let found = self.lists.get(index).ok_or(unknown)?;
+        let kind = found.stat.kind;
         let from = &mut *self.from;
         let flags = from.short()?;
         let basis = if flags & flag::BASIS_FOLLOWS != 0 { Some(from.byte()?) } else { None };
@@ -110,7 +114,7 @@ impl<R: Read> Requests<'_, R> {
                 content = Some(self.wanted()?);
             }
         }
-        Ok(Request { index, flags, basis, name, values, content })
+        Ok(Request { index, found, flags, basis, name, values, content })
     }
 
     /// Whether numbers of attributes follow.

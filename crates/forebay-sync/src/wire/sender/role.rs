@@ -194,9 +194,9 @@ impl<W: Way + ?Sized> Answering<'_, W> {
         workers: usize,
         requests: &mut Requests<'_, R>,
     ) -> Result<Snapshot, Stop> {
-        let Answering { shared, link, lists, .. } = *self;
+        let Answering { shared, link, .. } = *self;
         let shelf = &Shelf::default();
-        let answerer = |workers| Answerer::new(shared, link.terms, lists, shelf, link.server, workers);
+        let answerer = |workers| Answerer::new(shared, link.terms, shelf, link.server, workers);
         let mut large = answerer(workers);
         pipeline
             .worker_init(|| answerer(1))
@@ -224,7 +224,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                 turn.send(body)?;
                 Ok(outcome)
             }
-            Answer::Large(mut outcome, index, body, key) => match answerer.reopen(index, key) {
+            Answer::Large(mut outcome, index, body, key) => match answerer.reopen(key) {
                 Ok(content) => {
                     turn.number(index, &mut head);
                     head.put(&body);

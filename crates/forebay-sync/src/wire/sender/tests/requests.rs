@@ -89,7 +89,7 @@ fn what_has_vanished_is_not_sent() {
     let (options, terms) = (Options::default(), terms());
     let shared = Shared::new(&options, Root { fd: None, created: false, rename: None, shown: Vec::new() });
     let shelf = Shelf::default();
-    let mut answerer = Answerer::new(&shared, &terms, &lists, &shelf, true, 1);
+    let mut answerer = Answerer::new(&shared, &terms, &shelf, true, 1);
     let jobs = read(&[request(1, 0x8000, [0; 4]), vec![0; 3]].concat(), &lists, 1 << 20).unwrap();
     let answer = answerer.answer(jobs.into_iter().next().unwrap()).unwrap();
     let Answer::NoSend(outcome, 1) = answer else { panic!("{answer:?}") };
