@@ -30,6 +30,8 @@ const MAX_WIDTH: usize = 1024;
 pub(crate) struct Line<'l> {
     /// What happens to it; `None`: it is deleted.
     pub(crate) change: Option<&'l Change>,
+    /// It is called by its path from the root of the file system on.
+    pub(crate) absolute: bool,
     /// Relative to the root of the transfer.
     pub(crate) rel: &'l [u8],
     pub(crate) name: &'l [u8],
@@ -115,6 +117,7 @@ fn value_of(shared: &Shared<'_>, out: &mut Vec<u8>, letter: u8, groups: u8, line
     let number = |out: &mut Vec<u8>, number: u64| out.extend_from_slice(human(number, groups).as_bytes());
     match letter {
         b'n' => {
+            out.extend_from_slice(if line.absolute { b"/" } else { b"" });
             out.extend_from_slice(line.rel);
             out.extend_from_slice(line.name);
             if line.is_dir {

@@ -211,7 +211,9 @@ pub(crate) fn lines(
     // As with rsync, plain names of links tell the target only where it is new.
     let told = target.filter(|_| options.has_codes() || change.action != Action::Keep);
     let tail = told.map_or_else(Vec::new, |(arrow, target)| [arrow, target].concat());
-    let line = Line { change: Some(change), rel, name, is_dir, tail: &tail };
+    // As with rsync, whose sending side has the paths as they were given.
+    let absolute = options.select.relative && shared.origins.are_absolute(rel, name);
+    let line = Line { change: Some(change), absolute, rel, name, is_dir, tail: &tail };
     let linked = target.is_some_and(|(arrow, _)| arrow == LINKED);
     let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);
     // Without codes, files of which only attributes change are not worth a line.
@@ -220,7 +222,7 @@ pub(crate) fn lines(
         say(shared, out, &line);
     } else if options.levels.name > 1 && !is_dir {
         let end: &[u8] = if change.any() || change.exact_time { b"\n" } else { b" is uptodate\n" };
-        shared.say(out, &[], &[rel, name].concat(), end);
+        shared.say(out, if absolute { &[b"/"] } else { &[] }, &[rel, name].concat(), end);
     }
     if options.levels.progress == 1 && change.transfers() && !options.dry_run && !options.quiet {
         // Names are escaped: a NUL is nowhere else in the text.
@@ -251,6 +253,7 @@ fn say(shared: &Shared<'_>, out: &mut Outcome, line: &Line<'_>) {
         out.text.extend_from_slice(&change.code());
         out.text.push(b' ');
     }
+    out.text.extend_from_slice(if line.absolute { b"/" } else { b"" });
     options.escape.push(&mut out.text, line.rel);
     options.escape.push(&mut out.text, line.name);
     if line.is_dir {
@@ -275,7 +278,7 @@ pub(crate) fn log_deleted(shared: &Shared<'_>, out: &mut Outcome, path: &[u8], i
     if options.json {
         return json::deleted(shared, out, path, is_dir);
     }
-    let line = Line { change: None, rel: path, name: b"", is_dir, tail: b"" };
+    let line = Line { change: None, absolute: false, rel: path, name: b"", is_dir, tail: b"" };
     let end: &[u8] = if is_dir { b"/\n" } else { b"\n" };
     let plain = |out: &mut Vec<u8>| {
         out.extend_from_slice(b"deleting ");

@@ -71,6 +71,11 @@ pub struct Peer {
     pub sent: u64,
     /// See [`sent`](Self::sent).
     pub received: u64,
+    /// How long the sending side took to make the list, and to send it. In incremental recursion that is all lists, without the
+    /// time that the receiving side was waited for.
+    pub list_made: Duration,
+    /// See [`list_made`](Self::list_made).
+    pub list_sent: Duration,
     /// How files were put together, in the receiving role.
     pub assembly: AssemblyStats,
 }

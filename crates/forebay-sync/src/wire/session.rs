@@ -25,7 +25,7 @@ use super::shell::{Connected, RemoteShell};
 use super::terms::Terms;
 use crate::error::Error;
 use crate::itemize;
-use crate::mirror::{Log, Report};
+use crate::mirror::{Log, Peer, Report};
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::roots;
@@ -243,7 +243,7 @@ fn send<R: Read + Send>(
         undeleted: 0,
         spill: location,
         elapsed: begun.elapsed(),
-        peer: None,
+        peer: Some(Peer { list_made: end.summary.made, list_sent: end.summary.sent, ..Peer::default() }),
     })
 }
 

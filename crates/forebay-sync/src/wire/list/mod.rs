@@ -5,6 +5,7 @@
 //! in the *sorted* list, but leaders of hard links are told by their place in the order in which they were sent.
 
 mod acl;
+mod before;
 mod decoder;
 mod encoder;
 mod entry;

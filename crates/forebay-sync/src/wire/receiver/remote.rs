@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::atomic::AtomicU64;
 
 use super::item::{self, Item, flag};
 use super::ledger::{Awaited, Ledger};
@@ -20,11 +21,13 @@ pub(crate) struct Remote {
     /// The other side has started us: it prints, we send messages.
     pub(crate) server: bool,
     pub(crate) ledger: Ledger,
+    /// How long the other side took to make the list and to send it, in milliseconds.
+    pub(crate) list_times: [AtomicU64; 2],
 }
 
 impl Remote {
     pub(crate) fn new(terms: Terms, server: bool) -> Self {
-        Remote { terms, server, ledger: Ledger::default() }
+        Remote { terms, server, ledger: Ledger::default(), list_times: <_>::default() }
     }
 
     /// Tells of `change` to the entry `index`, where that is worth it. What `lines` has to say is said when it comes back;

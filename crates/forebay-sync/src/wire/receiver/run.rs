@@ -2,7 +2,8 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use super::answer::Stop;
 use super::lists::{Asked, Lists, Queue};
@@ -158,7 +159,10 @@ pub(crate) fn run<R: Read + Send>(
     }
     let incoming = Incoming { from: &mut from, indexes, lists, queue: &queue };
     let end = role::run(&mut shared, &batch, note, incoming, outgoing, (mailbox, mail), log)?;
-    let undeleted = shared.undeleted.load(std::sync::atomic::Ordering::Relaxed);
-    let peer = Some(Peer { assembly: end.assembly, ..Peer::default() });
+    let undeleted = shared.undeleted.load(Ordering::Relaxed);
+    let told =
+        shared.remote.as_ref().map(|remote| remote.list_times.each_ref().map(|time| time.load(Ordering::Relaxed)));
+    let [list_made, list_sent] = told.unwrap_or_default().map(Duration::from_millis);
+    let peer = Some(Peer { list_made, list_sent, assembly: end.assembly, ..Peer::default() });
     Ok(Report { engine: end.engine, undeleted, peer, ..nothing(end.totals) })
 }

@@ -163,7 +163,7 @@ impl<'a> Answerer<'a> {
     pub(crate) fn new(
         shared: &'a Shared<'a>,
         terms: &'a Terms,
-            shelf: &'a Shelf,
+        shelf: &'a Shelf,
         server: bool,
         workers: usize,
     ) -> Self {

@@ -129,14 +129,7 @@ impl<'a> Lister<'a> {
     }
 
     /// The entry of a directory in `dir` that has not been opened. Of the file system on `device`, others may be left out.
-    fn subdirectory(
-        &mut self,
-        dir: &Dir,
-        ahead: Ahead,
-        folder: Arc<Folder>,
-        device: Option<u64>,
-        listed: &mut Listed,
-    ) {
+    fn subdirectory(&mut self, dir: &Dir, ahead: Ahead, folder: Arc<Folder>, device: Option<u64>, listed: &mut Listed) {
         let (shared, out) = (self.shared, &mut listed.outcome);
         let Ahead { at, follow, mut content } = ahead;
         let name = dir.listing.name(at);

@@ -8,7 +8,7 @@ use forebay::{Cause, Mode, Pipeline, RunError, SegmentStore, Snapshot};
 use forebay_delta::Settings;
 
 use super::answer::{Answer, Answerer, Shelf};
-use super::lists::Lists;
+use super::lists::{Lists, Summary};
 use super::request::Requests;
 use super::stream::Stream;
 use super::telling::{Faults, tell};
@@ -48,6 +48,8 @@ pub(crate) struct End {
     pub(crate) totals: Totals,
     /// What the engine did to answer.
     pub(crate) answering: Snapshot,
+    /// What is known of the lists.
+    pub(crate) summary: Summary,
 }
 
 /// Whether each directory may have a list of its own, as far as this side is concerned.
@@ -108,7 +110,7 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
         (_, Err(stop)) | (Err(stop), _) => Err(stop),
         (Ok(()), Ok(end)) => {
             totals += &end.totals;
-            Ok(End { totals, ..end })
+            Ok(End { totals, summary: lists.summary().unwrap_or_default(), ..end })
         }
     }
 }
@@ -185,7 +187,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
             self.statistics()?;
         }
         let totals = self.goodbye(&mut requests)?;
-        Ok(End { totals, answering })
+        Ok(End { totals, answering, ..End::default() })
     }
 
     fn answer<R: Read + Send, M: Mode<Answer>>(

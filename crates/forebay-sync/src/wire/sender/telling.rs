@@ -58,8 +58,7 @@ impl<'f> Faults<'f> {
     }
 
     fn bits(&self) -> i32 {
-        let (general, vanished) =
-            (self.shared.io_error.load(Ordering::Relaxed), self.vanished.load(Ordering::Relaxed));
+        let (general, vanished) = (self.shared.io_error.load(Ordering::Relaxed), self.vanished.load(Ordering::Relaxed));
         (if general { GENERAL } else { 0 }) | if vanished { VANISHED } else { 0 }
     }
 
