@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use forebay_sync::{Levels, Report, Totals, human};
+use forebay_sync::{Levels, Report, human};
 
 use crate::size::with_commas;
 use crate::spill;

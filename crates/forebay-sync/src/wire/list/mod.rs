@@ -12,6 +12,8 @@ mod entry;
 mod ids;
 mod shape;
 #[cfg(test)]
+mod stock;
+#[cfg(test)]
 mod tests;
 mod xattr;
 

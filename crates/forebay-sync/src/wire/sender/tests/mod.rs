@@ -1,6 +1,8 @@
 //! The sending role beside stock rsync, which receives.
 
+mod incremental;
 mod requests;
+mod spill;
 mod stock;
 
 use std::ffi::OsString;
