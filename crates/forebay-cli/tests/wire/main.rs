@@ -5,6 +5,7 @@ mod choices;
 mod cut;
 mod ends;
 mod harness;
+mod incremental;
 mod shells;
 #[path = "../sync/tree.rs"]
 #[allow(dead_code, reason = "shared with the tests of local mirrors")]

@@ -116,7 +116,8 @@ impl Decoder {
             }
             let leader = if has(flag::HLINK_FIRST) { own } else { from.varint()? };
             if let Some(same) = self.leaders.get(&leader).filter(|_| leader >= self.first && leader != own) {
-                let entry = ListEntry { path, ..same.clone() };
+                let mut entry = ListEntry { path, ..same.clone() };
+                self.attributes(from, &mut entry)?;
                 self.before.keep(&self.shape, &entry);
                 return Ok(entry);
             }
@@ -167,7 +168,8 @@ impl Decoder {
         if entry.path == b"." && !is_dir {
             return Err(WireError::protocol("a root that is no directory", own));
         }
-        self.rest(from, &mut entry, mode, has(flag::SAME_RDEV_MAJOR))?;
+        self.rest(from, &mut entry, has(flag::SAME_RDEV_MAJOR))?;
+        self.attributes(from, &mut entry)?;
         if linked == Some(own) {
             self.leaders.insert(own, entry.clone());
         }
@@ -175,15 +177,9 @@ impl Decoder {
         Ok(entry)
     }
 
-    /// Device number, link, sum, ACLs and attributes.
-    fn rest(
-        &mut self,
-        from: &mut impl Read,
-        entry: &mut ListEntry,
-        mode: u32,
-        same_major: bool,
-    ) -> Result<(), WireError> {
-        let Shape { devices, specials, protocol, links, sum, acls, xattrs, .. } = self.shape;
+    /// Device number, link and sum.
+    fn rest(&mut self, from: &mut impl Read, entry: &mut ListEntry, same_major: bool) -> Result<(), WireError> {
+        let Shape { devices, specials, protocol, links, sum, .. } = self.shape;
         let is_link = entry.facts.stat.kind == FileType::Symlink;
         if (devices && entry.is_device()) || (specials && entry.is_special() && protocol < 31) {
             let major = if same_major { self.before.rdev_major } else { from.varint()?.cast_unsigned() };
@@ -201,8 +197,14 @@ impl Decoder {
         if sum > 0 && entry.facts.stat.kind == FileType::RegularFile {
             entry.facts.sum = Some(from.exactly(sum, sum, "")?.into());
         }
+        Ok(())
+    }
+
+    /// ACLs and attributes, which each name of a file has.
+    fn attributes(&mut self, from: &mut impl Read, entry: &mut ListEntry) -> Result<(), WireError> {
+        let mode = entry.facts.stat.kind.as_raw_mode() | entry.facts.stat.mode;
         let mut values = Vec::new();
-        if acls && !is_link {
+        if self.shape.acls && entry.facts.stat.kind != FileType::Symlink {
             for (kind, sent) in acl::KINDS.into_iter().zip(&mut self.acls) {
                 if kind == acl::Kind::Access || entry.facts.stat.kind == FileType::Directory {
                     let value = sent.read(from, mode, kind, &mut self.ids)?;
@@ -210,7 +212,7 @@ impl Decoder {
                 }
             }
         }
-        if xattrs {
+        if self.shape.xattrs {
             let set = self.xattrs.read(from)?;
             entry.long = set.long;
             if values.is_empty() {
@@ -219,7 +221,7 @@ impl Decoder {
             }
             values.extend(set.whole.iter().cloned());
         }
-        if !values.is_empty() {
+        if !values.is_empty() || !entry.facts.attributes.is_empty() {
             values.sort();
             entry.facts.attributes = Arc::new(values);
         }

@@ -134,17 +134,17 @@ impl Encoder {
                 }
                 out.put_varint(minor.cast_signed());
             }
-            self.put_rest(entry, mode, out);
+            self.put_rest(entry, out);
         }
+        self.put_attributes(entry, mode, out);
         self.before.path.clone_from(&entry.path);
         self.before.keep(&self.shape, entry);
         self.count += 1;
     }
 
-    /// Link, sum, ACLs and attributes.
-    fn put_rest(&mut self, entry: &ListEntry, mode: u32, out: &mut Vec<u8>) {
-        let is_link = entry.facts.stat.kind == FileType::Symlink;
-        if self.shape.links && is_link {
+    /// Link and sum.
+    fn put_rest(&self, entry: &ListEntry, out: &mut Vec<u8>) {
+        if self.shape.links && entry.facts.stat.kind == FileType::Symlink {
             let link = entry.facts.link.as_deref().map_or(&b""[..], |link| link.to_bytes());
             out.put_varint(link.len() as i32);
             out.put(link);
@@ -154,7 +154,11 @@ impl Encoder {
             sum.resize(self.shape.sum, 0);
             out.put(&sum);
         }
-        if self.shape.acls && !is_link {
+    }
+
+    /// ACLs and attributes, which each name of a file has.
+    fn put_attributes(&mut self, entry: &ListEntry, mode: u32, out: &mut Vec<u8>) {
+        if self.shape.acls && entry.facts.stat.kind != FileType::Symlink {
             let mut owners = Owners { users: &mut self.users, groups: &mut self.groups, seen: &mut self.seen };
             for (kind, sent) in acl::KINDS.into_iter().zip(&mut self.acls) {
                 if kind == acl::Kind::Access || entry.is_dir() {
@@ -170,7 +174,7 @@ impl Encoder {
 
     /// The name of an owner, if it stands beside this entry for the first time.
     fn name_of(&mut self, ids: Ids, id: u32, wanted: bool) -> Option<Vec<u8>> {
-        if !wanted || !self.seen.add(ids, id) || !self.shape.inline_names || (id == 0 && !self.shape.id0) {
+        if !wanted || !self.seen.add(ids, id) || !self.shape.inline_names {
             return None;
         }
         let names = match ids {

@@ -79,7 +79,10 @@ fn again(source: &str, letters: &str, protocol: u32, options: &Options) {
         decoder.begin(first);
         encoder.begin(first);
         let end = loop {
-            match decoder.next(&mut from).unwrap() {
+            match decoder
+                .next(&mut from)
+                .unwrap_or_else(|error| panic!("{letters} {protocol}: entry {entries}: {error}"))
+            {
                 Ok(entry) => {
                     encoder.push(&entry, &mut out);
                     (entries, first) = (entries + 1, first + 1);
@@ -95,7 +98,8 @@ fn again(source: &str, letters: &str, protocol: u32, options: &Options) {
     }
     assert_eq!((entries, lists), (71, if terms.incremental() { 7 } else { 1 }), "{letters} {protocol}");
     let same = out.iter().zip(&from.read).take_while(|(a, b)| a == b).count();
-    assert!(out == from.read, "{letters} {protocol}: {same} of {} bytes are the same", from.read.len());
+    let piece = |bytes: &[u8]| format!("{:02x?}", bytes.get(same.saturating_sub(8)..bytes.len().min(same + 24)));
+    assert!(out == from.read, "{letters} {protocol}: at {same}, {} where it writes {}", piece(&out), piece(&from.read));
     outgoing.abort();
     let _ = child.kill();
     child.wait().unwrap();
