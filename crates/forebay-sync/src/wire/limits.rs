@@ -38,5 +38,7 @@ pub(crate) const XATTR_VALUE: usize = 64 << 20;
 pub(crate) const DELETIONS: i64 = 1 << 28;
 /// Bits of an I/O error that are taken over.
 pub(crate) const IO_ERROR: i32 = 7;
+/// Entries in lists that have come and nobody has looked at, but for the last list. A sender waits when there are some thousands.
+pub(crate) const WAITING_ENTRIES: usize = 100_000;
 /// Entries of a file list: indexes are 32-bit numbers with a sign.
 pub(crate) const ENTRIES: usize = 0x7fff_ff00;

@@ -63,7 +63,7 @@ pub(crate) fn list<R: Read>(
     let contents = lists.contents(from, shared, special::FLIST_OFFSET - index)?;
     let any = contents.batch.len() > 0;
     remote.ledger.add_list(contents.batch.first);
-    queue.push(contents);
+    queue.push(contents)?;
     Ok(any)
 }
 

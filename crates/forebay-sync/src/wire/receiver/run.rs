@@ -5,6 +5,8 @@ use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use forebay::SpillStore;
+
 use super::answer::Stop;
 use super::lists::{Asked, Lists, Queue};
 use super::reader;
@@ -100,6 +102,8 @@ pub(crate) fn run<R: Read + Send>(
     log: &mut dyn Log,
 ) -> Result<Report, Stop> {
     let begun = Instant::now();
+    let spill = options.spill.take();
+    let location = spill.as_ref().map(SpillStore::location);
     let Link { terms, server, mut from, outgoing, mailbox, mail, asked } = link;
     if options.xattrs {
         // Long values would have to be asked for, each with the request of its entry.
@@ -118,7 +122,7 @@ pub(crate) fn run<R: Read + Send>(
         totals,
         engine: <_>::default(),
         undeleted: 0,
-        spill: None,
+        spill: location.clone(),
         elapsed: begun.elapsed(),
         peer: None,
     };
@@ -158,7 +162,7 @@ pub(crate) fn run<R: Read + Send>(
         }
     }
     let incoming = Incoming { from: &mut from, indexes, lists, queue: &queue };
-    let end = role::run(&mut shared, &batch, note, incoming, outgoing, (mailbox, mail), log)?;
+    let end = role::run(&mut shared, &batch, note, incoming, outgoing, (mailbox, mail), (spill, log))?;
     let undeleted = shared.undeleted.load(Ordering::Relaxed);
     let told =
         shared.remote.as_ref().map(|remote| remote.list_times.each_ref().map(|time| time.load(Ordering::Relaxed)));
