@@ -13,8 +13,8 @@ pub(crate) fn check(data: &[u8]) {
     };
     // In incremental recursion, numbers begin with 1.
     let first = i32::from(a & 1);
-    let Some((_, paths, written)) = lists.read(list, first) else { return };
-    for path in &paths {
+    let Some(read) = lists.read(list, first) else { return };
+    for path in &read.paths {
         assert!(path.len() < 4096 && !path.contains(&0), "a path that exists on no system");
         assert!(
             path == b"." || path.split(|&b| b == b'/').all(|part| !matches!(part, b"" | b"." | b"..")),
@@ -22,8 +22,8 @@ pub(crate) fn check(data: &[u8]) {
         );
     }
     // What is written again may look otherwise, but means the same.
-    let (rest, again, twice) = lists.read(&written, first).expect("what is written is read");
-    assert!(rest.is_empty(), "all that is written is read");
-    assert_eq!(again, paths);
-    assert_eq!(twice, written, "what is written has one form");
+    let again = lists.read(&read.written, first).unwrap_or_else(|| panic!("what is written is not read"));
+    assert!(again.rest.is_empty(), "all that is written is read");
+    assert_eq!(again.paths, read.paths);
+    assert_eq!(again.written, read.written, "what is written has one form");
 }

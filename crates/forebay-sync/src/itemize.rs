@@ -212,7 +212,8 @@ pub(crate) fn lines(
     let told = target.filter(|_| options.has_codes() || change.action != Action::Keep);
     let tail = told.map_or_else(Vec::new, |(arrow, target)| [arrow, target].concat());
     // As with rsync, whose sending side has the paths as they were given.
-    let absolute = options.select.relative && shared.origins.are_absolute(rel, name);
+    let keeps = options.select.relative && options.files_from.is_none();
+    let absolute = keeps && shared.origins.are_absolute(rel, name);
     let line = Line { change: Some(change), absolute, rel, name, is_dir, tail: &tail };
     let linked = target.is_some_and(|(arrow, _)| arrow == LINKED);
     let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);

@@ -101,6 +101,17 @@ pub fn read_sums(mut bytes: &[u8], memory: usize) -> Option<(usize, Vec<u8>, u64
     Some((all - bytes.len(), out, head.count.into(), kept.map_or(0, |signature| signature.blocks())))
 }
 
+/// A list that was read.
+#[derive(Clone, Debug)]
+pub struct List<'b> {
+    /// The bytes behind it.
+    pub rest: &'b [u8],
+    /// The paths of its entries.
+    pub paths: Vec<Vec<u8>>,
+    /// The list as it is written from what was read.
+    pub written: Vec<u8>,
+}
+
 /// How the lists of a session look.
 #[derive(Clone, Copy, Debug)]
 pub struct Lists {
@@ -135,22 +146,21 @@ impl Lists {
         Shape::new(&options, &Terms { protocol, compat, seed: 1, transfer: sum, files: sum, compress: None })
     }
 
-    /// Reads one list from the beginning of `bytes`, whose first entry has the number `first`. Gives the rest, the paths, and
-    /// the list as it is written from what was read. `None` if it is refused.
-    pub fn read(self, bytes: &[u8], first: i32) -> Option<(&[u8], Vec<Vec<u8>>, Vec<u8>)> {
-        let (mut from, mut paths, mut out) = (bytes, Vec::new(), Vec::new());
+    /// Reads one list from the beginning of `bytes`, whose first entry has the number `first`. `None` if it is refused.
+    pub fn read(self, bytes: &[u8], first: i32) -> Option<List<'_>> {
+        let (mut rest, mut paths, mut written) = (bytes, Vec::new(), Vec::new());
         let (mut decoder, mut encoder) = (Decoder::new(self.shape(), false), Encoder::new(self.shape()));
         decoder.begin(first);
         encoder.begin(first);
         loop {
-            match decoder.next(&mut from).ok()? {
+            match decoder.next(&mut rest).ok()? {
                 Ok(entry) => {
-                    encoder.push(&entry, &mut out);
+                    encoder.push(&entry, &mut written);
                     paths.push(entry.path);
                 }
                 Err(end) => {
-                    encoder.end(end.io_error, &mut out);
-                    return Some((from, paths, out));
+                    encoder.end(end.io_error, &mut written);
+                    return Some(List { rest, paths, written });
                 }
             }
         }

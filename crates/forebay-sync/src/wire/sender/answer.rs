@@ -232,9 +232,9 @@ impl<'a> Answerer<'a> {
     ///
     /// # Errors
     /// What there is to say of why it cannot be sent.
-    pub(crate) fn reopen(&self, key: u64) -> Result<Content, Outcome> {
-        let Shelved { found, wanted, in_place } = self.shelf.take(key).ok_or_else(Outcome::default)?;
-        self.open(&found, wanted, in_place).map_err(|errno| self.unreadable(&found, errno))
+    pub(crate) fn reopen(&self, key: u64) -> Result<Content, Box<Outcome>> {
+        let Shelved { found, wanted, in_place } = self.shelf.take(key).ok_or_else(Box::default)?;
+        self.open(&found, wanted, in_place).map_err(|errno| self.unreadable(&found, errno).into())
     }
 
     /// Says why a file cannot be sent.

@@ -119,6 +119,11 @@ impl Lists {
         self.wait(|state| (state.ahead < AHEAD).then_some(())).is_some()
     }
 
+    /// Whether the first list is on its way.
+    pub(crate) fn have_begun(&self) -> bool {
+        self.lock().begun.is_some()
+    }
+
     /// Waits for the first list. How many entries it has; `None` if it does not come.
     pub(crate) fn wait_for_first(&self) -> Option<usize> {
         self.wait(|state| state.begun)

@@ -77,14 +77,17 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
                 let result = tell(shared, link, start, (lists, stream), faults, &say);
                 if result.is_err() {
                     lists.end();
-                    link.way.cut();
+                    // Before the first list, nobody reads requests yet, and the other side can be told why it does not come.
+                    if lists.have_begun() {
+                        link.way.cut();
+                    }
                 }
                 result
             }
         });
         let answering = scope.spawn(move || {
             let result = Answering { shared, link, lists, stream, faults, say }.run(spill, from);
-            if result.is_err() {
+            if result.is_err() && lists.have_begun() {
                 link.way.cut();
             }
             lists.end();
@@ -106,7 +109,7 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     // Whoever is cut off by another's failure only says that it was cut off.
     match (told, answered) {
         (Err(stop), Err(other)) if stop.is_cancellation() => Err(other),
-        (Err(stop), Err(Stop::Wire(_))) => Err(stop),
+        (Err(stop), Err(other)) if other.is_cancellation() || matches!(other, Stop::Wire(_)) => Err(stop),
         (_, Err(stop)) | (Err(stop), _) => Err(stop),
         (Ok(()), Ok(end)) => {
             totals += &end.totals;
@@ -240,7 +243,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                 }
                 Err(outcome) => {
                     self.link.way.message(Message::NoSend(index));
-                    Ok(outcome)
+                    Ok(*outcome)
                 }
             },
             Answer::NoSend(outcome, index) => {
