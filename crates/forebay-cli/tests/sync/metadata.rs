@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Bench, copy, rounds};
+use crate::harness::{Bench, copy, keeps_links, rounds};
 use crate::tree::{Rng, change, fill};
 
 /// Everything beneath `dir`, sorted.
@@ -48,17 +48,17 @@ fn attributes(place: &Path) -> String {
 }
 
 /// Runs both programs and compares also what [`Bench::same`] does not.
-fn same(bench: &Bench, args: &[String]) {
+pub(crate) fn same(bench: &Bench, args: &[String]) {
     bench.same(args);
     let [theirs, ours] = bench.places();
-    if args.iter().any(|arg| arg.starts_with("-a") && arg.contains('H')) {
+    if keeps_links(args) {
         assert_eq!(groups(&ours), groups(&theirs), "{args:?}");
     }
     assert_eq!(attributes(&ours), attributes(&theirs), "{args:?}");
 }
 
 /// Gives some of what is beneath `dir` further names.
-fn link_some(rng: &mut Rng, dir: &Path) {
+pub(crate) fn link_some(rng: &mut Rng, dir: &Path) {
     let (dirs, others): (Vec<_>, Vec<_>) =
         entries(dir).into_iter().partition(|path| path.symlink_metadata().unwrap().is_dir());
     for path in others {
@@ -73,7 +73,7 @@ fn link_some(rng: &mut Rng, dir: &Path) {
 
 /// Removes from `dst` what is of another kind than its source. With a full directory in the way of one name of a file,
 /// stock rsync 3.5.0 hangs.
-fn clear_the_way(src: &Path, dst: &Path) {
+pub(crate) fn clear_the_way(src: &Path, dst: &Path) {
     for path in entries(dst).into_iter().rev() {
         let source = src.join(path.strip_prefix(dst).unwrap()).symlink_metadata();
         let kind = path.symlink_metadata().unwrap().file_type();
@@ -84,7 +84,7 @@ fn clear_the_way(src: &Path, dst: &Path) {
 }
 
 /// Gives some of what is beneath `dir` ACLs and extended attributes.
-fn dress_some(rng: &mut Rng, dir: &Path) {
+pub(crate) fn dress_some(rng: &mut Rng, dir: &Path) {
     for path in entries(dir) {
         let kind = path.symlink_metadata().unwrap().file_type();
         if !(kind.is_file() || kind.is_dir()) {
