@@ -96,6 +96,17 @@ impl Origin {
             }
         }
     }
+
+    /// What the destination is to have: as [`read`](Self::read), with the owners in ACLs mapped as those of files are.
+    fn wanted(&self, shared: &Shared<'_>) -> Result<Attributes, Errno> {
+        let mut attributes = self.read(shared)?;
+        for (name, value) in &mut attributes {
+            if name.to_bytes().starts_with(ACL) {
+                map_owners(shared, value);
+            }
+        }
+        Ok(attributes)
+    }
 }
 
 fn descriptor(fd: BorrowedFd<'_>) -> String {
@@ -137,6 +148,15 @@ fn read(shared: &Shared<'_>, place: &Place) -> Result<Attributes, Errno> {
     Ok(attributes)
 }
 
+/// Gives `there` the attributes of `here`, both at the destination.
+pub(crate) fn copy_as_is(shared: &Shared<'_>, here: &Place, there: &Place) -> Result<(), Errno> {
+    let wanted = read(shared, here)?;
+    for (name, _) in read(shared, there)?.iter().filter(|(name, _)| wanted.iter().all(|(n, _)| n != name)) {
+        there.remove(name)?;
+    }
+    wanted.iter().try_for_each(|(name, value)| there.set(name, value))
+}
+
 /// Calls `read` with a buffer that is large enough.
 fn whole(read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
     let mut buffer = vec![0; 256];
@@ -155,7 +175,7 @@ fn whole(read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Er
 /// when it is set.
 pub(crate) fn compare(shared: &Shared<'_>, change: &mut Change, source: &Result<Origin, Errno>, there: &Place) {
     let Ok(source) = source else { return };
-    let (Ok(source), Ok(there)) = (source.read(shared), read(shared, there)) else { return };
+    let (Ok(source), Ok(there)) = (source.wanted(shared), read(shared, there)) else { return };
     let is_acl = |(name, _): &&(CString, Vec<u8>)| name.to_bytes().starts_with(ACL);
     let acl = |(name, value): &(CString, Vec<u8>)| (name.clone(), without_mode(name, value));
     change.acl = source.iter().filter(is_acl).map(acl).ne(there.iter().filter(is_acl).map(acl));
@@ -176,6 +196,28 @@ fn without_mode(name: &CStr, value: &[u8]) -> Vec<u8> {
     value
 }
 
+/// Maps the named users and groups of an ACL. Entries are in the order of their ids, as the system wants them.
+fn map_owners(shared: &Shared<'_>, value: &mut [u8]) {
+    let Some(entries) = value.get_mut(4..) else { return };
+    let mut mapped: Vec<[u8; 8]> = Vec::with_capacity(entries.len() / 8);
+    let (whole, _) = entries.as_chunks::<8>();
+    for entry in whole {
+        let [t0, t1, p0, p1, id @ ..] = *entry;
+        let id = u32::from_le_bytes(id);
+        let id = match u16::from_le_bytes([t0, t1]) {
+            0x02 => shared.options.user_map.map(id),
+            0x08 => shared.options.group_map.map(id),
+            _ => id,
+        };
+        let [a, b, c, d] = id.to_le_bytes();
+        mapped.push([t0, t1, p0, p1, a, b, c, d]);
+    }
+    mapped.sort_by_key(|[t0, t1, _, _, id @ ..]| (u16::from_le_bytes([*t0, *t1]), u32::from_le_bytes(*id)));
+    for (entry, mapped) in entries.as_chunks_mut::<8>().0.iter_mut().zip(mapped) {
+        *entry = mapped;
+    }
+}
+
 /// Gives `there`, whose path in messages is `path`, the attributes of the source. Whether anything had to be changed,
 /// which may have changed the mode, too. `role` is who rsync would name in a message.
 pub(crate) fn copy(
@@ -193,7 +235,7 @@ pub(crate) fn copy(
         let after = format!("{}\") failed: {}", String::from_utf8_lossy(&after), fs::describe(errno));
         shared.complain(out, &format!("rsync: [{role}] rsync_xal_set: {what}(\""), &path(), &after);
     };
-    let wanted = match source.as_ref().map_err(|errno| *errno).and_then(|source| source.read(shared)) {
+    let wanted = match source.as_ref().map_err(|errno| *errno).and_then(|source| source.wanted(shared)) {
         Ok(wanted) => wanted,
         Err(errno) => {
             failed("llistxattr", b"", errno);

@@ -30,14 +30,19 @@ const MAX_WIDTH: usize = 1024;
 pub(crate) struct Line<'l> {
     /// What happens to it; `None`: it is deleted.
     pub(crate) change: Option<&'l Change>,
-    /// It is called by its path from the root of the file system on.
-    pub(crate) absolute: bool,
     /// Relative to the root of the transfer.
     pub(crate) rel: &'l [u8],
     pub(crate) name: &'l [u8],
     pub(crate) is_dir: bool,
     /// What is behind the name: ` -> ` and where a link leads, or nothing.
     pub(crate) tail: &'l [u8],
+}
+
+impl Line<'_> {
+    /// What is shown before the name.
+    pub(crate) fn slash(&self, shared: &Shared<'_>) -> &'static [u8] {
+        if self.change.is_some() { shared.origins.slash(self.rel, self.name) } else { b"" }
+    }
 }
 
 impl Format {
@@ -117,7 +122,7 @@ fn value_of(shared: &Shared<'_>, out: &mut Vec<u8>, letter: u8, groups: u8, line
     let number = |out: &mut Vec<u8>, number: u64| out.extend_from_slice(human(number, groups).as_bytes());
     match letter {
         b'n' => {
-            out.extend_from_slice(if line.absolute { b"/" } else { b"" });
+            out.extend_from_slice(line.slash(shared));
             out.extend_from_slice(line.rel);
             out.extend_from_slice(line.name);
             if line.is_dir {

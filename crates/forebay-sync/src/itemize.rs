@@ -211,19 +211,22 @@ pub(crate) fn lines(
     // As with rsync, plain names of links tell the target only where it is new.
     let told = target.filter(|_| options.has_codes() || change.action != Action::Keep);
     let tail = told.map_or_else(Vec::new, |(arrow, target)| [arrow, target].concat());
-    // As with rsync, whose sending side has the paths as they were given.
-    let keeps = options.select.relative && options.files_from.is_none();
-    let absolute = keeps && shared.origins.are_absolute(rel, name);
-    let line = Line { change: Some(change), absolute, rel, name, is_dir, tail: &tail };
+    let line = Line { change: Some(change), rel, name, is_dir, tail: &tail };
     let linked = target.is_some_and(|(arrow, _)| arrow == LINKED);
     let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);
     // Without codes, files of which only attributes change are not worth a line.
-    let shown = all || linked || (change.any() && (options.has_codes() || change.action != Action::Keep || is_dir));
+    // A dry run does not make it another name of what would be made, so that nothing tells but this.
+    let moves = options.dry_run && change.hard && (change.content || change.size || change.time == Time::Set);
+    let shown =
+        all || linked || moves || (change.any() && (options.has_codes() || change.action != Action::Keep || is_dir));
     if shown {
         say(shared, out, &line);
-    } else if options.levels.name > 1 && !is_dir {
-        let end: &[u8] = if change.any() || change.exact_time { b"\n" } else { b" is uptodate\n" };
-        shared.say(out, if absolute { &[b"/"] } else { &[] }, &[rel, name].concat(), end);
+    } else if options.levels.name > 1 && (!is_dir || change.action == Action::Copy) {
+        // As with rsync, extended attributes alone count for nothing here.
+        let other = Change { xattr: false, ..*change };
+        let end: &[u8] = if other.any() || change.exact_time { b"\n" } else { b" is uptodate\n" };
+        let slash: &[u8] = if is_dir { b"/" } else { b"" };
+        shared.say(out, &[], &[rel, name, slash].concat(), end);
     }
     if options.levels.progress == 1 && change.transfers() && !options.dry_run && !options.quiet {
         // Names are escaped: a NUL is nowhere else in the text.
@@ -254,7 +257,7 @@ fn say(shared: &Shared<'_>, out: &mut Outcome, line: &Line<'_>) {
         out.text.extend_from_slice(&change.code());
         out.text.push(b' ');
     }
-    out.text.extend_from_slice(if line.absolute { b"/" } else { b"" });
+    out.text.extend_from_slice(line.slash(shared));
     options.escape.push(&mut out.text, line.rel);
     options.escape.push(&mut out.text, line.name);
     if line.is_dir {
@@ -279,7 +282,7 @@ pub(crate) fn log_deleted(shared: &Shared<'_>, out: &mut Outcome, path: &[u8], i
     if options.json {
         return json::deleted(shared, out, path, is_dir);
     }
-    let line = Line { change: None, absolute: false, rel: path, name: b"", is_dir, tail: b"" };
+    let line = Line { change: None, rel: path, name: b"", is_dir, tail: b"" };
     let end: &[u8] = if is_dir { b"/\n" } else { b"\n" };
     let plain = |out: &mut Vec<u8>| {
         out.extend_from_slice(b"deleting ");

@@ -187,7 +187,8 @@ impl<'a> Walk<'a> {
                 }
                 Ok(fd) => Base::Held(fd),
                 Err(Errno::NOENT) => {
-                    self.shared.vanished(&mut self.note, "directory", &shown);
+                    let kind = if group.is_on_the_way() { "file" } else { "directory" };
+                    self.shared.vanished(&mut self.note, kind, &shown);
                     continue;
                 }
                 Err(errno) => {
@@ -225,7 +226,7 @@ impl<'a> Walk<'a> {
             in_parent,
             links,
             listing: Listing::default(),
-            transferred: true,
+            transferred: !(self.shared.options.select.no_implied_dirs && group.is_on_the_way()),
             complete,
             target: OnceLock::new(),
             entered: Mutex::default(),
@@ -327,7 +328,7 @@ pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, not
             FileType::Unknown => Stat::at(fd.as_fd(), name).map_or(kind, |stat| stat.kind),
             kind => kind,
         };
-        let (is_dir, follow) = match links::meant(shared, source, name, kind, rel) {
+        let (is_dir, follow) = match links::meant(shared, source, name, kind, rel, note) {
             Ok(meant) => meant,
             Err(_) => return links::dangling(shared, source, name, note),
         };

@@ -71,7 +71,11 @@ impl Bench {
         let [theirs, ours] = self.places();
         let mut did_theirs = did(command(user, "rsync", &[]).args(&args).current_dir(&theirs).output(), &theirs);
         let mut got = did(command(user, FOREBAY, &["sync"]).args(&args).current_dir(&ours).output(), &ours);
-        if keeps_links(&args) || args.iter().any(|arg| arg == "-avv" || arg == "--info=name2") {
+        if keeps_links(&args)
+            || args
+                .iter()
+                .any(|arg| arg == "-avv" || arg == "-aivv" || arg == "--append-verify" || arg == "--info=name2")
+        {
             // Here stock rsync prints what only gets new attributes ahead of what is transferred, and names of one file
             // in an order that differs from run to run.
             got.lines.sort();
@@ -169,6 +173,8 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
             "not creating new ",
             "IO error ",
             "delta-transmission ",
+            "backed up ",
+            "copying unsafe symlink ",
             "[sender] ",
             "[generator] ",
         ]
@@ -179,14 +185,26 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
                 .any(|end| line.ends_with(end))
         {
             &mut did.skipped
+        } else if line == "done" {
+            // As with rsync, other lines may come before the end of this one.
+            continue;
         } else if NUMBERS.iter().any(|start| line.starts_with(start)) {
             continue;
         } else {
             &mut did.lines
         };
-        to.push(line.to_owned());
+        to.push(
+            line.strip_suffix("building file list ... done").map_or(line, |_| "building file list ... ").to_owned(),
+        );
     }
     for line in String::from_utf8_lossy(&output.stderr).lines() {
+        if line.starts_with("default_perms_for_dir: ") {
+            continue;
+        }
+        // Said where an owner is looked at that stock rsync does not follow links of, and of no consequence.
+        if line.starts_with("refusing to follow a symlink owned by an untrusted user") {
+            continue;
+        }
         // Stock rsync's receiving side does not know the locale.
         let line = line.replace(place, "PLACE").replace('ä', "\\#303\\#244");
         let line = line.split_once(" at ").map_or(&line[..], |(text, _)| text);

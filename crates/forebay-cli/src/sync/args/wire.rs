@@ -50,6 +50,8 @@ impl Wire {
             (remote && options.xattrs && !pushes, "--xattrs from another machine"),
             ((pulls || self.server) && options.files_from.is_some(), "--files-from from another machine"),
             (pushes && options.bwlimit.is_some(), "--bwlimit to another machine"),
+            (remote && options.select.no_implied_dirs, "--no-implied-dirs between two machines"),
+            (remote && options.select.delete_missing, "--delete-missing-args between two machines"),
             (pushes && maps_owners, "--usermap, --groupmap and --chown to another machine"),
         ] {
             if on {
