@@ -191,7 +191,8 @@ fn made_like(shared: &Shared<'_>, change: Change, src: &Stat, found: &Stat) -> C
     let mut change = Change { action: Action::Copy, ..change };
     change.time = match shared.options.times {
         true if !shared.same_time(src, found) => Time::Set,
-        false if src.kinds() == Kinds::Dir && !shared.same_time(src, found) => Time::Now,
+        // As with rsync, of a directory it is told beside something else only.
+        false if src.kinds() == Kinds::Dir && change.differs() => Time::Now,
         _ => Time::Same,
     };
     change

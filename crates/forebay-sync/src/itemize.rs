@@ -86,7 +86,7 @@ impl Change {
     }
 
     /// Whether anything but the entry itself changes.
-    fn differs(&self) -> bool {
+    pub(crate) fn differs(&self) -> bool {
         self.content
             || self.size
             || self.time != Time::Same

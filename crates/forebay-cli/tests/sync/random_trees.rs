@@ -174,8 +174,10 @@ fn round(seed: u64) {
     args.extend(["src/".to_owned(), "dst".to_owned()]);
     eprintln!("seed {seed}: {args:?}");
     same(&bench, &args);
-    // Once more: mostly nothing is left to do.
-    same(&bench, &args);
+    // Once more: mostly nothing is left to do. What the source has lost has changed its times to those of the test.
+    if !has("--remove-source-files") {
+        same(&bench, &args);
+    }
 }
 
 #[test]
