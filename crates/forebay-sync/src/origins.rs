@@ -33,7 +33,9 @@ impl Origins {
             None => sources.iter().for_each(|source| origins.add(source.as_ref().as_bytes(), relative)),
             Some(listed) if [&options.format, &options.log_format].into_iter().flatten().any(|it| it.has(b"f")) => {
                 // They are beneath the source, also where they begin with a slash.
-                listed.split(|&b| b == 0).for_each(|name| origins.add(name.strip_prefix(b"/").unwrap_or(name), relative));
+                listed
+                    .split(|&b| b == 0)
+                    .for_each(|name| origins.add(name.strip_prefix(b"/").unwrap_or(name), relative));
             }
             Some(_) => {}
         }
