@@ -10,6 +10,8 @@ use rustix::io::Errno;
 use crate::attrs;
 use crate::content::copy::Failure;
 use crate::content::temp::Temp;
+use crate::dir::Dir;
+use crate::extended::{self, Place};
 use crate::fs::{self, Stat};
 use crate::itemize::{self, Action, Change, Time};
 use crate::options::AlternateKind;
@@ -86,7 +88,7 @@ impl Worker<'_> {
             let mut likeness = Likeness::Kind;
             if self.same_as_alternate(entry, tree, &stat)? {
                 let mut change = Change::new(&entry.src, Action::Keep);
-                attrs::compare(shared, &mut change, &entry.src, &stat);
+                entry.compare_with(shared, &mut change, &stat, self.place_of(entry, tree).as_ref());
                 let same_time = !shared.options.times || shared.same_time(&entry.src, &stat);
                 likeness = if change.any() || !same_time { Likeness::Content } else { Likeness::Exact };
             }
@@ -98,6 +100,18 @@ impl Worker<'_> {
             }
         }
         Ok(best.filter(|found| !there || found.likeness == Likeness::Exact))
+    }
+
+    /// Where the extended attributes are of what the tree `tree` has for the entry.
+    pub(crate) fn place_of(&self, entry: &Entry<'_>, tree: usize) -> Option<Place> {
+        self.alternates.get(tree).map(|dir| Place::at(dir.as_fd(), entry.name))
+    }
+
+    /// What the code of a new entry says that is made like `found`.
+    pub(crate) fn like(&self, entry: &Entry<'_>, found: &Found) -> Change {
+        let mut change = Change::new(&entry.src, Action::Copy);
+        entry.compare_with(self.shared, &mut change, &found.stat, self.place_of(entry, found.tree).as_ref());
+        made_like(self.shared, change, &entry.src, &found.stat)
     }
 
     fn same_as_alternate(&mut self, entry: &Entry<'_>, tree: usize, stat: &Stat) -> Result<bool, Failure> {
@@ -172,23 +186,29 @@ impl Worker<'_> {
     }
 }
 
-/// What the code of a new entry says that is made like one in another tree: as which it is compared.
-pub(crate) fn compared(shared: &Shared<'_>, action: Action, src: &Stat, found: &Stat) -> Change {
-    let mut change = Change::new(src, action);
-    attrs::compare(shared, &mut change, src, found);
+/// What the code of a new entry says that is made like one in another tree, which has been compared.
+fn made_like(shared: &Shared<'_>, change: Change, src: &Stat, found: &Stat) -> Change {
+    let mut change = Change { action: Action::Copy, ..change };
     change.time = match shared.options.times {
         true if !shared.same_time(src, found) => Time::Set,
+        // As with rsync, of a directory it is told beside something else only.
+        false if src.kinds() == Kinds::Dir && change.differs() => Time::Now,
         _ => Time::Same,
     };
     change
 }
 
-/// The directory at `rel` in the first of the other trees that has it.
-pub(crate) fn directory(shared: &Shared<'_>, rel: &[u8], src: &Stat) -> Option<Change> {
-    let rel = rel.strip_suffix(b"/").unwrap_or(rel);
+/// How `like`, which is as `src` says, differs from the directory in the first of the other trees that has it.
+pub(crate) fn directory(shared: &Shared<'_>, like: &Dir, src: &Stat) -> Option<Change> {
+    let rel = like.rel.strip_suffix(b"/").unwrap_or(&like.rel);
     shared.places.alternates.iter().find_map(|place| {
         let dir = fs::open_beneath(place.fd.as_fd(), rel, false).ok()?;
         let stat = rustix::fs::fstat(&dir).map(Stat::from).ok()?;
-        Some(compared(shared, Action::Copy, src, &stat))
+        let mut change = Change::new(src, Action::Copy);
+        attrs::compare(shared, &mut change, src, &stat);
+        if extended::wanted(shared) {
+            extended::compare(shared, &mut change, &like.attributes(), &Place::open(dir.as_fd()));
+        }
+        Some(made_like(shared, change, src, &stat))
     })
 }

@@ -29,6 +29,8 @@ struct Name {
     follow: bool,
     /// What is in the directory is asked for, too.
     contents: bool,
+    /// It is not there.
+    missing: bool,
 }
 
 /// What one directory stands for.
@@ -49,11 +51,25 @@ pub(crate) struct Source {
     pub(crate) contents: bool,
 }
 
+impl Group {
+    /// Whether the directory is not itself asked for, but what is beneath it.
+    pub(crate) fn is_on_the_way(&self) -> bool {
+        !self.sources.is_empty() && self.sources.iter().all(|source| !source.own)
+    }
+}
+
 impl Asked {
     /// Adds a path; [`sort`](Asked::sort) comes after the last.
     pub(crate) fn push(&mut self, path: &[u8], source: u32, (dir, follow): (bool, bool), contents: bool) {
-        self.names.push(Name { start: self.paths.len(), len: path.len(), source, dir, follow, contents });
+        let (start, len) = (self.paths.len(), path.len());
+        self.names.push(Name { start, len, source, dir, follow, contents, missing: false });
         self.paths.extend_from_slice(path);
+    }
+
+    /// Adds the path of something that is not there.
+    pub(crate) fn push_missing(&mut self, path: &[u8], source: u32) {
+        self.push(path, source, (false, false), false);
+        self.names.iter_mut().next_back().into_iter().for_each(|name| name.missing = true);
     }
 
     /// Makes room for a source before all others.
@@ -93,7 +109,10 @@ impl Asked {
                 && let Ok(component) = CString::new(component)
             {
                 seen.push(name.source);
-                listing.push(&component, source, entry.1, name.follow && !more);
+                match name.missing && !more {
+                    true => listing.push_missing(&component, source),
+                    false => listing.push(&component, source, entry.1, name.follow && !more),
+                }
             }
         }
     }

@@ -34,9 +34,10 @@ fn executable(src: u32, old: u32) -> u32 {
 /// Who is to own an entry that `uid` and `gid` own now: only what differs and may be changed.
 pub(crate) fn wanted_owner(shared: &Shared<'_>, src: &Stat, uid: u32, gid: u32) -> (Option<u32>, Option<u32>) {
     let (options, privileged) = (shared.options, shared.privileged());
+    let (wanted_uid, wanted_gid) = (shared.user(src.uid), shared.group(src.gid));
     (
-        (options.owner && privileged && src.uid != uid).then_some(src.uid),
-        (options.group && (privileged || shared.me.has_group(src.gid)) && src.gid != gid).then_some(src.gid),
+        (options.owner && privileged && wanted_uid != uid).then_some(wanted_uid),
+        (options.group && (privileged || shared.me.has_group(wanted_gid)) && wanted_gid != gid).then_some(wanted_gid),
     )
 }
 

@@ -11,6 +11,7 @@ use crate::attrs;
 use crate::content::copy::{Failure, Job};
 use crate::content::temp::{Temp, TempNames};
 use crate::delete;
+use crate::extended;
 use crate::fs::{self, Stat};
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -46,7 +47,8 @@ impl Place<'_> {
 }
 
 /// Gives the entry `name` of the directory `at` (at `rel` below the destination) its backup name. With `stays`, the
-/// name is about to be taken by a rename, and so need not go. Whether that worked; if not, it is in the log.
+/// name is about to be taken by a rename, and so need not go. Whether that worked; if not, it is in the log. A dry run
+/// only says so.
 pub(crate) fn take(
     shared: &Shared<'_>,
     out: &mut Outcome,
@@ -55,6 +57,10 @@ pub(crate) fn take(
     rel: &[u8],
     stays: bool,
 ) -> bool {
+    if shared.options.dry_run {
+        say(shared, out, rel, &shown(shared.options, rel));
+        return true;
+    }
     let place = match place(shared, at, name, rel) {
         Ok(place) => place,
         Err(errno) => return failed(shared, out, "backup mkdir", rel, errno),
@@ -79,10 +85,10 @@ pub(crate) fn take(
         };
     }
     if result == Err(Errno::XDEV) {
-        result = across(at, name, to, &place.name);
+        result = across(shared, at, name, to, &place.name);
     }
     match result {
-        Ok(()) => say(shared, out, rel, &place),
+        Ok(()) => say(shared, out, rel, &place.rel),
         Err(errno) => return failed(shared, out, "rename", rel, errno),
     }
     true
@@ -112,11 +118,11 @@ pub(crate) fn copy(worker: &mut Worker<'_>, entry: &Entry<'_>, ready: &Ready, ou
             Failure::Read(errno) | Failure::Write(errno) | Failure::Share(errno) => errno,
             Failure::Cancelled => Errno::INTR,
         })?;
-        attrs::copy_to(file.as_fd(), &stat)?;
+        dress(shared, file.as_fd(), source.as_fd(), &stat)?;
         temp.commit(&place.name)
     };
     match copied() {
-        Ok(()) => say(shared, out, &rel, &place),
+        Ok(()) => say(shared, out, &rel, &place.rel),
         Err(errno) => return failed(shared, out, "backup copy", &rel, errno),
     }
     true
@@ -127,10 +133,10 @@ fn failed(shared: &Shared<'_>, out: &mut Outcome, what: &str, rel: &[u8], errno:
     false
 }
 
-fn say(shared: &Shared<'_>, out: &mut Outcome, rel: &[u8], place: &Place<'_>) {
+fn say(shared: &Shared<'_>, out: &mut Outcome, rel: &[u8], backup: &[u8]) {
     if shared.options.levels.backup > 0 {
         let mut to = b" to ".to_vec();
-        shared.options.escape.push(&mut to, &place.rel);
+        shared.options.escape.push(&mut to, backup);
         to.push(b'\n');
         shared.say(out, &[b"backed up "], rel, &to);
     }
@@ -141,7 +147,7 @@ fn place<'a>(shared: &Shared<'_>, at: BorrowedFd<'a>, name: &CStr, rel: &[u8]) -
     let suffix = suffix(shared.options).as_bytes();
     let backup_name = CString::new([name.to_bytes(), suffix].concat()).map_err(|_| Errno::INVAL)?;
     let Some(base) = &shared.options.backup_dir else {
-        return Ok(Place { dir: None, at, name: backup_name, rel: [rel, suffix].concat() });
+        return Ok(Place { dir: None, at, name: backup_name, rel: shown(shared.options, rel) });
     };
     let mut dir = shared.places.backup(&shared.root, base)?.try_clone().map_err(|_| Errno::MFILE)?;
     let above = rel.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
@@ -162,16 +168,26 @@ fn place<'a>(shared: &Shared<'_>, at: BorrowedFd<'a>, name: &CStr, rel: &[u8]) -
         if made.is_ok()
             && let Some(root) = &shared.root.fd
             && let Ok(like) = fs::open_beneath(root.as_fd(), &rel[..end], false)
-            && let Ok(like) = rustix::fs::fstat(&like).map(Stat::from)
+            && let Ok(stat) = rustix::fs::fstat(&like).map(Stat::from)
         {
             // As far as that is permitted.
-            let _ = attrs::copy_to(next.as_fd(), &like);
+            let _ = dress(shared, next.as_fd(), like.as_fd(), &stat);
         }
         dir = next;
     }
-    let base = base.as_bytes();
-    let base = base.strip_suffix(b"/").unwrap_or(base);
-    Ok(Place { dir: Some(dir), at, name: backup_name, rel: [base, b"/", rel, suffix].concat() })
+    Ok(Place { dir: Some(dir), at, name: backup_name, rel: shown(shared.options, rel) })
+}
+
+/// Where the backup of what is at `rel` below the destination goes, as it is shown.
+fn shown(options: &Options, rel: &[u8]) -> Vec<u8> {
+    let suffix = suffix(options).as_bytes();
+    match &options.backup_dir {
+        None => [rel, suffix].concat(),
+        Some(base) => {
+            let base = base.as_bytes();
+            [base.strip_suffix(b"/").unwrap_or(base), b"/", rel, suffix].concat()
+        }
+    }
 }
 
 /// Removes a directory that has the backup's name.
@@ -184,7 +200,13 @@ fn make_way(shared: &Shared<'_>, out: &mut Outcome, place: &Place<'_>) {
 }
 
 /// Moves an entry to another file system.
-fn across(at: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, backup: &CStr) -> Result<(), Errno> {
+fn across(
+    shared: &Shared<'_>,
+    at: BorrowedFd<'_>,
+    name: &CStr,
+    to: BorrowedFd<'_>,
+    backup: &CStr,
+) -> Result<(), Errno> {
     let stat = Stat::at(at, name)?;
     let mut names = TempNames::new();
     let temp = match stat.kind {
@@ -193,7 +215,7 @@ fn across(at: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, backup: &CStr) ->
             let (temp, file) = Temp::file(&mut names, to, backup, true, 0o600)?;
             let mut file = std::fs::File::from(file);
             std::io::copy(&mut source, &mut file).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-            attrs::copy_to(file.as_fd(), &stat)?;
+            dress(shared, file.as_fd(), source.as_fd(), &stat)?;
             temp
         }
         FileType::Symlink => {
@@ -204,4 +226,25 @@ fn across(at: BorrowedFd<'_>, name: &CStr, to: BorrowedFd<'_>, backup: &CStr) ->
     };
     temp.commit(backup)?;
     rustix::fs::unlinkat(at, name, AtFlags::empty())
+}
+
+/// Gives the open `file`, a copy of the open `original`, which is as `like` says, its mode, and its owner, extended
+/// attributes and time as far as such are preserved and that is permitted.
+fn dress(shared: &Shared<'_>, file: BorrowedFd<'_>, original: BorrowedFd<'_>, like: &Stat) -> Result<(), Errno> {
+    let now = Stat::from(rustix::fs::fstat(file)?);
+    let uid = (shared.options.owner && now.uid != like.uid).then_some(like.uid);
+    let gid = (shared.options.group && now.gid != like.gid).then_some(like.gid);
+    let owner = attrs::ids((uid, gid));
+    let tried = owner == (None, None) || rustix::fs::fchown(file, owner.0, owner.1).is_ok();
+    let (uid, gid) = (uid.filter(|_| tried).unwrap_or(now.uid), gid.filter(|_| tried).unwrap_or(now.gid));
+    if extended::wanted(shared) {
+        extended::copy_as_is(shared, &extended::Place::open(original), &extended::Place::open(file))?;
+    }
+    // The set-ID bits of another owner would give away more than the original does.
+    let mode = if (uid, gid) == (like.uid, like.gid) { like.mode } else { like.mode & 0o1777 };
+    rustix::fs::fchmod(file, Mode::from_raw_mode(mode as _))?;
+    match attrs::keeps_time(shared, like.kind) {
+        true => rustix::fs::futimens(file, &attrs::times(like.mtime)),
+        false => Ok(()),
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Name {
     path: Vec<u8>,
     /// Of files, whichever is there first leads; of anything else, the first.
     file: bool,
+    /// What the destination has stays, unless another name before it leads.
+    newer: bool,
     /// What the destination has under this name, and whether that is up to date.
     existing: Option<(Inode, bool)>,
 }
@@ -41,10 +43,10 @@ impl Weigh for Names {
 #[derive(Debug, Default)]
 pub(crate) struct Census(HashMap<Inode, Found>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Found {
     names: u64,
-    leader: Vec<u8>,
+    leader: Option<Vec<u8>>,
     existing: Option<(Inode, bool)>,
     settled: bool,
 }
@@ -52,16 +54,12 @@ struct Found {
 impl Census {
     /// Takes in the next item's names.
     pub(crate) fn add(&mut self, names: Names) {
-        for Name { inode, path, file, existing } in names.0 {
-            let settled = !file || existing.is_some();
-            match self.0.get_mut(&inode) {
-                None => drop(self.0.insert(inode, Found { names: 1, leader: path, existing, settled })),
-                Some(found) => {
-                    found.names += 1;
-                    if !found.settled {
-                        (found.leader, found.existing, found.settled) = (path, existing, settled);
-                    }
-                }
+        for Name { inode, path, file, newer, existing } in names.0 {
+            let settled = !newer && (!file || existing.is_some());
+            let found = self.0.entry(inode).or_default();
+            found.names += 1;
+            if !newer && !found.settled {
+                (found.leader, found.existing, found.settled) = (Some(path), existing, settled);
             }
         }
     }
@@ -70,8 +68,8 @@ impl Census {
     pub(crate) fn groups(self) -> Groups {
         let groups = Groups::default();
         for (inode, found) in self.0 {
-            if found.names > 1 {
-                groups.insert(inode, found.leader, found.existing);
+            if let Some(leader) = found.leader.filter(|_| found.names > 1) {
+                groups.insert(inode, leader, found.existing);
             }
         }
         groups
@@ -117,7 +115,8 @@ impl Worker<'_> {
                 },
                 None => None,
             };
-            names.push(Name { inode: src.inode(), path: entry.rel(), file, existing });
+            let newer = file && self.is_newer(&entry);
+            names.push(Name { inode: src.inode(), path: entry.rel(), file, newer, existing });
         }
         Ok(Names(names))
     }

@@ -15,12 +15,19 @@ use crate::fs::{self, Stat};
 use crate::itemize;
 use crate::order;
 use crate::outcome::Outcome;
+use crate::select::DeleteWhen;
 use crate::shared::Shared;
 use crate::target::Ready;
 
 /// Deletes what is in the destination of `dir` and neither in its listing nor protected by a filter rule, last first,
 /// as rsync does.
 pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mut Outcome) {
+    let top = dir.parent.as_ref().is_none_or(|parent| !parent.complete);
+    let at_once = matches!(shared.options.deletion.when, DeleteWhen::Before | DeleteWhen::After);
+    if at_once && top && dir.complete && shared.options.levels.debug_del > 0 {
+        let path = dir.rel.strip_suffix(b"/").unwrap_or(b".");
+        shared.say(out, &[b"deleting in "], path, b"\n");
+    }
     if shared.deletions_off(out) || !dir.complete || ready.made {
         return;
     }
@@ -60,9 +67,7 @@ pub(crate) fn make_way(
         }
         (FileType::Directory, _) => remove_empty(shared, out, at, name, rel),
         // Only a directory cannot take a name by renaming.
-        (_, "directory") if shared.options.backup && !shared.options.dry_run => {
-            backup::take(shared, out, at, name, rel, false)
-        }
+        (_, "directory") if shared.options.backup => backup::take(shared, out, at, name, rel, false),
         (_, "directory") if !shared.options.dry_run => match rustix::fs::unlinkat(at, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => true,
             Err(errno) => {
@@ -77,6 +82,34 @@ pub(crate) fn make_way(
         shared.complain(out, &format!("could not make way for new {what}: "), rel, "");
     }
     done
+}
+
+/// Removes what has the name `name` (at `rel` in the tree) because it is missing in the source: a directory if it is empty
+/// or `--delete` was given. Says so, and counts it among what `--delete` removes. Whether it is gone.
+pub(crate) fn missing(
+    shared: &Shared<'_>,
+    out: &mut Outcome,
+    ready: &Ready,
+    name: &CStr,
+    old: &Stat,
+    rel: &[u8],
+) -> bool {
+    let at = ready.fd.as_fd();
+    let is_dir = old.kind == FileType::Directory;
+    let there = There { at, rel: parent_of(rel), local: &ready.local, doomed: false };
+    let counts = shared.options.delete;
+    if !counts && !is_dir && !shared.may_delete() {
+        return false;
+    }
+    let gone = match is_dir && !counts && !shared.options.deletion.force {
+        true => remove_empty(shared, out, at, name, rel),
+        false => remove(shared, out, &there, name, old.kind, counts),
+    };
+    if gone && !counts {
+        shared.deleted.fetch_add(1, Ordering::Relaxed);
+        itemize::log_deleted(shared, out, rel, is_dir);
+    }
+    gone
 }
 
 /// Removes the directory `name` with all that is in it, whatever the filters say, to make way for a backup.
@@ -178,9 +211,12 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
             Ok(true) => {}
             Ok(false) => {
                 shared.say(out, &[b"cannot delete non-empty directory: "], rel, b"\n");
-                // As with rsync, one inside another is tried all the same, and counts against the limit.
-                if there.doomed {
-                    shared.may_delete();
+                // As with rsync, one inside another is tried all the same, and counts against the limit; a dry run does
+                // not find out that it fails.
+                if there.doomed && shared.may_delete() && shared.options.dry_run {
+                    shared.deleted.fetch_add(1, Ordering::Relaxed);
+                    out.totals.count_deleted(fs::kinds(kind));
+                    itemize::log_deleted(shared, out, rel, true);
                 }
                 return false;
             }
@@ -195,7 +231,7 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
         return false;
     }
     let backed_up = shared.options.backup && !is_dir && !backup::is_one(shared.options, name);
-    if backed_up && !shared.options.dry_run {
+    if backed_up {
         if !backup::take(shared, out, at, name, rel, false) {
             return false;
         }

@@ -38,7 +38,8 @@ pub(crate) struct Dir {
     pub(crate) listing: Listing,
     /// How many symbolic links were followed on the way to it.
     pub(crate) links: u8,
-    /// Whether it is itself transferred, with its attributes. Only the root may not be.
+    /// Whether it is itself transferred, with its attributes. The root may not be, and with `--no-implied-dirs` what is only
+    /// on the way to something.
     pub(crate) transferred: bool,
     /// Whether `listing` is all there is, so that what is not in it may be deleted.
     pub(crate) complete: bool,

@@ -15,6 +15,7 @@ use crate::itemize::{Action, Change};
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::target::{self, Ready, Target};
+use crate::totals::Kinds;
 
 /// One entry that is not a directory, with where it comes from and where it goes.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +61,12 @@ impl<'e> Entry<'e> {
         let target = shared.target_name(dir, name);
         let (ready, old) = match target::enter(shared, dir) {
             Target::Failed => return None,
+            Target::Blocked if matches!(src.kinds(), Kinds::Link | Kinds::Special | Kinds::Device) => (None, None),
+            Target::Blocked => {
+                let path = shared.target_path(&dir.rel, target.to_bytes());
+                shared.fail(out, "[generator] recv_generator: failed to stat", &path, Errno::NOTDIR);
+                return None;
+            }
             Target::Absent => (None, None),
             Target::Ready(ready) if ready.made => (Some(ready), None),
             Target::Ready(ready) => match Stat::at(ready.fd.as_fd(), target) {
@@ -125,11 +132,17 @@ impl<'e> Entry<'e> {
 
     /// Enters into `change` which attributes of `old`, which has the name, differ from what is wanted.
     pub(crate) fn compare(&self, shared: &Shared<'_>, change: &mut Change, old: &Stat) {
+        let place = self.ready.map(|ready| Place::at(ready.fd.as_fd(), self.target));
+        self.compare_with(shared, change, old, place.as_ref());
+    }
+
+    /// Enters into `change` which attributes of `old`, which is at `place`, differ from what is wanted.
+    pub(crate) fn compare_with(&self, shared: &Shared<'_>, change: &mut Change, old: &Stat, place: Option<&Place>) {
         attrs::compare(shared, change, &self.src, old);
         if extended::wanted(shared)
-            && let Some(ready) = self.ready
+            && let Some(place) = place
         {
-            extended::compare(shared, change, &self.attributes(), &Place::at(ready.fd.as_fd(), self.target));
+            extended::compare(shared, change, &self.attributes(), place);
             // As with stock rsync, which says it of a dry run alone: setting the ACL changes the mode.
             change.perms &= !(change.acl && change.action == Action::Keep && !shared.options.dry_run);
         }

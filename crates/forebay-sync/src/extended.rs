@@ -135,11 +135,11 @@ pub(crate) fn md5(value: &[u8]) -> [u8; 16] {
 
 impl Origin {
     pub(crate) fn read(&self, shared: &Shared<'_>) -> Result<Attributes, Errno> {
-        self.wanted(shared, &Vec::new()).map(|(known, _)| known)
+        self.found(shared, &Vec::new()).map(|(known, _)| known)
     }
 
-    /// What is to be there, sorted, where `now` is: the attributes whose values are known, and the others.
-    fn wanted(&self, shared: &Shared<'_>, now: &Attributes) -> Result<(Attributes, Vec<Long>), Errno> {
+    /// What the source has, sorted, where `now` is at the destination: the attributes whose values are known, and the others.
+    fn found(&self, shared: &Shared<'_>, now: &Attributes) -> Result<(Attributes, Vec<Long>), Errno> {
         let sent = match self {
             Origin::Here(place) => return read(shared, place).map(|all| (all, Vec::new())),
             Origin::Sent(sent) => sent,
@@ -167,10 +167,21 @@ impl Origin {
     pub(crate) fn lacking(&self, shared: &Shared<'_>) -> Vec<Long> {
         match self {
             Origin::Sent(sent) if !sent.long.is_empty() => {
-                self.wanted(shared, &Vec::new()).map_or_else(|_| Vec::new(), |(_, unknown)| unknown)
+                self.found(shared, &Vec::new()).map_or_else(|_| Vec::new(), |(_, unknown)| unknown)
             }
             _ => Vec::new(),
         }
+    }
+
+    /// What the destination is to have: as [`found`](Self::found), with the owners in ACLs mapped as those of files are.
+    fn wanted(&self, shared: &Shared<'_>, now: &Attributes) -> Result<(Attributes, Vec<Long>), Errno> {
+        let (mut known, unknown) = self.found(shared, now)?;
+        for (name, value) in &mut known {
+            if name.to_bytes().starts_with(ACL) {
+                map_owners(shared, value);
+            }
+        }
+        Ok((known, unknown))
     }
 }
 
@@ -213,6 +224,15 @@ fn read(shared: &Shared<'_>, place: &Place) -> Result<Attributes, Errno> {
     Ok(attributes)
 }
 
+/// Gives `there` the attributes of `here`, both at the destination.
+pub(crate) fn copy_as_is(shared: &Shared<'_>, here: &Place, there: &Place) -> Result<(), Errno> {
+    let wanted = read(shared, here)?;
+    for (name, _) in read(shared, there)?.iter().filter(|(name, _)| wanted.iter().all(|(n, _)| n != name)) {
+        there.remove(name)?;
+    }
+    wanted.iter().try_for_each(|(name, value)| there.set(name, value))
+}
+
 /// Calls `read` with a buffer that is large enough.
 fn whole(read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
     let mut buffer = vec![0; 256];
@@ -251,6 +271,28 @@ fn without_mode(name: &CStr, value: &[u8]) -> Vec<u8> {
         }
     }
     value
+}
+
+/// Maps the named users and groups of an ACL. Entries are in the order of their ids, as the system wants them.
+fn map_owners(shared: &Shared<'_>, value: &mut [u8]) {
+    let Some(entries) = value.get_mut(4..) else { return };
+    let mut mapped: Vec<[u8; 8]> = Vec::with_capacity(entries.len() / 8);
+    let (whole, _) = entries.as_chunks::<8>();
+    for entry in whole {
+        let [t0, t1, p0, p1, id @ ..] = *entry;
+        let id = u32::from_le_bytes(id);
+        let id = match u16::from_le_bytes([t0, t1]) {
+            0x02 => shared.user(id),
+            0x08 => shared.group(id),
+            _ => id,
+        };
+        let [a, b, c, d] = id.to_le_bytes();
+        mapped.push([t0, t1, p0, p1, a, b, c, d]);
+    }
+    mapped.sort_by_key(|[t0, t1, _, _, id @ ..]| (u16::from_le_bytes([*t0, *t1]), u32::from_le_bytes(*id)));
+    for (entry, mapped) in entries.as_chunks_mut::<8>().0.iter_mut().zip(mapped) {
+        *entry = mapped;
+    }
 }
 
 /// Gives `there`, whose path in messages is `path`, the attributes of the source. Whether anything had to be changed,

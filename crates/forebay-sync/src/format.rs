@@ -38,6 +38,13 @@ pub(crate) struct Line<'l> {
     pub(crate) tail: &'l [u8],
 }
 
+impl Line<'_> {
+    /// What is shown before the name.
+    pub(crate) fn slash(&self, shared: &Shared<'_>) -> &'static [u8] {
+        if self.change.is_some() { shared.origins.slash(self.rel, self.name) } else { b"" }
+    }
+}
+
 impl Format {
     /// Reads a format. There is none that is wrong.
     pub fn new(text: &[u8]) -> Self {
@@ -115,6 +122,7 @@ fn value_of(shared: &Shared<'_>, out: &mut Vec<u8>, letter: u8, groups: u8, line
     let number = |out: &mut Vec<u8>, number: u64| out.extend_from_slice(human(number, groups).as_bytes());
     match letter {
         b'n' => {
+            out.extend_from_slice(line.slash(shared));
             out.extend_from_slice(line.rel);
             out.extend_from_slice(line.name);
             if line.is_dir {

@@ -90,7 +90,7 @@ impl Change {
     }
 
     /// Whether anything but the entry itself changes.
-    fn differs(&self) -> bool {
+    pub(crate) fn differs(&self) -> bool {
         self.content
             || self.size
             || self.time != Time::Same
@@ -221,12 +221,18 @@ pub(crate) fn lines(
     let linked = target.is_some_and(|(arrow, _)| arrow == LINKED);
     let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);
     // Without codes, files of which only attributes change are not worth a line.
-    let shown = all || linked || (change.any() && (options.has_codes() || change.action != Action::Keep || is_dir));
+    // A dry run does not make it another name of what would be made, so that nothing tells but this.
+    let moves = options.dry_run && change.hard && (change.content || change.size || change.time == Time::Set);
+    let shown =
+        all || linked || moves || (change.any() && (options.has_codes() || change.action != Action::Keep || is_dir));
     if shown {
         say(shared, out, &line);
-    } else if options.levels.name > 1 && !is_dir {
-        let end: &[u8] = if change.any() || change.exact_time { b"\n" } else { b" is uptodate\n" };
-        shared.say(out, &[], &[rel, name].concat(), end);
+    } else if options.levels.name > 1 && (!is_dir || change.action == Action::Copy) {
+        // As with rsync, extended attributes alone count for nothing here.
+        let other = Change { xattr: false, ..change.clone() };
+        let end: &[u8] = if other.any() || change.exact_time { b"\n" } else { b" is uptodate\n" };
+        let slash: &[u8] = if is_dir { b"/" } else { b"" };
+        shared.say(out, &[], &[rel, name, slash].concat(), end);
     }
     if options.levels.progress == 1 && change.transfers() && !options.dry_run && !options.quiet {
         // Names are escaped: a NUL is nowhere else in the text.
@@ -257,6 +263,7 @@ fn say(shared: &Shared<'_>, out: &mut Outcome, line: &Line<'_>) {
         out.text.extend_from_slice(&change.code());
         out.text.push(b' ');
     }
+    out.text.extend_from_slice(line.slash(shared));
     options.escape.push(&mut out.text, line.rel);
     options.escape.push(&mut out.text, line.name);
     if line.is_dir {

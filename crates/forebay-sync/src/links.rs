@@ -17,21 +17,32 @@ pub(crate) const MOST: u8 = 40;
 const MUNGED: &[u8] = b"/rsyncd-munged/";
 
 /// Whether the entry `name`, of the kind that its directory tells, counts as a directory, and whether it is a link to
-/// be followed. An error is that of a link to be followed that leads nowhere.
+/// be followed. An error is that of a link to be followed that leads nowhere. Says, with `-v`, that a link is followed for
+/// not being safe; `rel` is its directory.
 pub(crate) fn meant(
     shared: &Shared<'_>,
     source: &SourceDir,
     name: &CStr,
     kind: FileType,
     rel: &[u8],
+    note: &mut Outcome,
 ) -> Result<(bool, bool), Errno> {
     let options = shared.options;
     if kind != FileType::Symlink || !(options.copy_links || options.copy_dirlinks || options.copy_unsafe_links) {
         return Ok((kind == FileType::Directory, false));
     }
-    let always = options.copy_links
-        || (options.copy_unsafe_links
-            && source.read_link(name).is_ok_and(|to| is_unsafe(unmunged(shared, to).to_bytes(), rel)));
+    let mut always = options.copy_links;
+    if !always && options.copy_unsafe_links {
+        let to = source.read_link(name).map(|to| unmunged(shared, to)).ok();
+        if let Some(to) = to.filter(|to| is_unsafe(to.to_bytes(), rel)) {
+            always = true;
+            if options.levels.symsafe > 0 {
+                let path = [rel, name.to_bytes()].concat();
+                shared.say(note, &[b"copying unsafe symlink \""], &path, b"\" -> \"");
+                shared.say(note, &[], to.to_bytes(), b"\"\n");
+            }
+        }
+    }
     match source.stat(name, true) {
         Ok(stat) if stat.kind == FileType::Directory => Ok((true, always || options.copy_dirlinks)),
         Ok(_) => Ok((false, always)),

@@ -22,7 +22,18 @@ struct Entry {
     /// Without the NUL.
     len: u16,
     dir: bool,
-    follow: bool,
+    way: Way,
+}
+
+/// What stands for a name in the source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// What has the name.
+    Itself,
+    /// What that leads to.
+    Followed,
+    /// Nothing: it was given, and is not there.
+    Missing,
 }
 
 impl Listing {
@@ -31,8 +42,16 @@ impl Listing {
         let Ok(len) = u16::try_from(name.count_bytes()) else {
             return;
         };
-        self.entries.push(Entry { start: self.names.len(), source, len, dir, follow });
+        let way = if follow { Way::Followed } else { Way::Itself };
+        self.entries.push(Entry { start: self.names.len(), source, len, dir, way });
         self.names.extend_from_slice(name.to_bytes_with_nul());
+    }
+
+    /// Adds a name that was given and is not there, which is to be missing at the destination, too.
+    pub(crate) fn push_missing(&mut self, name: &CStr, source: u32) {
+        let before = self.entries.len();
+        self.push(name, source, false, false);
+        self.entries[before..].iter_mut().for_each(|entry| entry.way = Way::Missing);
     }
 
     /// Makes room for a source before all others.
@@ -89,7 +108,12 @@ impl Listing {
 
     /// Whether what it leads to is meant.
     pub(crate) fn follows(&self, at: usize) -> bool {
-        self.entries.get(at).is_some_and(|e| e.follow)
+        self.entries.get(at).is_some_and(|e| e.way == Way::Followed)
+    }
+
+    /// Whether it was given and is not there.
+    pub(crate) fn is_missing(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|e| e.way == Way::Missing)
     }
 
     /// The run of directories of one name that begins at `at`.

@@ -46,7 +46,7 @@ impl Worker<'_> {
                 self.alone(entry, out)?;
                 self.leave_hole(inode, path, out);
             } else {
-                self.say_linked(entry, role, linked, &leader, out);
+                self.say_linked(entry, role, linked, &self.linked_change(entry, linked), &leader, out);
             }
             return Ok(());
         }
@@ -56,7 +56,9 @@ impl Worker<'_> {
             }
             Waiting { dir: Arc::clone(dir), at }
         };
-        match self.shared.groups.turn(inode, &path, self.shared.remote.is_some(), waiting) {
+        // Without -p, the mode is that of what the leader replaces.
+        let later = self.shared.remote.is_some() || !self.shared.options.perms;
+        match self.shared.groups.turn(inode, &path, later, waiting) {
             Turn::Wait => {
                 self.leave_hole(inode, path, out);
                 return Ok(());
@@ -70,6 +72,7 @@ impl Worker<'_> {
                 }
             }
             Turn::Make => {
+                let before = (role == Role::BeforeLeader).then(|| self.linked_change(entry, false));
                 match role {
                     Role::BeforeLeader if self.shared.remote.is_none() => {
                         let mut quiet = Outcome::default();
@@ -90,8 +93,8 @@ impl Worker<'_> {
                     .and_then(|ready| Stat::at(ready.fd.as_fd(), entry.target).ok())
                     .filter(|now| now.kind == entry.src.kind)
                     .map(|now| Link { path: [&dir.rel, entry.target.to_bytes()].concat(), inode: now.inode() });
-                if made.is_some() && role == Role::BeforeLeader {
-                    self.say_linked(entry, role, false, &leader, out);
+                if let (Some(change), Some(_)) = (before, &made) {
+                    self.say_linked(entry, role, false, &change, &leader, out);
                 }
                 self.arrived &= made.is_some();
                 self.remove_source(entry, failed, out);
@@ -208,6 +211,12 @@ impl Worker<'_> {
         let old = Stat::at(at, entry.target).ok();
         let linked = old.is_some_and(|old| old.inode() == link.inode);
         let entry = Entry { old: if linked { old } else { entry.old }, ..*entry };
+        // What is there is compared before it is replaced.
+        let mut counted = Outcome::default();
+        let change = match role {
+            Role::Leader => self.transfer_change(&entry, None, &mut counted),
+            _ => self.linked_change(&entry, linked),
+        };
         if !linked {
             if !self.make_way(&entry, out) {
                 return;
@@ -224,9 +233,11 @@ impl Worker<'_> {
         }
         self.arrived = true;
         if role == Role::Leader && !linked {
-            self.say_transfer(&entry, entry.old_of_kind().as_ref(), out);
+            out.append(counted);
+            itemize::log(self.shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+            self.count_transfer(&entry, out);
         } else if role != Role::Leader {
-            self.say_linked(&entry, role, linked, leader, out);
+            self.say_linked(&entry, role, linked, &change, leader, out);
         }
     }
 
@@ -250,8 +261,8 @@ impl Worker<'_> {
         temp.commit_link(entry.target)
     }
 
-    /// The line of a name that is not the leader.
-    fn say_linked(&self, entry: &Entry<'_>, role: Role, linked: bool, leader: &[u8], out: &mut Outcome) {
+    /// What changes for a name that is not the leader. `linked`: it is another name of the file already.
+    fn linked_change(&self, entry: &Entry<'_>, linked: bool) -> Change {
         let shared = self.shared;
         // As with rsync, what would be in the way is compared with what would take its name.
         let old = entry.old.filter(|old| shared.options.dry_run || old.kinds() == entry.src.kinds());
@@ -262,24 +273,38 @@ impl Worker<'_> {
         };
         let mut change = Change::new(&entry.src, action);
         change.hard = true;
-        match &old {
-            Some(old) => {
-                entry.compare(shared, &mut change, old);
-                change.size = entry.src.kinds() == Kinds::File && entry.src.size != old.size;
-                change.time = replaced_time(shared, &entry.src, old);
-                if linked && !shared.options.times {
-                    change.time = itemize::Time::Same;
-                }
+        if let Some(old) = &old {
+            entry.compare(shared, &mut change, old);
+            change.size = entry.src.kinds() == Kinds::File && entry.src.size != old.size;
+            change.time = replaced_time(shared, &entry.src, old);
+            if linked && !shared.options.times {
+                change.time = itemize::Time::Same;
             }
-            None => out.totals.count_created(entry.src.kinds()),
+        }
+        change
+    }
+
+    /// Says what changes for a name that is not the leader, and counts what is new.
+    fn say_linked(
+        &self,
+        entry: &Entry<'_>,
+        role: Role,
+        linked: bool,
+        change: &Change,
+        leader: &[u8],
+        out: &mut Outcome,
+    ) {
+        let shared = self.shared;
+        if change.action == Action::Create {
+            out.totals.count_created(entry.src.kinds());
         }
         let mut text = Outcome::default();
         let (rel, name) = (&entry.dir.rel[..], entry.name.to_bytes());
         if linked {
             let to = entry.read_link().ok().filter(|_| entry.src.kinds() == Kinds::Link);
-            itemize::log(shared, &mut text, &change, rel, name, to.as_deref().map(CStr::to_bytes));
+            itemize::log(shared, &mut text, change, rel, name, to.as_deref().map(CStr::to_bytes));
         } else {
-            itemize::log_hard(shared, &mut text, &change, rel, name, leader);
+            itemize::log_hard(shared, &mut text, change, rel, name, leader);
         }
         match role {
             Role::BeforeLeader if shared.remote.is_none() => {

@@ -2,7 +2,7 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -12,13 +12,15 @@ use forebay_delta::AssemblyStats;
 use crate::error::Error;
 use crate::item::Item;
 use crate::options::Options;
+use crate::order;
+use crate::origins::Origins;
 use crate::outcome::Outcome;
 use crate::passes::{self, deliver, run};
 use crate::places::Places;
 use crate::roots;
 use crate::select::Pass;
 use crate::shared::{Root, Shared};
-use crate::totals::{Ahead, Totals};
+use crate::totals::{Ahead, Kinds, Totals};
 use crate::walk::{self, Walk};
 
 /// Where a mirror's lines and numbers go. Called from one thread, in the order of the file list.
@@ -71,6 +73,11 @@ pub struct Peer {
     pub sent: u64,
     /// See [`sent`](Self::sent).
     pub received: u64,
+    /// How long the sending side took to make the list, and to send it. In incremental recursion that is all lists, without the
+    /// time that the receiving side was waited for.
+    pub list_made: Duration,
+    /// See [`list_made`](Self::list_made).
+    pub list_sent: Duration,
     /// How files were put together, in the receiving role.
     pub assembly: AssemblyStats,
 }
@@ -107,11 +114,11 @@ pub fn mirror(
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
-    sources.iter().for_each(|source| shared.origins.add(source.as_ref().as_bytes()));
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     shared.listed =
         options.files_from.as_deref().map(|from| roots::names_from(from, options.filters.nul, false)).transpose()?;
+    shared.origins = Origins::new(&options, sources, shared.listed.as_deref());
     let top = roots::sources(&shared, sources, &mut note)?;
     // As with rsync, a destination is made where all sources may be missing.
     if top.given == 0 && !(options.select.ignore_missing && note.errors.is_empty()) {
@@ -143,6 +150,8 @@ pub fn mirror(
         shared.pass = Pass::Copy;
         let root = roots::sources(&shared, sources, &mut Outcome::default())?;
         shared.barren = walk::barren(&shared, Walk::new(&shared, root, None))?;
+        // As with rsync, which leaves them out when it has counted.
+        (0..shared.barren.len()).for_each(|_| totals.count_listed(Kinds::Dir));
     }
     if options.hard_links {
         shared.pass = Pass::Copy;
@@ -189,6 +198,9 @@ pub fn mirror(
             if options.hard_links {
                 deliver(passes::worker(&shared, workers).work_off_abandoned()?)?;
             }
+            let mut again = std::mem::take(&mut *shared.again.lock().unwrap_or_else(PoisonError::into_inner));
+            again.sort_by(|(a, _), (b, _)| order::compare_paths(a, b));
+            again.into_iter().try_for_each(|(_, second)| deliver(second))?;
             let mut last = Outcome::default();
             shared.delayed.finish(&shared, &mut last);
             deliver(last)?;

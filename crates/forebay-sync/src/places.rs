@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::fs::{self, Stat};
 use crate::options::{AlternateKind, Options};
 use crate::outcome::Outcome;
+use crate::roots::without_slashes;
 use crate::shared::{Root, Shared};
 
 /// The directories beside the destination.
@@ -62,6 +63,10 @@ impl Places {
                     shared.complain(note, &format!("{option} arg {what}: "), &path, "");
                 }
             }
+        }
+        if let Some(dir) = shared.options.backup_dir.as_deref().filter(|_| shared.options.levels.backup > 0) {
+            let new: &[u8] = if place(&shared.root, dir).is_ok() { b"" } else { b"(new) " };
+            shared.say(note, &[new, b"backup_dir is "], without_slashes(dir.as_bytes()), b"\n");
         }
         Ok(places)
     }

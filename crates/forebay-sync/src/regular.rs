@@ -2,10 +2,11 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::PoisonError;
 
 use rustix::io::Errno;
 
-use crate::alternates::{self, Found, Likeness};
+use crate::alternates::{Found, Likeness};
 use crate::content::copy::Failure;
 use crate::content::{Plan, partial};
 use crate::delete;
@@ -72,17 +73,17 @@ impl Worker<'_> {
         }
     }
 
-    /// Whether the destination's entry is to stay as it is, however it differs.
+    /// Whether the destination's entry is to stay as it is, however it differs, and whichever other names the source has.
     pub(crate) fn left_alone(&self, entry: &Entry<'_>) -> bool {
         let select = &self.shared.options.select;
         let unwanted = if entry.old.is_some() { select.ignore_existing } else { select.existing };
-        let file = entry.src.kinds() == Kinds::File;
-        unwanted || (file && (select.wrong_size(entry.src.size).is_some() || self.is_newer(entry)))
+        unwanted || (entry.src.kinds() == Kinds::File && select.wrong_size(entry.src.size).is_some())
     }
 
     /// Whether `-u` keeps the destination's file.
-    fn is_newer(&self, entry: &Entry<'_>) -> bool {
-        let newer = |old: &Stat| old.kinds() == entry.src.kinds() && old.mtime.tv_sec > entry.src.mtime.tv_sec;
+    pub(crate) fn is_newer(&self, entry: &Entry<'_>) -> bool {
+        let select = &self.shared.options.select;
+        let newer = |old: &Stat| old.kinds() == entry.src.kinds() && select.is_newer(old.mtime, entry.src.mtime);
         self.shared.options.update && entry.old.as_ref().is_some_and(newer)
     }
 
@@ -131,8 +132,7 @@ impl Worker<'_> {
             Err(errno) => return self.unread(entry, Failure::Read(errno), out),
         };
         let old = entry.old_of_kind();
-        let old_or_found = old.or(found.map(|found| found.stat));
-        let mut change = self.say_transfer(entry, old_or_found.as_ref(), out);
+        let mut change = self.say_transfer(entry, found, out);
         let (Some(source), Some(ready)) = (source, entry.ready) else { return Ok(()) };
         let from = old.filter(|_| options.append.is_some()).map_or(0, |old| old.size);
         let mut redo = false;
@@ -147,8 +147,11 @@ impl Worker<'_> {
                         shared.complain(out, "WARNING: ", &entry.rel(), what);
                     }
                     (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();
-                    itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
-                    self.count_transfer(entry, out);
+                    let mut second = Outcome::default();
+                    itemize::log(shared, &mut second, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+                    self.count_transfer(entry, &mut second);
+                    let mut again = shared.again.lock().unwrap_or_else(PoisonError::into_inner);
+                    again.push((entry.rel(), second));
                     redo = true;
                 }
                 Err(failure) => return self.unread(entry, failure, out),
@@ -195,25 +198,31 @@ impl Worker<'_> {
             })
     }
 
-    /// Says and counts that the content is transferred, where `old` was.
-    pub(crate) fn say_transfer(&self, entry: &Entry<'_>, old: Option<&Stat>, out: &mut Outcome) -> Change {
-        let change = self.transfer_change(entry, old, out);
+    /// Says and counts that the content is transferred.
+    pub(crate) fn say_transfer(&self, entry: &Entry<'_>, found: Option<&Found>, out: &mut Outcome) -> Change {
+        let change = self.transfer_change(entry, found, out);
         itemize::log(self.shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
         self.count_transfer(entry, out);
         change
     }
 
-    /// What changes when the content is transferred, where `old` was. Counts what is new.
-    pub(crate) fn transfer_change(&self, entry: &Entry<'_>, old: Option<&Stat>, out: &mut Outcome) -> Change {
+    /// What changes when the content is transferred: against what is there, or else against what was `found` in another
+    /// tree. Counts what is new.
+    pub(crate) fn transfer_change(&self, entry: &Entry<'_>, found: Option<&Found>, out: &mut Outcome) -> Change {
         let (shared, options) = (self.shared, self.shared.options);
         let mut change = Change::new(&entry.src, Action::Create);
-        // What is in another tree takes the place of what is here.
-        if let Some(old) = old {
+        let old = entry.old_of_kind();
+        if let Some(like) = old.or(found.map(|found| found.stat)) {
             change.action = Action::Replace;
             change.content = options.checksum;
-            change.size = entry.src.size != old.size;
-            change.time = replaced_time(shared, &entry.src, old);
-            entry.compare(shared, &mut change, old);
+            change.size = entry.src.size != like.size;
+            change.time = replaced_time(shared, &entry.src, &like);
+            match found.filter(|_| old.is_none()) {
+                Some(found) => {
+                    entry.compare_with(shared, &mut change, &like, self.place_of(entry, found.tree).as_ref());
+                }
+                None => entry.compare(shared, &mut change, &like),
+            }
         } else {
             out.totals.count_created(Kinds::File);
         }
@@ -228,7 +237,7 @@ impl Worker<'_> {
     /// Copies the file from another tree, which has the same content, and gives it the source's attributes.
     fn copy_alternate(&mut self, entry: &Entry<'_>, found: &Found, out: &mut Outcome) -> Result<(), Error> {
         let shared = self.shared;
-        let mut change = alternates::compared(shared, Action::Copy, &entry.src, &found.stat);
+        let mut change = self.like(entry, found);
         change.time = if shared.options.times { change.time } else { Time::Now };
         change.lacking = entry.lacking(shared);
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);

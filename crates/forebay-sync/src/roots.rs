@@ -73,6 +73,13 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
             Ok(()) => Ok(()),
         };
         if let Err(errno) = result {
+            if errno == Errno::NOENT && call == "link_stat" && shared.options.select.delete_missing {
+                match missing(shared, &mut root, &mut asked, argument, note) {
+                    Err(Failure::Filter(error)) => return Err(Error::Filter(error)),
+                    // It has no name that could be deleted.
+                    Err(_) | Ok(()) => continue,
+                }
+            }
             if errno == Errno::NOENT && shared.options.select.ignore_missing {
                 continue;
             }
@@ -152,7 +159,12 @@ pub(crate) fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     let (before, after) = split_at_dot(name).unwrap_or((b"", name));
     let slash: &[u8] = if after.ends_with(b"/") || after.ends_with(b"/.") { b"/" } else { b"" };
     let clean = |path| components(path, true).unwrap_or_default();
-    Some([source, b"/", &clean(before), b"/./", &clean(after), slash].concat())
+    let source = source.strip_suffix(b"/").unwrap_or(source);
+    let before = match clean(before) {
+        before if before.is_empty() => before,
+        before => [b"/", &before[..]].concat(),
+    };
+    Some([source, &before, b"/./", &clean(after), slash].concat())
 }
 
 /// What is before and behind the first `/./`, the slash before it included.
@@ -190,7 +202,7 @@ fn relative(
     let name = CString::new(&path[dir_len..]).map_err(|_| Errno::INVAL)?;
     let source = root.source(at)?;
     let whole = CString::new(&path[..]).map_err(|_| Errno::INVAL)?;
-    let (is_dir, follow) = match links::meant(shared, source, &whole, kind, &path[..dir_len]) {
+    let (is_dir, follow) = match links::meant(shared, source, &whole, kind, &path[..dir_len], note) {
         Ok(meant) => meant,
         Err(_) => {
             links::dangling(shared, source, &whole, note);
@@ -207,6 +219,38 @@ fn relative(
     }
     let at = u32::try_from(at).map_err(|_| Errno::TOOBIG)?;
     asked.push(&path, at, (is_dir, follow), contents_too && is_dir);
+    Ok(())
+}
+
+/// An argument that is not there: what it would become is to go.
+fn missing(
+    shared: &Shared<'_>,
+    root: &mut Dir,
+    asked: &mut Asked,
+    argument: &[u8],
+    note: &mut Outcome,
+) -> Result<(), Failure> {
+    let relative = shared.options.select.relative;
+    let (base, path) = if relative {
+        let (base, path) = split_at_dot(argument).unwrap_or(argument.split_at(usize::from(argument.starts_with(b"/"))));
+        (base, components(path, false).ok_or(Failure::Upwards)?)
+    } else {
+        let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+        (&argument[..split], argument[split..].to_vec())
+    };
+    let at = given(shared, root, base)?;
+    let dir_len = path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+    let name = CString::new(&path[dir_len..]).map_err(|_| Errno::INVAL)?;
+    let shown = [&root.source(at)?.shown, &path[..dir_len]].concat();
+    let local = Local::default();
+    if name.is_empty() || !walk::takes_part(shared, &local, (&mut path.clone(), dir_len, &shown), &name, false, note) {
+        return Ok(());
+    }
+    let at = u32::try_from(at).map_err(|_| Errno::TOOBIG)?;
+    match relative {
+        true => asked.push_missing(&path, at),
+        false => root.listing.push_missing(&name, at),
+    }
     Ok(())
 }
 
@@ -287,7 +331,7 @@ fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: 
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
     let at = given(shared, root, prefix)?;
     let source = root.source(at)?;
-    let (is_dir, follow) = match links::meant(shared, source, &name, source.stat(&name, false)?.kind, b"") {
+    let (is_dir, follow) = match links::meant(shared, source, &name, source.stat(&name, false)?.kind, b"", note) {
         Ok(meant) => meant,
         Err(_) => {
             links::dangling(shared, source, &name, note);
@@ -462,7 +506,7 @@ fn beside(
     }
 }
 
-fn without_slashes(path: &[u8]) -> &[u8] {
+pub(crate) fn without_slashes(path: &[u8]) -> &[u8] {
     &path[..path.len() - path.iter().rev().take_while(|&&b| b == b'/').count()]
 }
 

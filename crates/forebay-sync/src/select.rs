@@ -56,12 +56,16 @@ pub struct Select {
     pub prune_empty_dirs: bool,
     /// `-R`: sources keep their paths, from `/./` on if that is in them.
     pub relative: bool,
+    /// `--no-implied-dirs`: directories on the way to what is given with its path do not get the attributes of the source's.
+    pub no_implied_dirs: bool,
     /// `-x`: directories on other file systems than their source are not entered; twice: not made either.
     pub one_file_system: u8,
     /// `--mkpath`: directories above the destination are made, too.
     pub mkpath: bool,
     /// `--ignore-missing-args`: a source that is not there is no error.
     pub ignore_missing: bool,
+    /// `--delete-missing-args`: what a source that is not there would become is deleted.
+    pub delete_missing: bool,
 }
 
 impl Select {
@@ -74,6 +78,12 @@ impl Select {
         } else {
             None
         }
+    }
+
+    /// Whether `a` counts as later than `b` to `-u`: as with rsync, a time that counts as equal is late enough, but for those
+    /// of one second.
+    pub(crate) fn is_newer(&self, a: Timespec, b: Timespec) -> bool {
+        a.tv_sec.saturating_add(i64::from(self.modify_window)) > b.tv_sec
     }
 
     /// Whether two modification times count as equal.

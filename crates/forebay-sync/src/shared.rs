@@ -36,6 +36,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) root: Root,
     pub(crate) places: Places,
     pub(crate) delayed: Delayed,
+    /// What is said in the end of files that were done twice, by their paths.
+    pub(crate) again: Mutex<Vec<(Vec<u8>, Outcome)>>,
     /// What goes from the source in the end.
     pub(crate) removals: Removals,
     /// What is being done.
@@ -130,6 +132,7 @@ impl<'a> Shared<'a> {
             root,
             places: Places::default(),
             delayed: Delayed::default(),
+            again: Mutex::default(),
             removals: Removals::default(),
             pass: Pass::Both,
             barren: HashSet::new(),
@@ -192,18 +195,24 @@ impl<'a> Shared<'a> {
         self.broken.lock().ok().and_then(|mut broken| broken.take())
     }
 
-    /// A source entry as it is to look at the destination: with another mode and other owners, where asked for.
+    /// A source entry with the mode that it is to have at the destination.
     pub(crate) fn changed(&self, stat: Stat) -> Stat {
-        let Options { chmod, user_map, group_map, .. } = self.options;
         let mode = match stat.kind {
             rustix::fs::FileType::Symlink => stat.mode,
-            kind => chmod.apply(stat.mode, kind == rustix::fs::FileType::Directory, self.me.umask),
+            kind => self.options.chmod.apply(stat.mode, kind == rustix::fs::FileType::Directory, self.me.umask),
         };
-        // Those of the other side have been mapped by the names that they have there.
-        if self.remote.is_some() {
-            return Stat { mode, ..stat };
-        }
-        Stat { mode, uid: user_map.map(stat.uid), gid: group_map.map(stat.gid), ..stat }
+        Stat { mode, ..stat }
+    }
+
+    /// The user that the user `id` of the source becomes. Those of another machine have been mapped by the names that they
+    /// have there.
+    pub(crate) fn user(&self, id: u32) -> u32 {
+        if self.remote.is_some() { id } else { self.options.user_map.map(id) }
+    }
+
+    /// As [`user`](Self::user), of groups.
+    pub(crate) fn group(&self, id: u32) -> u32 {
+        if self.remote.is_some() { id } else { self.options.group_map.map(id) }
     }
 
     /// Whether source entries of this kind are transferred.
@@ -295,7 +304,8 @@ impl<'a> Shared<'a> {
         if self.options.levels.debug_filter > 0 {
             let kind = if is_dir { " directory " } else { " file " };
             let reason = [b" because of pattern ", &rule.text()[..], b"\n"].concat();
-            self.say(out, &[what.as_bytes(), kind.as_bytes()], path, &reason);
+            let slash = if what.starts_with("[sender]") { self.origins.slash(path, b"") } else { b"" };
+            self.say(out, &[what.as_bytes(), kind.as_bytes(), slash], path, &reason);
         }
     }
 

@@ -31,6 +31,8 @@ pub(crate) enum Target {
     Absent,
     /// It could not be made or entered, which has been reported. Everything in it is passed over.
     Failed,
+    /// Something else has its name and stays. Everything in it fails.
+    Blocked,
 }
 
 /// A destination directory that can be worked in.
@@ -77,7 +79,10 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
             None => enter_root(shared, dir, &mut out),
             Some(parent) => match enter(shared, parent) {
                 Target::Failed => Target::Failed,
+                Target::Blocked => enter_blocked(shared, dir, &mut out),
+                Target::Absent if !dir.transferred => Target::Absent,
                 Target::Absent => enter_absent(shared, dir, &mut out),
+                Target::Ready(ready) if !dir.transferred => enter_on_the_way(shared, dir, parent, ready, &mut out),
                 Target::Ready(ready) => enter_child(shared, dir, parent, ready, &mut out),
             },
         };
@@ -190,6 +195,11 @@ fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
 
 /// A directory that a dry run would make.
 fn enter_absent(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
+    if shared.options.select.existing {
+        let rel = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
+        shared.pass_over(out, "not creating new directory \"", rel, "\"\n");
+        return Target::Failed;
+    }
     match source(shared, dir, out) {
         Some(src) => {
             if say_created(shared, dir, &src, out) {
@@ -200,6 +210,51 @@ fn enter_absent(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
         None => Target::Failed,
     }
 }
+
+/// A directory that is only on the way to something: it is taken as it is, or made without a word. A link in its place is
+/// followed, as long as it leads to somewhere in the tree of the destination.
+fn enter_on_the_way(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &mut Outcome) -> Target {
+    let (place, name) = (at.fd.as_fd(), shared.target_name(parent, &dir.name));
+    let mut made = false;
+    let opened = match fs::open_dir(place, name, false) {
+        Err(Errno::NOENT) if shared.options.dry_run || shared.options.select.existing => return Target::Absent,
+        Err(Errno::NOENT) => {
+            made = true;
+            parent.touched.store(true, Ordering::Relaxed);
+            rustix::fs::mkdirat(place, name, Mode::from_raw_mode(0o777)).and_then(|()| fs::open_dir(place, name, false))
+        }
+        Err(errno @ (Errno::NOTDIR | Errno::LOOP)) => {
+            kept_link(shared, dir, place, name).map_or(Err(errno), |kept| kept.map(|(fd, _)| fd))
+        }
+        opened => opened,
+    };
+    match opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat)))) {
+        Ok((fd, now)) => Target::Ready(Ready::new(fd, made, now.dev)),
+        Err(errno) => {
+            let path = shared.target_path(&dir.rel, b"");
+            shared.fail(out, "[generator] recv_generator: mkdir", path.strip_suffix(b"/").unwrap_or(&path), errno);
+            Target::Failed
+        }
+    }
+}
+
+/// A directory in what is none.
+fn enter_blocked(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
+    if let Target::Failed = enter_absent(shared, dir, out) {
+        return Target::Failed;
+    }
+    if shared.options.dry_run {
+        return Target::Absent;
+    }
+    let path = shared.target_path(&dir.rel, b"");
+    let path = path.strip_suffix(b"/").unwrap_or(&path);
+    shared.fail(out, "[generator] recv_generator: mkdir", path, Errno::NOTDIR);
+    shared.complain(out, SKIPPING, b"", "");
+    Target::Failed
+}
+
+/// What is said of a directory that could not be made.
+const SKIPPING: &str = "*** Skipping any contents from this failed directory ***";
 
 fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &mut Outcome) -> Target {
     let Some(src) = source(shared, dir, out) else {
@@ -233,7 +288,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
         }
         Ok(_) if shared.options.select.ignore_existing => {
             shared.pass_over(out, "", dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel), " exists\n");
-            return Target::Failed;
+            return Target::Blocked;
         }
         Ok(old) => {
             let rel = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
@@ -264,7 +319,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
         let mode = (attrs::wanted_mode(shared, &src, None) | 0o700) & 0o777;
         if let Err(errno) = rustix::fs::mkdirat(place, name, Mode::from_raw_mode(mode as _)) {
             shared.fail(out, "[generator] recv_generator: mkdir", &path(), errno);
-            shared.complain(out, "*** Skipping any contents from this failed directory ***", b"", "");
+            shared.complain(out, SKIPPING, b"", "");
             return Target::Failed;
         }
         if created {
@@ -307,7 +362,7 @@ fn kept_link(
 }
 
 fn say_created(shared: &Shared<'_>, dir: &Dir, src: &Stat, out: &mut Outcome) -> bool {
-    let like = alternates::directory(shared, &dir.rel, src);
+    let like = alternates::directory(shared, dir, src);
     let new = like.is_none();
     let mut change = like.unwrap_or(Change::new(src, Action::Create));
     change.lacking = lacking(shared, dir, None);

@@ -14,7 +14,7 @@ use std::sync::{Mutex, OnceLock};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
-use crate::asked::Asked;
+use crate::asked::{Asked, Group};
 use crate::dir::{Base, Dir, SourceDir};
 use crate::error::Error;
 use crate::filter::{Folder, Local, Place, Rule, Side};
@@ -54,6 +54,23 @@ struct Frame {
     asked: Range<usize>,
     /// For each of its sources, which of the root's it is beneath.
     roots: Vec<u32>,
+}
+
+/// A directory that the walk will go into.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ahead {
+    /// Where it is in the listing of the directory that it is in.
+    pub(crate) at: usize,
+    /// What it leads to is meant.
+    pub(crate) follow: bool,
+    /// Everything in it will be listed.
+    pub(crate) content: bool,
+}
+
+/// Whether everything is asked for that is in the directory `group` beneath the root's source `root`.
+fn is_whole(group: &Group, root: u32, recursive: bool) -> bool {
+    let asked = group.sources.iter().find(|asked| asked.source == root);
+    asked.map_or(recursive, |asked| asked.contents || (recursive && asked.own))
 }
 
 impl<'a> Walk<'a> {
@@ -107,6 +124,25 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// The directories in the one that has just been entered, each by where its name is first.
+    pub(crate) fn ahead(&self) -> Vec<Ahead> {
+        let Some(Frame { dir, asked, roots, .. }) = self.stack.last() else { return Vec::new() };
+        let (listing, mut all) = (&dir.listing, Vec::new());
+        let mut at = listing.first_dir();
+        while at < listing.len() {
+            let run = listing.same_name(at);
+            let group = self.asked.group(asked.clone(), dir.rel.len(), listing.name(at).to_bytes());
+            let whole = |at| {
+                let root = roots.get(listing.source(at)).copied().unwrap_or_default();
+                is_whole(&group, root, self.shared.options.recursive)
+            };
+            let follow = listing.follows(at) || !group.beneath.is_empty();
+            all.push(Ahead { at, follow, content: run.clone().any(whole) });
+            at = run.end;
+        }
+        all
+    }
+
     /// Whether `-x` keeps the walk out of `dir`, which is in `parent`.
     fn crosses(&self, parent: &Base, dir: &OwnedFd) -> bool {
         let Base::Held(parent) = parent else {
@@ -151,7 +187,8 @@ impl<'a> Walk<'a> {
                 }
                 Ok(fd) => Base::Held(fd),
                 Err(Errno::NOENT) => {
-                    self.shared.vanished(&mut self.note, "directory", &shown);
+                    let kind = if group.is_on_the_way() { "file" } else { "directory" };
+                    self.shared.vanished(&mut self.note, kind, &shown);
                     continue;
                 }
                 Err(errno) => {
@@ -189,7 +226,7 @@ impl<'a> Walk<'a> {
             in_parent,
             links,
             listing: Listing::default(),
-            transferred: true,
+            transferred: !(self.shared.options.select.no_implied_dirs && group.is_on_the_way()),
             complete,
             target: OnceLock::new(),
             entered: Mutex::default(),
@@ -200,8 +237,7 @@ impl<'a> Walk<'a> {
         let recursive = self.shared.options.recursive;
         let mut whole = 0;
         for (number, &root) in roots.iter().enumerate() {
-            let asked = group.sources.iter().find(|asked| asked.source == root);
-            if asked.map_or(recursive, |asked| asked.contents || (recursive && asked.own)) {
+            if is_whole(&group, root, recursive) {
                 read_source(self.shared, &mut dir, number, &mut self.note);
                 whole += 1;
             }
@@ -292,7 +328,7 @@ pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, not
             FileType::Unknown => Stat::at(fd.as_fd(), name).map_or(kind, |stat| stat.kind),
             kind => kind,
         };
-        let (is_dir, follow) = match links::meant(shared, source, name, kind, rel) {
+        let (is_dir, follow) = match links::meant(shared, source, name, kind, rel, note) {
             Ok(meant) => meant,
             Err(_) => return links::dangling(shared, source, name, note),
         };

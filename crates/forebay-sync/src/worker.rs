@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{AtFlags, FileType};
 use rustix::io::Errno;
 
-use crate::alternates::{self, AlternateDirs, Likeness};
+use crate::alternates::{AlternateDirs, Likeness};
 use crate::attrs;
 use crate::backup;
 use crate::content::copy::Copier;
@@ -19,6 +19,7 @@ pub(crate) use crate::entry::Entry;
 use crate::error::Error;
 use crate::extended::{self, Place};
 use crate::fs::Stat;
+use crate::hardlinks::Role;
 use crate::item::Item;
 use crate::itemize::{self, Action, Change, Time};
 use crate::links;
@@ -26,7 +27,7 @@ use crate::list;
 use crate::outcome::Outcome;
 use crate::select::Pass;
 use crate::shared::Shared;
-use crate::target;
+use crate::target::{self, Target};
 use crate::totals::Kinds;
 
 /// One worker's state.
@@ -83,7 +84,7 @@ impl Worker<'_> {
             return self.list_dir(dir, out);
         }
         target::enter(self.shared, dir);
-        if dir.transferred && self.shared.pass != Pass::Delete {
+        if (dir.transferred || dir.parent.is_some()) && self.shared.pass != Pass::Delete {
             out.totals.count_listed(Kinds::Dir);
             out.totals.name_bytes += dir.name.count_bytes() as u64;
         }
@@ -115,6 +116,9 @@ impl Worker<'_> {
 
     fn entry(&mut self, dir: &Arc<Dir>, at: usize, out: &mut Outcome) -> Result<(), Error> {
         let (shared, options) = (self.shared, self.shared.options);
+        if dir.listing.is_missing(at) {
+            return Ok(missing(shared, dir, at, out));
+        }
         let Some(src) = Entry::stat(shared, dir, at, out) else {
             return Ok(());
         };
@@ -141,7 +145,13 @@ impl Worker<'_> {
             shared.pass_over(out, "", &entry.rel(), " exists\n");
             return Ok(());
         }
-        if options.hard_links && src.nlink > 1 && shared.takes(&src) && !self.left_alone(&entry) {
+        // As with rsync, what is newer becomes another name of a file all the same if one before it has been replaced.
+        let grouped = || {
+            let stays = src.kinds() == Kinds::File && self.is_newer(&entry);
+            let role = || shared.groups.role(src.inode(), &entry.rel());
+            !stays || matches!(role(), Some((Role::AfterLeader, _, Some(_))))
+        };
+        if options.hard_links && src.nlink > 1 && shared.takes(&src) && !self.left_alone(&entry) && grouped() {
             return self.member(dir, at, &entry, out);
         }
         let failed = out.totals.failed;
@@ -235,7 +245,7 @@ impl Worker<'_> {
             entry.compare(shared, &mut change, old);
             change.time = replaced_time(shared, &entry.src, old);
         } else if let Some(found) = &found {
-            change = alternates::compared(shared, Action::Copy, &entry.src, &found.stat);
+            change = self.like(entry, found);
             if found.likeness < Likeness::Exact {
                 change.content = true;
                 change.time = replaced_time(shared, &entry.src, &found.stat);
@@ -243,7 +253,11 @@ impl Worker<'_> {
         } else {
             out.totals.count_created(entry.src.kinds());
         }
-        if let (false, Some(ready)) = (shared.options.dry_run, entry.ready) {
+        if let (true, Some(ready)) = (shared.options.dry_run, entry.ready) {
+            if shared.options.backup && entry.old_stays() {
+                backup::take(shared, out, ready.fd.as_fd(), entry.target, &entry.target_rel(), true);
+            }
+        } else if let Some(ready) = entry.ready {
             let at = ready.fd.as_fd();
             let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
             let temp = match make(&mut self.names, at, entry.target) {
@@ -336,6 +350,22 @@ impl Worker<'_> {
         {
             shared.fail(out, "[generator] failed to set times on", &path(), errno);
         }
+    }
+}
+
+/// What was given and is not there: what it would become goes.
+fn missing(shared: &Shared<'_>, dir: &Dir, at: usize, out: &mut Outcome) {
+    if shared.options.list_only.is_some() {
+        return;
+    }
+    out.totals.count_listed(Kinds::File);
+    let name = dir.listing.name(at);
+    let target = shared.target_name(dir, name);
+    if let Target::Ready(ready) = target::enter(shared, dir)
+        && let Ok(old) = Stat::at(ready.fd.as_fd(), target)
+        && delete::missing(shared, out, ready, target, &old, &[&dir.rel, name.to_bytes()].concat())
+    {
+        dir.touched.store(true, Ordering::Relaxed);
     }
 }
 

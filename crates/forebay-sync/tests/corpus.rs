@@ -5,6 +5,8 @@
 mod corpus;
 #[path = "../../../fuzz/properties/filter.rs"]
 mod filter;
+#[path = "../../../fuzz/properties/wire_list.rs"]
+mod wire_list;
 #[path = "../../../fuzz/properties/wire_sums.rs"]
 mod wire_sums;
 #[path = "../../../fuzz/properties/wire_tokens.rs"]
@@ -23,4 +25,9 @@ fn the_property_holds_for_the_corpus_of_wire_tokens() {
 #[test]
 fn the_property_holds_for_the_corpus_of_wire_sums() {
     corpus::replay("wire_sums", wire_sums::check);
+}
+
+#[test]
+fn the_property_holds_for_the_corpus_of_wire_list() {
+    corpus::replay("wire_list", wire_list::check);
 }

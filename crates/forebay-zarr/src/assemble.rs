@@ -8,6 +8,9 @@
 //!
 //! Offsets are fixed here, in the order of the chunks, so the bytes of a shard do not depend on how many workers there
 //! are or on what was spilled. The entries of the indexes of the current row stay in memory, 16 bytes a chunk.
+//!
+//! Chunks that come back from the spill store take memory of their own beside the slabs, which are kept. So of these only
+//! one write is on its way at a time, while the next chunk is read.
 
 use std::collections::HashMap;
 use std::io;
@@ -137,7 +140,7 @@ impl Assembler {
     /// The sink of the pipeline.
     pub(crate) fn take(&mut self, packed: Packed) -> Result<(), WriteError> {
         match packed {
-            Packed::Chunk { layer, chunk, parts } => self.chunk(layer, chunk, parts),
+            Packed::Chunk { layer, chunk, parts, reloaded } => self.chunk(layer, chunk, parts, reloaded),
             Packed::Note { line } => {
                 self.notes.extend_from_slice(&line);
                 Ok(())
@@ -151,7 +154,7 @@ impl Assembler {
         }
     }
 
-    fn chunk(&mut self, layer: u64, chunk: usize, parts: Vec<Bytes>) -> Result<(), WriteError> {
+    fn chunk(&mut self, layer: u64, chunk: usize, parts: Vec<Bytes>, reloaded: bool) -> Result<(), WriteError> {
         let (shard, place) = self.layout.place(layer % self.layout.layers_per_row, chunk);
         let open = &mut self.shards[shard];
         let bytes: usize = parts.iter().map(Bytes::len).sum();
@@ -162,7 +165,7 @@ impl Assembler {
         open.left -= 1;
         let ended = open.left == 0;
         if bytes > 0 {
-            self.add(shard, parts, bytes)?;
+            self.add(shard, parts, bytes, reloaded)?;
         }
         if ended {
             self.end(shard)?;
@@ -173,9 +176,12 @@ impl Assembler {
         Ok(())
     }
 
-    fn add(&mut self, shard: usize, parts: Vec<Bytes>, bytes: usize) -> Result<(), WriteError> {
+    fn add(&mut self, shard: usize, parts: Vec<Bytes>, bytes: usize, reloaded: bool) -> Result<(), WriteError> {
         if self.filling.as_ref().is_some_and(|job| !matches!(job.step, Step::Shard(other) if other == shard)) {
             self.enqueue()?;
+        }
+        if reloaded && self.filling.is_none() {
+            self.write.drain()?;
         }
         let job = match &mut self.filling {
             Some(job) => job,
@@ -213,7 +219,7 @@ impl Assembler {
         }
         let index = Bytes::from(open.index.encode());
         let bytes = index.len();
-        self.add(shard, vec![index], bytes)?;
+        self.add(shard, vec![index], bytes, false)?;
         match &mut self.filling {
             Some(job) => {
                 job.step = Step::End(shard);
@@ -273,9 +279,9 @@ impl Writing {
     fn write(&mut self, Job { step, parts, bytes }: Job) -> Result<(), WriteError> {
         match step {
             Step::Nothing => {}
-            Step::Shard(shard) => self.parts(shard, &parts, bytes)?,
+            Step::Shard(shard) => self.parts(shard, parts, bytes)?,
             Step::End(shard) => {
-                self.parts(shard, &parts, bytes)?;
+                self.parts(shard, parts, bytes)?;
                 if let Some(shard) = self.open.remove(&shard) {
                     self.land(Landing::Shard(shard))?;
                 }
@@ -294,14 +300,16 @@ impl Writing {
         Ok(())
     }
 
-    fn parts(&mut self, shard: usize, parts: &[Bytes], bytes: usize) -> Result<(), WriteError> {
+    fn parts(&mut self, shard: usize, parts: Vec<Bytes>, bytes: usize) -> Result<(), WriteError> {
         if !self.open.contains_key(&shard) {
             let begun = self.store.begin(&self.layout.key(self.row, shard))?;
             self.open.insert(shard, begun);
         }
         if let Some(open) = self.open.get_mut(&shard) {
-            open.write(parts)?;
+            open.write(&parts)?;
         }
+        // What is counted as written takes no memory any more.
+        drop(parts);
         add(&self.counters.bytes_out, bytes as u64);
         Ok(())
     }
@@ -310,5 +318,51 @@ impl Writing {
         let mut slot = self.land.fill()?;
         *slot = landing;
         Ok(self.land.enqueue(slot, 0)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Mutex, mpsc};
+    use std::thread;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::dtype::DataType;
+    use crate::land::Attributes;
+    use crate::spec::ArraySpec;
+    use crate::store::{Memory, Stalling};
+
+    /// Takes three writes while the store stands still; says whether the second was taken within `patience`.
+    fn goes_on(reloaded: bool, patience: Duration) -> bool {
+        let spec = ArraySpec::new(DataType::UInt8, &[WRITE as u64], &[1, WRITE as u64], &[3, WRITE as u64]);
+        let layout = Layout::new(&spec);
+        let (store, stall) = Stalling::new(Memory::default());
+        let attributes = Arc::new(Mutex::new(Attributes { map: spec.attributes.clone(), changed: false }));
+        let counters = Arc::new(Counters::default());
+        let publisher = Publisher { store: Arc::new(store), spec, attributes, counters, frames: 0 };
+        let (mut assembler, _) = Assembler::start(&layout, publisher, &Pool::new(1, 1, 0), 0).unwrap();
+        stall.stall();
+        let (taken, takes) = mpsc::channel();
+        let taker = thread::spawn(move || {
+            for layer in 0..3 {
+                let parts = vec![Bytes::from(vec![1; WRITE])];
+                assembler.take(Packed::Chunk { layer, chunk: 0, parts, reloaded }).unwrap();
+                taken.send(()).unwrap();
+            }
+        });
+        assert!(stall.waited_more_than(0, Duration::from_secs(60)));
+        takes.recv().unwrap();
+        let goes_on = takes.recv_timeout(patience).is_ok();
+        stall.go_on();
+        taker.join().unwrap();
+        goes_on
+    }
+
+    /// It takes memory beside the slabs.
+    #[test]
+    fn of_what_was_read_back_only_one_write_is_on_its_way() {
+        assert!(!goes_on(true, Duration::from_millis(50)));
+        assert!(goes_on(false, Duration::from_secs(60)));
     }
 }

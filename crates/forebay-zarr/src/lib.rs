@@ -50,7 +50,6 @@
 struct CrateReadme;
 
 mod assemble;
-mod buffers;
 pub mod codec;
 mod dtype;
 mod error;

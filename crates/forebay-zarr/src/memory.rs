@@ -1,7 +1,8 @@
 //! `MemoryEstimate`: what a writer takes, known before the first frame.
 //!
-//! Nearly all of it is *slabs*: the chunks that are begun at a time, and a reserve for those that are finished and not
-//! compressed yet. While the reserve lasts, an append does not wait.
+//! Nearly all of it is *slabs*: the chunks that are begun at a time, those that are finished and not compressed yet, and
+//! those that are compressed, which stay where they were, and wait for the store. While there are slabs, an append does not
+//! wait.
 
 use std::fmt;
 
@@ -15,7 +16,7 @@ use crate::spec::{ArraySpec, SpecError};
 const RESULTS: usize = 8 << 20;
 
 /// And the least in chunks: the next one, the one that is being handed on, and what is on its way to the spill store.
-const RESULT_CHUNKS: usize = 5;
+const RESULT_CHUNKS: usize = 4;
 
 /// Least bytes of slabs beyond those of chunks that are begun, unless [`WriterOptions::memory`](crate::WriterOptions::memory) says so.
 const RESERVE: usize = 16 << 20;
@@ -26,67 +27,79 @@ const THREAD: usize = 256 << 10;
 /// What a writer takes beyond what the process has without it, in bytes.
 ///
 /// There is no one number: memory is taken when it is needed. What is known before the first frame is what each
-/// situation takes, within a tenth, or 8 MiB where that is more; twice that where a thread loses its turn and leaves more
-/// chunks in flight, or fewer:
+/// situation takes, within a tenth, or 8 MiB where that is more:
 ///
 /// | | frames come | the store |
 /// |---|---|---|
 /// | [`steady`](Self::steady) | no faster than they are compressed | keeps up |
 /// | [`stalled`](Self::stalled) | no faster than they are compressed | has stood still until everything was full behind it |
-/// | [`total`](Self::total) | faster, until everything is full | has stood still, or is slower than they come |
+/// | [`full`](Self::full) | faster, until everything is full | has stood still, or is slower than they come |
 ///
-/// *No faster than they are compressed*: when an append comes, no finished chunk waits for a worker. Frames that come in
-/// bursts, or a store that is slow for a moment, are somewhere between the numbers.
+/// *No faster than they are compressed*: what has come and is not compressed yet is no more than the chunks that are begun
+/// at a time and one for each worker. Frames that come in bursts, or a store that is slow for a moment, are somewhere
+/// between the numbers.
 /// Chunks that were compressed take what they became, so the numbers depend on the ratio of the data, by what is in
-/// [`stored`](Self::stored) and [`delivery`](Self::delivery). A store's own buffers come on top: up to 1 MiB for
+/// [`buffers`](Self::buffers), [`delivery`](Self::delivery) and [`reload`](Self::reload). A store's own buffers come on top: up to 1 MiB for
 /// [`Files`](crate::store::Files).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct MemoryEstimate {
     /// Slabs of chunks that are begun, and the list of all chunks side by side.
     pub begun: usize,
-    /// Slabs of chunks that are in the workers' hands or, without a codec, on their way to the store; contexts and
-    /// buffers of the workers; the indexes of a row of shards.
+    /// Slabs of chunks that are in the workers' hands or, without a codec, on their way to the store; contexts of the
+    /// workers; the indexes of a row of shards.
     pub working: usize,
-    /// Chunks that were just compressed, if they did not become smaller.
-    pub stored: usize,
-    /// What waits for its turn while the store stands still, or comes back from the spill store.
+    /// What the workers compress into, if chunks do not become smaller.
+    pub buffers: usize,
+    /// What waits for its turn while the store stands still.
     pub results: usize,
     /// What is on its way to the store while that stands still, if it did not become smaller.
     pub delivery: usize,
+    /// What comes back from the spill store, if it did not become smaller.
+    pub reload: usize,
     /// Slabs of chunks that wait for a worker.
     pub reserve: usize,
-    /// Of all these, slabs; without those of chunks that are begun.
-    slabs: usize,
+    /// Bytes of slabs that may be in use.
+    pub(crate) slabs: usize,
+    /// Bytes of a slab and of a chunk.
+    slab: usize,
+    chunk: usize,
 }
 
 impl MemoryEstimate {
     /// While the store keeps up, for data that become `ratio` times smaller.
     pub fn steady(&self, ratio: f64) -> usize {
-        // A chunk that became short is copied out of its buffer, which keeps what it once held.
-        self.begun + self.working + smaller(self.stored, if ratio < 2.0 { 1.0_f64.max(ratio) } else { ratio / 2.0 })
+        self.begun + self.working + smaller(self.buffers, ratio)
     }
 
-    /// While the store stands still, for data that become `ratio` times smaller.
+    /// While the store stands still and what finds no room spills, and after that, for data that become `ratio` times
+    /// smaller.
     pub fn stalled(&self, ratio: f64) -> usize {
-        // However small they become, as many wait as make up a write.
-        let least = self.delivery.min((WRITE_SLOTS - 1) * WRITE);
-        self.steady(ratio) + self.results + smaller(self.delivery, ratio).max(least)
+        self.steady(ratio) + self.waiting(ratio) + writes(self.reload, ratio)
     }
 
-    /// When everything is full, for data that become `ratio` times smaller.
+    /// When everything is full and nothing spills, for data that become `ratio` times smaller; with a spill store, by
+    /// [`reload`](Self::reload) more.
     pub fn full(&self, ratio: f64) -> usize {
-        self.stalled(ratio) + self.reserve
+        // All slabs are in use, and beside them, of each chunk that waits for the store, is what does not fill one.
+        let stored = smaller(self.chunk, ratio);
+        let loose = match (self.buffers, stored) {
+            (0, _) => 0.0,
+            (_, 0) => 1.0,
+            _ => (stored % self.slab) as f64 / stored as f64,
+        };
+        let loose = (self.waiting(ratio) as f64 * loose) as usize;
+        self.steady(ratio) + self.waiting(1.0) + self.reserve + loose
     }
 
-    /// The most: when everything is full, for data that do not become smaller.
+    /// The most: when everything is full, whatever the data.
     pub fn total(&self) -> usize {
-        self.full(1.0)
+        self.full(1.0).max(self.full(f64::INFINITY)) + self.reload
     }
 
-    /// Bytes of slabs that may be in use.
-    pub(crate) fn slabs(&self, layout: &Layout) -> usize {
-        layout.live * layout.slabs_per_chunk * layout.slab_bytes + self.slabs
+    /// What was compressed and waits for the store.
+    fn waiting(&self, ratio: f64) -> usize {
+        self.results + writes(self.delivery, ratio)
     }
 }
 
@@ -95,21 +108,28 @@ fn smaller(bytes: usize, ratio: f64) -> usize {
     (bytes as f64 / ratio.max(1.0)) as usize
 }
 
+/// What `bytes` bytes of [`WRITE_SLOTS`] writes become. However small chunks become, as many are on their way as make up
+/// a write.
+fn writes(bytes: usize, ratio: f64) -> usize {
+    smaller(bytes, ratio).max(bytes.min(WRITE_SLOTS * WRITE))
+}
+
 impl fmt::Display for MemoryEstimate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mib = |bytes: usize| bytes as f64 / f64::from(1 << 20);
         write!(
             f,
             "{:.1} MiB while the store keeps up, {:.1} while it stands still, {:.1} at most: chunks begun {:.1}, in work \
-             {:.1}, compressed {:.1}; waiting {:.1}, delivery {:.1}; reserve {:.1}",
+             {:.1}, buffers {:.1}; waiting {:.1}, delivery {:.1}, read back {:.1}; reserve {:.1}",
             mib(self.steady(1.0)),
             mib(self.stalled(1.0)),
             mib(self.total()),
             mib(self.begun),
             mib(self.working),
-            mib(self.stored),
+            mib(self.buffers),
             mib(self.results),
             mib(self.delivery),
+            mib(self.reload),
             mib(self.reserve)
         )
     }
@@ -127,7 +147,8 @@ pub fn memory_estimate(spec: &ArraySpec, workers: usize) -> Result<MemoryEstimat
 /// With as many slabs beyond those that are begun as a quarter of these.
 fn usual(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
     let least = least(spec, layout, workers);
-    let slabs = least.slabs.max(RESERVE).max(least.begun / 4);
+    let live = layout.live * layout.slabs_per_chunk * layout.slab_bytes;
+    let slabs = least.slabs.max(live + RESERVE).max(live + live / 4);
     with_more(least, slabs - least.slabs)
 }
 
@@ -135,41 +156,30 @@ fn with_more(estimate: MemoryEstimate, more: usize) -> MemoryEstimate {
     MemoryEstimate { reserve: estimate.reserve + more, slabs: estimate.slabs + more, ..estimate }
 }
 
-/// With a reserve for what workers and store have in hand at a time, and as much again; without a codec, for what
-/// workers have in hand.
+/// With a reserve for what workers have in hand, and two chunks more.
 fn least(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
     let chunk = layout.slabs_per_chunk * layout.slab_bytes;
-    let begun = layout.live * chunk + layout.chunks * size_of::<Slabs>();
+    let live = layout.live * chunk;
     let bound = spec.codec.bound(spec.checksum, layout.chunk_bytes);
-    let budget = result_budget(spec, layout);
     let context = THREAD + spec.codec.encoder_bytes(spec.dtype.size(), layout.chunk_bytes);
-    let others = workers * context + index_bytes(layout);
-    if spec.stores_slabs() {
-        // What waits are slabs; only what comes back from the spill store is not: one chunk, and one read ahead.
-        let in_hand = WRITE.max(chunk);
-        let delivery = WRITE_SLOTS * (WRITE + chunk) - in_hand;
-        let reserve = (workers + 2) * chunk;
-        MemoryEstimate {
-            begun,
-            working: in_hand + others,
-            stored: 0,
-            results: budget + 2 * bound,
-            delivery,
-            reserve,
-            slabs: in_hand + budget + delivery + reserve,
-        }
-    } else {
-        let in_hand = workers * chunk;
-        let reserve = 2 * (WRITE_SLOTS * WRITE + (workers + 1) * chunk) - in_hand;
-        MemoryEstimate {
-            begun,
-            working: in_hand + others,
-            stored: (workers + 1) * bound,
-            results: budget,
-            delivery: (WRITE_SLOTS - 1) * WRITE.max(bound),
-            reserve,
-            slabs: in_hand + reserve,
-        }
+    let (in_hand, buffers) =
+        if spec.stores_slabs() { (WRITE.max(chunk), 0) } else { (workers * chunk, workers * bound) };
+    // A worker may overdraw the budget by one result, and then waits; most often about half of them do.
+    let results = result_budget(spec, layout) + workers * bound / 2;
+    let delivery = WRITE_SLOTS * WRITE.max(chunk);
+    let reserve = (workers + 2) * chunk;
+    MemoryEstimate {
+        begun: live + layout.chunks * size_of::<Slabs>(),
+        working: in_hand + workers * context + index_bytes(layout),
+        buffers,
+        results,
+        delivery,
+        // One is being written while the next is read, see `Assembler`; as much as another the allocator keeps.
+        reload: WRITE_SLOTS * WRITE.max(bound),
+        reserve,
+        slabs: live + in_hand + results + delivery + reserve,
+        slab: layout.slab_bytes,
+        chunk: layout.chunk_bytes,
     }
 }
 

@@ -4,19 +4,23 @@
 //! given back is the first one given out. A [`Pooled`] slab finds its own way back when it is dropped.
 //!
 //! Slabs are cut from *blocks*, which are large for three reasons: the system maps, and unmaps, one block and not some
-//! hundred slabs; where it gives out large pages by itself, a block has room for them; and slabs that are whole pages
-//! lie at page boundaries, so that a disk can read them where they are. A block is only touched as far as slabs of it
-//! were given out.
+//! hundred slabs; a block has room for large pages; and slabs that are whole pages lie at page boundaries, so that a disk
+//! can read them where they are.
+//!
+//! Slabs that every run needs are *certain*: they are cut first, from blocks in large pages, which cost a fault for each
+//! 2 MiB instead of 512. The others are cut from ordinary pages, of which a block takes no more than slabs of it were
+//! given out: they may never be needed, and what is said of a writer's memory would not hold.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 
 use bytes::BytesMut;
+use forebay::zeroed_in_large_pages;
 
-/// About how many bytes a block has: more than the 32 MiB up to which an allocator may hand out memory that was used
-/// before, all of which it would have to fill with zeros.
-const BLOCK: usize = 33 << 20;
+/// About how many bytes a block has: whole large pages, and more than the 32 MiB up to which an allocator may hand out
+/// memory that was used before, all of which it would have to fill with zeros.
+const BLOCK: usize = 34 << 20;
 
 /// Where the first slab of a block begins: at a multiple of this.
 const PAGE: usize = 4096;
@@ -32,6 +36,8 @@ struct Shared {
     len: usize,
     /// Most slabs out at a time.
     limit: usize,
+    /// So many of them are in large pages.
+    certain: usize,
     state: Mutex<State>,
     /// The one producer waits here.
     room: Condvar,
@@ -53,10 +59,10 @@ struct State {
 }
 
 impl Pool {
-    /// At most `limit` slabs of `len` zeros.
-    pub(crate) fn new(len: usize, limit: usize) -> Self {
+    /// At most `limit` slabs of `len` zeros, of which it is `certain` that so many will be out at a time.
+    pub(crate) fn new(len: usize, limit: usize, certain: usize) -> Self {
         let (state, room) = (Mutex::new(State::default()), Condvar::new());
-        Pool { shared: Arc::new(Shared { len, limit, state, room }) }
+        Pool { shared: Arc::new(Shared { len, limit, certain: certain.min(limit), state, room }) }
     }
 
     /// A slab with whatever it held last, or `None` if the limit is reached.
@@ -110,15 +116,22 @@ impl Shared {
     /// A slab that was never used.
     fn cut(&self, state: &mut State) -> BytesMut {
         if state.block.len() < self.len {
-            let slabs = BLOCK.div_ceil(self.len).min(self.limit - state.made);
-            let mut block = BytesMut::zeroed(slabs * self.len + PAGE);
-            let _before = block.split_to(block.as_ptr().align_offset(PAGE));
-            block.truncate(slabs * self.len);
-            state.block = block;
+            let certain = state.made < self.certain;
+            let wanted = if certain { self.certain } else { self.limit } - state.made;
+            let slabs = wanted.min(BLOCK.div_ceil(self.len));
+            state.block = if certain { zeroed_in_large_pages(slabs * self.len) } else { zeroed(slabs * self.len) };
             state.made += slabs;
         }
         state.block.split_to(self.len)
     }
+}
+
+/// `len` zeros that begin at the boundary of a page.
+fn zeroed(len: usize) -> BytesMut {
+    let mut bytes = BytesMut::zeroed(len + PAGE);
+    let _before = bytes.split_to(bytes.as_ptr().align_offset(PAGE));
+    bytes.truncate(len);
+    bytes
 }
 
 impl fmt::Debug for Pool {
@@ -181,7 +194,7 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_and_is_the_next_one_out() {
-        let pool = Pool::new(4, 2);
+        let pool = Pool::new(4, 2, 1);
         let mut first = pool.take().unwrap();
         first[0] = 7;
         let second = pool.take().unwrap();
@@ -195,21 +208,50 @@ mod tests {
 
     #[test]
     fn slabs_of_whole_pages_begin_at_pages_and_do_not_overlap() {
-        let limit = BLOCK / (2 * PAGE) + 3;
-        let pool = Pool::new(2 * PAGE, limit);
-        let mut slabs: Vec<Pooled> = std::iter::from_fn(|| pool.take()).collect();
-        assert_eq!(slabs.len(), limit);
-        for (n, slab) in slabs.iter_mut().enumerate() {
-            assert_eq!((slab.len(), slab.as_ptr().align_offset(PAGE)), (2 * PAGE, 0));
-            slab.fill(n as u8);
+        let block = BLOCK / (2 * PAGE);
+        for certain in [0, 1, block + 5, block + 8] {
+            let limit = block + 8;
+            let pool = Pool::new(2 * PAGE, limit, certain);
+            let mut slabs: Vec<Pooled> = std::iter::from_fn(|| pool.take()).collect();
+            assert_eq!(slabs.len(), limit);
+            for (n, slab) in slabs.iter_mut().enumerate() {
+                assert_eq!((slab.len(), slab.as_ptr().align_offset(PAGE)), (2 * PAGE, 0));
+                slab.fill(n as u8);
+            }
+            assert!(slabs.iter().enumerate().all(|(n, slab)| slab.iter().all(|&byte| byte == n as u8)));
+            assert_eq!(pool.shared.lock().made, limit);
         }
-        assert!(slabs.iter().enumerate().all(|(n, slab)| slab.iter().all(|&byte| byte == n as u8)));
-        assert_eq!(pool.shared.lock().made, limit);
+    }
+
+    /// Those that may never be needed must not be in large pages: touching one would take the memory of its neighbours.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn only_what_is_certain_is_in_large_pages() {
+        let (len, certain) = (1 << 20, 8);
+        let pool = Pool::new(len, 2 * certain, certain);
+        let slabs: Vec<Pooled> = std::iter::from_fn(|| pool.take()).collect();
+        let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let wanted = slabs.iter().map(|slab| large_pages_are_wanted(&maps, slab.as_ptr().addr()));
+        assert_eq!(wanted.collect::<Vec<_>>(), [vec![true; certain], vec![false; certain]].concat());
+    }
+
+    /// What the kernel has noted of the mapping around `address`: `hg`, large pages are wanted.
+    #[cfg(target_os = "linux")]
+    fn large_pages_are_wanted(maps: &str, address: usize) -> bool {
+        let mut within = false;
+        let flags = maps.lines().find(|line| {
+            if let Some((from, to)) = line.split_once(' ').and_then(|(range, _)| range.split_once('-')) {
+                let [from, to] = [from, to].map(|number| usize::from_str_radix(number, 16).unwrap_or(0));
+                within = (from..to).contains(&address);
+            }
+            within && line.starts_with("VmFlags:")
+        });
+        flags.is_some_and(|flags| flags.split(' ').any(|flag| flag == "hg"))
     }
 
     #[test]
     fn whoever_waits_is_woken_when_enough_came_back_or_by_the_end() {
-        let pool = Pool::new(1, 2);
+        let pool = Pool::new(1, 2, 0);
         let (first, second) = (pool.take(), pool.take());
         let waiter = std::thread::spawn({
             let pool = pool.clone();

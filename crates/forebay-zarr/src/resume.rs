@@ -73,7 +73,7 @@ fn begin_row_again(writer: &mut ArrayWriter, store: &dyn Store, frames: u64) -> 
     for layer in first..last {
         for chunk in 0..layout.chunks {
             let parts = stored(layer, chunk)?.map(Bytes::from).into_iter().collect();
-            writer.send(Task::Ready(Packed::Chunk { layer, chunk, parts }))?;
+            writer.send(Task::Ready(Packed::Chunk { layer, chunk, parts, reloaded: true }))?;
         }
     }
     if !frames.is_multiple_of(layout.depth) {

@@ -23,8 +23,9 @@ impl Weigh for Task {}
 /// For the assembler, in order.
 #[derive(Debug)]
 pub(crate) enum Packed {
-    /// The stored form of a chunk; without parts if the chunk is all fill value.
-    Chunk { layer: u64, chunk: usize, parts: Vec<Bytes> },
+    /// The stored form of a chunk; without parts if the chunk is all fill value. `reloaded`: it was read, from the spill
+    /// store or the array, and is not in slabs.
+    Chunk { layer: u64, chunk: usize, parts: Vec<Bytes>, reloaded: bool },
     /// Attributes of a frame, one line of JSON.
     Note { line: Bytes },
     /// Everything before this is to be visible that can be.
@@ -55,7 +56,7 @@ impl Weigh for Packed {
 impl Spill for Packed {
     fn encode(self, out: &mut Parts) {
         let (kind, first, second, parts) = match self {
-            Packed::Chunk { layer, chunk, parts } => (0, layer, chunk as u64, parts),
+            Packed::Chunk { layer, chunk, parts, .. } => (0, layer, chunk as u64, parts),
             Packed::Note { line } => (1, 0, 0, vec![line]),
             Packed::Flush { ticket } => (2, ticket, 0, Vec::new()),
             Packed::Last { frames } => (3, frames, 0, Vec::new()),
@@ -76,7 +77,7 @@ impl Spill for Packed {
             0 => {
                 let chunk = usize::try_from(second).map_err(|_| DecodeError("a chunk's number is too large"))?;
                 let parts = if bytes.is_empty() { Vec::new() } else { vec![bytes] };
-                Ok(Packed::Chunk { layer: first, chunk, parts })
+                Ok(Packed::Chunk { layer: first, chunk, parts, reloaded: true })
             }
             1 => Ok(Packed::Note { line: bytes }),
             2 => Ok(Packed::Flush { ticket: first }),

@@ -114,13 +114,13 @@ impl ArrayWriter {
         let layout = Layout::new(&spec);
         let WriterOptions { workers, memory, spill } = options;
         let memory = memory::settle(&spec, &layout, workers, memory)?;
-        let most_slabs = memory.slabs(&layout) / layout.slab_bytes;
-        let slabs = Pool::new(layout.slab_bytes, most_slabs);
+        let most_slabs = memory.slabs / layout.slab_bytes;
+        let slabs = Pool::new(layout.slab_bytes, most_slabs, layout.live * layout.slabs_per_chunk);
         let counters = Arc::new(Counters::default());
         counters.frames_appended.store(frame, Ordering::Relaxed);
         let attributes = Arc::new(Mutex::new(Attributes { map: spec.attributes.clone(), changed: false }));
 
-        let packing = Packing::new(&spec, &layout, &counters, workers + 1);
+        let packing = Packing::new(&spec, &layout, &counters);
         let stage = {
             let (counters, slabs) = (Arc::clone(&counters), slabs.clone());
             move || Stage { counters: Arc::clone(&counters), slabs: slabs.clone() }

@@ -34,11 +34,12 @@
 //! | [`Spill`], [`Weigh`] | *how*: what items say about themselves |
 //! | [`Delivery`], [`Filling`] | one thread that hands finished jobs to a sink, oldest first, with a fixed number of slots |
 //! | [`CopyPool`] | splits a large copy or scatter over parked threads |
+//! | [`zeroed_in_large_pages`] | memory for those who fill hundreds of MiB |
 //! | [`Pipeline`] | the builder that joins them; [`OrderedMapExt`] does it for iterators, [`Feed`] is pushed into |
 //! | [`Snapshot`] | what it did, as plain numbers |
 //!
-//! It has no async runtime and no thread pool shared with others: plain named threads that are joined. Its one unsafe
-//! block lends a closure to the threads of a [`CopyPool`].
+//! It has no async runtime and no thread pool shared with others: plain named threads that are joined. Its two unsafe
+//! blocks lend a closure to the threads of a [`CopyPool`], and ask the system for large pages.
 //!
 //! # What it is not
 //! Not a way to make a loop over millions of cheap items faster: an item costs some ten to a hundred nanoseconds
@@ -60,7 +61,7 @@ mod cancel;
 mod cgroup;
 #[allow(
     unsafe_code,
-    reason = "a borrowed closure is lent to threads that outlive the borrow; the module says why and how"
+    reason = "a borrowed closure is lent to threads that outlive the borrow, and large pages are asked for; the module says why and how"
 )]
 pub mod copy;
 pub mod delivery;
@@ -85,7 +86,7 @@ pub use budget::{Budget, Consumer, Holding, Lease, OverBudget, Reclaim};
 #[doc(inline)]
 pub use cancel::CancelToken;
 #[doc(inline)]
-pub use copy::CopyPool;
+pub use copy::{CopyPool, zeroed_in_large_pages};
 #[doc(inline)]
 pub use delivery::{Delivery, DeliveryError, DeliveryMonitor, DeliverySnapshot, Filling};
 #[doc(inline)]

@@ -73,7 +73,8 @@ fn run(command: Command) -> ExitCode {
     let mut output = Output::new(&options, log, human, all_to_stderr);
     output.note(b"building file list\n");
     let mut head = String::new();
-    if options.levels.flist > 0 {
+    let lists = options.recursive || options.select.dirs || options.list_only.is_some();
+    if options.levels.flist > 0 && lists {
         // As with rsync, whose list is complete before anything else happens in these cases.
         let at_once = matches!(options.deletion.when, DeleteWhen::Before | DeleteWhen::After)
             || options.select.prune_empty_dirs

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use forebay_sync::{Levels, Report, Totals, human};
+use forebay_sync::{Levels, Report, human};
 
 use crate::size::with_commas;
 use crate::spill;
@@ -59,7 +59,7 @@ fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std:
     let seconds = report.elapsed.as_secs_f64();
     let (sent, received) = traffic(report);
     if said.levels.stats > 1 {
-        write_block(out, totals, (sent, received), said.human)?;
+        write_block(out, report, said.human)?;
         if own_lines {
             write_engine(out, report)?;
         }
@@ -87,7 +87,8 @@ fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std:
     Ok(())
 }
 
-fn write_block(out: &mut String, totals: &Totals, (sent, received): (u64, u64), level: u8) -> std::fmt::Result {
+fn write_block(out: &mut String, report: &Report, level: u8) -> std::fmt::Result {
+    let (totals, (sent, received)) = (&report.totals, traffic(report));
     let listed = [totals.files, totals.dirs, totals.links, totals.devices, totals.specials];
     let created = [
         totals.created_files,
@@ -113,8 +114,9 @@ fn write_block(out: &mut String, totals: &Totals, (sent, received): (u64, u64), 
     writeln!(out, "Literal data: {} bytes", human(totals.literal_bytes, level))?;
     writeln!(out, "Matched data: {} bytes", human(totals.matched_bytes, level))?;
     writeln!(out, "File list size: 0")?;
-    writeln!(out, "File list generation time: 0.000 seconds")?;
-    writeln!(out, "File list transfer time: 0.000 seconds")?;
+    let peer = report.peer.unwrap_or_default();
+    writeln!(out, "File list generation time: {:.3} seconds", peer.list_made.as_secs_f64())?;
+    writeln!(out, "File list transfer time: {:.3} seconds", peer.list_sent.as_secs_f64())?;
     writeln!(out, "Total bytes sent: {}", human(sent, level))?;
     writeln!(out, "Total bytes received: {}", human(received, level))
 }

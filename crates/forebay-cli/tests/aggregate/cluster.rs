@@ -204,8 +204,8 @@ fn lose(how: &str) {
             assert!(!did.err.contains("panic"), "process {process}: {}", did.err);
             assert_nothing_is_left(&bench, process, false);
         }
-        // The deadline is 2 s; the rest is for a machine that is busy.
-        assert!(took < Duration::from_secs(7), "it took them {took:?}");
+        // The deadline is 2 s; the rest is for a machine that is busy. Without it they wait for pipes that nobody closes.
+        assert!(took < Duration::from_secs(20), "it took them {took:?}");
         if how == "STOP" {
             signal(&lost.child, "CONT");
             let did = end(lost.child);

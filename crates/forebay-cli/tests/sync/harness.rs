@@ -71,8 +71,11 @@ impl Bench {
         let [theirs, ours] = self.places();
         let mut did_theirs = did(command(user, "rsync", &[]).args(&args).current_dir(&theirs).output(), &theirs);
         let mut got = did(command(user, FOREBAY, &["sync"]).args(&args).current_dir(&ours).output(), &ours);
-        let links = args.iter().filter_map(|arg| arg.to_str()).any(|arg| arg.starts_with("-a") && arg.contains('H'));
-        if links || args.iter().any(|arg| arg == "-avv" || arg == "--info=name2") {
+        if keeps_links(&args)
+            || args
+                .iter()
+                .any(|arg| arg == "-avv" || arg == "-aivv" || arg == "--append-verify" || arg == "--info=name2")
+        {
             // Here stock rsync prints what only gets new attributes ahead of what is transferred, and names of one file
             // in an order that differs from run to run.
             got.lines.sort();
@@ -118,6 +121,12 @@ pub(crate) fn rounds(default: u64, round: impl Fn(u64)) {
     }
 }
 
+/// Whether `-H` is among the options.
+pub(crate) fn keeps_links(args: &[impl AsRef<OsStr>]) -> bool {
+    let mut args = args.iter().filter_map(|arg| arg.as_ref().to_str());
+    args.any(|arg| arg == "-H" || (arg.starts_with("-a") && arg.contains('H')))
+}
+
 /// Copies a tree with everything that is compared.
 pub(crate) fn copy(from: &Path, to: &Path) {
     assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
@@ -136,6 +145,10 @@ pub(crate) fn command(user: Option<u32>, program: &str, first: &[&str]) -> Comma
     command.args(first).env("LC_ALL", "C.UTF-8");
     command
 }
+
+/// Beginnings of lines of sums that may differ: how much a wire would have carried, how long it took, our own.
+const NUMBERS: &[&str] =
+    &["sent ", "total size is ", "File list ", "Total bytes sent", "Total bytes received", "forebay: "];
 
 fn did(output: std::io::Result<Output>, place: &Path) -> Did {
     let output = output.expect("is rsync installed? The tests compare with it");
@@ -160,6 +173,8 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
             "not creating new ",
             "IO error ",
             "delta-transmission ",
+            "backed up ",
+            "copying unsafe symlink ",
             "[sender] ",
             "[generator] ",
         ]
@@ -170,14 +185,26 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
                 .any(|end| line.ends_with(end))
         {
             &mut did.skipped
-        } else if line.starts_with("sent ") || line.starts_with("total size is ") {
+        } else if line == "done" {
+            // As with rsync, other lines may come before the end of this one.
+            continue;
+        } else if NUMBERS.iter().any(|start| line.starts_with(start)) {
             continue;
         } else {
             &mut did.lines
         };
-        to.push(line.to_owned());
+        to.push(
+            line.strip_suffix("building file list ... done").map_or(line, |_| "building file list ... ").to_owned(),
+        );
     }
     for line in String::from_utf8_lossy(&output.stderr).lines() {
+        if line.starts_with("default_perms_for_dir: ") {
+            continue;
+        }
+        // Said where an owner is looked at that stock rsync does not follow links of, and of no consequence.
+        if line.starts_with("refusing to follow a symlink owned by an untrusted user") {
+            continue;
+        }
         // Stock rsync's receiving side does not know the locale.
         let line = line.replace(place, "PLACE").replace('ä', "\\#303\\#244");
         let line = line.split_once(" at ").map_or(&line[..], |(text, _)| text);

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::harness::{Bench, copy, rounds};
-use crate::tree::{Rng, change, fill};
+use crate::harness::{Bench, copy, keeps_links, rounds};
+use crate::tree::{Rng, change, fill, touch};
 
 /// Everything beneath `dir`, sorted.
 fn entries(dir: &Path) -> Vec<PathBuf> {
@@ -48,17 +48,17 @@ fn attributes(place: &Path) -> String {
 }
 
 /// Runs both programs and compares also what [`Bench::same`] does not.
-fn same(bench: &Bench, args: &[String]) {
+pub(crate) fn same(bench: &Bench, args: &[String]) {
     bench.same(args);
     let [theirs, ours] = bench.places();
-    if args.iter().any(|arg| arg.starts_with("-a") && arg.contains('H')) {
+    if keeps_links(args) {
         assert_eq!(groups(&ours), groups(&theirs), "{args:?}");
     }
     assert_eq!(attributes(&ours), attributes(&theirs), "{args:?}");
 }
 
 /// Gives some of what is beneath `dir` further names.
-fn link_some(rng: &mut Rng, dir: &Path) {
+pub(crate) fn link_some(rng: &mut Rng, dir: &Path) {
     let (dirs, others): (Vec<_>, Vec<_>) =
         entries(dir).into_iter().partition(|path| path.symlink_metadata().unwrap().is_dir());
     for path in others {
@@ -73,7 +73,7 @@ fn link_some(rng: &mut Rng, dir: &Path) {
 
 /// Removes from `dst` what is of another kind than its source. With a full directory in the way of one name of a file,
 /// stock rsync 3.5.0 hangs.
-fn clear_the_way(src: &Path, dst: &Path) {
+pub(crate) fn clear_the_way(src: &Path, dst: &Path) {
     for path in entries(dst).into_iter().rev() {
         let source = src.join(path.strip_prefix(dst).unwrap()).symlink_metadata();
         let kind = path.symlink_metadata().unwrap().file_type();
@@ -84,7 +84,7 @@ fn clear_the_way(src: &Path, dst: &Path) {
 }
 
 /// Gives some of what is beneath `dir` ACLs and extended attributes.
-fn dress_some(rng: &mut Rng, dir: &Path) {
+pub(crate) fn dress_some(rng: &mut Rng, dir: &Path) {
     for path in entries(dir) {
         let kind = path.symlink_metadata().unwrap().file_type();
         if !(kind.is_file() || kind.is_dir()) {
@@ -163,6 +163,7 @@ fn modes_owners_and_links_change_on_the_way() {
         "--chown=1:2",
         "--chown=:7",
         "--usermap=0:33,1-2:1",
+        "--chown=1:2 --out-format=%U:%G:%n",
         "--groupmap=*:5",
         "--numeric-ids",
         "-E --no-p",
@@ -190,4 +191,55 @@ fn modes_owners_and_links_change_on_the_way() {
         eprintln!("seed {seed}: {args:?}");
         same(&bench, &args);
     });
+}
+
+#[test]
+fn a_newer_name_becomes_a_link_behind_one_that_is_replaced() {
+    // At the destination: whether `f`, `g` and `h`, one file in the source, are older or newer there, or missing.
+    for there in ["oon", "nnn", "non", "ono", "-nn", "n-n", "--n", "on-", "n--"] {
+        for options in ["-aHiu", "-aHiun"] {
+            let bench = Bench::new();
+            fs::write(bench.src().join("f"), "new content").unwrap();
+            touch(&bench.src().join("f"), "@1000000000");
+            for name in ["g", "h"] {
+                fs::hard_link(bench.src().join("f"), bench.src().join(name)).unwrap();
+            }
+            bench.both(|place| {
+                fs::create_dir(place.join("dst")).unwrap();
+                for (name, age) in ["f", "g", "h"].iter().zip(there.chars()).filter(|&(_, age)| age != '-') {
+                    let path = place.join("dst").join(name);
+                    fs::write(&path, "old").unwrap();
+                    touch(&path, if age == 'o' { "@900000000" } else { "@1000000001" });
+                }
+            });
+            eprintln!("{there} {options}");
+            same(&bench, &[options.to_owned(), format!("{}/", bench.src().display()), "dst".to_owned()]);
+        }
+    }
+}
+
+/// Of such, stock rsync says less than of others: only that what is left is the same is compared.
+#[test]
+fn set_id_bits_outlive_a_change_of_owner() {
+    for options in ["-aq", "-aqH", "-aq --inplace", "-rpgq", "-aq --chown=5:6", "-rgoq"] {
+        let bench = Bench::new();
+        let modes = [0o4755, 0o2755, 0o6711, 0o2644];
+        for (n, mode) in modes.into_iter().enumerate() {
+            let path = bench.src().join(n.to_string());
+            fs::write(&path, "content").unwrap();
+            touch(&path, "@1000000000");
+            std::os::unix::fs::chown(&path, Some(3), Some(4)).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        }
+        bench.both(|place| {
+            copy(&bench.src(), &place.join("dst"));
+            for (n, mode) in modes.into_iter().enumerate() {
+                let path = place.join("dst").join(n.to_string());
+                std::os::unix::fs::chown(&path, Some(1), Some(2)).unwrap();
+                fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            }
+        });
+        let src = format!("{}/", bench.src().display());
+        bench.same(&options.split(' ').chain([&src[..], "dst"]).collect::<Vec<_>>());
+    }
 }

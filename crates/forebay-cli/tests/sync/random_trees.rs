@@ -2,7 +2,10 @@
 //!
 //! An option takes part by a row of [`OPTIONS`].
 
+use std::fs;
+
 use crate::harness::{Bench, copy, rounds};
+use crate::metadata::{clear_the_way, dress_some, link_some, same};
 use crate::tree::{Rng, change, fill};
 
 /// What a round begins with: one of these.
@@ -11,55 +14,170 @@ const BASES: &[&str] = &["-ai", "-aiv", "-av", "-avv", "-aivv", "-rlti", "-rlpgo
 /// What may be added: arguments, and in one of how many rounds they are. `{other}` stands for a tree that is like the
 /// source in most things, beside the destination.
 const OPTIONS: &[(&str, u64)] = &[
-    ("--delete", 3),
-    ("-c", 4),
-    ("-u", 4),
-    ("-n", 4),
-    ("--no-p", 5),
-    ("--no-o", 5),
-    ("--no-t", 5),
-    ("--no-D", 5),
-    ("--no-l", 5),
-    ("-q", 8),
-    ("-ii", 8),
-    ("--info=name0", 12),
-    ("--info=name2", 12),
-    ("--info=nonreg0", 12),
-    ("--info=skip,del", 12),
-    ("--debug=none", 12),
-    ("--out-format=%o|%i|%n%L|%l|%B|%M|%U|%G|%f", 10),
-    ("--out-format=%10n|%-10l|%'l|%''l|%%|%z", 10),
-    ("-8", 20),
-    ("-h", 20),
-    ("--no-v", 20),
+    // What is said.
+    ("-q", 20),
+    ("-ii", 12),
+    ("--info=name0", 20),
+    ("--info=name2", 20),
+    ("--info=nonreg0", 20),
+    ("--info=skip,del", 20),
+    ("--info=backup,copy,remove", 20),
+    ("--debug=none", 20),
+    ("--out-format=%o|%i|%n%L|%l|%B|%M|%U|%G|%f", 15),
+    ("--out-format=%10n|%-10l|%'l|%''l|%%|%z", 20),
+    ("-8", 30),
+    ("-h", 30),
+    ("--no-v", 30),
+    ("--stats", 20),
+    // What takes part.
+    ("-n", 6),
+    ("-c", 8),
+    ("-u", 8),
+    ("-I", 20),
+    ("--size-only", 20),
+    ("-@1", 30),
+    ("-@-1", 30),
+    ("--existing", 20),
     ("--ignore-existing", 20),
+    ("-m", 15),
+    ("--max-size=2K", 20),
+    ("--min-size=1K", 20),
+    ("--no-r", 30),
+    ("-d --no-r", 30),
+    ("-R", 25),
+    ("-x", 30),
+    ("--exclude=a*", 15),
+    ("--exclude=*.o --exclude=/b", 20),
+    ("--include=*/ --exclude=*.c", 25),
+    ("--filter=P_foo*", 20),
+    ("--filter=-p_d", 25),
+    ("--filter=H_b", 25),
+    ("-C", 30),
+    // What is deleted.
+    ("--delete", 6),
+    ("--delete-before", 20),
+    ("--delete-delay", 20),
+    ("--delete-after", 20),
+    ("--delete --delete-excluded", 20),
+    ("--delete --max-delete=2", 25),
+    ("--force", 20),
+    ("--ignore-errors", 30),
+    ("--remove-source-files", 20),
+    // What entries are.
+    ("--no-p", 12),
+    ("--no-o", 20),
+    ("--no-g", 20),
+    ("--no-t", 12),
+    ("--no-D", 20),
+    ("--no-l", 20),
+    ("-H", 12),
+    ("-A", 15),
+    ("-p -X", 15),
+    ("-L", 20),
+    ("-k", 20),
+    ("-K", 20),
+    ("--copy-unsafe-links", 25),
+    ("--safe-links", 25),
+    ("--munge-links", 30),
+    ("-O", 20),
+    ("-J", 20),
+    ("-E", 20),
+    ("--chmod=D755,F640", 20),
+    ("--chmod=Du+s,Fo=", 25),
+    ("--chown=1:2", 30),
+    ("--usermap=0:33,1-2:1", 30),
+    ("--groupmap=*:5", 30),
+    ("--numeric-ids", 30),
+    ("--super", 30),
+    ("--no-super", 30),
+    // How content is written.
+    ("--no-W", 15),
+    ("--inplace", 15),
+    ("-S", 20),
+    ("--append", 30),
+    ("--append-verify", 30),
+    ("--preallocate", 30),
+    ("--fsync", 40),
+    ("--partial-dir=.part", 25),
+    ("--delay-updates", 25),
+    ("-p -y", 25),
+    ("-b", 15),
+    ("-b --suffix=.old", 30),
+    ("--backup-dir=../bak", 25),
+    ("--compare-dest=../{other}", 25),
+    ("--copy-dest=../{other}", 25),
+    ("--link-dest=../{other}", 25),
+    ("--no-i-r", 20),
+];
+
+/// What does not go together: for each of the first, none of the second.
+const APART: &[(&[&str], &[&str])] = &[
+    // Stock rsync 3.5.0 leaves out files that something like them could be appended to.
+    (&["-p -y"], &["--append", "--append-verify"]),
+    // It does not find the way to the backup.
+    (&["--inplace", "--append", "--append-verify"], &["--backup-dir=../bak"]),
+    // It gives a backup more permissions than the original had.
+    (&["--no-super"], &["--backup-dir=../bak"]),
+    // It complains in a dry run of links that will not be there.
+    (&["-n"], &["-p -X"]),
+    // It counts differently what was found, and writes what it knows of its memory.
+    (&["-avv", "-aivv"], &["--no-W", "--stats"]),
+    // It looks for other trees even where nothing is transferred.
+    (&["--no-r"], &["--compare-dest=../{other}", "--copy-dest=../{other}", "--link-dest=../{other}"]),
+    // What has been deleted when a link that leads nowhere is found depends on how far either has come.
+    (
+        &["-L", "--copy-unsafe-links"],
+        &["--delete", "--delete-delay", "--delete --delete-excluded", "--delete --max-delete=2"],
+    ),
 ];
 
 fn round(seed: u64) {
     let mut rng = Rng::new(seed);
     let bench = Bench::new();
-    fill(&mut rng, &bench.src(), 4);
     let mut args = vec![rng.pick(BASES).to_owned()];
-    let chosen: Vec<&str> = OPTIONS.iter().filter(|(_, odds)| rng.one_in(*odds)).map(|(args, _)| *args).collect();
-    args.extend(chosen.iter().flat_map(|row| row.split(' ')).map(|arg| arg.replace("{other}", "../other")));
+    let mut chosen: Vec<&str> = OPTIONS.iter().filter(|(_, odds)| rng.one_in(*odds)).map(|(args, _)| *args).collect();
+    for (some, others) in APART {
+        if some.iter().any(|row| args[0] == *row || chosen.contains(row)) {
+            chosen.retain(|row| !others.contains(row));
+        }
+    }
+    args.extend(chosen.iter().flat_map(|row| row.split(' ')).map(|arg| arg.replace("{other}", "other")));
+    let has = |option: &str| chosen.contains(&option);
+    // The default ACL of a directory tells in which of its places a file with several names was made first.
+    let dressed = has("-A") || (has("-p -X") && !has("-H"));
     let dst_there = !rng.one_in(8);
     bench.both(|place| {
-        if dst_there {
-            copy(&bench.src(), &place.join("dst"));
-            change(&mut rng, &place.join("dst"), 3);
+        let (src, dst, other) = (place.join("src"), place.join("dst"), place.join("other"));
+        fs::create_dir(&src).unwrap();
+        fill(&mut rng, &src, 4);
+        if has("-H") {
+            link_some(&mut rng, &src);
         }
-        if chosen.iter().any(|row| row.contains("{other}")) {
-            copy(&bench.src(), &place.join("other"));
-            change(&mut rng, &place.join("other"), 3);
+        let mut variants = Vec::from_iter(dst_there.then_some(&dst));
+        variants.extend(chosen.iter().any(|row| row.contains("{other}")).then_some(&other));
+        for variant in variants {
+            copy(&src, variant);
+            change(&mut rng, variant, 3);
+            if dressed {
+                dress_some(&mut rng, variant);
+            }
+        }
+        change(&mut rng, &src, 3);
+        if dressed {
+            dress_some(&mut rng, &src);
+        }
+        // Of a directory that something stands in the way of, it changes that.
+        if (has("-H") || has("--ignore-existing")) && dst_there {
+            clear_the_way(&src, &dst);
         }
     });
-    change(&mut rng, &bench.src(), 3);
-    args.push(format!("{}/", bench.src().display()));
-    args.push("dst".to_owned());
+    args.extend(["src/".to_owned(), "dst".to_owned()]);
     eprintln!("seed {seed}: {args:?}");
-    bench.same(&args);
-    // Once more: mostly nothing is left to do.
-    bench.same(&args);
+    same(&bench, &args);
+    // Once more: mostly nothing is left to do. What the source has lost has changed its times to those of the test.
+    if !has("--remove-source-files") {
+        same(&bench, &args);
+    }
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! Sources that keep their paths: `-R` and `--files-from`.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Bench, FOREBAY};
+use crate::harness::{Bench, FOREBAY, command};
 use crate::tree::touch;
 
 fn bench() -> Bench {
@@ -60,6 +61,8 @@ fn sources_keep_their_paths() {
         "-ltdiR SRC/./a/b SRC/./f/ dst",
         "-ltiR SRC/./a/b SRC/./f/2 dst",
         "-ainR SRC/./a/b SRC/./f/2 new",
+        "-aR --out-format=%f|%n SRC/./a/b SRC/./f/2 new",
+        "-rlivR SRC/a/b new",
     ] {
         let bench = bench();
         let src = bench.src().display().to_string();
@@ -99,4 +102,57 @@ fn a_file_names_the_sources() {
     }
     let bench = bench();
     bench.same(&["-ai", "--files-from=none", &bench.src().display().to_string(), "dst"]);
+}
+
+#[test]
+fn directories_on_the_way_may_stay_as_they_are() {
+    /// Gives what is on the way attributes of its own.
+    fn other(place: &Path) {
+        let dst = place.join("new");
+        fs::create_dir_all(dst.join("a/b")).unwrap();
+        fs::write(dst.join("a/b/extra"), "extra").unwrap();
+        fs::set_permissions(dst.join("a"), fs::Permissions::from_mode(0o700)).unwrap();
+    }
+    fn link(place: &Path) {
+        fs::create_dir_all(place.join("new/real")).unwrap();
+        symlink("real", place.join("new/a")).unwrap();
+    }
+    let before: [fn(&Path); 3] = [|_| {}, other, link];
+    for prepare in before {
+        for args in [
+            "-aiR SRC/./a/b/1 new",
+            "-ainR SRC/./a/b/1 new",
+            "-aiR --stats SRC/./a/b/1 SRC/./f new",
+            "-aiR --existing SRC/./a/b new",
+            "-aiR --delete-after SRC/./a/b SRC/./f new",
+            "-aiRH SRC/./a/b/1 SRC/./f/2 new",
+            "-avv --files-from=names SRC new",
+        ] {
+            let bench = bench();
+            for place in bench.places() {
+                fs::write(place.join("names"), "a/b/1\nf/2\n").unwrap();
+                prepare(&place);
+            }
+            let src = bench.src().display().to_string();
+            let mut args: Vec<String> = args.split(' ').map(|arg| arg.replace("SRC", &src)).collect();
+            args.push("--no-implied-dirs".to_owned());
+            eprintln!("{args:?}");
+            bench.same(&args);
+            bench.same(&args);
+        }
+    }
+}
+
+#[test]
+fn a_link_on_the_way_does_not_lead_out() {
+    let bench = bench();
+    let place = &bench.places()[1];
+    fs::create_dir_all(place.join("outside/b")).unwrap();
+    fs::create_dir(place.join("new")).unwrap();
+    symlink("../outside", place.join("new/a")).unwrap();
+    let args = ["sync", "-aR", "--no-implied-dirs", &format!("{}/./a/b/1", bench.src().display()), "new"];
+    let output = command(None, FOREBAY, &[]).args(args).current_dir(place).output().unwrap();
+    assert_eq!(output.status.code(), Some(23));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("new/a\" failed: "), "{output:?}");
+    assert!(!place.join("outside/b/1").exists());
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use crate::harness::{Bench, FOREBAY, copy, rounds};
-use crate::tree::{Rng, change, fill};
+use crate::tree::{Rng, change, fill, touch};
 
 const SOME: &[&str] = &[
     "--existing",
@@ -81,4 +81,61 @@ fn a_source_that_may_be_missing_is_no_error() {
     let [there, gone] = ["f", "gone"].map(|name| format!("{}/{name}", bench.src().display()));
     bench.same(&["-ai", "--ignore-missing-args", &gone, &there, "new/"]);
     bench.same(&["-ai", "--ignore-missing-args", &gone, "none/"]);
+}
+
+#[test]
+fn what_is_missing_in_the_source_goes_at_the_destination() {
+    for args in [
+        "-ai SRC/f SRC/gone SRC/full dst/",
+        "-ai --delete --stats SRC/f SRC/gone SRC/full dst/",
+        "-ai --force SRC/full dst/",
+        "-avv SRC/f SRC/gone SRC/none SRC/empty dst/",
+        "-ain SRC/gone SRC/empty SRC/full dst/",
+        "-ti SRC/f SRC/gone dst/",
+        "-aib SRC/gone dst/",
+        "-ai --max-delete=1 SRC/gone SRC/empty dst/",
+        "-ai --exclude=gone SRC/gone SRC/empty dst/",
+        "-ai --ignore-missing-args SRC/gone dst/",
+        "-ai SRC/gone dst/gone",
+        "-ai SRC/gone/ dst/",
+        "-ai SRC/gone SRC/none new/",
+        "-aiR SRC/./a/gone SRC/./gone dst/",
+        "-aiH --delete-after SRC/gone SRC/f dst/",
+        "-ai --files-from=names SRC dst",
+        "-a --out-format=%o|%i|%n|%l SRC/gone dst/",
+        "SRC/gone SRC/f",
+    ] {
+        let bench = Bench::new();
+        fs::create_dir(bench.src().join("a")).unwrap();
+        fs::write(bench.src().join("f"), "f").unwrap();
+        touch(&bench.src().join("a"), "@1000000000");
+        bench.both(|place| {
+            for dir in ["a", "full/sub", "empty"] {
+                fs::create_dir_all(place.join("dst").join(dir)).unwrap();
+            }
+            for file in ["gone", "a/gone", "full/sub/old"] {
+                fs::write(place.join("dst").join(file), file).unwrap();
+            }
+            touch(&place.join("dst/a"), "@1000000000");
+            fs::write(place.join("names"), "f\ngone\na/gone\nempty\n").unwrap();
+        });
+        let src = bench.src().display().to_string();
+        let mut args: Vec<String> = args.split(' ').map(|arg| arg.replace("SRC", &src)).collect();
+        args.push("--delete-missing-args".to_owned());
+        eprintln!("{args:?}");
+        bench.same(&args);
+    }
+}
+
+#[test]
+fn what_is_in_a_source_that_is_there_is_not_missing() {
+    let bench = Bench::new();
+    fs::create_dir(bench.src().join("a")).unwrap();
+    bench.both(|place| {
+        fs::create_dir_all(place.join("dst/a")).unwrap();
+        fs::write(place.join("dst/a/kept"), "kept").unwrap();
+    });
+    let src = format!("{}/a", bench.src().display());
+    bench.same(&["-ai", "--delete-missing-args", &src, "dst"]);
+    assert!(bench.places()[1].join("dst/a/kept").exists());
 }

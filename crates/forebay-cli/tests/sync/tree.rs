@@ -65,7 +65,7 @@ fn name(rng: &mut Rng) -> OsString {
         name.extend_from_slice(rng.below(30).to_string().as_bytes());
     }
     if rng.one_in(60) {
-        name.resize(255, b'n');
+        name.resize(248, b'n');
     }
     OsString::from_vec(name)
 }
@@ -89,7 +89,7 @@ fn make(rng: &mut Rng, path: &Path, depth: u64) {
             fs::create_dir(path).unwrap();
             fill(rng, path, depth - 1);
         }
-        9 => symlink(rng.pick(&["a", "nowhere", "../b", "/tmp", "odd\nlink"]), path).unwrap(),
+        9 => symlink(rng.pick(&["a", "nowhere", "../b/a", "/nowhere/else", "odd\nlink"]), path).unwrap(),
         10 => assert!(Command::new("mkfifo").arg("--").arg(path).status().unwrap().success()),
         _ => fs::create_dir(path).unwrap(),
     }
@@ -104,9 +104,8 @@ fn attributes(rng: &mut Rng, path: &Path) {
     let kind = path.symlink_metadata().unwrap().file_type();
     if rng.one_in(2) && !kind.is_symlink() {
         let modes = match () {
-            () if kind.is_dir() => [0o755, 0o700, 0o555, 0o1777, 0o2750],
-            () if kind.is_file() => [0o644, 0o600, 0o444, 0o4755, 0o000],
-            // Of a FIFO with a set-ID bit, stock rsync forgets to say that its group changes.
+            () if kind.is_dir() => [0o755, 0o700, 0o555, 0o1755, 0o2750],
+            // Of what has a set-ID bit, stock rsync forgets to say that its owner changes.
             () => [0o644, 0o600, 0o444, 0o755, 0o000],
         };
         fs::set_permissions(path, Permissions::from_mode(modes[rng.below(5) as usize])).unwrap();

@@ -8,6 +8,7 @@ mod choices;
 mod cut;
 mod ends;
 mod harness;
+mod incremental;
 mod moved;
 mod names;
 mod shells;

@@ -38,6 +38,8 @@ pub(super) struct State {
     /// Everybody has connected.
     pub(super) formed: bool,
     pub(super) story: Option<ExchangeError>,
+    /// Threads that are telling others the story.
+    pub(super) telling: usize,
     /// The run in progress, to be told of the story.
     pub(super) failure: Option<Failure>,
     /// Handles of data connections that timely's threads hold.
@@ -139,11 +141,13 @@ impl Membership {
         state.running += 1;
         state.peers[process] = Some(peer);
         let story = state.story.clone();
+        state.telling += usize::from(story.is_some());
         drop(state);
         if let Some(story) = story {
             // It came while the others were told.
             control.send(&self.word(&story));
             control.finish();
+            self.told();
         }
         Ok(())
     }
@@ -190,6 +194,7 @@ impl Membership {
             return;
         }
         state.story = Some(error.clone());
+        state.telling += 1;
         let failure = state.failure.clone();
         let (mut controls, mut lost) = (Vec::new(), None);
         for (process, peer) in state.peers.iter().enumerate() {
@@ -214,12 +219,18 @@ impl Membership {
             control.send(&frame);
             control.cut();
         }
+        self.told();
         for stream in data {
             let _ = stream.shutdown(Shutdown::Both);
         }
         if let Some(failure) = failure {
             failure.set(error);
         }
+    }
+
+    /// A thread has told the story to whom it had to.
+    fn told(&self) {
+        self.lock().telling -= 1;
         self.changed.notify_all();
     }
 
@@ -242,10 +253,11 @@ impl Membership {
     }
 
     /// The data connection to `process` broke: waits for the word that explains it, and takes the process for lost if
-    /// there is none.
+    /// there is none. If the process is gone its control connection has closed as well, so this does not wait for
+    /// longer than it takes to hear that.
     pub(crate) fn suspect(&self, process: usize, cause: Cause) {
         let state = self.lock();
-        let waited = self.changed.wait_timeout_while(state, self.moment(), |state| state.story.is_none());
+        let waited = self.changed.wait_timeout_while(state, self.deadline, |state| state.story.is_none());
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         self.lost(process, cause);
     }
@@ -307,9 +319,12 @@ impl Membership {
         }
     }
 
-    /// Ends the control connections: waits a moment until the peers have ended theirs, so that none of them loses what it was
-    /// told last, and joins the threads.
+    /// Ends the control connections: waits until everybody was told why the run ends, if it ends badly, and a moment until the
+    /// peers have ended theirs, so that none of them loses what it was told last; joins the threads.
     pub(crate) fn finish(&self) {
+        // Each word takes a moment at most.
+        let told = self.changed.wait_while(self.lock(), |state| state.telling > 0);
+        drop(told.unwrap_or_else(PoisonError::into_inner));
         let controls: Vec<_> = self.lock().peers.iter().flatten().map(|peer| peer.control.clone()).collect();
         controls.iter().for_each(Control::finish);
         let state = self.lock();
@@ -329,5 +344,64 @@ impl Membership {
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::super::frame::FRAME;
+    use super::*;
+
+    /// A connected pair: the member's end, the peer's end.
+    fn connection() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (ours, listener.accept().unwrap().0)
+    }
+
+    /// One peer does not read, so that telling it takes a moment. The thread that waits for the end of the run must not
+    /// close the connection to the next one before that has been told: it would take this process for lost.
+    #[test]
+    fn nobody_leaves_before_everybody_was_told_why() {
+        let hosts: Vec<String> = (0..3).map(|n| format!("host{n}:1")).collect();
+        let membership = Membership::new(0, hosts, Duration::from_secs(10));
+        let mut peers = Vec::new();
+        for process in 1..3 {
+            let (ours, theirs) = connection();
+            let hello = Hello {
+                role: Role::Control,
+                process,
+                processes: 3,
+                incarnation: [process as u8; 16],
+                job: [0; 32],
+                nonce: [0; 32],
+            };
+            let full = ours.try_clone().unwrap();
+            membership.join(&hello, ours).unwrap();
+            if process == 1 {
+                full.set_nonblocking(true).unwrap();
+                while (&full).write(&[0; 1 << 16]).is_ok() {}
+                full.set_nonblocking(false).unwrap();
+            }
+            peers.push(theirs);
+        }
+        let telling = thread::spawn({
+            let membership = Arc::clone(&membership);
+            move || membership.lost(0, Cause::Left)
+        });
+        while membership.story().is_none() {
+            thread::yield_now();
+        }
+        membership.finish();
+        let mut heard = Vec::new();
+        peers[1].read_to_end(&mut heard).unwrap();
+        telling.join().unwrap();
+        let frames = heard.chunks_exact(FRAME).map(|frame| Frame::decode(frame.try_into().unwrap()).unwrap());
+        assert!(frames.into_iter().any(|frame| matches!(frame, Frame::Lost { process: 0, .. })));
     }
 }

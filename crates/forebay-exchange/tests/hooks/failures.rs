@@ -75,11 +75,13 @@ fn a_disk_that_hangs_while_writing_ends_the_run_at_the_deadline() {
         let took = begun.elapsed();
         // The disk still hangs, and nobody waits for it.
         fs.wait_until_hanging(1);
-        assert!(took >= deadline && took < 10 * deadline, "{took:?}");
+        assert!(took >= deadline, "{took:?}");
         let error = failed(&outcome, 0);
         let SpillFailure::Deadline { waited, unwritten } = error.cause else { panic!("{error}") };
         assert!(outcome.monitor.snapshot().refill_waits > 0, "the sender waited where it needed a buffer");
-        assert!(waited >= deadline && unwritten > 1 << 20 && error.operation == "write");
+        // Not the time of the whole run: a panic that is printed with where it came from takes seconds.
+        assert!(waited >= deadline && waited < 10 * deadline, "{waited:?}");
+        assert!(unwritten > 1 << 20 && error.operation == "write");
         assert!(outcome.monitor.snapshot().longest_refill_wait_nanos >= deadline.as_nanos() as u64);
         fs.release();
     });

@@ -42,5 +42,7 @@ pub(crate) const IO_ERROR: i32 = 7;
 pub(crate) const ARGUMENTS: usize = 64 << 20;
 /// Bytes of the names of `--files-from`.
 pub(crate) const NAMES: usize = 256 << 20;
+/// Entries in lists that have come and nobody has looked at, but for the last list. A sender waits when there are some thousands.
+pub(crate) const WAITING_ENTRIES: usize = 100_000;
 /// Entries of a file list: indexes are 32-bit numbers with a sign.
 pub(crate) const ENTRIES: usize = 0x7fff_ff00;

@@ -3,9 +3,11 @@
 use forebay::Budget;
 use forebay_delta::{Settings, Token};
 
+use super::list::{Decoder, Encoder, Shape};
 use super::sums::SumHead;
-use super::terms::{Checksum, Compress, Compressor};
+use super::terms::{Checksum, Compat, Compress, Compressor, Terms};
 use super::token::{Piece, TokenReader, TokenWriter};
+use crate::options::Options;
 
 /// Part of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,4 +99,70 @@ pub fn read_sums(mut bytes: &[u8], memory: usize) -> Option<(usize, Vec<u8>, u64
     let mut out = Vec::new();
     head.write(&mut out);
     Some((all - bytes.len(), out, head.count.into(), kept.map_or(0, |signature| signature.blocks())))
+}
+
+/// A list that was read.
+#[derive(Clone, Debug)]
+pub struct List<'b> {
+    /// The bytes behind it.
+    pub rest: &'b [u8],
+    /// The paths of its entries.
+    pub paths: Vec<Vec<u8>>,
+    /// The list as it is written from what was read.
+    pub written: Vec<u8>,
+}
+
+/// How the lists of a session look.
+#[derive(Clone, Copy, Debug)]
+pub struct Lists {
+    /// 30 to 32.
+    pub protocol: u32,
+    /// The flags that a server sets.
+    pub compat: u32,
+    /// Which of these were asked for, from the lowest bit on: owners, groups, links, devices, specials, hard links, times of
+    /// access, ACLs, attributes, sums, numbers in place of names.
+    pub options: u16,
+}
+
+impl Lists {
+    fn shape(self) -> Shape {
+        let has = |bit: u16| self.options & 1 << bit != 0;
+        let options = Options {
+            owner: has(0),
+            group: has(1),
+            links: has(2),
+            devices: has(3),
+            specials: has(4),
+            hard_links: has(5),
+            atimes: has(6),
+            acls: has(7),
+            xattrs: has(8),
+            checksum: has(9),
+            numeric_ids: has(10),
+            ..Options::default()
+        };
+        let sum = Checksum::Md5;
+        let (protocol, compat) = (self.protocol, Compat(self.compat));
+        Shape::new(&options, &Terms { protocol, compat, seed: 1, transfer: sum, files: sum, compress: None })
+    }
+
+    /// Reads one list from the beginning of `bytes`, whose first entry has the number `first`. `None` if it is refused.
+    pub fn read(self, bytes: &[u8], first: i32) -> Option<List<'_>> {
+        let (mut rest, mut paths, mut written) = (bytes, Vec::new(), Vec::new());
+        let (mut decoder, mut encoder) = (Decoder::new(self.shape(), false), Encoder::new(self.shape()));
+        decoder.begin(first);
+        encoder.begin(first);
+        loop {
+            match decoder.next(&mut rest).ok()? {
+                Ok(entry) => {
+                    encoder.push(&entry, &mut written);
+                    paths.push(entry.path);
+                }
+                Err(end) => {
+                    encoder.end(end.io_error, &mut written);
+                    return Some(List { rest, paths, written });
+                }
+            }
+        }
+    }
 }

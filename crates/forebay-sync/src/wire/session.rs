@@ -12,6 +12,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use forebay::SpillStore;
+
 use super::command;
 use super::error::WireError;
 use super::handshake::{self, Letters, Offer};
@@ -26,8 +28,9 @@ use super::shell::{Connected, RemoteShell};
 use super::terms::Terms;
 use crate::error::Error;
 use crate::itemize;
-use crate::mirror::{Log, Report};
+use crate::mirror::{Log, Peer, Report};
 use crate::options::Options;
+use crate::origins::Origins;
 use crate::outcome::Outcome;
 use crate::passes;
 use crate::roots;
@@ -112,7 +115,7 @@ pub fn push(
         None => Listed::No,
     };
     let started = start(&options, connection, host, &[destination.to_owned()], false)?;
-    started.run(log, |way, log| send(&options, way, listed, false, sources, log))
+    started.run(log, |way, log| send(options, way, listed, false, sources, log))
 }
 
 /// Starts the other side and shakes hands.
@@ -124,8 +127,7 @@ fn start(
     server_sends: bool,
 ) -> Result<Started, Error> {
     let Connection { shell, offer, timeout, .. } = connection;
-    // A sender of ours makes one list of everything.
-    let incremental = offer.incremental && server_sends && receiver::may_be_incremental(options);
+    let incremental = offer.incremental && may_be_incremental(options, !server_sends);
     let offer = Offer { incremental, ..offer.clone() };
     let mut args = command::server_args(options, connection, &offer, server_sends);
     args.extend(connection.remote_options.iter().cloned());
@@ -157,9 +159,14 @@ fn start(
     })
 }
 
+/// Whether lists may follow one by one, as far as this side is concerned.
+fn may_be_incremental(options: &Options, sends: bool) -> bool {
+    if sends { sender::may_be_incremental(options) } else { receiver::may_be_incremental(options) }
+}
+
 /// Does what a client asks for, over standard input and output. Returns the exit code.
 pub fn serve(options: Options, connection: &Connection, served: &Served) -> u8 {
-    let incremental = connection.offer.incremental && !served.sends && receiver::may_be_incremental(&options);
+    let incremental = connection.offer.incremental && may_be_incremental(&options, served.sends);
     let offer = Offer { incremental, ..connection.offer.clone() };
     match Server::begin(connection, &offer, served, options.bwlimit) {
         Ok(server) => server.run(options, served),
@@ -272,7 +279,7 @@ enum Listed {
 
 /// The sending role, as either.
 fn send(
-    options: &Options,
+    mut options: Options,
     opened: Opened<'_>,
     listed: Listed,
     server: bool,
@@ -280,28 +287,29 @@ fn send(
     log: &mut dyn Log,
 ) -> Result<Report, Stop> {
     let begun = Instant::now();
+    let spill = options.spill.take();
+    let location = spill.as_ref().map(SpillStore::location);
     let Opened { terms, mut from, outgoing, received, arrivals, .. } = opened;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
-    let mut shared = Shared::new(options, nowhere);
-    sources.iter().for_each(|source| shared.origins.add(source.as_ref().as_bytes()));
+    let mut shared = Shared::new(&options, nowhere);
     let mut note = Outcome::default();
     shared.listed = match listed {
         Listed::No => None,
         Listed::Names(names) => Some(names),
         Listed::There => Some(names::take(&mut from, terms.protocol)?),
     };
+    shared.origins = Origins::new(&options, sources, shared.listed.as_deref());
     let top = roots::sources(&shared, sources, &mut note)?;
     let traffic = || (received.load(Ordering::Relaxed), outgoing.written());
     let link = sender::Link { terms: &terms, server, way: outgoing, arrivals: &arrivals, traffic: &traffic };
-    let end = sender::run(&shared, &link, top, note, &mut from, log)?;
-    let undeleted = 0;
+    let end = sender::run(&shared, &link, (top, note), spill, &mut from, log)?;
     Ok(Report {
         totals: end.totals,
         engine: end.answering,
-        undeleted,
-        spill: None,
+        undeleted: 0,
+        spill: location,
         elapsed: begun.elapsed(),
-        peer: None,
+        peer: Some(Peer { list_made: end.summary.made, list_sent: end.summary.sent, ..Peer::default() }),
     })
 }
 
@@ -354,7 +362,7 @@ impl Server {
                     true => &served.paths.iter().flat_map(|path| secluded::expand(path)).collect(),
                     false => &served.paths,
                 };
-                return send(&options, opened, listed, true, paths, &mut Silent);
+                return send(options, opened, listed, true, paths, &mut Silent);
             }
             if let Some(from) = &options.files_from {
                 names::post(&names::read(from, &options)?, protocol, opened.outgoing);

@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use bytes::Bytes;
 use forebay_zarr::store::Files;
@@ -12,6 +11,7 @@ use tempfile::TempDir;
 
 use crate::conformance::{land, object, pattern};
 use crate::faulty_fs::{Fault, FaultyFs};
+use crate::support::Tmpfs;
 
 /// How a store of files may be set.
 const MODES: [(bool, usize); 4] = [(false, 128), (false, 0), (true, 128), (true, 0)];
@@ -148,26 +148,11 @@ fn after_a_failed_write_a_shard_cannot_land() {
     assert_eq!(store.size("c/0").unwrap(), None);
 }
 
-/// A file system of so many megabytes, for as long as this lives.
-struct Mounted(TempDir);
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(self.0.path()).status();
-    }
-}
-
 #[test]
 fn a_full_disk_damages_nothing_and_its_room_comes_back() {
-    let dir = TempDir::new().unwrap();
-    let mount = Command::new("mount").args(["-t", "tmpfs", "-o", "size=2m", "none"]).arg(dir.path()).output();
-    if !mount.is_ok_and(|output| output.status.success()) {
-        eprintln!("not run: no right to mount; whatever_fails_no_object_is_half_and_nothing_else_is_left covers it");
-        return;
-    }
-    let mounted = Mounted(dir);
+    let disk = Tmpfs::mount("2m");
     for unbuffered in [false, true] {
-        let path = mounted.0.path().join("array");
+        let path = disk.path().join("array");
         let store = Files::create(&path, true).unwrap().unbuffered(unbuffered);
         store.put("zarr.json", br#"{"node_type": "array"}"#).unwrap();
         land(&store, "c/0", &pattern(1 << 20), &[]);

@@ -221,17 +221,13 @@ impl<T> ReorderBuffer<T> {
         lease.transfer(&mut state.resident, bytes);
         let resident = state.resident.bytes();
         self.rouse(state, first);
-        if let Some(spilling) = &self.spilling
-            && spilling.every.is_some()
-            && !spilling.looking.swap(true, Ordering::SeqCst)
-        {
-            spilling.call();
-        }
-        if let Some(spilling) = &self.spilling
-            && resident >= spilling.call_at.load(Ordering::Relaxed)
-            && (self.consumer.above(6) || spilling.wanted.load(Ordering::Relaxed) > 0)
-        {
-            spilling.call();
+        if let Some(spilling) = &self.spilling {
+            let look = spilling.every.is_some() && !spilling.looking.swap(true, Ordering::SeqCst);
+            let crowded = resident >= spilling.call_at.load(Ordering::Relaxed)
+                && (self.consumer.above(6) || spilling.wanted.load(Ordering::Relaxed) > 0);
+            if look || crowded {
+                spilling.call();
+            }
         }
         Ok(())
     }

@@ -2,9 +2,9 @@
 
 use forebay_sync::DeleteWhen;
 
-use super::row::{Row, check, flag, later, value};
+use super::row::{Row, check, flag, value};
 use super::state::State;
-use super::value::{Refusal, not_yet};
+use super::value::Refusal;
 
 /// The options that select and delete.
 pub(super) const ROWS: &[Row] = &[
@@ -22,7 +22,7 @@ pub(super) const ROWS: &[Row] = &[
     })
     .alias(&["old-d"]),
     flag("relative", |s, on| s.relative = Some(on)).short('R').no(),
-    check("implied-dirs", |_, on| if on { Ok(()) } else { Err(not_yet("--no-implied-dirs")) }).alias(&["i-d"]).no(),
+    flag("implied-dirs", |s, on| s.options.select.no_implied_dirs = !on).alias(&["i-d"]).no(),
     flag("one-file-system", |s, on| {
         let x = &mut s.options.select.one_file_system;
         *x = if on { x.saturating_add(1) } else { 0 };
@@ -79,7 +79,7 @@ pub(super) const ROWS: &[Row] = &[
         s.options.delete = true;
         s.options.filters.delete_excluded = true;
     }),
-    later("delete-missing-args"),
+    flag("delete-missing-args", |s, _| s.options.select.delete_missing = true),
     flag("ignore-missing-args", |s, _| s.options.select.ignore_missing = true),
     flag("ignore-errors", |s, on| s.options.deletion.ignore_errors = on).no(),
     flag("force", |s, on| s.options.deletion.force = on).no(),
@@ -90,8 +90,13 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 fn delete_when(s: &mut State, when: DeleteWhen) {
+    use DeleteWhen::{Delay, During};
     s.options.delete = true;
     s.options.deletion.when = when;
+    // Both find out during the transfer, so the last one says when to delete.
+    let alike = matches!((s.delete_when, when), (Some(During | Delay), During | Delay));
+    s.delete_twice |= s.delete_when.is_some_and(|before| before != when) && !alike;
+    s.delete_when = Some(when);
 }
 
 /// What these options require of each other, and what stands behind all others.
@@ -108,6 +113,9 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     s.options.select.dirs = s.dirs.unwrap_or(listed);
     if s.cvs_exclude {
         s.options.filters.push_cvs()?;
+    }
+    if s.delete_twice {
+        return Err("rsync: You may not combine multiple --delete-WHEN options.".into());
     }
     if s.options.delete && !s.options.recursive && !s.options.select.dirs {
         return Err("rsync: --delete does not work without --recursive (-r) or --dirs (-d).".into());

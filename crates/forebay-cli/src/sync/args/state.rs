@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use forebay_sync::{Format, Options};
+use forebay_sync::{DeleteWhen, Format, Options};
 
 use super::Report;
 use super::levels::Asked;
@@ -26,6 +26,9 @@ pub(super) struct State {
     pub(super) recursive: Option<bool>,
     pub(super) dirs: Option<bool>,
     pub(super) relative: Option<bool>,
+    /// When to delete, as far as that was said, and whether it was said in ways that exclude each other.
+    pub(super) delete_when: Option<DeleteWhen>,
+    pub(super) delete_twice: bool,
     /// How often `-F` was given.
     pub(super) f_count: u8,
     /// `-C`
@@ -89,6 +92,8 @@ impl Default for State {
             recursive: None,
             dirs: None,
             relative: None,
+            delete_when: None,
+            delete_twice: false,
             f_count: 0,
             cvs_exclude: false,
             eight_bit: false,

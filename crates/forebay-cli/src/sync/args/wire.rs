@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use forebay_sync::{Checksum, Compression, Compressor, Connection, RemotePath, Served};
+use forebay_sync::{Checksum, Compression, Compressor, Connection, Options, RemotePath, Served};
 
 use super::value::{Refusal, not_yet};
 
@@ -42,6 +42,22 @@ impl Wire {
     /// Whether the destination, the last of `paths`, is on another machine.
     pub(super) fn pushes(&self, paths: &[OsString]) -> bool {
         !self.server && paths.len() > 1 && paths.last().is_some_and(|path| RemotePath::parse(path).is_some())
+    }
+
+    /// Refuses what is only there on one machine.
+    pub(super) fn agree(&self, options: &Options, paths: &[OsString]) -> Result<(), Refusal> {
+        if !self.server && !self.is_remote(paths) {
+            return Ok(());
+        }
+        for (on, what) in [
+            (options.select.no_implied_dirs, "--no-implied-dirs between two machines"),
+            (options.select.delete_missing, "--delete-missing-args between two machines"),
+        ] {
+            if on {
+                return Err(not_yet(what));
+            }
+        }
+        Ok(())
     }
 
     /// Completes the connection, and takes the hosts away from `sources` and `destination`.

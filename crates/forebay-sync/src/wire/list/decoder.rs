@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustix::fs::{FileType, Timespec};
 
 use super::acl;
+use super::before::Before;
 use super::entry::ListEntry;
 use super::ids::{self, IdTable};
 use super::shape::Shape;
@@ -32,14 +33,7 @@ pub(crate) struct Decoder {
     shape: Shape,
     /// Names may begin with a slash (`-R`); it is taken away.
     absolute: bool,
-    /// The entry before.
-    path: Vec<u8>,
-    mode: u32,
-    mtime: i64,
-    atime: i64,
-    uid: u32,
-    gid: u32,
-    rdev_major: u32,
+    before: Before,
     /// The number of the first entry of this list, and how many were read.
     first: i32,
     count: i32,
@@ -56,13 +50,7 @@ impl Decoder {
         Decoder {
             shape,
             absolute,
-            path: Vec::new(),
-            mode: 0,
-            mtime: 0,
-            atime: 0,
-            uid: 0,
-            gid: 0,
-            rdev_major: 0,
+            before: Before::default(),
             first: 0,
             count: 0,
             leaders: HashMap::new(),
@@ -129,9 +117,8 @@ impl Decoder {
             let leader = if has(flag::HLINK_FIRST) { own } else { from.varint()? };
             if let Some(same) = self.leaders.get(&leader).filter(|_| leader >= self.first && leader != own) {
                 let mut entry = ListEntry { path, ..same.clone() };
-                let mode = entry.facts.stat.kind.as_raw_mode() | entry.facts.stat.mode;
-                self.attributes(from, &mut entry, mode)?;
-                self.keep(&entry);
+                self.attributes(from, &mut entry)?;
+                self.before.keep(&self.shape, &entry);
                 return Ok(entry);
             }
             // In an earlier list there is nothing to copy: what it says follows.
@@ -141,24 +128,24 @@ impl Decoder {
             linked = Some(leader);
         }
         let size = u64::try_from(from.varlong(3)?).map_err(|_| WireError::protocol("a size below zero", own))?;
-        let mtime = if has(flag::SAME_TIME) { self.mtime } else { from.varlong(4)? };
+        let mtime = if has(flag::SAME_TIME) { self.before.mtime } else { from.varlong(4)? };
         let nanoseconds = if has(flag::MOD_NSEC) { from.varint()? } else { 0 };
         if !(0..1_000_000_000).contains(&nanoseconds) {
             return Err(WireError::protocol("nanoseconds of more than a second", nanoseconds));
         }
-        let mode = if has(flag::SAME_MODE) { self.mode } else { from.int()?.cast_unsigned() };
+        let mode = if has(flag::SAME_MODE) { self.before.mode } else { from.int()?.cast_unsigned() };
         let kind = kind_of(mode)?;
         let is_dir = kind == FileType::Directory;
         let timed = self.shape.atimes && !is_dir;
-        let atime = if timed && !has(flag::SAME_ATIME) { from.varlong(4)? } else { self.atime };
+        let atime = if timed && !has(flag::SAME_ATIME) { from.varlong(4)? } else { self.before.atime };
         let uid = self.owner(from, Ids::Users, self.shape.owner && !has(flag::SAME_UID), has(flag::USER_NAME))?;
         let gid = self.owner(from, Ids::Groups, self.shape.group && !has(flag::SAME_GID), has(flag::GROUP_NAME))?;
         let time = |tv_sec| Timespec { tv_sec, tv_nsec: 0 };
         let stat = Stat {
             kind,
             mode: mode & 0o7777,
-            uid: uid.unwrap_or(self.uid),
-            gid: gid.unwrap_or(self.gid),
+            uid: uid.unwrap_or(self.before.uid),
+            gid: gid.unwrap_or(self.before.gid),
             size,
             mtime: Timespec { tv_sec: mtime, tv_nsec: nanoseconds.into() },
             atime: time(if timed { atime } else { mtime }),
@@ -181,11 +168,11 @@ impl Decoder {
             return Err(WireError::protocol("a root that is no directory", own));
         }
         self.rest(from, &mut entry, has(flag::SAME_RDEV_MAJOR))?;
-        self.attributes(from, &mut entry, mode)?;
+        self.attributes(from, &mut entry)?;
         if linked == Some(own) {
             self.leaders.insert(own, entry.clone());
         }
-        self.keep(&entry);
+        self.before.keep(&self.shape, &entry);
         Ok(entry)
     }
 
@@ -194,7 +181,7 @@ impl Decoder {
         let Shape { devices, specials, protocol, links, sum, .. } = self.shape;
         let is_link = entry.facts.stat.kind == FileType::Symlink;
         if (devices && entry.is_device()) || (specials && entry.is_special() && protocol < 31) {
-            let major = if same_major { self.rdev_major } else { from.varint()?.cast_unsigned() };
+            let major = if same_major { self.before.rdev_major } else { from.varint()?.cast_unsigned() };
             let minor = from.varint()?.cast_unsigned();
             if entry.is_device() {
                 entry.facts.stat.rdev = rustix::fs::makedev(major, minor);
@@ -212,11 +199,11 @@ impl Decoder {
         Ok(())
     }
 
-    /// ACLs and extended attributes, which are told of each name of a file.
-    fn attributes(&mut self, from: &mut impl Read, entry: &mut ListEntry, mode: u32) -> Result<(), WireError> {
-        let Shape { acls, xattrs, .. } = self.shape;
+    /// ACLs and attributes, which each name of a file has.
+    fn attributes(&mut self, from: &mut impl Read, entry: &mut ListEntry) -> Result<(), WireError> {
+        let mode = entry.facts.stat.kind.as_raw_mode() | entry.facts.stat.mode;
         let mut values = Vec::new();
-        if acls && entry.facts.stat.kind != FileType::Symlink {
+        if self.shape.acls && entry.facts.stat.kind != FileType::Symlink {
             for (kind, sent) in acl::KINDS.into_iter().zip(&mut self.acls) {
                 if kind == acl::Kind::Access || entry.facts.stat.kind == FileType::Directory {
                     let value = sent.read(from, mode, kind, &mut self.ids)?;
@@ -224,7 +211,7 @@ impl Decoder {
                 }
             }
         }
-        if xattrs {
+        if self.shape.xattrs {
             let set = self.xattrs.read(from)?;
             entry.facts.long = set.long;
             if values.is_empty() {
@@ -233,7 +220,7 @@ impl Decoder {
             }
             values.extend(set.whole.iter().cloned());
         }
-        if !values.is_empty() {
+        if !values.is_empty() || !entry.facts.attributes.is_empty() {
             values.sort();
             entry.facts.attributes = Arc::new(values);
         }
@@ -252,29 +239,16 @@ impl Decoder {
         Ok(Some(id))
     }
 
-    /// What the next entry may be told by.
-    fn keep(&mut self, entry: &ListEntry) {
-        let stat = &entry.facts.stat;
-        (self.mode, self.mtime) = (stat.kind.as_raw_mode() | stat.mode, stat.mtime.tv_sec);
-        (self.uid, self.gid) = (stat.uid, stat.gid);
-        if self.shape.atimes && !entry.is_dir() {
-            self.atime = stat.atime.tv_sec;
-        }
-        if self.shape.devices && entry.is_device() {
-            self.rdev_major = rustix::fs::major(stat.rdev);
-        }
-    }
-
     fn path_of(&mut self, from: &mut impl Read, flags: u32) -> Result<Vec<u8>, WireError> {
         let shared = if flags & flag::SAME_NAME != 0 { usize::from(from.byte()?) } else { 0 };
         let rest = if flags & flag::LONG_NAME != 0 { from.varuint()? as usize } else { usize::from(from.byte()?) };
-        if shared > self.path.len() || shared + rest > limits::PATH {
+        if shared > self.before.path.len() || shared + rest > limits::PATH {
             return Err(WireError::protocol("a path that is too long", (shared + rest) as i64));
         }
         let rest = from.exactly(rest, limits::PATH, "a path that is too long")?;
-        self.path.truncate(shared);
-        self.path.extend_from_slice(&rest);
-        clean(&self.path, self.absolute)
+        self.before.path.truncate(shared);
+        self.before.path.extend_from_slice(&rest);
+        clean(&self.before.path, self.absolute)
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use rustix::fs::FileType;
 
 use super::acl::{self, Owners};
+use super::before::Before;
 use super::entry::ListEntry;
 use super::ids::{self, Names, Seen};
 use super::shape::Shape;
@@ -16,14 +17,7 @@ use crate::wire::number::Put;
 #[derive(Debug)]
 pub(crate) struct Encoder {
     shape: Shape,
-    /// The entry before.
-    path: Vec<u8>,
-    mode: u32,
-    mtime: i64,
-    atime: i64,
-    uid: u32,
-    gid: u32,
-    rdev_major: u32,
+    before: Before,
     /// The number of the first entry of this list, and how many were written.
     first: i32,
     count: i32,
@@ -40,13 +34,7 @@ impl Encoder {
     pub(crate) fn new(shape: Shape) -> Self {
         Encoder {
             shape,
-            path: Vec::new(),
-            mode: 0,
-            mtime: 0,
-            atime: 0,
-            uid: 0,
-            gid: 0,
-            rdev_major: 0,
+            before: Before::default(),
             first: 0,
             count: 0,
             leaders: HashMap::new(),
@@ -67,19 +55,19 @@ impl Encoder {
     pub(crate) fn push(&mut self, entry: &ListEntry, out: &mut Vec<u8>) {
         let stat = &entry.facts.stat;
         let mode = stat.kind.as_raw_mode() | stat.mode;
-        let named = !self.path.is_empty();
+        let named = !self.before.path.is_empty();
         let mut flags = 0;
         let mut set = |bit: u32, on: bool| flags |= if on { bit } else { 0 };
         if entry.is_dir() {
             set(flag::TOP_DIR, entry.top);
             set(flag::NO_CONTENT_DIR, !entry.content);
         }
-        set(flag::SAME_MODE, named && mode == self.mode);
-        set(flag::SAME_TIME, named && stat.mtime.tv_sec == self.mtime);
-        set(flag::SAME_UID, !self.shape.owner || (named && stat.uid == self.uid));
-        set(flag::SAME_GID, !self.shape.group || (named && stat.gid == self.gid));
+        set(flag::SAME_MODE, named && mode == self.before.mode);
+        set(flag::SAME_TIME, named && stat.mtime.tv_sec == self.before.mtime);
+        set(flag::SAME_UID, !self.shape.owner || (named && stat.uid == self.before.uid));
+        set(flag::SAME_GID, !self.shape.group || (named && stat.gid == self.before.gid));
         let timed = self.shape.atimes && !entry.is_dir();
-        set(flag::SAME_ATIME, timed && named && stat.atime.tv_sec == self.atime);
+        set(flag::SAME_ATIME, timed && named && stat.atime.tv_sec == self.before.atime);
         set(flag::MOD_NSEC, self.shape.protocol >= 31 && stat.mtime.tv_nsec != 0);
         let user = self.name_of(Ids::Users, stat.uid, self.shape.owner);
         let group = self.name_of(Ids::Groups, stat.gid, self.shape.group);
@@ -88,12 +76,12 @@ impl Encoder {
         let rdev = self.device_of(entry);
         set(
             flag::SAME_RDEV_MAJOR,
-            rdev.is_some_and(|(major, _)| !entry.is_device() || (named && major == self.rdev_major)),
+            rdev.is_some_and(|(major, _)| !entry.is_device() || (named && major == self.before.rdev_major)),
         );
         let leader = self.leader(entry);
         set(flag::HLINKED, leader.is_some());
         set(flag::HLINK_FIRST, leader == Some(None));
-        let shared = self.path.iter().zip(&entry.path).take(255).take_while(|(a, b)| a == b).count();
+        let shared = self.before.path.iter().zip(&entry.path).take(255).take_while(|(a, b)| a == b).count();
         let rest = entry.path.get(shared..).unwrap_or_default();
         set(flag::SAME_NAME, shared > 0);
         set(flag::LONG_NAME, rest.len() > 255);
@@ -148,24 +136,15 @@ impl Encoder {
             }
             self.put_rest(entry, out);
         }
-        // These are told of each name of a file.
         self.put_attributes(entry, mode, out);
-        self.path.clone_from(&entry.path);
-        (self.mode, self.mtime) = (mode, stat.mtime.tv_sec);
-        (self.uid, self.gid) = (stat.uid, stat.gid);
-        if timed {
-            self.atime = stat.atime.tv_sec;
-        }
-        if let Some((major, _)) = rdev.filter(|_| entry.is_device()) {
-            self.rdev_major = major;
-        }
+        self.before.path.clone_from(&entry.path);
+        self.before.keep(&self.shape, entry);
         self.count += 1;
     }
 
     /// Link and sum.
     fn put_rest(&self, entry: &ListEntry, out: &mut Vec<u8>) {
-        let is_link = entry.facts.stat.kind == FileType::Symlink;
-        if self.shape.links && is_link {
+        if self.shape.links && entry.facts.stat.kind == FileType::Symlink {
             let link = entry.facts.link.as_deref().map_or(&b""[..], |link| link.to_bytes());
             out.put_varint(link.len() as i32);
             out.put(link);
@@ -177,7 +156,7 @@ impl Encoder {
         }
     }
 
-    /// ACLs and attributes.
+    /// ACLs and attributes, which each name of a file has.
     fn put_attributes(&mut self, entry: &ListEntry, mode: u32, out: &mut Vec<u8>) {
         if self.shape.acls && entry.facts.stat.kind != FileType::Symlink {
             let mut owners = Owners { users: &mut self.users, groups: &mut self.groups, seen: &mut self.seen };
@@ -195,7 +174,7 @@ impl Encoder {
 
     /// The name of an owner, if it stands beside this entry for the first time.
     fn name_of(&mut self, ids: Ids, id: u32, wanted: bool) -> Option<Vec<u8>> {
-        if !wanted || !self.seen.add(ids, id) || !self.shape.inline_names || (id == 0 && !self.shape.id0) {
+        if !wanted || !self.seen.add(ids, id) || !self.shape.inline_names {
             return None;
         }
         let names = match ids {

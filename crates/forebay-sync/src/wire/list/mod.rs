@@ -5,11 +5,14 @@
 //! in the *sorted* list, but leaders of hard links are told by their place in the order in which they were sent.
 
 mod acl;
+mod before;
 mod decoder;
 mod encoder;
 mod entry;
 mod ids;
 mod shape;
+#[cfg(test)]
+mod stock;
 #[cfg(test)]
 mod tests;
 mod xattr;

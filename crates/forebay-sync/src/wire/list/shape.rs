@@ -52,4 +52,9 @@ impl Shape {
             sum: if options.checksum { terms.files.len() } else { 0 },
         }
     }
+
+    /// Whether the end of a list says what could not be listed.
+    pub(crate) fn tells_errors(&self) -> bool {
+        self.varint || self.safe
+    }
 }

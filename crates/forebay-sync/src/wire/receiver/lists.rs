@@ -212,6 +212,8 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     lists: VecDeque<Contents>,
+    /// Entries in them.
+    waiting: usize,
     ended: bool,
 }
 
@@ -220,9 +222,19 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn push(&self, contents: Contents) {
-        self.lock().lists.push_back(contents);
+    /// Adds a list.
+    ///
+    /// # Errors
+    /// The other side does not wait until those that it has sent are looked at.
+    pub(crate) fn push(&self, contents: Contents) -> Result<(), WireError> {
+        let mut state = self.lock();
+        if state.waiting > limits::WAITING_ENTRIES {
+            return Err(WireError::protocol("lists far ahead of what was asked for", state.waiting as i64));
+        }
+        state.waiting += contents.batch.len();
+        state.lists.push_back(contents);
         self.changed.notify_all();
+        Ok(())
     }
 
     /// Nothing more comes.
@@ -236,6 +248,7 @@ impl Queue {
         let mut state = self.lock();
         loop {
             if let Some(contents) = state.lists.pop_front() {
+                state.waiting = state.waiting.saturating_sub(contents.batch.len());
                 return Some(contents);
             }
             if state.ended {
@@ -243,5 +256,30 @@ impl Queue {
             }
             state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sent::Facts;
+    use crate::wire::receiver::batch::Arrival;
+
+    fn contents(dir: usize, len: usize) -> Contents {
+        let stat =
+            crate::fs::Stat::from(rustix::fs::statat(rustix::fs::CWD, c"/", rustix::fs::AtFlags::empty()).unwrap());
+        let facts = Facts { stat, link: None, sum: None, attributes: <_>::default(), long: <_>::default() };
+        let arrival = |n: usize| Arrival { path: n.to_string().into(), facts: facts.clone(), content: false };
+        Contents { dir, batch: Batch::new(1, (0..len).map(arrival).collect()) }
+    }
+
+    #[test]
+    fn who_does_not_wait_with_lists_is_stopped() {
+        let queue = Queue::default();
+        queue.push(contents(1, limits::WAITING_ENTRIES)).unwrap();
+        queue.push(contents(2, 10)).unwrap();
+        assert!(queue.push(contents(3, 1)).is_err());
+        assert_eq!(queue.next().unwrap().dir, 1);
+        queue.push(contents(3, 1)).unwrap();
     }
 }

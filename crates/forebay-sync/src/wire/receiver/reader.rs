@@ -4,6 +4,7 @@
 
 use std::io::Read;
 use std::sync::PoisonError;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::answer::{Answers, Stop};
 use super::item::{Item, flag};
@@ -31,7 +32,7 @@ pub(crate) fn read<R: Read>(
                 let phases = remote.ledger.done();
                 if phases == 3 {
                     if !remote.server {
-                        skip_statistics(from)?;
+                        read_statistics(from, &remote.list_times)?;
                     }
                     return Ok(());
                 }
@@ -64,7 +65,7 @@ pub(crate) fn list<R: Read>(
     let contents = lists.contents(from, shared, special::FLIST_OFFSET - index)?;
     let any = contents.batch.len() > 0;
     remote.ledger.add_list(contents.batch.first);
-    queue.push(contents);
+    queue.push(contents)?;
     Ok(any)
 }
 
@@ -119,8 +120,13 @@ pub(crate) fn read_deletions<R: Read>(from: &mut R) -> Result<(), WireError> {
     Ok(())
 }
 
-/// What a server has read and written, the size of everything, and how long it took to make and to send the list: this side
-/// counts for itself.
-fn skip_statistics<R: Read>(from: &mut R) -> Result<(), WireError> {
-    (0..5).try_for_each(|_| from.varlong(3).map(drop))
+/// What a server has read and written, and the size of everything, which this side counts for itself; and how long it took
+/// to make and to send the list, in milliseconds.
+fn read_statistics<R: Read>(from: &mut R, times: &[AtomicU64; 2]) -> Result<(), WireError> {
+    (0..3).try_for_each(|_| from.varlong(3).map(drop))?;
+    for time in times {
+        let told = from.varlong(3)?;
+        time.store(told.try_into().map_err(|_| WireError::protocol("a time below zero", told))?, Ordering::Relaxed);
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
+use std::sync::atomic::AtomicU64;
 
 use super::item::{self, Item, flag};
 use super::ledger::{Awaited, Ledger};
@@ -34,11 +35,13 @@ pub(crate) struct Remote {
     pub(crate) ledger: Ledger,
     /// Entries that lack values which others have asked for.
     pub(crate) lacking: Mutex<Vec<Lacking>>,
+    /// How long the other side took to make the list and to send it, in milliseconds.
+    pub(crate) list_times: [AtomicU64; 2],
 }
 
 impl Remote {
     pub(crate) fn new(terms: Terms, server: bool) -> Self {
-        Remote { terms, server, ledger: Ledger::default(), lacking: Mutex::default() }
+        Remote { terms, server, ledger: Ledger::default(), lacking: Mutex::default(), list_times: <_>::default() }
     }
 
     /// Tells of `change`, where that is worth it. What `lines` has to say is said when it comes back.

@@ -29,11 +29,9 @@ impl Worker<'_> {
     ) -> Result<(), Error> {
         let (shared, options) = (self.shared, self.shared.options);
         let (Some(remote), Some(index)) = (&shared.remote, entry.src.index) else { return Ok(()) };
-        let old = entry.old_of_kind();
-        let like = old.or(found.map(|found| found.stat));
         let change = match again {
-            true => self.transfer_change(entry, like.as_ref(), &mut Outcome::default()),
-            false => self.transfer_change(entry, like.as_ref(), out),
+            true => self.transfer_change(entry, found, &mut Outcome::default()),
+            false => self.transfer_change(entry, found, out),
         };
         let mut item = Item { flags: item::flags(&change) | flag::TRANSFER, ..Item::default() };
         if !again {
@@ -51,7 +49,7 @@ impl Worker<'_> {
             remote.ask(shared, out, index, &item, &[], awaited);
             return Ok(());
         };
-        let from = old.filter(|_| options.append.is_some() && !again).map_or(0, |old| old.size);
+        let from = entry.old_of_kind().filter(|_| options.append.is_some() && !again).map_or(0, |old| old.size);
         let strong = remote.terms.of_block().filter(|_| !options.whole_file);
         let mut sums = Vec::new();
         let (mut head, mut basis) = (SumHead::default(), Basis::None);

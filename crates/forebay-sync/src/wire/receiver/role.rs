@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use forebay::Snapshot;
+use forebay::{Mode, Pipeline, SegmentStore, Snapshot};
 use forebay_delta::{AssemblyStats, Settings, Strategy, assemble};
 
 use super::answer::{Answers, Stop};
@@ -22,6 +22,7 @@ use super::ledger::Again;
 use super::list_walk::ListWalk;
 use super::lists::{Lists, Queue};
 use super::reader;
+use super::remote::Remote;
 use super::teller::{Late, Mail, Mailbox, Message, Teller, Way};
 use super::walk::WireWalk;
 use super::writing::Writers;
@@ -58,7 +59,7 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     from: Incoming<'_, R>,
     way: &W,
     (mailbox, mail): (&Mailbox, Mail),
-    log: &mut dyn Log,
+    (spill, log): (Option<SegmentStore>, &mut dyn Log),
 ) -> Result<End, Stop> {
     let mut end = End::default();
     let workers = passes::workers(shared.options);
@@ -71,7 +72,8 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     }
     shared.pass = all.get(copies).copied().unwrap_or(Pass::Copy);
     let mut from = from;
-    (end.engine, end.assembly) = transfer(shared, batch, &mut from, (way, mailbox, mail), &mut end.totals, log)?;
+    (end.engine, end.assembly) =
+        transfer(shared, batch, &mut from, (way, mailbox, mail), spill, (&mut end.totals, log))?;
     for &pass in all.get(copies + 1..).unwrap_or_default() {
         delete(shared, pass, batch, (way, mailbox), &mut end.totals, log)?;
     }
@@ -139,8 +141,8 @@ fn transfer<R: Read + Send, W: Way + ?Sized>(
     batch: &Batch,
     from: &mut Incoming<'_, R>,
     (way, mailbox, mail): (&W, &Mailbox, Mail),
-    totals: &mut Totals,
-    log: &mut dyn Log,
+    spill: Option<SegmentStore>,
+    (totals, log): (&mut Totals, &mut dyn Log),
 ) -> Result<(Snapshot, AssemblyStats), Stop> {
     let Some(remote) = &shared.remote else { return Ok(<_>::default()) };
     let workers = passes::workers(shared.options);
@@ -174,7 +176,7 @@ fn transfer<R: Read + Send, W: Way + ?Sized>(
             move || follow(shared, teller, &mail, workers, &say)
         });
         let asking = scope.spawn(move || {
-            let result = ask(shared, batch, queue, teller, workers, &say);
+            let result = ask(shared, (batch, queue), teller, spill, workers, &say);
             mailbox.put(Late::End);
             if result.is_err() {
                 shared.options.cancel.cancel();
@@ -238,22 +240,22 @@ fn take<R: Read, W: Way + ?Sized>(
     shared.broken().map_or(assembled.value.map(|()| stats), |error| Err(error.into()))
 }
 
-/// The generator: goes through the list, asks for what is to come, and ends the phases.
+/// The generator: goes through the list, asks for what is to come, and ends the phases. What the budget has no room for until
+/// it is sent goes to `spill`.
 fn ask<W: Way + ?Sized>(
     shared: &Shared<'_>,
-    batch: &Batch,
-    queue: &Queue,
+    lists: (&Batch, &Queue),
     teller: &Teller<'_, W>,
+    spill: Option<SegmentStore>,
     workers: usize,
     say: &SyncSender<Outcome>,
 ) -> Result<Snapshot, Error> {
     let Some(remote) = &shared.remote else { return Ok(Snapshot::default()) };
     let mut deliver = |outcome| send(say, teller.deliver(outcome)?);
     let pipeline = passes::pipeline(shared.options, "sync", workers);
-    let engine = if remote.terms.incremental() {
-        passes::run(pipeline, shared, workers, ListWalk::new(shared, batch, queue), &mut deliver)
-    } else {
-        passes::run(pipeline, shared, workers, WireWalk::new(shared, batch.clone(), true), &mut deliver)
+    let engine = match spill {
+        Some(store) => generate(pipeline.spill(store), shared, remote, workers, lists, &mut deliver),
+        None => generate(pipeline, shared, remote, workers, lists, &mut deliver),
     }?;
     let mut worker = passes::worker(shared, workers);
     let cut = |there| if there { Ok(()) } else { Err(Error::Cancelled) };
@@ -279,6 +281,21 @@ fn ask<W: Way + ?Sized>(
     teller.done()?;
     cut(remote.ledger.wait_for_end(3))?;
     Ok(engine)
+}
+
+/// Goes through the lists.
+fn generate<M: Mode<Outcome>>(
+    pipeline: Pipeline<M>,
+    shared: &Shared<'_>,
+    remote: &Remote,
+    workers: usize,
+    (batch, queue): (&Batch, &Queue),
+    deliver: &mut dyn FnMut(Outcome) -> Result<(), Error>,
+) -> Result<Snapshot, Error> {
+    match remote.terms.incremental() {
+        true => passes::run(pipeline, shared, workers, ListWalk::new(shared, batch, queue), deliver),
+        false => passes::run(pipeline, shared, workers, WireWalk::new(shared, batch.clone(), true), deliver),
+    }
 }
 
 /// Asks for a file whose content was wrong, with sums of full length.

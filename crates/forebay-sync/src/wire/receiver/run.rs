@@ -2,7 +2,10 @@
 
 use std::ffi::OsStr;
 use std::io::Read;
-use std::time::Instant;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use forebay::SpillStore;
 
 use super::answer::Stop;
 use super::lists::{Asked, Lists, Queue};
@@ -100,6 +103,8 @@ pub(crate) fn run<R: Read + Send>(
     log: &mut dyn Log,
 ) -> Result<Report, Stop> {
     let begun = Instant::now();
+    let spill = options.spill.take();
+    let location = spill.as_ref().map(SpillStore::location);
     let Link { terms, server, mut from, outgoing, mailbox, mail, asked } = link;
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
@@ -117,7 +122,7 @@ pub(crate) fn run<R: Read + Send>(
         totals,
         engine: <_>::default(),
         undeleted: 0,
-        spill: None,
+        spill: location.clone(),
         elapsed: begun.elapsed(),
         peer: None,
     };
@@ -157,8 +162,11 @@ pub(crate) fn run<R: Read + Send>(
         }
     }
     let incoming = Incoming { from: &mut from, indexes, lists, queue: &queue };
-    let end = role::run(&mut shared, &batch, note, incoming, outgoing, (mailbox, mail), log)?;
-    let undeleted = shared.undeleted.load(std::sync::atomic::Ordering::Relaxed);
-    let peer = Some(Peer { assembly: end.assembly, ..Peer::default() });
+    let end = role::run(&mut shared, &batch, note, incoming, outgoing, (mailbox, mail), (spill, log))?;
+    let undeleted = shared.undeleted.load(Ordering::Relaxed);
+    let told =
+        shared.remote.as_ref().map(|remote| remote.list_times.each_ref().map(|time| time.load(Ordering::Relaxed)));
+    let [list_made, list_sent] = told.unwrap_or_default().map(Duration::from_millis);
+    let peer = Some(Peer { list_made, list_sent, assembly: end.assembly, ..Peer::default() });
     Ok(Report { engine: end.engine, undeleted, peer, ..nothing(end.totals) })
 }

@@ -1,9 +1,13 @@
 //! Answers to requests: what a file holds, as blocks that the receiving side has and bytes that it has not.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use forebay::Weigh;
+use bytes::Bytes;
+use forebay::{DecodeError, Parts, Spill, Weigh};
 use forebay_delta::{Input, Options, ReadAt, Role, Settings, Stats, search_reading};
 use rustix::fs::FileType;
 use rustix::io::Errno;
@@ -12,7 +16,7 @@ use super::arrivals;
 use super::beneath::Folders;
 use super::entries::PIECE;
 use super::lines;
-use super::live::{Found, Live};
+use super::live::Found;
 use super::request::{Job, Request, Wanted};
 use crate::error::Error;
 use crate::extended::{Origin, Place};
@@ -36,13 +40,14 @@ const LARGE: u64 = 4 << 20;
 pub(crate) enum Answer {
     /// Everything that follows the number of the entry.
     Whole(Outcome, i32, Vec<u8>),
-    /// The same, without the content of the file, which is read when it is its turn.
-    Large(Outcome, i32, Vec<u8>, Box<Content>),
+    /// The same, without the content of the file, which is read when it is its turn: what is known of that is on the
+    /// [`Shelf`] under this key.
+    Large(Outcome, i32, Vec<u8>, u64),
     /// There is none: the file cannot be read.
     NoSend(Outcome, i32),
-    /// The entry has arrived, and may go from the source when all before it is sent.
-    Arrived(i32),
-    /// A phase has ended.
+    /// The entry on the shelf under this key has arrived, and may go from the source when all before it is sent.
+    Arrived(u64),
+    /// A list or a phase has ended.
     Done,
 }
 
@@ -51,10 +56,85 @@ impl Weigh for Answer {
         size_of::<Self>()
             + match self {
                 Answer::Whole(outcome, _, body) => outcome.weight() + body.capacity(),
-                Answer::Large(outcome, _, body, _) => outcome.weight() + body.capacity() + size_of::<Content>(),
+                Answer::Large(outcome, _, body, _) => outcome.weight() + body.capacity() + size_of::<Shelved>(),
                 Answer::NoSend(outcome, _) => outcome.weight(),
-                Answer::Arrived(_) | Answer::Done => 0,
+                Answer::Arrived(_) => size_of::<Shelved>(),
+                Answer::Done => 0,
             }
+    }
+}
+
+/// Encoded: a byte for which it is, the number of the entry (4 bytes), the key and the length of the body (8 bytes each,
+/// all little-endian), the body, the outcome.
+impl Spill for Answer {
+    fn encode(self, out: &mut Parts) {
+        let (kind, outcome, index, body, key) = match self {
+            Answer::Whole(outcome, index, body) => (0, outcome, index, body, 0),
+            Answer::Large(outcome, index, body, key) => (1, outcome, index, body, key),
+            Answer::NoSend(outcome, index) => (2, outcome, index, Vec::new(), 0),
+            Answer::Arrived(key) => (4, Outcome::default(), 0, Vec::new(), key),
+            Answer::Done => return out.write(&[3]),
+        };
+        out.write(&[kind]);
+        out.write(&index.to_le_bytes());
+        out.write(&key.to_le_bytes());
+        out.write(&(body.len() as u64).to_le_bytes());
+        out.put(body.into());
+        outcome.encode(out);
+    }
+
+    fn decode(bytes: Bytes) -> Result<Self, DecodeError> {
+        const SHORT: DecodeError = DecodeError("answer: too short");
+        let (kind, rest) = bytes.split_first().ok_or(SHORT)?;
+        if *kind == 3 {
+            return Ok(Answer::Done);
+        }
+        let (index, rest) = rest.split_first_chunk().ok_or(SHORT)?;
+        let (key, rest) = rest.split_first_chunk().ok_or(SHORT)?;
+        let (len, rest) = rest.split_first_chunk().ok_or(SHORT)?;
+        let len = usize::try_from(u64::from_le_bytes(*len)).unwrap_or(usize::MAX);
+        let (body, rest) = rest.split_at_checked(len).ok_or(SHORT)?;
+        let (index, body) = (i32::from_le_bytes(*index), body.to_vec());
+        let outcome = Outcome::decode(bytes.slice_ref(rest))?;
+        match kind {
+            0 => Ok(Answer::Whole(outcome, index, body)),
+            1 => Ok(Answer::Large(outcome, index, body, u64::from_le_bytes(*key))),
+            2 => Ok(Answer::NoSend(outcome, index)),
+            4 => Ok(Answer::Arrived(u64::from_le_bytes(*key))),
+            _ => Err(DecodeError("answer: of no known kind")),
+        }
+    }
+}
+
+/// What is known of large files, and of those that have arrived, until it is their turn: sums of blocks have paid for their
+/// memory where they were read, and stay there.
+#[derive(Debug, Default)]
+pub(crate) struct Shelf {
+    keys: AtomicU64,
+    shelved: Mutex<HashMap<u64, Shelved>>,
+}
+
+/// A file, and what is wanted of it. It is not kept open: there may be more of them than files that may be open.
+#[derive(Debug)]
+struct Shelved {
+    found: Found,
+    /// With whether what the receiving side has of it is overwritten; `None`: it is only to go.
+    content: Option<(Wanted, bool)>,
+}
+
+impl Shelf {
+    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Shelved>> {
+        self.shelved.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, shelved: Shelved) -> u64 {
+        let key = self.keys.fetch_add(1, Ordering::Relaxed);
+        self.lock().insert(key, shelved);
+        key
+    }
+
+    fn take(&self, key: u64) -> Option<Shelved> {
+        self.lock().remove(&key)
     }
 }
 
@@ -75,7 +155,7 @@ pub(crate) struct Content {
 pub(crate) struct Answerer<'a> {
     shared: &'a Shared<'a>,
     terms: &'a Terms,
-    live: &'a Live,
+    shelf: &'a Shelf,
     /// This side has been started by the other one, which says what there is to say.
     server: bool,
     settings: Settings,
@@ -86,53 +166,61 @@ pub(crate) struct Answerer<'a> {
 
 impl<'a> Answerer<'a> {
     /// Long files are searched by `workers` threads.
-    pub(crate) fn new(shared: &'a Shared<'a>, terms: &'a Terms, live: &'a Live, server: bool, workers: usize) -> Self {
+    pub(crate) fn new(
+        shared: &'a Shared<'a>,
+        terms: &'a Terms,
+        shelf: &'a Shelf,
+        server: bool,
+        workers: usize,
+    ) -> Self {
         let options = shared.options;
         let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
-        Answerer { shared, terms, live, server, settings, tokens: None, buffer: Vec::new(), folders: <_>::default() }
+        Answerer { shared, terms, shelf, server, settings, tokens: None, buffer: Vec::new(), folders: <_>::default() }
     }
 
     pub(crate) fn answer(&mut self, job: Job) -> Result<Answer, Stop> {
         let mut request = match job {
             Job::Answer(request) => request,
-            Job::Arrived(index) => return Ok(Answer::Arrived(index)),
+            Job::Arrived(found) => {
+                return Ok(Answer::Arrived(self.shelf.put(Shelved { found: *found, content: None })));
+            }
             Job::Done => return Ok(Answer::Done),
         };
         let index = request.index;
         let mut out = Outcome::default();
-        // What is not in the list has been refused when the request was read.
-        let Some(found) = self.live.get(index) else { return Ok(Answer::NoSend(out, index)) };
-        let wanted = request.content.take();
-        let content = match wanted.map(|wanted| self.open(&request, &found, wanted)).transpose() {
-            Ok(content) => content,
-            Err(errno) => {
-                if errno == Errno::NOENT {
-                    self.shared.vanished(&mut out, "file", &found.path());
-                } else {
-                    self.shared.fail(&mut out, "[sender] send_files failed to open", &found.path(), errno);
-                }
-                return Ok(Answer::NoSend(out, index));
-            }
+        let in_place = self.is_overwritten(&request);
+        let opened = match request.content.take() {
+            None => None,
+            Some(wanted) => match self.open(&request.found, wanted, in_place) {
+                Ok(content) => Some(content),
+                Err(errno) => return Ok(Answer::NoSend(self.unreadable(&request.found, errno), index)),
+            },
         };
+        let found = &request.found;
         if request.flags & flag::NEW != 0 {
             out.totals.count_created(found.stat.kinds());
         }
         if request.flags & flag::TRANSFER != 0 {
             out.totals.transferred += 1;
-            out.totals.transferred_bytes += content.as_ref().map_or(found.stat.size, |content| content.len);
+            out.totals.transferred_bytes += opened.as_ref().map_or(found.stat.size, |content| content.len);
         }
         if !self.server {
-            lines::say(self.shared, &mut self.folders, &request, &found, &mut out);
+            lines::say(self.shared, &mut self.folders, &request, &mut out);
         }
         let mut body = Vec::new();
         let flags = request.flags & !(flag::BASIS_FOLLOWS | flag::NAME_FOLLOWS);
         Item { flags, basis: request.basis, name: request.name.as_deref() }.write(&mut body);
         if let Some(numbers) = &request.values {
-            self.put_values(&found, numbers, &mut body);
+            self.put_values(found, numbers, &mut body);
         }
-        match content {
+        match opened {
             None => Ok(Answer::Whole(out, index, body)),
-            Some(content) if content.len > LARGE => Ok(Answer::Large(out, index, body, Box::new(content))),
+            Some(Content { len, wanted, in_place, .. }) if len > LARGE => Ok(Answer::Large(
+                out,
+                index,
+                body,
+                self.shelf.put(Shelved { found: request.found, content: Some((wanted, in_place)) }),
+            )),
             Some(content) => {
                 self.put(content, &mut body, &mut out, &mut |_| Ok(()))?;
                 Ok(Answer::Whole(out, index, body))
@@ -140,25 +228,49 @@ impl<'a> Answerer<'a> {
         }
     }
 
+    /// Whether what the receiving side has of the file is overwritten while it comes.
+    fn is_overwritten(&self, request: &Request) -> bool {
+        request.basis.is_none_or(|from| from == basis::ITSELF) && self.shared.options.writes_in_place()
+    }
+
     /// Opens the file that is asked for.
-    fn open(&mut self, request: &Request, found: &Found<'_>, wanted: Wanted) -> Result<Content, Errno> {
-        let options = self.shared.options;
-        let source = self.folders.open(self.shared, found.folder)?;
-        let fd = source.open(found.name, found.follow, options.open_noatime)?;
+    fn open(&mut self, found: &Found, wanted: Wanted, in_place: bool) -> Result<Content, Errno> {
+        let source = self.folders.open(self.shared, found.folder())?;
+        let fd = source.open(found.name(), found.follow, self.shared.options.open_noatime)?;
         let stat = Stat::from(rustix::fs::fstat(&fd)?);
         if stat.kind != FileType::RegularFile {
             return Err(Errno::INVAL);
         }
-        let own = request.basis.is_none_or(|from| from == basis::ITSELF);
-        let in_place = own && options.writes_in_place();
         Ok(Content { file: File::from(fd), len: stat.size, wanted, in_place, path: found.path() })
     }
 
+    /// Opens the large file that is on the shelf under `key` again, now that it is its turn.
+    ///
+    /// # Errors
+    /// What there is to say of why it cannot be sent.
+    pub(crate) fn reopen(&mut self, key: u64) -> Result<Content, Box<Outcome>> {
+        let Some(Shelved { found, content: Some((wanted, in_place)) }) = self.shelf.take(key) else {
+            return Err(Box::default());
+        };
+        self.open(&found, wanted, in_place).map_err(|errno| self.unreadable(&found, errno).into())
+    }
+
+    /// Says why a file cannot be sent.
+    fn unreadable(&self, found: &Found, errno: Errno) -> Outcome {
+        let mut out = Outcome::default();
+        if errno == Errno::NOENT {
+            self.shared.vanished(&mut out, "file", &found.path());
+        } else {
+            self.shared.fail(&mut out, "[sender] send_files failed to open", &found.path(), errno);
+        }
+        out
+    }
+
     /// Appends the values of the attributes that are asked for: of each, its number less the one before, and its length.
-    fn put_values(&mut self, found: &Found<'_>, numbers: &[u32], out: &mut Vec<u8>) {
+    fn put_values(&mut self, found: &Found, numbers: &[u32], out: &mut Vec<u8>) {
         let shared = self.shared;
-        let source = self.folders.open(shared, found.folder);
-        let place = source.and_then(|source| Place::source(source, found.name, found.follow));
+        let source = self.folders.open(shared, found.folder());
+        let place = source.and_then(|source| Place::source(source, found.name(), found.follow));
         let attributes = place.and_then(|place| Origin::Here(place).read(shared)).unwrap_or_default();
         let own: Vec<_> = attributes.iter().filter(|(name, _)| !is_acl(name)).collect();
         let mut before = 0;
@@ -172,10 +284,10 @@ impl<'a> Answerer<'a> {
         out.put_byte(0);
     }
 
-    /// Removes from the source what has arrived there.
-    pub(crate) fn remove(&mut self, index: i32) -> Outcome {
+    /// Removes from the source what is on the shelf under `key`: it has arrived.
+    pub(crate) fn remove(&mut self, key: u64) -> Outcome {
         let mut out = Outcome::default();
-        if let Some(found) = self.live.get(index) {
+        if let Some(Shelved { found, .. }) = self.shelf.take(key) {
             arrivals::remove(self.shared, &mut self.folders, &found, &mut out);
         }
         out

@@ -29,9 +29,9 @@ impl Arrivals {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// There are so many entries in all lists so far.
+    /// So many entries more have been listed.
     pub(crate) fn listed(&self, entries: usize) {
-        self.lock().listed = entries;
+        self.lock().listed += entries;
     }
 
     /// Takes a message that tells an arrival. Whether it does.
@@ -59,13 +59,13 @@ impl Arrivals {
 }
 
 /// Removes `found`, which has arrived, if that is asked for and it is as it was listed.
-pub(super) fn remove(shared: &Shared<'_>, folders: &mut Folders, found: &Found<'_>, out: &mut Outcome) {
+pub(super) fn remove(shared: &Shared<'_>, folders: &mut Folders, found: &Found, out: &mut Outcome) {
     if !shared.options.remove_source_files || shared.options.dry_run {
         return;
     }
-    let rel = [&found.folder.rel, found.name.to_bytes()].concat();
+    let rel = [&found.folder().rel, found.name().to_bytes()].concat();
     let source = Source { rel, stat: found.stat, inode: None, follow: found.follow, arrived: None };
-    match folders.open(shared, found.folder).and_then(|dir| dir.place(found.name)) {
+    match folders.open(shared, found.folder()).and_then(|dir| dir.place(found.name())) {
         Ok((at, name)) => source.remove(shared, at, &name, out),
         Err(errno) => source.not_removed(shared, errno, out),
     }

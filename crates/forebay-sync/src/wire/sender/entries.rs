@@ -10,25 +10,34 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::live::Folder;
-use crate::dir::Dir;
-use crate::extended::{self, Attributes, Origin};
+use super::steps::Step;
+use crate::dir::{Base, Dir};
+use crate::extended::{self, Attributes, Origin, Place};
 use crate::fs::Stat;
-use crate::item::Item;
 use crate::links;
 use crate::outcome::Outcome;
 use crate::sent::Facts;
 use crate::shared::Shared;
 use crate::totals::Kinds;
+use crate::walk::Ahead;
 use crate::wire::limits;
 use crate::wire::list::ListEntry;
 use crate::wire::sums::FileSum;
 use crate::wire::terms::Terms;
 
-/// What a worker has made of one item of the walk.
+/// What a worker has made of one step.
 #[derive(Debug, Default)]
 pub(crate) struct Listed {
     pub(crate) outcome: Outcome,
     pub(crate) entries: Vec<Listing>,
+    pub(crate) mark: Option<Mark>,
+}
+
+/// Where the list of a directory begins and where everything beneath it ends.
+#[derive(Debug)]
+pub(crate) enum Mark {
+    Enter(Arc<Dir>),
+    Leave,
 }
 
 /// An entry, with what is kept of it.
@@ -66,33 +75,35 @@ impl<'a> Lister<'a> {
         Lister { shared, terms, buffer: Vec::new(), none: Arc::default() }
     }
 
-    /// Lists one item.
-    pub(crate) fn list(&mut self, item: Item) -> Listed {
+    /// Lists one step.
+    pub(crate) fn list(&mut self, step: Step) -> Listed {
         let mut listed = Listed::default();
-        match item {
-            Item::Note(note) => listed.outcome = *note,
-            Item::Enter(dir) if dir.transferred => self.directory(&dir, &mut listed),
-            Item::Enter(_) | Item::Leave(_) => {}
-            Item::Names(dir, range) => {
-                let mut folders: Vec<(usize, Arc<Folder>)> = Vec::new();
-                for at in range {
-                    let source = dir.listing.source(at);
-                    let known = folders.iter().find(|(number, _)| *number == source).map(|(_, folder)| folder);
-                    let folder = match known {
-                        Some(folder) => Arc::clone(folder),
-                        None => {
-                            let folder = Arc::new(folder(&dir, source));
-                            folders.push((source, Arc::clone(&folder)));
-                            folder
-                        }
-                    };
-                    self.name(&dir, at, folder, &mut listed);
+        match step {
+            Step::Note(note) => listed.outcome = *note,
+            Step::Enter(dir) => {
+                let incremental = self.terms.incremental();
+                if dir.transferred && (!incremental || dir.parent.is_none()) {
+                    self.directory(&dir, &mut listed);
+                }
+                listed.mark = incremental.then_some(Mark::Enter(dir));
+            }
+            Step::Leave => listed.mark = self.terms.incremental().then_some(Mark::Leave),
+            Step::Names(dir, range) => {
+                let mut folders = Folders::default();
+                range.for_each(|at| self.name(&dir, at, folders.of(&dir, at), &mut listed));
+            }
+            Step::Dirs(dir, dirs) => {
+                let mut folders = Folders::default();
+                let device = self.device(&dir);
+                for ahead in dirs {
+                    self.subdirectory(&dir, ahead, folders.of(&dir, ahead.at), device, &mut listed);
                 }
             }
         }
         listed
     }
 
+    /// The entry of a directory that has been opened.
     fn directory(&mut self, dir: &Dir, listed: &mut Listed) {
         let shared = self.shared;
         let (folder, path, name) = match &dir.parent {
@@ -110,11 +121,53 @@ impl<'a> Lister<'a> {
             }
         };
         let attributes = self.attributes(dir.attributes(), &path, &mut listed.outcome);
-        let given = dir.parent.as_ref().is_none_or(|parent| parent.parent.is_none() && !parent.transferred);
+        let given = dir.parent.as_deref().is_none_or(is_above_all);
         let top = if dir.complete { given } else { shared.options.select.relative };
         let facts = Facts { stat: self.changed(stat), link: None, sum: None, attributes, long: Arc::default() };
         let entry = ListEntry { path, facts, content: dir.complete, top };
         self.add(Listing { entry, folder: Arc::new(folder), name, follow: true }, listed);
+    }
+
+    /// The entry of a directory in `dir` that has not been opened. Of the file system on `device`, others may be left out.
+    fn subdirectory(&mut self, dir: &Dir, ahead: Ahead, folder: Arc<Folder>, device: Option<u64>, listed: &mut Listed) {
+        let (shared, out) = (self.shared, &mut listed.outcome);
+        let Ahead { at, follow, mut content } = ahead;
+        let name = dir.listing.name(at);
+        let shown = || [&folder.shown, name.to_bytes()].concat();
+        let stat = match dir.source_of(at).and_then(|source| source.stat(name, follow)) {
+            Ok(stat) => stat,
+            Err(errno) => return shared.unreadable(out, "[sender] link_stat", &shown(), errno),
+        };
+        if stat.kinds() != Kinds::Dir {
+            out.totals.failed += 1;
+            return shared.complain(out, "rsync: [sender] is no directory any more: \"", &shown(), "\"");
+        }
+        if device.is_some_and(|device| device != stat.dev) {
+            if shared.options.select.one_file_system > 1 {
+                return;
+            }
+            content = false;
+        }
+        let path = [&dir.rel, name.to_bytes()].concat();
+        if path.len() > limits::PATH {
+            return shared.fail(out, "[sender] too long for the list:", &shown(), Errno::NAMETOOLONG);
+        }
+        let place = dir.source_of(at).and_then(|source| Place::source(source, name, follow));
+        let attributes = self.attributes(place.map(Origin::Here), &path, out);
+        let top = if content { is_above_all(dir) } else { shared.options.select.relative };
+        let facts = Facts { stat: self.changed(stat), link: None, sum: None, attributes, long: Arc::default() };
+        let entry = ListEntry { path, facts, content, top };
+        self.add(Listing { entry, folder, name: name.to_owned(), follow }, listed);
+    }
+
+    /// The file system that is not to be left from `dir`.
+    fn device(&self, dir: &Dir) -> Option<u64> {
+        match dir.sources.first().map(|source| &source.base) {
+            Some(Base::Held(fd)) if self.shared.options.select.one_file_system > 0 => {
+                rustix::fs::fstat(fd).map(|stat| Stat::from(stat).dev).ok()
+            }
+            _ => None,
+        }
     }
 
     fn name(&mut self, dir: &Dir, at: usize, folder: Arc<Folder>, listed: &mut Listed) {
@@ -214,8 +267,30 @@ impl<'a> Lister<'a> {
 /// Bytes that are read at once.
 pub(super) const PIECE: usize = 256 << 10;
 
+/// Whether what is in `dir` was given itself.
+fn is_above_all(dir: &Dir) -> bool {
+    dir.parent.is_none() && !dir.transferred
+}
+
+/// Where the names of one step are.
+#[derive(Default)]
+struct Folders(Vec<(usize, Arc<Folder>)>);
+
+impl Folders {
+    /// Where what is at `at` in the listing of `dir` is.
+    fn of(&mut self, dir: &Dir, at: usize) -> Arc<Folder> {
+        let source = dir.listing.source(at);
+        if let Some((_, folder)) = self.0.iter().find(|(number, _)| *number == source) {
+            return Arc::clone(folder);
+        }
+        let folder = Arc::new(folder(dir, source));
+        self.0.push((source, Arc::clone(&folder)));
+        folder
+    }
+}
+
 /// Where what `source` of `dir` has is.
-fn folder(dir: &Dir, source: usize) -> Folder {
+pub(super) fn folder(dir: &Dir, source: usize) -> Folder {
     let shown = dir.source(source).map(|source| source.shown.clone()).unwrap_or_default();
     Folder { rel: dir.rel.clone(), shown }
 }

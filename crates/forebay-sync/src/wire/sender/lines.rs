@@ -10,7 +10,7 @@ use crate::totals::Kinds;
 use crate::wire::receiver::item::flag;
 
 /// What `request` says that happens to `found`.
-pub(super) fn change(shared: &Shared<'_>, request: &Request, found: &Found<'_>) -> Change {
+pub(super) fn change(shared: &Shared<'_>, request: &Request, found: &Found) -> Change {
     let has = |bit: u16| request.flags & bit != 0;
     let kind = found.stat.kinds();
     let action = match () {
@@ -41,11 +41,12 @@ pub(super) fn change(shared: &Shared<'_>, request: &Request, found: &Found<'_>) 
 }
 
 /// Says it.
-pub(super) fn say(shared: &Shared<'_>, folders: &mut Folders, request: &Request, found: &Found<'_>, out: &mut Outcome) {
+pub(super) fn say(shared: &Shared<'_>, folders: &mut Folders, request: &Request, out: &mut Outcome) {
+    let found = &request.found;
     let change = change(shared, request, found);
     let leader = request.name.as_deref().filter(|name| change.hard && !name.is_empty());
     let link = match change.kind {
-        Kinds::Link => folders.open(shared, found.folder).and_then(|source| source.read_link(found.name)).ok(),
+        Kinds::Link => folders.open(shared, found.folder()).and_then(|source| source.read_link(found.name())).ok(),
         _ => None,
     };
     let target = match (leader, &link) {
@@ -53,5 +54,5 @@ pub(super) fn say(shared: &Shared<'_>, folders: &mut Folders, request: &Request,
         (None, Some(link)) => Some((&b" -> "[..], link.to_bytes())),
         (None, None) => None,
     };
-    itemize::lines(shared, out, &change, &found.folder.rel, found.name.to_bytes(), target);
+    itemize::lines(shared, out, &change, &found.folder().rel, found.name().to_bytes(), target);
 }

@@ -1,6 +1,7 @@
-//! What is kept of entries that have been sent: where they are, and what is said of them.
+//! What is kept of a list that has been sent: where its entries are, and what is said of them.
 
 use std::ffi::CStr;
+use std::sync::Arc;
 
 use rustix::fs::{FileType, Timespec};
 
@@ -42,22 +43,29 @@ struct Kept {
 
 const FOLLOW: u64 = 1 << 63;
 
-/// One entry, as it is found by its number.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Found<'l> {
-    pub(crate) folder: &'l Folder,
-    pub(crate) name: &'l CStr,
+/// One entry, as it is found by its number. Its list stays as long as this does.
+#[derive(Clone, Debug)]
+pub(crate) struct Found {
+    list: Arc<Live>,
+    folder: u32,
+    name: u32,
     pub(crate) stat: Stat,
     pub(crate) follow: bool,
 }
 
 impl Live {
+    /// An empty list whose first entry will have the number `first`.
     pub(crate) fn new(first: i32) -> Self {
         Live { first, ..Live::default() }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Whether `index` is a number of it, or one behind it.
+    pub(crate) fn begins_before(&self, index: i32) -> bool {
+        self.first <= index
     }
 
     /// Adds the next entry. `false` if there are more than can be numbered.
@@ -82,11 +90,17 @@ impl Live {
         true
     }
 
+    /// Gives back what was taken in advance.
+    pub(crate) fn shrink(&mut self) {
+        self.folders.shrink_to_fit();
+        self.names.shrink_to_fit();
+        self.entries.shrink_to_fit();
+    }
+
     /// The entry with the number `index`.
-    pub(crate) fn get(&self, index: i32) -> Option<Found<'_>> {
+    pub(crate) fn get(self: &Arc<Self>, index: i32) -> Option<Found> {
         let at = usize::try_from(index.checked_sub(self.first)?).ok()?;
         let kept = self.entries.get(at)?;
-        let name = CStr::from_bytes_until_nul(self.names.get(kept.name as usize..)?).ok()?;
         let time = Timespec { tv_sec: kept.seconds, tv_nsec: kept.nanoseconds.into() };
         let stat = Stat {
             kind: FileType::from_raw_mode(kept.mode),
@@ -102,14 +116,25 @@ impl Live {
             rdev: 0,
             index: None,
         };
-        let folder = self.folders.get(kept.folder as usize)?;
-        Some(Found { folder, name, stat, follow: kept.size & FOLLOW != 0 })
+        let follow = kept.size & FOLLOW != 0;
+        Some(Found { list: Arc::clone(self), folder: kept.folder, name: kept.name, stat, follow })
     }
 }
 
-impl Found<'_> {
+impl Found {
+    /// Where it is.
+    pub(crate) fn folder(&self) -> &Folder {
+        // Whoever added the entry has added the folder.
+        &self.list.folders[self.folder as usize]
+    }
+
+    pub(crate) fn name(&self) -> &CStr {
+        let name = self.list.names.get(self.name as usize..).unwrap_or_default();
+        CStr::from_bytes_until_nul(name).unwrap_or_default()
+    }
+
     /// The absolute path.
     pub(crate) fn path(&self) -> Vec<u8> {
-        [&self.folder.shown, self.name.to_bytes()].concat()
+        [&self.folder().shown, self.name().to_bytes()].concat()
     }
 }

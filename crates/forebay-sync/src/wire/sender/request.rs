@@ -1,5 +1,6 @@
 //! Requests of the receiving side: section 9 of the protocol.
 
+use std::collections::HashSet;
 use std::io::Read;
 
 use forebay::Weigh;
@@ -7,7 +8,9 @@ use forebay_delta::{Settings, Signature};
 use rustix::fs::FileType;
 
 use super::arrivals::Arrivals;
-use super::live::Live;
+use super::lists::{Ended, Lists};
+use super::live::Found;
+use crate::error::Error;
 use crate::options::Options;
 use crate::wire::error::WireError;
 use crate::wire::limits;
@@ -21,6 +24,8 @@ use crate::wire::terms::Terms;
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) index: i32,
+    /// The entry. Its list may be done with before the answer is made, where nothing but a report was to be answered.
+    pub(crate) found: Found,
     pub(crate) flags: u16,
     /// Where it has blocks of the file.
     pub(crate) basis: Option<u8>,
@@ -47,15 +52,19 @@ pub(crate) enum Job {
     /// An answer is wanted.
     Answer(Box<Request>),
     /// The entry has arrived over there.
-    Arrived(i32),
-    /// A phase has ended.
+    Arrived(Box<Found>),
+    /// A list or a phase has ended.
     Done,
 }
 
 impl Weigh for Job {
     fn weight(&self) -> usize {
         // Sums are paid for where they are read.
-        let Job::Answer(request) = self else { return size_of::<Self>() };
+        let request = match self {
+            Job::Answer(request) => request,
+            Job::Arrived(_) => return size_of::<Self>() + size_of::<Found>(),
+            Job::Done => return size_of::<Self>(),
+        };
         let values = request.values.as_ref().map_or(0, |values| values.capacity() * size_of::<u32>());
         size_of::<Self>() + size_of::<Request>() + request.name.as_ref().map_or(0, Vec::capacity) + values
     }
@@ -68,9 +77,13 @@ pub(crate) struct Requests<'r, R> {
     pub(crate) indexes: Indexes,
     pub(crate) options: &'r Options,
     pub(crate) terms: &'r Terms,
-    pub(crate) live: &'r Live,
+    pub(crate) lists: &'r Lists,
     pub(crate) settings: Settings,
     pub(crate) arrivals: &'r Arrivals,
+    /// With `--append`: whose content has been asked for.
+    pub(crate) asked: HashSet<i32>,
+    /// A number that has been read, before which there were arrivals to be told of.
+    pub(crate) before: Option<i32>,
     /// Phases that have ended.
     pub(crate) phases: u8,
     /// How many entries of each kind the other side has deleted, once it has told.
@@ -79,18 +92,25 @@ pub(crate) struct Requests<'r, R> {
 
 impl<R: Read> Requests<'_, R> {
     fn next_job(&mut self) -> Result<Option<Job>, Stop> {
-        if let Some(index) = self.arrivals.next() {
-            return Ok(Some(Job::Arrived(index)));
-        }
-        let mut next = self.indexes.read(self.from)?;
+        let mut next = match self.before.take() {
+            Some(next) => next,
+            None => self.indexes.read(self.from)?,
+        };
         // With `--delay-updates`, stock rsync tells them before the end.
         while next == special::DEL_STATS {
             self.deleted = Some(deletions(self.from)?);
             next = self.indexes.read(self.from)?;
         }
+        // What has been told in the meantime was told before this, which may be that its list is done with.
+        while let Some(index) = self.arrivals.next() {
+            if let Some(found) = self.lists.get(index) {
+                self.before = Some(next);
+                return Ok(Some(Job::Arrived(found.into())));
+            }
+        }
         match next {
             special::DONE => {
-                self.phases += 1;
+                self.phases += u8::from(self.lists.done().ok_or(Error::Cancelled)? == Ended::Phase);
                 Ok((self.phases < 3).then_some(Job::Done))
             }
             index if index >= 0 => self.request(index).map(|request| Some(Job::Answer(request.into()))),
@@ -100,7 +120,8 @@ impl<R: Read> Requests<'_, R> {
 
     fn request(&mut self, index: i32) -> Result<Request, Stop> {
         let unknown = WireError::protocol("a request for what is not in the list", index);
-        let kind = self.live.get(index).ok_or(unknown)?.stat.kind;
+        let found = self.lists.get(index).ok_or(unknown)?;
+        let kind = found.stat.kind;
         let from = &mut *self.from;
         let flags = from.short()?;
         let basis = if flags & flag::BASIS_FOLLOWS != 0 { Some(from.byte()?) } else { None };
@@ -121,10 +142,10 @@ impl<R: Read> Requests<'_, R> {
                 return Err(WireError::protocol("a request behind the last phase", index).into());
             }
             if !self.options.dry_run {
-                content = Some(self.wanted()?);
+                content = Some(self.wanted(index)?);
             }
         }
-        Ok(Request { index, flags, basis, name, values, content })
+        Ok(Request { index, found, flags, basis, name, values, content })
     }
 
     fn values(&mut self) -> Result<Vec<u32>, WireError> {
@@ -141,9 +162,10 @@ impl<R: Read> Requests<'_, R> {
         }
     }
 
-    fn wanted(&mut self) -> Result<Wanted, WireError> {
+    fn wanted(&mut self, index: i32) -> Result<Wanted, WireError> {
         let head = SumHead::read(self.from, self.terms.transfer.len())?;
-        let append = self.options.append.is_some() && self.phases == 0;
+        // In incremental recursion a file that did not come whole is asked for again in the first phase.
+        let append = self.options.append.is_some() && self.phases == 0 && self.asked.insert(index);
         let mut sums = None;
         if !append && head.count > 0 {
             let strong = self.terms.of_block().ok_or(WireError::protocol("block sums where there are none", 0))?;

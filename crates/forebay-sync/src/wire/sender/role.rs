@@ -1,37 +1,38 @@
 //! The course of a session in the sending role.
 
+use std::collections::HashSet;
 use std::io::Read;
-use std::sync::atomic::Ordering;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::thread;
 
-use forebay::{Cause, RunError, Snapshot};
+use forebay::{Cause, Mode, Pipeline, RunError, SegmentStore, Snapshot};
 use forebay_delta::Settings;
 
-use super::answer::{Answer, Answerer};
-use super::arrivals::Arrivals;
-use super::entries::{Listed, Lister};
-use super::live::Live;
+use super::answer::{Answer, Answerer, Shelf};
+use super::arrivals::{self, Arrivals};
+use super::beneath::Folders;
+use super::lists::{Lists, Summary};
 use super::request::{self, Requests};
+use super::stream::Stream;
+use super::telling::{Faults, tell};
 use crate::error::Error;
 use crate::mirror::Log;
+use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::passes;
 use crate::roots::Top;
 use crate::shared::Shared;
 use crate::totals::Totals;
-use crate::walk::Walk;
 use crate::wire::error::WireError;
-use crate::wire::limits;
-use crate::wire::list::{Encoder, Shape};
 use crate::wire::number::{Indexes, Put, special};
 use crate::wire::receiver::{Message, Stop, Way};
 use crate::wire::terms::Terms;
 
-/// Bytes of the list that go on their way together.
+/// Bytes of a file that go on their way together.
 const PIECE: usize = 32 << 10;
 
-/// Bits of an I/O error.
-const GENERAL: i32 = 1;
-const VANISHED: i32 = 2;
+/// Reports that wait for the log before whoever has more has to wait.
+const SAID: usize = 256;
 
 /// The other side.
 pub(crate) struct Link<'l, W: ?Sized> {
@@ -51,251 +52,290 @@ pub(crate) struct End {
     pub(crate) totals: Totals,
     /// What the engine did to answer.
     pub(crate) answering: Snapshot,
+    /// What is known of the lists.
+    pub(crate) summary: Summary,
 }
 
-/// Sends what is beneath `top`; `note` is said first.
+/// Whether each directory may have a list of its own, as far as this side is concerned.
+pub(crate) fn may_be_incremental(options: &Options) -> bool {
+    options.recursive
+}
+
+/// Sends what is beneath `top`; `note` is said first. Answers that the budget has no room for go to `spill`.
 pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     shared: &Shared<'_>,
     link: &Link<'_, W>,
-    top: Top,
-    note: Outcome,
+    start: (Top, Outcome),
+    spill: Option<SegmentStore>,
     from: &mut R,
     log: &mut dyn Log,
 ) -> Result<End, Stop> {
-    let mut voice = Voice { shared, link, log, totals: Totals::default() };
-    let live = list(shared, link, top, note, &mut voice)?;
-    let said = voice.io_error();
-    // As with stock rsync, who has asked for nothing that is there does not go on.
-    if live.len() == 0 && link.server {
-        return Ok(End { totals: voice.totals, answering: Snapshot::default() });
-    }
-    let options = shared.options;
-    let workers = passes::workers(options);
-    let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
-    link.arrivals.listed(live.len());
-    let (terms, arrivals) = (link.terms, link.arrivals);
-    let mut requests = Requests {
-        from,
-        indexes: Indexes::default(),
-        options,
-        terms,
-        live: &live,
-        settings,
-        arrivals,
-        phases: 0,
-        deleted: None,
-    };
-    let mut answers = Answers { link, indexes: Indexes::default() };
-    let mut large = Answerer::new(shared, link.terms, &live, link.server, workers);
-    let init = || Answerer::new(shared, link.terms, &live, link.server, 1);
-    let answering = passes::pipeline(options, "answer", workers)
-        .worker_init(init)
-        .run(&mut requests, Answerer::answer, |answer| {
-            let sent = answers.send(answer, &mut large).and_then(|outcome| voice.say(outcome));
-            if sent.is_err() {
-                link.way.cut();
-            }
-            sent
-        })
-        .map_err(ended)?;
-    let errors = voice.io_error() & !said;
-    if errors != 0 {
-        link.way.message(Message::IoError(errors));
-    }
-    answers.done()?;
-    if link.server {
-        answers.statistics(&voice.totals)?;
-    }
-    goodbye(&mut requests, &mut answers, &mut voice, &mut large)?;
-    Ok(End { totals: voice.totals, answering })
-}
-
-/// Who says what there is to say: the other side, or the log.
-struct Voice<'v, 's, W: ?Sized> {
-    shared: &'v Shared<'s>,
-    link: &'v Link<'v, W>,
-    log: &'v mut dyn Log,
-    totals: Totals,
-}
-
-impl<W: Way + ?Sized> Voice<'_, '_, W> {
-    fn say(&mut self, outcome: Outcome) -> Result<(), Stop> {
-        if !self.link.server {
-            return Ok(passes::deliver(self.shared, outcome, &mut self.totals, self.log)?);
-        }
-        self.totals += &outcome.totals;
-        let way = self.link.way;
-        if !outcome.text.is_empty() {
-            way.message(Message::Info(&outcome.text));
-        }
-        match outcome.totals.failed + outcome.totals.vanished {
-            _ if outcome.errors.is_empty() => {}
-            0 => way.message(Message::Warning(&outcome.errors)),
-            // What has vanished is told by a bit of its own.
-            _ if outcome.totals.failed == 0 => way.message(Message::Warning(&outcome.errors)),
-            _ => way.message(Message::Error(&outcome.errors)),
-        }
-        Ok(())
-    }
-
-    /// What could not be listed or read so far.
-    fn io_error(&self) -> i32 {
-        let general = self.shared.io_error.load(Ordering::Relaxed);
-        (if general { GENERAL } else { 0 }) | if self.totals.vanished > 0 { VANISHED } else { 0 }
-    }
-}
-
-/// Sends the list.
-fn list<W: Way + ?Sized>(
-    shared: &Shared<'_>,
-    link: &Link<'_, W>,
-    top: Top,
-    note: Outcome,
-    voice: &mut Voice<'_, '_, W>,
-) -> Result<Live, Stop> {
-    let (options, terms) = (shared.options, link.terms);
-    let shape = Shape::new(options, terms);
-    let safe = shape.varint || shape.safe;
-    let first = 0;
-    let mut encoder = Encoder::new(shape);
-    encoder.begin(first);
-    let (mut live, mut out) = (Live::new(first), Vec::new());
-    let walk = Walk::new(shared, top, Some(note)).map(|item| item.map_err(Stop::from));
-    passes::pipeline(options, "list", passes::workers(options))
-        .worker_init(|| Lister::new(shared, terms))
-        .run(
-            walk,
-            |lister, item| Ok(lister.list(item)),
-            |Listed { outcome, entries }| {
-                for listing in entries {
-                    encoder.push(&listing.entry, &mut out);
-                    let stat = &listing.entry.facts.stat;
-                    if live.len() >= limits::ENTRIES || !live.push(&listing.folder, &listing.name, stat, listing.follow)
-                    {
-                        return Err(Error::Usage("too many entries for one list".into()).into());
+    let (lists, stream, faults) = (&Lists::default(), &Stream::new(link.way), &Faults::new(shared));
+    let (say, said) = sync_channel(SAID);
+    let mut totals = Totals::default();
+    let (told, answered, written) = thread::scope(|scope| {
+        let say = Say { to: say, way: link.server.then_some(link.way) };
+        let telling = scope.spawn({
+            let say = say.clone();
+            move || {
+                let result = tell(shared, link, start, (lists, stream), faults, &say);
+                if result.is_err() {
+                    lists.end();
+                    // Before the first list, nobody reads requests yet, and the other side can be told why it does not come.
+                    if lists.have_begun() {
+                        link.way.cut();
                     }
                 }
-                if out.len() >= PIECE {
-                    link.way.send(std::mem::take(&mut out))?;
+                result
+            }
+        });
+        let answering = scope.spawn(move || {
+            let result = Answering { shared, link, lists, stream, faults, say }.run(spill, from);
+            if result.is_err() && lists.have_begun() {
+                link.way.cut();
+            }
+            lists.end();
+            result
+        });
+        let mut written = Ok(());
+        for outcome in said {
+            if written.is_ok() {
+                written = passes::deliver(shared, outcome, &mut totals, log);
+                if written.is_err() {
+                    lists.end();
+                    link.way.cut();
                 }
-                voice.say(outcome)
-            },
-        )
-        .map_err(ended)?;
-    let io_error = if options.deletion.ignore_errors { 0 } else { voice.io_error() };
-    encoder.end(io_error, &mut out);
-    link.way.send(out)?;
-    if io_error != 0 && !safe {
-        link.way.message(Message::IoError(io_error));
+            }
+        }
+        (join(telling), join(answering), written)
+    });
+    written?;
+    // Whoever is cut off by another's failure only says that it was cut off.
+    match (told, answered) {
+        (Err(stop), Err(other)) if stop.is_cancellation() => Err(other),
+        (Err(stop), Err(other)) if other.is_cancellation() || matches!(other, Stop::Wire(_)) => Err(stop),
+        (_, Err(stop)) | (Err(stop), _) => Err(stop),
+        (Ok(()), Ok(end)) => {
+            totals += &end.totals;
+            Ok(End { totals, summary: lists.summary().unwrap_or_default(), ..end })
+        }
     }
-    Ok(live)
 }
 
-/// What goes to the receiving side.
-struct Answers<'a, W: ?Sized> {
+fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
+}
+
+/// Who says what there is to say: the log, or the other side.
+pub(crate) struct Say<'s, W: ?Sized> {
+    to: SyncSender<Outcome>,
+    /// To a client, which prints.
+    way: Option<&'s W>,
+}
+
+impl<W: ?Sized> Clone for Say<'_, W> {
+    fn clone(&self) -> Self {
+        Say { to: self.to.clone(), way: self.way }
+    }
+}
+
+impl<W: Way + ?Sized> Say<'_, W> {
+    pub(crate) fn say(&self, mut outcome: Outcome) -> Result<(), Stop> {
+        if let Some(way) = self.way {
+            let (text, errors) = (std::mem::take(&mut outcome.text), std::mem::take(&mut outcome.errors));
+            if !text.is_empty() {
+                way.message(Message::Info(&text));
+            }
+            match outcome.totals.failed {
+                _ if errors.is_empty() => {}
+                // What has vanished is told by a bit of its own.
+                0 => way.message(Message::Warning(&errors)),
+                _ => way.message(Message::Error(&errors)),
+            }
+        }
+        self.to.send(outcome).map_err(|_| Error::Cancelled.into())
+    }
+}
+
+/// Answers what is asked for.
+struct Answering<'a, W: ?Sized> {
+    shared: &'a Shared<'a>,
     link: &'a Link<'a, W>,
-    indexes: Indexes,
+    lists: &'a Lists,
+    stream: &'a Stream<'a, W>,
+    faults: &'a Faults<'a>,
+    say: Say<'a, W>,
 }
 
-impl<W: Way + ?Sized> Answers<'_, W> {
+impl<W: Way + ?Sized> Answering<'_, W> {
+    fn run<R: Read + Send>(&self, spill: Option<SegmentStore>, from: &mut R) -> Result<End, Stop> {
+        let Answering { shared, link, lists, .. } = *self;
+        let entries = lists.wait_for_first().ok_or(Error::Cancelled)?;
+        // As with stock rsync, who has asked for nothing that is there does not go on.
+        if entries == 0 && link.server {
+            return Ok(End::default());
+        }
+        let options = shared.options;
+        let workers = passes::workers(options);
+        let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
+        let mut requests = Requests {
+            from,
+            indexes: Indexes::default(),
+            options,
+            terms: link.terms,
+            lists,
+            settings,
+            arrivals: link.arrivals,
+            asked: HashSet::new(),
+            before: None,
+            phases: 0,
+            deleted: None,
+        };
+        let pipeline = passes::pipeline(options, "answer", workers);
+        let answering = match spill {
+            Some(store) => self.answer(pipeline.spill(store), workers, &mut requests),
+            None => self.answer(pipeline, workers, &mut requests),
+        }?;
+        let errors = self.faults.untold();
+        if errors != 0 {
+            link.way.message(Message::IoError(errors));
+        }
+        self.stream.done()?;
+        if link.server {
+            self.statistics()?;
+        }
+        let totals = self.goodbye(&mut requests)?;
+        Ok(End { totals, answering, ..End::default() })
+    }
+
+    fn answer<R: Read + Send, M: Mode<Answer>>(
+        &self,
+        pipeline: Pipeline<M>,
+        workers: usize,
+        requests: &mut Requests<'_, R>,
+    ) -> Result<Snapshot, Stop> {
+        let Answering { shared, link, .. } = *self;
+        let shelf = &Shelf::default();
+        let answerer = |workers| Answerer::new(shared, link.terms, shelf, link.server, workers);
+        let mut large = answerer(workers);
+        pipeline
+            .worker_init(|| answerer(1))
+            .run(requests, Answerer::answer, |answer| {
+                let sent = self.send(answer, &mut large).and_then(|outcome| {
+                    self.faults.note(&outcome);
+                    self.say.say(outcome)
+                });
+                if sent.is_err() {
+                    link.way.cut();
+                }
+                sent
+            })
+            .map_err(ended)
+    }
+
     /// Sends an answer. Long files are read here.
-    fn send(&mut self, answer: Answer, answerer: &mut Answerer<'_>) -> Result<Outcome, Stop> {
-        let way = self.link.way;
+    fn send(&self, answer: Answer, answerer: &mut Answerer<'_>) -> Result<Outcome, Stop> {
+        let mut turn = self.stream.turn();
         let mut head = Vec::new();
         match answer {
             Answer::Whole(outcome, index, body) => {
-                self.indexes.write(&mut head, index);
-                way.send(head)?;
-                way.send(body)?;
+                turn.number(index, &mut head);
+                turn.send(head)?;
+                turn.send(body)?;
                 Ok(outcome)
             }
-            Answer::Large(mut outcome, index, body, content) => {
-                self.indexes.write(&mut head, index);
-                head.put(&body);
-                let mut flush = |out: &mut Vec<u8>| match out.len() {
-                    0..PIECE => Ok(()),
-                    _ => Ok(way.send(std::mem::take(out))?),
-                };
-                answerer.put(*content, &mut head, &mut outcome, &mut flush)?;
-                way.send(head)?;
-                Ok(outcome)
-            }
+            Answer::Large(mut outcome, index, body, key) => match answerer.reopen(key) {
+                Ok(content) => {
+                    turn.number(index, &mut head);
+                    head.put(&body);
+                    let mut flush = |out: &mut Vec<u8>| match out.len() {
+                        0..PIECE => Ok(()),
+                        _ => Ok(turn.send(std::mem::take(out))?),
+                    };
+                    answerer.put(content, &mut head, &mut outcome, &mut flush)?;
+                    turn.send(head)?;
+                    Ok(outcome)
+                }
+                Err(outcome) => {
+                    self.link.way.message(Message::NoSend(index));
+                    Ok(*outcome)
+                }
+            },
             Answer::NoSend(outcome, index) => {
-                way.message(Message::NoSend(index));
+                self.link.way.message(Message::NoSend(index));
                 Ok(outcome)
             }
-            Answer::Arrived(index) => Ok(answerer.remove(index)),
+            Answer::Arrived(key) => Ok(answerer.remove(key)),
             Answer::Done => {
-                self.done()?;
+                drop(turn);
+                self.stream.done()?;
                 Ok(Outcome::default())
             }
         }
     }
 
-    /// Ends a phase.
-    fn done(&mut self) -> Result<(), WireError> {
-        let mut out = Vec::new();
-        self.indexes.write(&mut out, special::DONE);
-        self.link.way.send(out)
-    }
-
-    /// Tells a client what was read and written.
-    fn statistics(&self, totals: &Totals) -> Result<(), WireError> {
+    /// Tells a client what was read and written, the size of everything, and how long the lists took, in milliseconds.
+    fn statistics(&self) -> Result<(), WireError> {
         let (read, written) = (self.link.traffic)();
+        let summary = self.lists.summary().unwrap_or_default();
+        let [made, sent] = [summary.made, summary.sent].map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
         let mut out = Vec::new();
-        // How long it took to make and to send the list is not told.
-        for value in [read, written, totals.size_bytes, 0, 0] {
+        for value in [read, written, summary.size_bytes, made, sent] {
             out.put_varlong(value.cast_signed(), 3);
         }
-        self.link.way.send(out)
+        self.stream.turn().send(out)
+    }
+
+    /// The last words: section 12 of the protocol. Gives what was deleted.
+    fn goodbye<R: Read>(&self, requests: &mut Requests<'_, R>) -> Result<Totals, Stop> {
+        let mut totals = Totals::default();
+        if self.link.terms.protocol >= 31 {
+            loop {
+                match requests.indexes.read(requests.from)? {
+                    special::DONE => break,
+                    special::DEL_STATS => requests.deleted = Some(request::deletions(requests.from)?),
+                    other => return Err(WireError::protocol("a request behind the last", other).into()),
+                }
+            }
+            self.remove()?;
+            if let Some(counts) = requests.deleted {
+                let [files, dirs, links, devices, specials] = counts.map(u64::from);
+                totals.deleted_files += files;
+                totals.deleted_dirs += dirs;
+                totals.deleted_links += links;
+                totals.deleted_devices += devices;
+                totals.deleted_specials += specials;
+                if self.link.server {
+                    let mut turn = self.stream.turn();
+                    let mut out = Vec::new();
+                    turn.number(special::DEL_STATS, &mut out);
+                    counts.into_iter().for_each(|count| out.put_varint(count.cast_signed()));
+                    turn.send(out)?;
+                }
+            }
+            self.stream.done()?;
+        }
+        match requests.indexes.read(requests.from)? {
+            special::DONE => self.remove().map(|()| totals),
+            other => Err(WireError::protocol("a request behind the last", other).into()),
+        }
+    }
+
+    /// Removes from the source what has arrived behind the last request.
+    fn remove(&self) -> Result<(), Stop> {
+        let mut folders = Folders::default();
+        while let Some(index) = self.link.arrivals.next() {
+            let mut out = Outcome::default();
+            if let Some(found) = self.lists.get(index) {
+                arrivals::remove(self.shared, &mut folders, &found, &mut out);
+            }
+            self.say.say(out)?;
+        }
+        Ok(())
     }
 }
 
-/// The last words: section 12 of the protocol.
-fn goodbye<R: Read, W: Way + ?Sized>(
-    requests: &mut Requests<'_, R>,
-    answers: &mut Answers<'_, W>,
-    voice: &mut Voice<'_, '_, W>,
-    answerer: &mut Answerer<'_>,
-) -> Result<(), Stop> {
-    let link = answers.link;
-    // What was told behind the last request, or will be.
-    let mut remove = |voice: &mut Voice<'_, '_, W>| {
-        std::iter::from_fn(|| link.arrivals.next()).try_for_each(|index| voice.say(answerer.remove(index)))
-    };
-    if link.terms.protocol >= 31 {
-        loop {
-            match requests.indexes.read(requests.from)? {
-                special::DONE => break,
-                special::DEL_STATS => requests.deleted = Some(request::deletions(requests.from)?),
-                other => return Err(WireError::protocol("a request behind the last", other).into()),
-            }
-        }
-        remove(voice)?;
-        if let Some(counts) = requests.deleted {
-            let totals = &mut voice.totals;
-            let [files, dirs, links, devices, specials] = counts.map(u64::from);
-            totals.deleted_files += files;
-            totals.deleted_dirs += dirs;
-            totals.deleted_links += links;
-            totals.deleted_devices += devices;
-            totals.deleted_specials += specials;
-            if link.server {
-                let mut out = Vec::new();
-                answers.indexes.write(&mut out, special::DEL_STATS);
-                counts.into_iter().for_each(|count| out.put_varint(count.cast_signed()));
-                link.way.send(out)?;
-            }
-        }
-        answers.done()?;
-    }
-    match requests.indexes.read(requests.from)? {
-        special::DONE => remove(voice),
-        other => Err(WireError::protocol("a request behind the last", other).into()),
-    }
-}
-
-fn ended(error: RunError<Stop>) -> Stop {
+pub(super) fn ended(error: RunError<Stop>) -> Stop {
     match error.cause {
         Cause::Source(stop) | Cause::Work { error: stop, .. } | Cause::Sink { error: stop, .. } => stop,
         Cause::Cancelled => Error::Cancelled.into(),

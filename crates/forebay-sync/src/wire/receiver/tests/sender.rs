@@ -262,7 +262,7 @@ pub(super) fn receive(
             remote.ledger.add_list(0);
             remote.ledger.complete();
         }
-        let end = role::run(&mut shared, &batch, note, incoming, &pipe, (&mailbox, mail), &mut lines);
+        let end = role::run(&mut shared, &batch, note, incoming, &pipe, (&mailbox, mail), (None, &mut lines));
         pipe.cut();
         (end, lines, sending.join().unwrap())
     })

@@ -1,6 +1,8 @@
 //! The sending role beside stock rsync, which receives.
 
+mod incremental;
 mod requests;
+mod spill;
 mod stock;
 
 use std::ffi::OsString;
@@ -152,7 +154,7 @@ impl Push {
         let mut said = Said::default();
         let link =
             Link { terms: &terms, server: false, way: &pipe, arrivals: &Arrivals::default(), traffic: &|| (0, 0) };
-        let end = run(&shared, &link, top, note, &mut from, &mut said);
+        let end = run(&shared, &link, (top, note), None, &mut from, &mut said);
         drop(pipe);
         let mut rest = Vec::new();
         let _ = from.read_to_end(&mut rest);

@@ -1,5 +1,6 @@
 //! Requests that are none, and files that are not there any more.
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use forebay::Budget;
@@ -8,7 +9,8 @@ use proptest::prelude::*;
 use rustix::fs::CWD;
 
 use super::super::Arrivals;
-use super::super::answer::{Answer, Answerer};
+use super::super::answer::{Answer, Answerer, Shelf};
+use super::super::lists::{Lists, Summary};
 use super::super::live::{Folder, Live};
 use super::super::request::{Job, Request, Requests};
 use crate::fs::Stat;
@@ -24,7 +26,7 @@ fn terms() -> Terms {
 }
 
 /// A directory, and a file in it.
-fn live(at: &Path) -> Live {
+fn lists(at: &Path) -> Lists {
     std::fs::write(at.join("file"), "content").unwrap();
     let mut live = Live::new(0);
     let folder = Folder { rel: Vec::new(), shown: [at.to_str().unwrap(), "/"].concat().into_bytes() };
@@ -33,10 +35,13 @@ fn live(at: &Path) -> Live {
             Stat::from(rustix::fs::statat(CWD, at.join(name.to_str().unwrap()), rustix::fs::AtFlags::empty()).unwrap());
         assert!(live.push(&folder, name, &stat, false));
     }
-    live
+    let lists = Lists::default();
+    lists.add(live, 2);
+    lists.complete(Summary::default());
+    lists
 }
 
-fn read(bytes: &[u8], live: &Live, budget: usize) -> Result<Vec<Job>, Stop> {
+fn read(bytes: &[u8], lists: &Lists, budget: usize) -> Result<Vec<Job>, Stop> {
     let (options, terms) = (Options { xattrs: true, ..Options::default() }, terms());
     let settings = Settings { budget: Budget::new(budget), ..Settings::default() };
     let (mut from, indexes) = (bytes, Indexes::default());
@@ -46,9 +51,11 @@ fn read(bytes: &[u8], live: &Live, budget: usize) -> Result<Vec<Job>, Stop> {
         indexes,
         options,
         terms,
-        live,
+        lists,
         settings,
         arrivals: &Arrivals::default(),
+        asked: HashSet::new(),
+        before: None,
         phases: 0,
         deleted: None,
     }
@@ -67,13 +74,13 @@ fn request(index: i32, flags: u16, sums: [i32; 4]) -> Vec<u8> {
 #[test]
 fn only_files_of_the_list_are_sent_and_only_in_time() {
     let dir = tempfile::tempdir().unwrap();
-    let live = live(dir.path());
+    let lists = lists(dir.path());
     let whole = [0; 4];
     let ended = |mut bytes: Vec<u8>| {
         bytes.extend([0; 3]);
         bytes
     };
-    let jobs = read(&ended(request(1, 0x8000, whole)), &live, 1 << 20).unwrap();
+    let jobs = read(&ended(request(1, 0x8000, whole)), &lists, 1 << 20).unwrap();
     let [Job::Answer(first), Job::Done, Job::Done] = &jobs[..] else { panic!("{jobs:?}") };
     assert!(matches!(&**first, Request { index: 1, content: Some(_), .. }));
     for bytes in [
@@ -84,20 +91,21 @@ fn only_files_of_the_list_are_sent_and_only_in_time() {
         request(1, 0x8000, [1, 700, 17, 0]),
         request(1, 0x8000, [-1, 700, 2, 0]),
     ] {
-        assert!(matches!(read(&ended(bytes.clone()), &live, 1 << 20), Err(Stop::Wire(_))), "{bytes:?}");
+        assert!(matches!(read(&ended(bytes.clone()), &lists, 1 << 20), Err(Stop::Wire(_))), "{bytes:?}");
     }
-    assert!(read(&request(1, 0x8000, [100, 700, 16, 0]), &live, 1 << 20).is_err(), "sums that do not come");
+    assert!(read(&request(1, 0x8000, [100, 700, 16, 0]), &lists, 1 << 20).is_err(), "sums that do not come");
 }
 
 #[test]
 fn what_has_vanished_is_not_sent() {
     let dir = tempfile::tempdir().unwrap();
-    let live = live(dir.path());
+    let lists = lists(dir.path());
     std::fs::remove_file(dir.path().join("file")).unwrap();
     let (options, terms) = (Options::default(), terms());
     let shared = Shared::new(&options, Root { fd: None, created: false, rename: None, shown: Vec::new() });
-    let mut answerer = Answerer::new(&shared, &terms, &live, true, 1);
-    let jobs = read(&[request(1, 0x8000, [0; 4]), vec![0; 3]].concat(), &live, 1 << 20).unwrap();
+    let shelf = Shelf::default();
+    let mut answerer = Answerer::new(&shared, &terms, &shelf, true, 1);
+    let jobs = read(&[request(1, 0x8000, [0; 4]), vec![0; 3]].concat(), &lists, 1 << 20).unwrap();
     let answer = answerer.answer(jobs.into_iter().next().unwrap()).unwrap();
     let Answer::NoSend(outcome, 1) = answer else { panic!("{answer:?}") };
     assert_eq!((outcome.totals.vanished, outcome.totals.failed, outcome.totals.transferred), (1, 0, 0));
@@ -107,9 +115,9 @@ proptest! {
     #[test]
     fn anything_is_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300), start in 0_usize..3) {
         let dir = tempfile::tempdir().unwrap();
-        let live = live(dir.path());
+        let lists = lists(dir.path());
         let start = [&[][..], &[2, 0, 0x80], &[2, 0, 0x81]][start];
-        let _ = read(&[start, &bytes].concat(), &live, 1 << 16);
+        let _ = read(&[start, &bytes].concat(), &lists, 1 << 16);
     }
 }
 
@@ -125,15 +133,19 @@ fn a_link_that_is_planted_on_the_way_is_not_followed() {
     let shown = [tree.to_str().unwrap(), "/d/"].concat().into_bytes();
     let stat = rustix::fs::statat(CWD, tree.join("d/file"), rustix::fs::AtFlags::empty()).unwrap();
     assert!(live.push(&Folder { rel: b"d/".to_vec(), shown }, c"file", &Stat::from(stat), false));
+    let lists = Lists::default();
+    lists.add(live, 1);
     let ask = |options: &Options| {
         let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
-        let (shared, terms) = (Shared::new(options, nowhere), terms());
-        let mut answerer = Answerer::new(&shared, &terms, &live, true, 1);
+        let (shared, terms, shelf) = (Shared::new(options, nowhere), terms(), Shelf::default());
+        let mut answerer = Answerer::new(&shared, &terms, &shelf, true, 1);
         let mut bytes = request(0, 0x8000, [0; 4]);
         bytes.extend([0; 3]);
-        let job = read(&bytes, &live, 1 << 20).unwrap().remove(0);
+        let job = read(&bytes, &lists, 1 << 20).unwrap().remove(0);
         let sent = matches!(answerer.answer(job).unwrap(), Answer::Whole(..));
-        (sent, answerer.remove(0).errors)
+        let arrived = answerer.answer(Job::Arrived(lists.get(0).unwrap().into())).unwrap();
+        let Answer::Arrived(key) = arrived else { unreachable!("what has arrived is only put aside") };
+        (sent, answerer.remove(key).errors)
     };
     let options = Options { remove_source_files: true, ..Options::default() };
     std::fs::rename(tree.join("d"), tree.join("away")).unwrap();

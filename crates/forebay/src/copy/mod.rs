@@ -28,12 +28,17 @@
 //! # Unsafe code
 //! Threads that outlive the caller's borrow can be lent to in safe code only by starting them anew for each call
 //! ([`std::thread::scope`], 30 us and more each). `CopyPool::lend` therefore forgets one lifetime; all else is
-//! checked by the compiler, that the items may go to other threads included.
+//! checked by the compiler, that the items may go to other threads included. The other unsafe block is a system call,
+//! `madvise`, in `large_pages`.
+
+mod large_pages;
 
 use std::any::Any;
 use std::fmt;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+pub use large_pages::zeroed_in_large_pages;
 
 use crate::sync::{Arc, Condvar, Mutex, lock, thread, wait};
 
