@@ -164,8 +164,10 @@ fn least(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
     let context = THREAD + spec.codec.encoder_bytes(spec.dtype.size(), layout.chunk_bytes);
     let (in_hand, buffers) =
         if spec.stores_slabs() { (WRITE.max(chunk), 0) } else { (workers * chunk, workers * bound) };
-    // A worker may overdraw the budget by one result, and then waits; most often about half of them do.
-    let results = result_budget(spec, layout) + workers * bound / 2;
+    // A worker may overdraw the budget by one result, and then waits: all of them where there is nothing to compress, and
+    // else most often about half of them.
+    let overdrawn = if spec.stores_slabs() { workers * bound } else { workers * bound / 2 };
+    let results = result_budget(spec, layout) + overdrawn;
     let delivery = WRITE_SLOTS * WRITE.max(chunk);
     let reserve = (workers + 2) * chunk;
     MemoryEstimate {
@@ -174,8 +176,8 @@ fn least(spec: &ArraySpec, layout: &Layout, workers: usize) -> MemoryEstimate {
         buffers,
         results,
         delivery,
-        // One is being written while the next is read, see `Assembler`; as much as another the allocator keeps.
-        reload: WRITE_SLOTS * WRITE.max(bound),
+        // One is being written while the next is read, see `Assembler`; the allocator keeps up to one more.
+        reload: 5 * WRITE.max(bound) / 2,
         reserve,
         slabs: live + in_hand + results + delivery + reserve,
         slab: layout.slab_bytes,

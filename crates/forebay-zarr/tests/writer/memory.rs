@@ -181,11 +181,11 @@ estimates! {
     camera_full: camera, 400 MiB, compressible false, Full;
     camera_full_compressible: camera, 900 MiB, compressible true, Full;
     camera_without_a_codec_steady: camera_without_a_codec, 300 MiB, compressible false, Steady;
-    camera_without_a_codec_stalled: camera_without_a_codec, 400 MiB, compressible false, Stalled;
+    camera_without_a_codec_stalled: camera_without_a_codec, 800 MiB, compressible false, Stalled;
     camera_without_a_codec_full: camera_without_a_codec, 400 MiB, compressible false, FullAndSpilling;
     large_frames_steady: large_frames, 400 MiB, compressible false, Steady;
     large_frames_steady_compressible: large_frames, 400 MiB, compressible true, Steady;
-    large_frames_stalled: large_frames, 600 MiB, compressible false, Stalled;
+    large_frames_stalled: large_frames, 1000 MiB, compressible false, Stalled;
     large_frames_full: large_frames, 800 MiB, compressible false, Full;
     small_frames_steady: small_frames, 100 MiB, compressible false, Steady;
     small_frames_steady_compressible: small_frames, 100 MiB, compressible true, Steady;
