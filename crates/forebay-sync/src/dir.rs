@@ -63,6 +63,12 @@ impl Dir {
         size_of::<Self>() + self.rel.capacity() + self.listing.weight() + sources + sent
     }
 
+    /// How many directories of the listings on the way to it come after it.
+    pub(crate) fn dirs_ahead(&self) -> usize {
+        let way = std::iter::successors(Some(self), |dir| dir.parent.as_deref());
+        way.filter_map(|dir| Some(dir.parent.as_ref()?.listing.dirs_behind(&dir.name))).sum()
+    }
+
     /// Stats the directory in the source.
     pub(crate) fn stat(&self) -> Result<Stat, Errno> {
         if let Some(sent) = &self.sent {

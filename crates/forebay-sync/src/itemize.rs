@@ -34,6 +34,8 @@ pub(crate) struct Change {
     pub(crate) exact_time: bool,
     /// The content goes to another machine.
     pub(crate) sent: bool,
+    /// Where progress of each file is told: directories that have been listed and not been entered.
+    pub(crate) ahead: usize,
     /// The entry in the source.
     pub(crate) src: Stat,
 }
@@ -81,6 +83,7 @@ impl Change {
             hard: false,
             exact_time: false,
             sent: false,
+            ahead: 0,
         }
     }
 
@@ -234,9 +237,9 @@ pub(crate) fn lines(
         let slash: &[u8] = if is_dir { b"/" } else { b"" };
         shared.say(out, &[], &[rel, name, slash].concat(), end);
     }
-    if options.levels.progress == 1 && change.transfers() && !options.dry_run && !options.quiet {
+    if options.levels.progress == 1 && change.transfers() && !change.hard && !options.dry_run && !options.quiet {
         // Names are escaped: a NUL is nowhere else in the text.
-        let mark = format!("\0{} {}\n", change.src.size, out.totals.listed());
+        let mark = format!("\0{} {} {}\n", change.src.size, out.totals.listed(), change.ahead);
         out.text.extend_from_slice(mark.as_bytes());
     }
     if let Some(format) = &options.log_format

@@ -86,6 +86,13 @@ impl Listing {
         self.entries.len()
     }
 
+    /// How many directories come after `name`, or how many there are if it is none of them.
+    pub(crate) fn dirs_behind(&self, name: &CStr) -> usize {
+        let key = |e: &Entry| (&self.names[e.start..e.start + usize::from(e.len)], e.dir);
+        let at = self.entries.partition_point(|e| order::compare(key(e), (name.to_bytes(), true)).is_le());
+        self.len() - at.max(self.first_dir())
+    }
+
     /// Where the directories begin.
     pub(crate) fn first_dir(&self) -> usize {
         self.entries.partition_point(|e| !e.dir)
@@ -160,6 +167,7 @@ mod tests {
         let all: Vec<_> = (0..listing.len()).map(|i| (listing.name(i), listing.source(i), listing.is_dir(i))).collect();
         assert_eq!(all, [(c"f", 1, false), (c"d", 0, true), (c"d", 1, true), (c"g", 1, true)]);
         assert_eq!(listing.same_name(1), 1..3);
+        assert_eq!([c"a", c"d", c"g", c"z"].map(|name| listing.dirs_behind(name)), [3, 1, 0, 0]);
         assert!(listing.contains(c"g") && listing.contains(c"f") && !listing.contains(c"x"));
     }
 }

@@ -26,7 +26,8 @@ use crate::walk::{self, Walk};
 /// Where a mirror's lines and numbers go. Called from one thread, in the order of the file list.
 pub trait Log {
     /// Whole lines for standard output. Where progress of each file is asked for, a line that begins with a NUL stands for
-    /// that of a file: its bytes, and how many entries of these lines are behind it, itself among them. An error ends the mirror.
+    /// that of a file: its bytes, how many entries of these lines are behind it, itself among them, and how many directories
+    /// have been listed and not been entered by then. An error ends the mirror.
     ///
     /// # Errors
     /// Whatever keeps the lines from being written.

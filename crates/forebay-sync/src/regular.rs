@@ -211,6 +211,9 @@ impl Worker<'_> {
     pub(crate) fn transfer_change(&self, entry: &Entry<'_>, found: Option<&Found>, out: &mut Outcome) -> Change {
         let (shared, options) = (self.shared, self.shared.options);
         let mut change = Change::new(&entry.src, Action::Create);
+        if options.levels.progress == 1 {
+            change.ahead = entry.dir.dirs_ahead();
+        }
         let old = entry.old_of_kind();
         if let Some(like) = old.or(found.map(|found| found.stat)) {
             change.action = Action::Replace;

@@ -117,7 +117,8 @@ impl Worker<'_> {
     fn entry(&mut self, dir: &Arc<Dir>, at: usize, out: &mut Outcome) -> Result<(), Error> {
         let (shared, options) = (self.shared, self.shared.options);
         if dir.listing.is_missing(at) {
-            return Ok(missing(shared, dir, at, out));
+            missing(shared, dir, at, out);
+            return Ok(());
         }
         let Some(src) = Entry::stat(shared, dir, at, out) else {
             return Ok(());

@@ -50,11 +50,11 @@ fn run(command: Command) -> ExitCode {
     if let Place::Serve(served) = &place {
         return ExitCode::from(forebay_sync::serve(options, &connection, served));
     }
-    let Report { human, log_file, limit, at_once, all_to_stderr } = report;
+    let Report { human, limit, .. } = report;
     let said = stats::Said { levels: options.levels, dry_run: options.dry_run, human };
     let (quiet, json) = (options.quiet, options.json);
-    let log = log_file.and_then(|path| {
-        let opened = LogFile::open(&path);
+    let log = report.log_file.as_ref().and_then(|path| {
+        let opened = LogFile::open(path);
         opened
             .inspect_err(|error| {
                 let (path, reason) = (path.to_string_lossy(), describe(error));
@@ -70,17 +70,17 @@ fn run(command: Command) -> ExitCode {
             return end(11);
         }
     };
-    let mut output = Output::new(&options, log, human, all_to_stderr);
+    // As with rsync, whose list is complete before anything else happens in these cases.
+    let at_once = matches!(options.deletion.when, DeleteWhen::Before | DeleteWhen::After)
+        || options.select.prune_empty_dirs
+        || options.delay_updates
+        || !options.recursive
+        || report.at_once;
+    let mut output = Output::new(&options, log, &report, !at_once);
     output.note(b"building file list\n");
     let mut head = String::new();
     let lists = options.recursive || options.select.dirs || options.list_only.is_some();
     if options.levels.flist > 0 && lists {
-        // As with rsync, whose list is complete before anything else happens in these cases.
-        let at_once = matches!(options.deletion.when, DeleteWhen::Before | DeleteWhen::After)
-            || options.select.prune_empty_dirs
-            || options.delay_updates
-            || !options.recursive
-            || at_once;
         head.push_str(match (&place, at_once) {
             (Place::Pull(_), true) => "receiving file list ... done\n",
             (Place::Pull(_), false) => "receiving incremental file list\n",

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use forebay_sync::{Ahead, Log, Options, Totals, human};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::args::Report;
 use super::log_file::LogFile;
 use crate::size::with_commas;
 
@@ -24,6 +25,8 @@ pub(crate) struct Output {
     log: Option<LogFile>,
     /// How numbers are written.
     human: u8,
+    /// The list is told bit by bit.
+    incremental: bool,
 }
 
 /// How progress is shown.
@@ -58,7 +61,7 @@ struct Line {
 
 impl Output {
     /// What `options` ask for. The bar is for a terminal that nothing else is written to.
-    pub(crate) fn new(options: &Options, log: Option<LogFile>, human: u8, all_to_stderr: bool) -> Self {
+    pub(crate) fn new(options: &Options, log: Option<LogFile>, report: &Report, incremental: bool) -> Self {
         let now = Instant::now();
         let silent = options.levels.name == 0 && !options.itemize && options.format.is_none() && !options.json;
         let shows = if options.levels.progress > 1 && !options.quiet {
@@ -74,7 +77,8 @@ impl Output {
         } else {
             Shows::Nothing
         };
-        Output { all_to_stderr, gone: false, begun: now, shows, log, human }
+        let Report { all_to_stderr, human, .. } = *report;
+        Output { all_to_stderr, gone: false, begun: now, shows, log, human, incremental }
     }
 
     /// Writes to standard output, or what stands for it, at once. As with rsync, a reader that has gone away does not end the transfer; neither
@@ -160,9 +164,12 @@ impl Output {
                 continue;
             };
             let mark = String::from_utf8_lossy(mark);
-            let (bytes, behind) = mark.trim_end().split_once(' ').unwrap_or_default();
-            let (bytes, behind) = (bytes.parse().unwrap_or(0), behind.parse::<u64>().unwrap_or(0));
+            let mut numbers = mark.split_whitespace().map(|number| number.parse::<u64>().unwrap_or(0));
+            let mut next = || numbers.next().unwrap_or(0);
+            let (bytes, behind, listed) = (next(), next(), next());
             files.transferred += 1;
+            // As with rsync, a list that comes bit by bit counts a directory where it is listed.
+            let behind = if self.incremental { behind + listed } else { behind };
             let (done, found) = (files.before.listed() + behind, ahead.found.max(totals.listed()));
             let record = record(bytes, 100, bytes as f64 / seconds, 0, level);
             out.extend_from_slice(

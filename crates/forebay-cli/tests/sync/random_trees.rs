@@ -113,7 +113,10 @@ const OPTIONS: &[(&str, u64)] = &[
 /// What does not go together: for each of the first, none of the second.
 const APART: &[(&[&str], &[&str])] = &[
     // Stock rsync 3.5.0 leaves out files that something like them could be appended to.
-    (&["-p -y"], &["--append", "--append-verify"]),
+    (
+        &["-p -y", "--compare-dest=../{other}", "--copy-dest=../{other}", "--link-dest=../{other}"],
+        &["--append", "--append-verify"],
+    ),
     // It does not find the way to the backup.
     (&["--inplace", "--append", "--append-verify"], &["--backup-dir=../bak"]),
     // It gives a backup more permissions than the original had.

@@ -110,7 +110,7 @@ fn listings_are_rsyncs() {
 
 #[test]
 fn each_file_has_its_progress() {
-    for args in ["-a --progress", "-aP", "-aP --info=name0", "-aPi", "-aPq", "-aPn", "-aP --no-progress"] {
+    for args in ["-a --progress", "-aP", "-aP --info=name0", "-aPi", "-aPq", "-aPn", "-aPH", "-aP --no-progress"] {
         let bench = bench();
         let mut args: Vec<&str> = args.split(' ').collect();
         args.extend(["SRC", "dst"]);
