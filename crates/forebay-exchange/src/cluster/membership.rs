@@ -253,11 +253,10 @@ impl Membership {
     }
 
     /// The data connection to `process` broke: waits for the word that explains it, and takes the process for lost if
-    /// there is none. If the process is gone its control connection has closed as well, so this does not wait for
-    /// longer than it takes to hear that.
+    /// there is none.
     pub(crate) fn suspect(&self, process: usize, cause: Cause) {
         let state = self.lock();
-        let waited = self.changed.wait_timeout_while(state, self.deadline, |state| state.story.is_none());
+        let waited = self.changed.wait_timeout_while(state, self.moment(), |state| state.story.is_none());
         drop(waited.unwrap_or_else(PoisonError::into_inner));
         self.lost(process, cause);
     }

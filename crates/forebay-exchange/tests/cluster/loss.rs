@@ -34,11 +34,8 @@ fn killed(stage: &'static str) {
             survivors.iter_mut().for_each(Member::go);
             let since = Instant::now();
             let lost: Vec<usize> = survivors.into_iter().map(|survivor| survivor.ends(SLACK).lost()).collect();
-            if stage == "connected" {
-                assert!(lost.contains(&victim), "{victim}: {lost:?}");
-            } else {
-                assert!(lost.iter().all(|lost| *lost == victim), "{victim}: {lost:?}");
-            }
+            // One who gets no turn for a moment may see the data of another cut before it hears why, and then names that one.
+            assert!(lost.contains(&victim), "{victim}: {lost:?}");
             // A closed connection is noticed at once; no deadline has to pass.
             assert!(since.elapsed() < DEADLINE);
         }

@@ -82,8 +82,10 @@ pub(crate) struct Requests<'r, R> {
     pub(crate) arrivals: &'r Arrivals,
     /// With `--append`: whose content has been asked for.
     pub(crate) asked: HashSet<i32>,
-    /// A number that has been read, before which there were arrivals to be told of.
-    pub(crate) before: Option<i32>,
+    /// Links that have arrived.
+    pub(crate) links: Vec<Box<Found>>,
+    /// An end that has been read, before which there are arrivals to be worked on.
+    pub(crate) done: bool,
     /// Phases that have ended.
     pub(crate) phases: u8,
     /// How many entries of each kind the other side has deleted, once it has told.
@@ -92,21 +94,24 @@ pub(crate) struct Requests<'r, R> {
 
 impl<R: Read> Requests<'_, R> {
     fn next_job(&mut self) -> Result<Option<Job>, Stop> {
-        let mut next = match self.before.take() {
-            Some(next) => next,
-            None => self.indexes.read(self.from)?,
+        if let Some(found) = self.arrived() {
+            return Ok(Some(Job::Arrived(found)));
+        }
+        let mut next = match std::mem::take(&mut self.done) {
+            true => special::DONE,
+            false => self.indexes.read(self.from)?,
         };
         // With `--delay-updates`, stock rsync tells them before the end.
         while next == special::DEL_STATS {
             self.deleted = Some(deletions(self.from)?);
             next = self.indexes.read(self.from)?;
         }
-        // What has been told in the meantime was told before this, which may be that its list is done with.
-        while let Some(index) = self.arrivals.next() {
-            if let Some(found) = self.lists.get(index) {
-                self.before = Some(next);
-                return Ok(Some(Job::Arrived(found.into())));
-            }
+        // Whatever has arrived of a list was told before the list is done with.
+        if next == special::DONE
+            && let Some(found) = self.last_arrived()
+        {
+            self.done = true;
+            return Ok(Some(Job::Arrived(found)));
         }
         match next {
             special::DONE => {
@@ -116,6 +121,24 @@ impl<R: Read> Requests<'_, R> {
             index if index >= 0 => self.request(index).map(|request| Some(Job::Answer(request.into()))),
             other => Err(WireError::protocol("a request for what is no file", other).into()),
         }
+    }
+
+    /// The next that has arrived. A link waits until its list is done with: that it has arrived may be told before what there
+    /// is to be said of it, and where it leads is read for that.
+    fn arrived(&mut self) -> Option<Box<Found>> {
+        while let Some(index) = self.arrivals.next() {
+            match self.lists.get(index).map(Box::new) {
+                Some(found) if found.stat.kind == FileType::Symlink => self.links.push(found),
+                Some(found) => return Some(found),
+                None => {}
+            }
+        }
+        None
+    }
+
+    /// The next that has arrived, when nothing more is to be said of any.
+    pub(crate) fn last_arrived(&mut self) -> Option<Box<Found>> {
+        self.arrived().or_else(|| self.links.pop())
     }
 
     fn request(&mut self, index: i32) -> Result<Request, Stop> {

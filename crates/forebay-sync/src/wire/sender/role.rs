@@ -187,7 +187,8 @@ impl<W: Way + ?Sized> Answering<'_, W> {
             settings,
             arrivals: link.arrivals,
             asked: HashSet::new(),
-            before: None,
+            links: Vec::new(),
+            done: false,
             phases: 0,
             deleted: None,
         };
@@ -297,7 +298,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                     other => return Err(WireError::protocol("a request behind the last", other).into()),
                 }
             }
-            self.remove()?;
+            self.remove(requests)?;
             if let Some(counts) = requests.deleted {
                 let [files, dirs, links, devices, specials] = counts.map(u64::from);
                 totals.deleted_files += files;
@@ -316,19 +317,17 @@ impl<W: Way + ?Sized> Answering<'_, W> {
             self.stream.done()?;
         }
         match requests.indexes.read(requests.from)? {
-            special::DONE => self.remove().map(|()| totals),
+            special::DONE => self.remove(requests).map(|()| totals),
             other => Err(WireError::protocol("a request behind the last", other).into()),
         }
     }
 
     /// Removes from the source what has arrived behind the last request.
-    fn remove(&self) -> Result<(), Stop> {
+    fn remove<R: Read>(&self, requests: &mut Requests<'_, R>) -> Result<(), Stop> {
         let mut folders = Folders::default();
-        while let Some(index) = self.link.arrivals.next() {
+        while let Some(found) = requests.last_arrived() {
             let mut out = Outcome::default();
-            if let Some(found) = self.lists.get(index) {
-                arrivals::remove(self.shared, &mut folders, &found, &mut out);
-            }
+            arrivals::remove(self.shared, &mut folders, &found, &mut out);
             self.say.say(out)?;
         }
         Ok(())

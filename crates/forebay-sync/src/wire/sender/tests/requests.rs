@@ -55,7 +55,8 @@ fn read(bytes: &[u8], lists: &Lists, budget: usize) -> Result<Vec<Job>, Stop> {
         settings,
         arrivals: &Arrivals::default(),
         asked: HashSet::new(),
-        before: None,
+        links: Vec::new(),
+        done: false,
         phases: 0,
         deleted: None,
     }
@@ -135,6 +136,7 @@ fn a_link_that_is_planted_on_the_way_is_not_followed() {
     assert!(live.push(&Folder { rel: b"d/".to_vec(), shown }, c"file", &Stat::from(stat), false));
     let lists = Lists::default();
     lists.add(live, 1);
+    lists.complete(Summary::default());
     let ask = |options: &Options| {
         let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
         let (shared, terms, shelf) = (Shared::new(options, nowhere), terms(), Shelf::default());
