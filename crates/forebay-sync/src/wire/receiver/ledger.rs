@@ -234,8 +234,12 @@ impl Ledger {
         oldest
     }
 
-    /// Waits until all lists but the last have been forgotten.
-    pub(crate) fn wait_for_lists(&self) -> bool {
-        self.wait(|state| state.complete && state.lists.len() <= 1)
+    /// Waits until all lists but the last have been forgotten; where that is `closed` with the first phase, until it is done,
+    /// too: nothing in it can be asked for behind that.
+    pub(crate) fn wait_for_lists(&self, closed: bool) -> bool {
+        self.wait(|state| {
+            let done = || state.lists.iter().all(|list| list.walked && list.open == 0);
+            state.complete && state.lists.len() <= 1 && (!closed || done())
+        })
     }
 }

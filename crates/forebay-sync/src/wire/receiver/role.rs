@@ -259,7 +259,7 @@ fn ask<W: Way + ?Sized>(
     }?;
     let mut worker = passes::worker(shared, workers);
     let cut = |there| if there { Ok(()) } else { Err(Error::Cancelled) };
-    cut(remote.ledger.wait_for_lists())?;
+    cut(remote.ledger.wait_for_lists(remote.terms.incremental()))?;
     teller.done()?;
     cut(remote.ledger.wait_for_end(1))?;
     deliver(worker.work_off_abandoned()?)?;
