@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Bench, End, WAYS, finish};
+use crate::harness::{Bench, End, SHELL, WAYS, finish};
 use crate::tree::Rng;
 
 /// Every file of `place` is one of the source, and whole.
@@ -18,6 +18,22 @@ fn is_whole(place: &Path, src: &Path) -> usize {
     files
 }
 
+/// A remote shell whose connection ends after `bytes` bytes.
+fn cut(rng: &mut Rng, bytes: u64) -> String {
+    match rng.below(2) {
+        // What the client says ends.
+        0 => format!(
+            "shift\nexec 3<&0\npipe=$(mktemp -u)\nmkfifo $pipe\nstdbuf -o0 head -c {bytes} <&3 3<&- >$pipe &\n\
+             sh -c \"$*\" <$pipe 3<&-\ncode=$?\nkill -KILL $! 2>/dev/null\nrm $pipe\nexit $code\n"
+        ),
+        // The other side is killed.
+        _ => format!(
+            "shift\nexec 3<&0\npipe=$(mktemp -u)\nmkfifo $pipe\nsh -c \"exec $*\" <&3 3<&- >$pipe &\n\
+             stdbuf -o0 head -c {bytes} <$pipe\nkill -KILL $! 2>/dev/null\nrm $pipe\nwait $!\n"
+        ),
+    }
+}
+
 #[test]
 fn a_connection_that_is_cut_leaves_whole_files_alone() {
     let bench = Bench::new();
@@ -27,18 +43,7 @@ fn a_connection_that_is_cut_leaves_whole_files_alone() {
     for (round, way) in (0..4).flat_map(|round| WAYS.map(|way| (round, way))) {
         for pair in crate::harness::PAIRS {
             let bytes = rng.below(900_000);
-            let script = match rng.below(2) {
-                // The requests end.
-                0 => format!(
-                    "shift\nexec 3<&0\npipe=$(mktemp -u)\nmkfifo $pipe\nstdbuf -o0 head -c {bytes} <&3 3<&- >$pipe &\n\
-                     sh -c \"$*\" <$pipe 3<&-\ncode=$?\nkill -KILL $! 2>/dev/null\nrm $pipe\nexit $code\n"
-                ),
-                // The other side is killed.
-                _ => format!(
-                    "shift\nexec 3<&0\npipe=$(mktemp -u)\nmkfifo $pipe\nsh -c \"exec $*\" <&3 3<&- >$pipe &\n\
-                     stdbuf -o0 head -c {bytes} <$pipe\nkill -KILL $! 2>/dev/null\nrm $pipe\nwait $!\n"
-                ),
-            };
+            let script = cut(&mut rng, bytes);
             bench.script("rsh", &script);
             bench.prepare("ours");
             let output = finish(bench.client(pair, way, &["-a"], "ours"));
@@ -51,6 +56,36 @@ fn a_connection_that_is_cut_leaves_whole_files_alone() {
         }
     }
     assert!(least < 20 && most == 40, "{least} {most}");
+}
+
+#[test]
+fn what_is_kept_of_a_file_after_a_cut_is_a_beginning_of_it() {
+    const LEN: u64 = 3_000_000;
+    let bench = Bench::new();
+    let mut rng = Rng::new(23);
+    let content: Vec<u8> = (0..LEN).map(|_| rng.below(256) as u8).collect();
+    fs::write(bench.src().join("file"), &content).unwrap();
+    let mut kept = 0;
+    for (round, way) in (0..3).flat_map(|round| WAYS.map(|way| (round, way))) {
+        for pair in crate::harness::PAIRS {
+            let bytes = rng.below(LEN);
+            let script = cut(&mut rng, bytes);
+            bench.script("rsh", &script);
+            bench.prepare("ours");
+            let output = finish(bench.client(pair, way, &["-a", "--partial"], "ours"));
+            let file = bench.path("ours/file");
+            // The process that writes may have been killed with what it had under another name.
+            let begun = fs::read(&file).unwrap_or_default();
+            assert!(content.starts_with(&begun), "{round} {pair:?} {way:?} {script}: {} {output:?}", begun.len());
+            kept += u64::from(!begun.is_empty() && begun.len() < content.len());
+            bench.script("rsh", SHELL);
+            let more = if rng.one_in(2) { "--append-verify" } else { "--partial" };
+            let output = finish(bench.client(pair, way, &["-a", more], "ours"));
+            assert!(output.status.success(), "{round} {pair:?} {way:?} {more} behind {script}: {output:?}");
+            assert_eq!(fs::read(&file).unwrap(), content, "{round} {pair:?} {way:?} {more} behind {script}");
+        }
+    }
+    assert!(kept > 0, "nothing was ever kept");
 }
 
 #[test]

@@ -25,6 +25,9 @@ use End::{Ours, Stock};
 /// Client and server, with at least one of them ours.
 pub(crate) const PAIRS: [(End, End); 3] = [(Ours, Stock), (Stock, Ours), (Ours, Ours)];
 
+/// As a remote shell does, it gives its words to a shell over there, and its own exit code is that of the command.
+pub(crate) const SHELL: &str = "shift\nexec sh -c \"$*\"\n";
+
 /// Which way the files go, as the client sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
@@ -58,8 +61,7 @@ impl Bench {
             fs::create_dir(dir.path().join(sub)).unwrap();
         }
         let bench = Bench { dir };
-        // As a remote shell does, it gives its words to a shell over there, and its own exit code is that of the command.
-        bench.script("rsh", "shift\nexec sh -c \"$*\"\n");
+        bench.script("rsh", SHELL);
         bench
     }
 

@@ -11,6 +11,7 @@ mod harness;
 mod incremental;
 mod moved;
 mod names;
+mod never_a_hang;
 mod shells;
 #[path = "../sync/tree.rs"]
 #[allow(dead_code, reason = "shared with the tests of local mirrors")]

@@ -55,19 +55,30 @@ fn a_shell_that_is_not_there() {
     assert_eq!(output.status.code(), Some(14), "{output:?}");
 }
 
-#[test]
-fn a_large_file_comes_through_a_shell_that_does_not_block() {
+/// Sends a file of `len` bytes, none of which goes to the disk, through a shell.
+fn through_a_shell_that_does_not_block(len: u64) {
     // Stock rsync gives its shell a standard output that does not block.
     let bench = Bench::new();
     let file = fs::File::create(bench.src().join("large")).unwrap();
-    file.set_len(64 << 20).unwrap();
+    file.set_len(len).unwrap();
     for way in WAYS {
         for pair in [(End::Stock, End::Ours), (End::Ours, End::Stock)] {
-            let did = bench.run(pair, way, &["-aW"], "ours");
+            let did = bench.run(pair, way, &["-aWS"], "ours");
             assert_eq!(did.code, Some(0), "{pair:?} {way:?} {did:?}");
-            assert_eq!(fs::metadata(bench.path("ours/large")).unwrap().len(), 64 << 20);
+            assert_eq!(fs::metadata(bench.path("ours/large")).unwrap().len(), len);
         }
     }
+}
+
+#[test]
+fn a_large_file_comes_through_a_shell_that_does_not_block() {
+    through_a_shell_that_does_not_block(256 << 20);
+}
+
+#[test]
+#[ignore = "a gibibyte, four times: cargo xtask soak"]
+fn soak_a_gibibyte_comes_through_a_shell_that_does_not_block() {
+    through_a_shell_that_does_not_block(1 << 30);
 }
 
 /// A daemon for the secure shell that takes this test's key, and ends with it.
