@@ -165,7 +165,8 @@ impl Worker<'_> {
                 }
             }
         }
-        let change = Change::new(&entry.src, action);
+        let mut change = Change::new(&entry.src, action);
+        entry.sum(shared, &mut change);
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
         true
     }

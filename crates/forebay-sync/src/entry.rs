@@ -1,6 +1,7 @@
 //! One entry that is not a directory, as a worker sees it.
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ use crate::dir::{Dir, SourceDir};
 use crate::extended::{self, Long, Origin, Place};
 use crate::fs::Stat;
 use crate::itemize::{Action, Change};
+use crate::options::Append;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::target::{self, Ready, Target};
@@ -101,6 +103,24 @@ impl<'e> Entry<'e> {
     /// Opens the source for reading.
     pub(crate) fn open(&self, shared: &Shared<'_>) -> Result<OwnedFd, Errno> {
         self.source.open(self.name, self.follow, shared.options.open_noatime)
+    }
+
+    /// Enters into `change` the sum of the source's file, where its line tells one.
+    pub(crate) fn sum(&self, shared: &Shared<'_>, change: &mut Change) {
+        if !shared.tells_sum(change) {
+            return;
+        }
+        let options = shared.options;
+        if let Some(sent) = &self.dir.sent {
+            change.sum = sent.entry(self.at).and_then(|facts| facts.sum.clone());
+            change.sum.get_or_insert_with(|| shared.sum_of(Err(Errno::NOENT), 0));
+            return;
+        }
+        // As with rsync, the sum of what is appended is that of nothing else.
+        let appends = !options.checksum && options.append == Some(Append::Trust);
+        let from = self.old_of_kind().filter(|_| appends).map_or(0, |old| old.size);
+        let file = self.open(shared).map(File::from);
+        change.sum = Some(shared.sum_of(file.as_ref().map_err(|errno| *errno), from));
     }
 
     /// The path below the destination.

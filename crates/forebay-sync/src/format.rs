@@ -7,7 +7,8 @@ use crate::shared::Shared;
 
 /// A format that has been read.
 ///
-/// Escapes: `%B` permission bits, `%b` bytes copied, `%c` bytes of sums (always 0), `%f` name with the source's path,
+/// Escapes: `%B` permission bits, `%b` bytes copied, `%C` the sum of a file that is transferred, with `-c` of any file,
+/// `%c` bytes of sums (always 0), `%f` name with the source's path,
 /// `%G` and `%U` owners (`DEFAULT` where a group is not preserved), `%i` codes, `%L` what a link leads to, `%l` length
 /// in bytes, `%M` time of modification, `%m` nothing, `%n` name, `%o` operation, `%p` process, `%t` now. A number behind the
 /// `%` is a width, negative for the left; `'` before it groups digits. What is none of these stays as it is.
@@ -78,6 +79,11 @@ impl Format {
         self.parts.iter().any(|part| matches!(part, Part::Escape { letter, .. } if letters.contains(letter)))
     }
 
+    /// Whether it tells the sums of files (`%C`).
+    pub fn has_sums(&self) -> bool {
+        self.has(b"C")
+    }
+
     /// Whether every line is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.parts.is_empty()
@@ -92,7 +98,9 @@ impl Format {
                 Part::Escape { letter, width, left, groups } => {
                     let start = raw.len();
                     value_of(shared, &mut raw, *letter, *groups, line);
-                    let space = width.saturating_sub(raw.len() - start);
+                    // As with rsync, what stands for no sum is as wide as a sum, and no wider.
+                    let blank = *letter == b'C' && line.change.is_none_or(|change| change.sum.is_none());
+                    let space = if blank { 0 } else { width.saturating_sub(raw.len() - start) };
                     let at = if *left { raw.len() } else { start };
                     raw.splice(at..at, std::iter::repeat_n(b' ', space));
                 }
@@ -113,7 +121,7 @@ fn escape(text: &[u8]) -> Option<(Part, &[u8])> {
     let width = rest[..digits].iter().fold(0, |width: usize, b| (width * 10 + usize::from(b - b'0')).min(MAX_WIDTH));
     let (&letter, rest) = rest[digits..].split_first()?;
     let groups = u8::try_from(groups).unwrap_or(u8::MAX);
-    b"BbcfGilLMmnoptU".contains(&letter).then_some((Part::Escape { letter, width, left, groups }, rest))
+    b"BbCcfGilLMmnoptU".contains(&letter).then_some((Part::Escape { letter, width, left, groups }, rest))
 }
 
 fn value_of(shared: &Shared<'_>, out: &mut Vec<u8>, letter: u8, groups: u8, line: &Line<'_>) {
@@ -144,6 +152,10 @@ fn value_of(shared: &Shared<'_>, out: &mut Vec<u8>, letter: u8, groups: u8, line
         b'l' => number(out, src.map_or(0, |src| src.size)),
         b'b' => number(out, line.change.filter(|change| change.transfers()).map_or(0, |change| change.src.size)),
         b'c' => number(out, 0),
+        b'C' => match line.change.and_then(|change| change.sum.as_deref()) {
+            Some(sum) => sum.iter().for_each(|byte| out.extend_from_slice(format!("{byte:02x}").as_bytes())),
+            None => out.extend(std::iter::repeat_n(b' ', 2 * shared.told_sum().len())),
+        },
         b'o' => out.extend_from_slice(if line.change.is_some() { b"send" } else { b"del." }),
         b'U' => number(out, src.filter(|_| options.owner).map_or(0, |src| u64::from(src.uid))),
         b'G' if !options.group => out.extend_from_slice(b"DEFAULT"),

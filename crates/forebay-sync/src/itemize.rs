@@ -34,6 +34,8 @@ pub(crate) struct Change {
     pub(crate) exact_time: bool,
     /// The content goes to another machine.
     pub(crate) sent: bool,
+    /// The sum of the file, where lines tell it.
+    pub(crate) sum: Option<Box<[u8]>>,
     /// Where progress of each file is told: directories that have been listed and not been entered.
     pub(crate) ahead: usize,
     /// The entry in the source.
@@ -83,6 +85,7 @@ impl Change {
             hard: false,
             exact_time: false,
             sent: false,
+            sum: None,
             ahead: 0,
         }
     }

@@ -281,6 +281,7 @@ impl Worker<'_> {
                 change.time = itemize::Time::Same;
             }
         }
+        entry.sum(shared, &mut change);
         change
     }
 

@@ -12,6 +12,7 @@ use crate::idmap::IdMap;
 use crate::levels::Levels;
 use crate::select::{Deletion, Select};
 use crate::text::Escape;
+use crate::wire::Checksum;
 
 /// What to transfer, what to preserve and what to say. The default transfers single files and preserves nothing, as
 /// rsync without options.
@@ -137,6 +138,8 @@ pub struct Options {
     pub format: Option<Format>,
     /// `--log-file-format`: how a change is told to [`Log::file`](crate::Log::file). Without it, that is told nothing.
     pub log_format: Option<Format>,
+    /// `--checksum-choice`: the sums that `%C` tells on one machine, of what is transferred and with `-c`. Default: XXH128.
+    pub sums: (Checksum, Checksum),
     /// `--json`: the text is an object a line, for changes and messages.
     pub json: bool,
     /// `-q`: nothing but errors.
@@ -219,6 +222,7 @@ impl Default for Options {
             list_only: None,
             format: None,
             log_format: None,
+            sums: (Checksum::Xxh128, Checksum::Xxh128),
             json: false,
             quiet: false,
             filters: Filters::default(),

@@ -229,6 +229,7 @@ impl Worker<'_> {
         } else {
             out.totals.count_created(Kinds::File);
         }
+        entry.sum(shared, &mut change);
         change
     }
 
@@ -243,6 +244,7 @@ impl Worker<'_> {
         let mut change = self.like(entry, found);
         change.time = if shared.options.times { change.time } else { Time::Now };
         change.lacking = entry.lacking(shared);
+        entry.sum(shared, &mut change);
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
         let (Some(ready), false) = (entry.ready, shared.options.dry_run) else { return Ok(()) };
         let opened = match self.alternates.get(found.tree) {

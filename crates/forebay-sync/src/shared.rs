@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
@@ -16,8 +17,10 @@ use crate::delayed::Delayed;
 use crate::dir::Dir;
 use crate::error::Error;
 use crate::filter::{Local, Rule};
+use crate::format::Format;
 use crate::fs::{self, Stat};
 use crate::hardlinks::Groups;
+use crate::itemize::Change;
 use crate::json;
 use crate::options::Options;
 use crate::origins::Origins;
@@ -26,7 +29,7 @@ use crate::places::Places;
 use crate::removal::Removals;
 use crate::select::Pass;
 use crate::totals::Kinds;
-use crate::wire::Remote;
+use crate::wire::{Checksum, FileSum, Remote};
 
 /// State of one mirror.
 #[derive(Debug)]
@@ -56,6 +59,8 @@ pub(crate) struct Shared<'a> {
     /// That deletions are skipped has been said.
     said_skipping: AtomicBool,
     pub(crate) methods: Methods,
+    /// The sums that lines tell: of what is transferred, and with `-c`.
+    pub(crate) sums: (Checksum, Checksum),
     /// With `--bwlimit`: what is left of this second.
     pub(crate) rate: Option<Rate>,
     /// Random, so that nobody can make blocks that are taken for others.
@@ -143,6 +148,7 @@ impl<'a> Shared<'a> {
             io_error: AtomicBool::new(false),
             said_skipping: AtomicBool::new(false),
             methods: Methods::default(),
+            sums: options.sums,
             rate: options.bwlimit.map(Rate::new),
             seed: RandomState::new().build_hasher().finish(),
             origins: Origins::default(),
@@ -176,6 +182,37 @@ impl<'a> Shared<'a> {
             self.undeleted.fetch_add(1, Ordering::Relaxed);
         }
         may
+    }
+
+    /// The sum that lines tell.
+    pub(crate) fn told_sum(&self) -> Checksum {
+        let (transfer, files) = match &self.remote {
+            Some(remote) => (remote.terms.transfer, remote.terms.files),
+            None => self.sums,
+        };
+        if self.options.checksum { files } else { transfer }
+    }
+
+    /// Whether a line for `change` tells a sum: with `-c` of any file, else of what is transferred.
+    pub(crate) fn tells_sum(&self, change: &Change) -> bool {
+        let options = self.options;
+        change.kind == Kinds::File
+            && (options.checksum || (change.transfers() && !change.hard))
+            && [&options.format, &options.log_format].into_iter().flatten().any(Format::has_sums)
+            && self.told_sum() != Checksum::None
+    }
+
+    /// The sum of `file` from the byte `from` on. Zeros stand for that of what is not transferred in a dry run, or
+    /// cannot be read.
+    pub(crate) fn sum_of(&self, file: Result<&File, Errno>, from: u64) -> Box<[u8]> {
+        let checksum = self.told_sum();
+        let sum = match file {
+            Ok(file) if self.options.checksum || !self.options.dry_run => {
+                FileSum::of(checksum, file, from, &self.options.cancel).ok()
+            }
+            _ => None,
+        };
+        sum.unwrap_or_else(|| vec![0; checksum.len()]).into()
     }
 
     /// Whether this pass removes what the source does not have.

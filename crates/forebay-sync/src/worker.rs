@@ -312,6 +312,9 @@ impl Worker<'_> {
         }
         self.arrived = true;
         change.lacking = entry.lacking(shared);
+        if change.any() || shared.options.itemize_all || shared.options.levels.name > 1 {
+            entry.sum(shared, &mut change);
+        }
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
     }
 

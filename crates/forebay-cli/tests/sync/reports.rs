@@ -84,6 +84,96 @@ fn log_files_say_what_rsyncs_do() {
 }
 
 #[test]
+fn sums_of_files_are_rsyncs() {
+    for args in [
+        "-aii",
+        "-aiic",
+        "-aiin",
+        "-aiicn",
+        "-aiicI",
+        "-aiiH",
+        "-aiiHc --delete",
+        "-aii --cc=md5,sha1",
+        "-aiic --cc=md5,sha1",
+        "-aii --cc=none,md5",
+        "-aii --no-W",
+        "-aii --append",
+        "-aiic --append",
+        "-aiic --copy-dest=../like",
+        "-aiic --link-dest=../like",
+        "-a --log-file=log --log-file-format=%C|%n",
+    ] {
+        let bench = bench();
+        fs::hard_link(bench.src().join("d/1"), bench.src().join("d/other")).unwrap();
+        bench.both(|place| {
+            fs::create_dir_all(place.join("dst")).unwrap();
+            fs::write(place.join("dst/f"), "old").unwrap();
+            fs::create_dir_all(place.join("like")).unwrap();
+            let like = place.join("like/g");
+            fs::write(&like, vec![b'x'; 2000]).unwrap();
+            touch(&like, "@1000000000.25");
+        });
+        let mut args: Vec<&str> = args.split(' ').collect();
+        args.extend(["--out-format=[%C][%40C][%-40C] %n", "SRC", "dst"]);
+        // The second time, most is there.
+        for _ in 0..2 {
+            let [theirs, ours] = said(&bench, &args);
+            let sorted = |text: &str| {
+                let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+                lines.sort();
+                lines
+            };
+            assert!(theirs.1.contains("] g\n") || !args[0].contains("ii"), "{}", theirs.1);
+            assert_eq!(sorted(&ours.1), sorted(&theirs.1), "{args:?}");
+            assert_eq!(sorted(&ours.2), sorted(&theirs.2), "{args:?}");
+            assert_eq!(ours.0, theirs.0);
+        }
+    }
+}
+
+#[test]
+fn sums_of_files_that_go_to_another_machine_are_rsyncs() {
+    for args in ["-aii", "-aiic", "-aiin", "-aii --append", "-aii --append-verify", "-aii --cc=xxh64,md5"] {
+        let bench = bench();
+        let script = bench.src().with_file_name("sh");
+        fs::write(&script, "shift; exec \"$@\"").unwrap();
+        let shell = format!("-esh {}", script.display());
+        let places = bench.places();
+        let mut args: Vec<&str> = args.split(' ').collect();
+        args.extend([&shell, "--out-format=[%C] %i %n"]);
+        for _ in 0..2 {
+            let [theirs, ours] = [("rsync", &[][..], &places[0]), (FOREBAY, &["sync"][..], &places[1])].map(
+                |(program, first, place)| {
+                    let mut command = Command::new(program);
+                    command.args(first).args(&args).arg(format!("{}/", bench.src().display()));
+                    let output = command.arg(format!("there:{}/dst/", place.display())).output().unwrap();
+                    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                    let mut lines: Vec<String> =
+                        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+                    lines.sort();
+                    lines
+                },
+            );
+            assert_eq!(ours, theirs, "{args:?}");
+        }
+    }
+}
+
+#[test]
+fn sums_of_files_from_another_machine_take_a_checksum() {
+    let run = |more: &[&str]| {
+        let args = ["sync", "-r", "--out-format=%C", "-efalse", "there:src", "dst"];
+        Command::new(FOREBAY).args(args).args(more).output().unwrap()
+    };
+    let refused = run(&[]);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("%C of files that are pulled, without --checksum"));
+    for more in ["-c", "-n"] {
+        assert_ne!(run(&[more]).status.code(), Some(1), "{more}");
+    }
+}
+
+#[test]
 fn listings_are_rsyncs() {
     for args in [
         "SRC",

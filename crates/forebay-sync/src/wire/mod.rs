@@ -28,4 +28,5 @@ pub(crate) use receiver::{Basis, Notice, Notices, Remote, Told};
 pub use secluded::secluded_args;
 pub use session::{Connection, Served, pull, push, serve};
 pub use shell::{RemotePath, RemoteShell};
+pub(crate) use sums::FileSum;
 pub use terms::{Checksum, Compressor};

@@ -292,6 +292,7 @@ fn send(
     let Opened { terms, mut from, outgoing, received, arrivals, .. } = opened;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
+    shared.sums = (terms.transfer, terms.files);
     let mut note = Outcome::default();
     shared.listed = match listed {
         Listed::No => None,

@@ -1,8 +1,11 @@
 //! Block sums and sums of whole files: sections 9.1 and 10 of the protocol.
 
+use std::fs::File;
 use std::io::{self, Read};
 use std::num::NonZeroU32;
+use std::os::unix::fs::FileExt;
 
+use forebay::CancelToken;
 use forebay_delta::{
     Error, Format, Hasher, Input, MAX_DIGEST_LEN, Settings, Signature, Strong, Token, Weak, block_len, sign, strong_len,
 };
@@ -176,6 +179,29 @@ pub(crate) struct FileSum(Option<Hasher>);
 impl FileSum {
     pub(crate) fn new(checksum: Checksum) -> Self {
         FileSum(checksum.of_file().map(Hasher::new))
+    }
+
+    /// The bytes that travel for what is behind the byte `from` of `file`.
+    ///
+    /// # Errors
+    /// It cannot be read, or was interrupted by `cancel`.
+    pub(crate) fn of(checksum: Checksum, file: &File, from: u64, cancel: &CancelToken) -> io::Result<Vec<u8>> {
+        let (mut sum, mut at) = (FileSum::new(checksum), from);
+        let mut buffer = vec![0; 256 << 10];
+        loop {
+            if cancel.is_cancelled() {
+                return Err(io::ErrorKind::Other.into());
+            }
+            match file.read_at(&mut buffer, at) {
+                Ok(0) => return Ok(sum.finish()),
+                Ok(n) => {
+                    sum.update(buffer.get(..n).unwrap_or_default());
+                    at += n as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Adds the next bytes of the file.

@@ -238,6 +238,9 @@ fn finish(mut state: State) -> Result<Parsed, Refusal> {
         wire.served.paths = sources.split_off(1);
     }
     let (place, mut connection) = wire.settle(&mut sources, &mut destination, checksums.as_ref())?;
+    let offer = &connection.offer;
+    let best = offer.checksum_list.first().map(|&best| (best, best));
+    options.sums = offer.checksums.or(best).unwrap_or(options.sums);
     connection.names_there = wire::names_there(&mut options.files_from, &place)?;
     // Without a directory that can be used, and none asked for, what waits does so in memory, and a reader of the
     // output that is slow makes the copy slow.

@@ -43,7 +43,7 @@ pub(super) const ROWS: &[Row] = &[
 ];
 
 /// Every checksum that rsync knows. Contents are compared byte by byte here, and blocks by the strongest, whatever is
-/// chosen: the choice decides what is refused.
+/// chosen: on one machine, the choice decides what is refused, and which sums are told.
 const CHECKSUMS: &[&str] = &["auto", "xxh128", "xxh3", "xxh64", "xxhash", "md5", "md4", "sha1", "none"];
 
 /// The most trees that may be searched for unchanged files.

@@ -164,6 +164,14 @@ pub(crate) struct Answerer<'a> {
     folders: Folders,
 }
 
+impl Content {
+    /// The file, and where the bytes begin that are sent.
+    pub(super) fn rest(&self) -> (&File, u64) {
+        let there = if self.wanted.append { self.wanted.head.basis_len().min(self.len) } else { 0 };
+        (&self.file, there)
+    }
+}
+
 impl<'a> Answerer<'a> {
     /// Long files are searched by `workers` threads.
     pub(crate) fn new(
@@ -205,7 +213,7 @@ impl<'a> Answerer<'a> {
             out.totals.transferred_bytes += opened.as_ref().map_or(found.stat.size, |content| content.len);
         }
         if !self.server {
-            lines::say(self.shared, &mut self.folders, &request, &mut out);
+            lines::say(self.shared, &mut self.folders, &request, opened.as_ref(), &mut out);
         }
         let mut body = Vec::new();
         let flags = request.flags & !(flag::BASIS_FOLLOWS | flag::NAME_FOLLOWS);
@@ -359,7 +367,7 @@ impl<'a> Answerer<'a> {
 
     /// The file, or what is behind its beginning where that is there.
     fn read(&mut self, content: &Content, sum: &mut FileSum, to: &mut To<'_>) -> Result<Stats, Failure> {
-        let there = if content.wanted.append { content.wanted.head.basis_len().min(content.len) } else { 0 };
+        let (_, there) = content.rest();
         let verify = self.shared.options.append == Some(Append::Verify);
         let mut at = if verify { 0 } else { there };
         self.buffer.resize(PIECE, 0);

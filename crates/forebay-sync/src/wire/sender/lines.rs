@@ -1,9 +1,14 @@
 //! The lines of a client that sends: what the receiving side says of an entry, in the words of a local run.
 
+use std::fs::File;
+
+use super::answer::Content;
 use super::beneath::Folders;
 use super::live::Found;
 use super::request::Request;
+use crate::dir::SourceDir;
 use crate::itemize::{self, Action, Change, LINKED, Time};
+use crate::options::Append;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
@@ -40,10 +45,30 @@ pub(super) fn change(shared: &Shared<'_>, request: &Request, found: &Found) -> C
     }
 }
 
-/// Says it.
-pub(super) fn say(shared: &Shared<'_>, folders: &mut Folders, request: &Request, out: &mut Outcome) {
+/// Says it. `opened` is the file, where it is sent.
+pub(super) fn say(
+    shared: &Shared<'_>,
+    folders: &mut Folders,
+    request: &Request,
+    opened: Option<&Content>,
+    out: &mut Outcome,
+) {
     let found = &request.found;
-    let change = change(shared, request, found);
+    let mut change = change(shared, request, found);
+    if shared.tells_sum(&change) {
+        change.sum = Some(match opened.map(Content::rest) {
+            Some((file, there)) => {
+                let options = shared.options;
+                let whole = options.checksum || options.append == Some(Append::Verify);
+                shared.sum_of(Ok(file), if whole { 0 } else { there })
+            }
+            None => {
+                let open = |source: &SourceDir| source.open(found.name(), found.follow, shared.options.open_noatime);
+                let file = folders.open(shared, found.folder()).and_then(open).map(File::from);
+                shared.sum_of(file.as_ref().map_err(|errno| *errno), 0)
+            }
+        });
+    }
     let leader = request.name.as_deref().filter(|name| change.hard && !name.is_empty());
     let link = match change.kind {
         Kinds::Link => folders.open(shared, found.folder()).and_then(|source| source.read_link(found.name())).ok(),
