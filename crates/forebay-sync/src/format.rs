@@ -153,7 +153,7 @@ fn value_of(shared: &Shared<'_>, out: &mut Vec<u8>, letter: u8, groups: u8, line
         b'b' => number(out, line.change.filter(|change| change.transfers()).map_or(0, |change| change.src.size)),
         b'c' => number(out, 0),
         b'C' => match line.change.and_then(|change| change.sum.as_deref()) {
-            Some(sum) => sum.iter().for_each(|byte| out.extend_from_slice(format!("{byte:02x}").as_bytes())),
+            Some(sum) => out.extend_from_slice(shared.told_sum().hex(sum).as_bytes()),
             None => out.extend(std::iter::repeat_n(b' ', 2 * shared.told_sum().len())),
         },
         b'o' => out.extend_from_slice(if line.change.is_some() { b"send" } else { b"del." }),

@@ -39,6 +39,15 @@ pub trait Log {
     /// Whole lines for a log file, if [`Options::log_format`] asks for any: changes in that format, messages and errors.
     fn file(&mut self, _lines: &[u8]) {}
 
+    /// With [`Options::list_first`]: how many entries have been listed, and whether that is all. Comes before everything but
+    /// what there is to say of listing them.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being shown.
+    fn listing(&mut self, _entries: u64, _complete: bool) -> io::Result<()> {
+        Ok(())
+    }
+
     /// The sums so far, after each report, and how far the walk is.
     ///
     /// # Errors
@@ -124,11 +133,24 @@ pub fn mirror(
     // As with rsync, a destination is made where all sources may be missing.
     if top.given == 0 && !(options.select.ignore_missing && note.errors.is_empty()) {
         deliver(&shared, note, &mut totals, log)?;
+        if options.list_first {
+            log.listing(0, true).map_err(Error::Log)?;
+        }
         let engine = Snapshot::default();
         return Ok(Report { totals, engine, undeleted: 0, spill: location, elapsed: begun.elapsed(), peer: None });
     }
+    let (shape, mut first) = (top.shape(&shared), Some(top));
+    if options.list_first
+        && let Some(root) = first.take()
+    {
+        shared.pass = Pass::Copy;
+        // What cannot be found is said before anything is listed.
+        let (errors, failed) = (std::mem::take(&mut note.errors), std::mem::take(&mut note.totals));
+        deliver(&shared, Outcome { errors, totals: failed, ..Outcome::default() }, &mut totals, log)?;
+        list(&shared, Walk::new(&shared, root, Some(std::mem::take(&mut note))), &mut totals, log)?;
+    }
     let found = match options.list_only {
-        None => roots::destination(&shared, top.shape(&shared), destination, &mut note),
+        None => roots::destination(&shared, shape, destination, &mut note),
         Some(_) => Ok(Root { fd: None, created: false, rename: None, shown: Vec::new() }),
     };
     match found {
@@ -158,10 +180,16 @@ pub fn mirror(
         shared.pass = Pass::Copy;
         let root = roots::sources(&shared, sources, &mut Outcome::default())?;
         shared.groups = passes::take_census(pipeline("census"), &shared, Walk::new(&shared, root, None), workers)?;
-        shared.found.store(0, Ordering::Relaxed);
-        shared.found_all.store(false, Ordering::Relaxed);
+        if first.is_some() {
+            shared.found.store(0, Ordering::Relaxed);
+            shared.found_all.store(false, Ordering::Relaxed);
+        }
     }
-    let (mut note, mut first) = (Some(note), Some(top));
+    let mut note = Some(note);
+    if first.is_none() {
+        // What is left to say; the walk has had its say.
+        note.take().map_or(Ok(()), |note| deliver(&shared, note, &mut totals, log))?;
+    }
     let mut engine = Snapshot::default();
     for &pass in Pass::all(options.delete, options.deletion.when) {
         if pass == Pass::Delete
@@ -169,14 +197,7 @@ pub fn mirror(
         {
             // What cannot be listed keeps everything from being deleted: that has to be known before.
             shared.pass = Pass::Copy;
-            for item in Walk::new(&shared, root, note.take()) {
-                if options.cancel.is_cancelled() {
-                    return Err(Error::Cancelled);
-                }
-                if let Item::Note(note) = item? {
-                    deliver(&shared, *note, &mut totals, log)?;
-                }
-            }
+            list(&shared, Walk::new(&shared, root, note.take()), &mut totals, log)?;
         }
         shared.pass = pass;
         let root = match first.take() {
@@ -218,4 +239,22 @@ pub fn mirror(
         deliver(&shared, last, &mut totals, log)?;
     }
     Ok(Report { totals, engine, undeleted, spill: location, elapsed: begun.elapsed(), peer: None })
+}
+
+/// Goes through everything before anything is done, and says what there is to say of that.
+fn list(shared: &Shared<'_>, walk: Walk<'_>, totals: &mut Totals, log: &mut dyn Log) -> Result<(), Error> {
+    let listing = |complete, log: &mut dyn Log| match shared.options.list_first {
+        true => log.listing(shared.found.load(Ordering::Relaxed), complete).map_err(Error::Log),
+        false => Ok(()),
+    };
+    for item in walk {
+        if shared.options.cancel.is_cancelled() {
+            return Err(Error::Cancelled);
+        }
+        listing(false, log)?;
+        if let Item::Note(note) = item? {
+            deliver(shared, *note, totals, log)?;
+        }
+    }
+    listing(true, log)
 }

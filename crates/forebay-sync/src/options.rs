@@ -140,6 +140,9 @@ pub struct Options {
     pub log_format: Option<Format>,
     /// `--checksum-choice`: the sums that `%C` tells on one machine, of what is transferred and with `-c`. Default: XXH128.
     pub sums: (Checksum, Checksum),
+    /// On one machine, the sources are listed once more before anything is done, and [`Log::listing`](crate::Log::listing)
+    /// is told of it.
+    pub list_first: bool,
     /// `--json`: the text is an object a line, for changes and messages.
     pub json: bool,
     /// `-q`: nothing but errors.
@@ -223,6 +226,7 @@ impl Default for Options {
             format: None,
             log_format: None,
             sums: (Checksum::Xxh128, Checksum::Xxh128),
+            list_first: false,
             json: false,
             quiet: false,
             filters: Filters::default(),

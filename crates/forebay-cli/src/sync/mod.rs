@@ -46,7 +46,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 }
 
 fn run(command: Command) -> ExitCode {
-    let Command { options, sources, destination, report, place, connection } = command;
+    let Command { mut options, sources, destination, report, place, connection } = command;
     if let Place::Serve(served) = &place {
         return ExitCode::from(forebay_sync::serve(options, &connection, served));
     }
@@ -76,12 +76,17 @@ fn run(command: Command) -> ExitCode {
         || options.delay_updates
         || !options.recursive
         || report.at_once;
+    let lists = options.recursive || options.select.dirs || options.list_only.is_some();
+    let levels = &options.levels;
+    // There is something to say of the list before it is complete.
+    let told = levels.flist > 1 || (levels.flist > 0 && levels.debug_filter > 0);
+    options.list_first = at_once && lists && told && !quiet && !json && matches!(place, Place::Here);
     let mut output = Output::new(&options, log, &report, !at_once);
     output.note(b"building file list\n");
     let mut head = String::new();
-    let lists = options.recursive || options.select.dirs || options.list_only.is_some();
     if options.levels.flist > 0 && lists {
         head.push_str(match (&place, at_once) {
+            _ if options.list_first => "building file list ... ",
             (Place::Pull(_), true) => "receiving file list ... done\n",
             (Place::Pull(_), false) => "receiving incremental file list\n",
             (_, true) => "building file list ... done\n",
@@ -97,7 +102,7 @@ fn run(command: Command) -> ExitCode {
         output.note(text.as_bytes());
     }
     if !quiet && !json {
-        output.write(head.as_bytes());
+        output.begin(&head);
     }
     let mirrored = match &place {
         Place::Pull(host) => forebay_sync::pull(options, &connection, host, &sources, &destination, &mut output),

@@ -27,7 +27,25 @@ pub(crate) struct Output {
     human: u8,
     /// The list is told bit by bit.
     incremental: bool,
+    /// What is said of the list while it is made.
+    list: Option<List>,
+    /// A line has been begun: whatever else is said begins another.
+    begun_line: bool,
 }
+
+/// A list that is complete before anything else happens.
+#[derive(Debug, Default)]
+struct List {
+    /// It is counted on the way.
+    counts: bool,
+    /// Of how many entries has been told. Before that, of none.
+    told: Option<u64>,
+    /// What is said behind it.
+    behind: String,
+}
+
+/// After so many entries, the count is told again.
+const COUNT: u64 = 100;
 
 /// How progress is shown.
 #[derive(Debug)]
@@ -78,12 +96,33 @@ impl Output {
             Shows::Nothing
         };
         let Report { all_to_stderr, human, .. } = *report;
-        Output { all_to_stderr, gone: false, begun: now, shows, log, human, incremental }
+        let list = options.list_first.then(|| List { counts: options.levels.flist > 1, ..List::default() });
+        Output { all_to_stderr, gone: false, begun: now, shows, log, human, incremental, list, begun_line: false }
+    }
+
+    /// Writes what comes before everything else. Where the list is made first, that ends the first line.
+    pub(crate) fn begin(&mut self, head: &str) {
+        match (&mut self.list, head.split_once("... ")) {
+            (Some(list), Some((line, behind))) => {
+                list.behind = behind.to_owned();
+                self.put(format!("{line}... ").as_bytes());
+                self.begun_line = true;
+            }
+            _ => self.write(head.as_bytes()),
+        }
     }
 
     /// Writes to standard output, or what stands for it, at once. As with rsync, a reader that has gone away does not end the transfer; neither
     /// does any other failure, which is reported once.
     pub(crate) fn write(&mut self, text: &[u8]) {
+        if !text.is_empty() && std::mem::take(&mut self.begun_line) {
+            self.put(b"\n");
+        }
+        self.put(text);
+    }
+
+    /// Writes on in the line that has been begun.
+    fn put(&mut self, text: &[u8]) {
         if text.is_empty() || self.gone {
             return;
         }
@@ -210,6 +249,9 @@ impl Log for Output {
     }
 
     fn errors(&mut self, lines: &[u8]) {
+        // As with rsync: on a terminal, both are the same.
+        let end: &[u8] = if std::mem::take(&mut self.begun_line) { b"\n" } else { b"" };
+        let lines = &[end, lines].concat()[..];
         // There is nowhere left to complain.
         let write = || drop(io::stderr().write_all(lines));
         match &self.shows {
@@ -220,6 +262,30 @@ impl Log for Output {
 
     fn file(&mut self, lines: &[u8]) {
         self.note(lines);
+    }
+
+    fn listing(&mut self, entries: u64, complete: bool) -> io::Result<()> {
+        let Some(List { counts, told, .. }) = &mut self.list else { return Ok(()) };
+        if *counts {
+            let (first, from) = (told.is_none(), told.map_or(0, |told| told + COUNT));
+            let counts: Vec<u64> = (from..entries).step_by(COUNT as usize).collect();
+            *told = counts.last().copied().or(*told);
+            let text: String = counts.iter().map(|count| format!(" {count} files...\r")).collect();
+            match first {
+                true => self.write(text.as_bytes()),
+                false => self.put(text.as_bytes()),
+            }
+            self.begun_line |= !text.is_empty();
+        }
+        if complete && let Some(List { counts, behind, .. }) = self.list.take() {
+            let end = if counts { format!("{entries} files to consider\n") } else { "done\n".to_owned() };
+            self.begun_line = false;
+            self.put(format!("{end}{behind}").as_bytes());
+            if counts {
+                self.note(end.as_bytes());
+            }
+        }
+        Ok(())
     }
 
     fn progress(&mut self, totals: &Totals, ahead: &Ahead) -> io::Result<()> {

@@ -198,7 +198,8 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
         );
     }
     for line in String::from_utf8_lossy(&output.stderr).lines() {
-        if line.starts_with("default_perms_for_dir: ") {
+        // An empty line ends the one that has been begun on standard output.
+        if line.is_empty() || line.starts_with("default_perms_for_dir: ") {
             continue;
         }
         // Said where an owner is looked at that stock rsync does not follow links of, and of no consequence.

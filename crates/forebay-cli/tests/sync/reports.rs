@@ -101,20 +101,17 @@ fn sums_of_files_are_rsyncs() {
         "-aiic --append",
         "-aiic --copy-dest=../like",
         "-aiic --link-dest=../like",
-        "-a --log-file=log --log-file-format=%C|%n",
+        "-aii --log-file=log --log-file-format=%C|%i|%n",
     ] {
         let bench = bench();
         fs::hard_link(bench.src().join("d/1"), bench.src().join("d/other")).unwrap();
-        bench.both(|place| {
-            fs::create_dir_all(place.join("dst")).unwrap();
-            fs::write(place.join("dst/f"), "old").unwrap();
-            fs::create_dir_all(place.join("like")).unwrap();
-            let like = place.join("like/g");
-            fs::write(&like, vec![b'x'; 2000]).unwrap();
-            touch(&like, "@1000000000.25");
-        });
+        for place in bench.places() {
+            fs::create_dir(place.join("like")).unwrap();
+            fs::copy(bench.src().join("g"), place.join("like/g")).unwrap();
+            touch(&place.join("like/g"), "@1000000000.25");
+        }
         let mut args: Vec<&str> = args.split(' ').collect();
-        args.extend(["--out-format=[%C][%40C][%-40C] %n", "SRC", "dst"]);
+        args.extend(["--out-format=[%C][%40C][%-40C] %i %n", "SRC", "dst"]);
         // The second time, most is there.
         for _ in 0..2 {
             let [theirs, ours] = said(&bench, &args);
@@ -123,7 +120,7 @@ fn sums_of_files_are_rsyncs() {
                 lines.sort();
                 lines
             };
-            assert!(theirs.1.contains("] g\n") || !args[0].contains("ii"), "{}", theirs.1);
+            assert!(theirs.1.contains(" g\n"), "{args:?} {}", theirs.1);
             assert_eq!(sorted(&ours.1), sorted(&theirs.1), "{args:?}");
             assert_eq!(sorted(&ours.2), sorted(&theirs.2), "{args:?}");
             assert_eq!(ours.0, theirs.0);
@@ -215,6 +212,55 @@ fn each_file_has_its_progress() {
                 .collect()
         };
         assert_eq!(records(&ours.1), records(&theirs.1), "{args:?}");
+    }
+}
+
+#[test]
+fn a_list_that_is_made_first_is_told_as_rsync_does() {
+    for args in [
+        "-a --progress --no-inc-recursive",
+        "-a --progress --delete-before",
+        "-aP --delete-after --log-file=log",
+        "-aPn --delete-before",
+        "-aPH --delete-before",
+        "-aPm",
+        "-aPq --delete-before",
+        "-rP --no-inc-recursive --max-size=1",
+        "-aP --no-inc-recursive --debug=filter --exclude=g --log-file=log",
+        "-av --delete-before --debug=filter --exclude=g",
+        "-av --delete-after --debug=filter",
+        "-a --info=flist2 --delete-before /dev/none",
+        "-a --info=flist2 --no-inc-recursive --list-only",
+        "-a --info=flist2 --no-inc-recursive",
+        "-a --info=flist0 --progress --no-inc-recursive",
+        "-aP",
+    ] {
+        let bench = bench();
+        let many = bench.src().join("many");
+        fs::create_dir_all(many.join("empty")).unwrap();
+        // With the others, exactly 200, of which nothing is said.
+        (0..190).for_each(|file| fs::write(many.join(file.to_string()), "").unwrap());
+        let mut args: Vec<&str> = args.split(' ').collect();
+        args.extend(["SRC", "new/dst"]);
+        for place in bench.places() {
+            fs::create_dir(place.join("new")).unwrap();
+        }
+        let [theirs, ours] = said(&bench, &args);
+        let head = |text: &str| -> Vec<String> {
+            let to = text.lines().position(|line| line.starts_with("created") || line.ends_with("./"));
+            text.lines().take(to.unwrap_or(usize::MAX)).map(str::to_owned).collect()
+        };
+        assert_eq!(head(&ours.1), head(&theirs.1), "{args:?}");
+        let listed = |text: &str| text.lines().filter(|line| line.ends_with(" to consider")).collect::<String>();
+        assert_eq!(listed(&ours.2), listed(&theirs.2), "{args:?}");
+        assert_eq!(ours.0, theirs.0);
+        if args[0] == "-aPm" {
+            assert!(
+                ours.1.starts_with("building file list ... \n 0 files...\r 100 files...\r200 files to"),
+                "{}",
+                ours.1
+            );
+        }
     }
 }
 

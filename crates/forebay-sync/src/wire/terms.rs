@@ -93,6 +93,15 @@ impl Checksum {
         self.strong(0, true)
     }
 
+    /// A digest as it is written. Those that are numbers travel with their last byte first.
+    pub(crate) fn hex(self, digest: &[u8]) -> String {
+        let mut digest = digest.to_vec();
+        if matches!(self, Checksum::Xxh128 | Checksum::Xxh3 | Checksum::Xxh64) {
+            digest.reverse();
+        }
+        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     fn strong(self, seed: i32, first: bool) -> Option<Strong> {
         let bytes = match seed {
             0 => Seed::None,

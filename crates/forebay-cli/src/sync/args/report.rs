@@ -73,7 +73,7 @@ pub(super) fn settle(s: &mut State) {
         options.levels.stats = 2;
     }
     if s.progress {
-        (options.levels.flist, options.levels.name, options.levels.progress) = (1, 1, 1);
+        (options.levels.flist, options.levels.name, options.levels.progress) = (2, 1, 1);
     }
     s.info.enter(&mut options.levels, s.verbose);
     s.debug.enter(&mut options.levels, s.verbose);
