@@ -83,7 +83,7 @@ pub(crate) struct Requests<'r, R> {
     /// With `--append`: whose content has been asked for.
     pub(crate) asked: HashSet<i32>,
     /// Links that have arrived.
-    pub(crate) links: Vec<Box<Found>>,
+    pub(crate) links: Vec<Found>,
     /// An end that has been read, before which there are arrivals to be worked on.
     pub(crate) done: bool,
     /// Phases that have ended.
@@ -95,7 +95,7 @@ pub(crate) struct Requests<'r, R> {
 impl<R: Read> Requests<'_, R> {
     fn next_job(&mut self) -> Result<Option<Job>, Stop> {
         if let Some(found) = self.arrived() {
-            return Ok(Some(Job::Arrived(found)));
+            return Ok(Some(Job::Arrived(found.into())));
         }
         let mut next = match std::mem::take(&mut self.done) {
             true => special::DONE,
@@ -111,7 +111,7 @@ impl<R: Read> Requests<'_, R> {
             && let Some(found) = self.last_arrived()
         {
             self.done = true;
-            return Ok(Some(Job::Arrived(found)));
+            return Ok(Some(Job::Arrived(found.into())));
         }
         match next {
             special::DONE => {
@@ -125,9 +125,9 @@ impl<R: Read> Requests<'_, R> {
 
     /// The next that has arrived. A link waits until its list is done with: that it has arrived may be told before what there
     /// is to be said of it, and where it leads is read for that.
-    fn arrived(&mut self) -> Option<Box<Found>> {
+    fn arrived(&mut self) -> Option<Found> {
         while let Some(index) = self.arrivals.next() {
-            match self.lists.get(index).map(Box::new) {
+            match self.lists.get(index) {
                 Some(found) if found.stat.kind == FileType::Symlink => self.links.push(found),
                 Some(found) => return Some(found),
                 None => {}
@@ -137,7 +137,7 @@ impl<R: Read> Requests<'_, R> {
     }
 
     /// The next that has arrived, when nothing more is to be said of any.
-    pub(crate) fn last_arrived(&mut self) -> Option<Box<Found>> {
+    pub(crate) fn last_arrived(&mut self) -> Option<Found> {
         self.arrived().or_else(|| self.links.pop())
     }
 
