@@ -7,6 +7,7 @@
 pub mod apart;
 pub mod contest;
 pub mod differential;
+pub mod family;
 pub mod files;
 pub mod frames;
 pub mod harness;

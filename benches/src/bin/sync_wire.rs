@@ -4,7 +4,8 @@
 //! * 20,000 files of 4 KiB, copied for the first time;
 //! * one file of 1 GiB, and ten of 256 MiB, of which a hundredth has changed;
 //! * 1,000 files of 4 KiB to 4 MiB that compress, of which every other has changed, with zstd;
-//! * 10,000 small files behind one of 2 GiB: how long it takes until the last small one is there.
+//! * 10,000 small files behind one of 2 GiB: how long it takes until the last small one is there;
+//! * the memory of all processes while a million empty files are copied, once.
 
 use std::env;
 use std::fs::{self, File};
@@ -16,6 +17,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
+use forebay_benches::family;
 use forebay_benches::files::{self, MEMORY, Room, same};
 use forebay_benches::harness::{Cost, alternate, heading, measure_command, measure_commands, variant};
 use forebay_benches::items;
@@ -24,13 +26,15 @@ const BASE: &str = "rsync at both ends";
 
 fn main() -> Result<()> {
     let forebay = env::var("FOREBAY").context("FOREBAY names the program: use `cargo xtask bench sync_wire`")?;
-    let wire = Wire { forebay: format!("{forebay} sync"), room: Room::new(Path::new(MEMORY))? };
+    let mut wire = Wire { forebay: format!("{forebay} sync"), room: Room::new(Path::new(MEMORY))? };
     wire.prepare()?;
     wire.small_files()?;
     wire.changed_files("One file of 1 GiB, a hundredth changed", 1, 1 << 30)?;
     wire.changed_files("Ten files of 256 MiB, a hundredth of each changed", 10, 256 << 20)?;
     wire.compressed_files()?;
-    wire.behind_a_large_file()
+    wire.forebay.push_str(" --memory=64M");
+    wire.behind_a_large_file()?;
+    wire.a_million_files()
 }
 
 struct Wire {
@@ -59,17 +63,21 @@ impl Wire {
         command
     }
 
+    /// Who receives and who sends.
+    fn pairs(&self) -> [(&str, [&str; 2]); 4] {
+        [
+            (BASE, ["rsync", "rsync"]),
+            ("forebay at both ends", [&self.forebay; 2]),
+            ("forebay sends to rsync", ["rsync", &self.forebay]),
+            ("forebay receives from rsync", [&self.forebay, "rsync"]),
+        ]
+    }
+
     /// Lets all pairs take turns. The copy begins as `old`, if there is that.
     fn table(&self, title: &str, args: &[&str], run: impl Fn(&mut Command) -> Result<Cost>) -> Result<()> {
         let (source, copy, old) = (self.path("source"), self.path("copy"), self.path("old"));
         heading(title);
-        let pairs = [
-            (BASE, ["rsync", "rsync"]),
-            ("forebay at both ends", [&self.forebay[..]; 2]),
-            ("forebay sends to rsync", ["rsync", &self.forebay]),
-            ("forebay receives from rsync", [&self.forebay, "rsync"]),
-        ];
-        let variants = pairs.map(|(name, pair)| {
+        let variants = self.pairs().map(|(name, pair)| {
             let (source, copy, old, run) = (&source, &copy, &old, &run);
             variant(name, move |round| {
                 if old.exists() {
@@ -85,11 +93,28 @@ impl Wire {
             })
         });
         println!("{}", alternate(variants.into())?.table(BASE));
+        self.tell_engine(args)?;
         fs::remove_dir_all(&source)?;
         if old.exists() {
             fs::remove_dir_all(&old)?;
         }
         Ok(())
+    }
+
+    /// What forebay's engines did when the files were copied once more, as it says itself, and the memory of both ends.
+    fn tell_engine(&self, args: &[&str]) -> Result<()> {
+        let (copy, old) = (self.path("copy"), self.path("old"));
+        if old.exists() {
+            measure_command(Command::new("cp").arg("-a").args([&old, &copy]))?;
+        }
+        let mut command = self.pull([&self.forebay; 2], args);
+        let said = self.path("said");
+        let (peak, count) = family::peak_of(command.arg("--stats").stdout(File::create(&said)?), &["forebay"])?;
+        for line in fs::read_to_string(&said)?.lines().filter(|line| line.starts_with("forebay:")) {
+            println!("{line}");
+        }
+        println!("memory of {count} processes at most {:.1} MiB\n", peak as f64 / f64::from(1 << 20));
+        Ok(fs::remove_dir_all(&copy)?)
     }
 
     fn small_files(&self) -> Result<()> {
@@ -145,7 +170,8 @@ impl Wire {
         files::make(&source.join("0-large"), 2 << 30)?;
         small(&source.join("small"), 10_000)?;
         let last = self.path("copy").join("small/099/09999.dat");
-        self.table("10,000 files of 4 KiB behind one of 2 GiB: until the last of them is there", &[], |command| {
+        let title = "10,000 files of 4 KiB behind one of 2 GiB, --memory=64M: until the last of them is there";
+        self.table(title, &[], |command| {
             let start = Instant::now();
             let (cost, wall) = measure_commands(|| {
                 let mut child = command.spawn().with_context(|| format!("run {command:?}"))?;
@@ -159,6 +185,30 @@ impl Wire {
             })?;
             Ok(Cost { wall, cpu: cost.cpu })
         })
+    }
+
+    /// The memory of all processes of each pair. A first copy and one with nothing to do take about as much.
+    fn a_million_files(&self) -> Result<()> {
+        let (source, copy) = (self.path("source"), self.path("copy"));
+        for directory in 0..1000 {
+            let directory = source.join(format!("{directory:03}"));
+            fs::create_dir_all(&directory)?;
+            for file in 0..1000 {
+                File::create(directory.join(format!("{file:03}")))?;
+            }
+        }
+        heading("A million empty files in a thousand directories, nothing to do: peak memory of all processes");
+        println!("| | MiB | processes | ratio |\n|---|---:|---:|---:|");
+        let mut base = None;
+        let copied = measure_command(&mut self.pull(["rsync"; 2], &[]))?;
+        for (name, pair) in self.pairs() {
+            let (peak, count) = family::peak_of(&mut self.pull(pair, &[]), &["rsync", "forebay"])?;
+            let ratio = peak as f64 / *base.get_or_insert(peak) as f64;
+            println!("| {name} | {:.1} | {count} | {ratio:.2} |", peak as f64 / f64::from(1 << 20));
+        }
+        println!("\nThe first copy, by rsync: {:.1} s", copied.wall);
+        fs::remove_dir_all(&source)?;
+        Ok(fs::remove_dir_all(&copy)?)
     }
 }
 

@@ -37,6 +37,15 @@ impl Outcome {
         }
     }
 
+    /// Whether there are numbers only.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.text.is_empty()
+            && self.errors.is_empty()
+            && self.log.is_empty()
+            && self.holes.is_empty()
+            && self.notices.is_empty()
+    }
+
     /// Adds `other` behind what is there.
     pub(crate) fn append(&mut self, other: Outcome) {
         let before = self.text.len();

@@ -158,6 +158,12 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Assembly<'_, 'd, K, T> {
         self.shared.chunk()
     }
 
+    /// Says whether more chunks follow at once. While they do, workers are woken for several at a time, because waking a
+    /// thread costs more than writing a small file; when they do not, for what has been brought. At first: they do not.
+    pub fn more_follows(&self, more: bool) {
+        self.shared.more_follows(more);
+    }
+
     /// Brings the chunk of that number, counted from 0. Waits while the memory is full.
     ///
     /// # Errors

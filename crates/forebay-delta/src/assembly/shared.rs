@@ -27,6 +27,9 @@ const SHARE: usize = 4;
 /// Bytes of chunks that are on their way at most: enough to keep the workers busy, and little enough to stay in the
 /// processor's cache until they are applied.
 const FLIGHT: usize = 2 << 20;
+/// What workers are woken for while more follows at once: so many jobs for each, or a chunk of so many bytes.
+const SEVERAL: usize = 16;
+const HEAVY: usize = 64 << 10;
 /// How many buffers of chunks are kept for the next ones, and the most bytes of one.
 const SPARES: usize = 16;
 const SPARE: usize = 256 << 10;
@@ -60,8 +63,12 @@ struct State<'d, K, T: Target> {
     ending: usize,
     /// Workers are there.
     parallel: bool,
-    /// Workers that wait.
+    /// More follows at once.
+    more: bool,
+    /// Workers that wait and have not been called,
     idle: usize,
+    /// and those that have been and have not come yet.
+    called: usize,
     closed: bool,
     panicked: bool,
     stats: AssemblyStats,
@@ -92,7 +99,9 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             in_flight: 0,
             ending: 0,
             parallel: false,
+            more: false,
             idle: 0,
+            called: 0,
             closed: false,
             panicked: false,
             stats: AssemblyStats::default(),
@@ -139,7 +148,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         self.begin_parallel(&mut state, start);
         let job = Job::Check { file: file.clone(), number, basis_len, chunk };
         if state.parallel {
-            self.enqueue(state, job);
+            self.enqueue(&mut state, job, weight >= HEAVY);
         } else {
             state.stats.inline += 1;
             drop(state);
@@ -173,6 +182,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             }
             state.stats.waits += u64::from(!waited);
             waited = true;
+            self.call(&mut state);
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -191,14 +201,29 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         }
     }
 
-    fn enqueue(&self, mut state: Guard<'_, 'd, K, T>, job: Job<K>) {
+    fn enqueue(&self, state: &mut State<'d, K, T>, job: Job<K>, heavy: bool) {
         state.queue.push_back(job);
-        // Those who are awake will come for a job each.
+        // Those who are awake will come for theirs.
         let awake = (state.stats.workers as usize).saturating_sub(state.idle);
-        let wake = state.idle > 0 && state.queue.len() > awake;
-        drop(state);
-        if wake {
+        let due = if state.more && !heavy { (awake + 1) * SEVERAL } else { awake + 1 };
+        if state.idle > 0 && state.queue.len() >= due {
+            state.call(1);
             self.work.notify_one();
+        }
+    }
+
+    /// Calls workers for what waits in the queue.
+    fn call(&self, state: &mut State<'d, K, T>) {
+        for _ in 0..state.call(state.queue.len().div_ceil(SEVERAL)) {
+            self.work.notify_one();
+        }
+    }
+
+    pub(super) fn more_follows(&self, more: bool) {
+        let mut state = self.lock();
+        state.more = more;
+        if !more {
+            self.call(&mut state);
         }
     }
 
@@ -222,7 +247,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         let still = known.target.is_some() && known.next == chunks;
         state.ending += 1;
         if still && state.parallel {
-            self.enqueue(state, Job::End(file.clone()));
+            self.enqueue(&mut state, Job::End(file.clone()), false);
         } else if still {
             drop(state);
             self.run(Job::End(file.clone()));
@@ -248,8 +273,10 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
                 return;
             } else {
                 state.idle += 1;
-                state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.idle -= 1;
+                while state.called == 0 && !state.closed && !state.panicked {
+                    state = self.work.wait(state).unwrap_or_else(PoisonError::into_inner);
+                }
+                state.called = state.called.saturating_sub(1);
             }
         }
     }
@@ -323,6 +350,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
 
     pub(super) fn settle(&self) {
         let mut state = self.lock();
+        self.call(&mut state);
         while (state.in_flight > 0 || state.ending > 0) && !state.panicked {
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
@@ -386,6 +414,14 @@ impl<K: Eq + Hash, T: Target> State<'_, K, T> {
 }
 
 impl<K, T: Target> State<'_, K, T> {
+    /// Takes up to `most` workers for called. Gives how many.
+    fn call(&mut self, most: usize) -> usize {
+        let count = most.min(self.idle);
+        self.idle -= count;
+        self.called += count;
+        count
+    }
+
     /// Keeps the memory of a chunk for another.
     fn keep(&mut self, chunk: Option<Chunk>) {
         let room = self.spares.len() < SPARES;

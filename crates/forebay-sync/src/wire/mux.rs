@@ -144,6 +144,18 @@ impl Incoming {
     }
 }
 
+/// A stream that reads ahead.
+pub(crate) trait ReadAhead: Read {
+    /// Bytes that can be read without waiting for anybody; there may be more.
+    fn at_hand(&self) -> usize;
+}
+
+impl ReadAhead for Incoming {
+    fn at_hand(&self) -> usize {
+        self.end - self.at
+    }
+}
+
 impl Read for Incoming {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         if self.at == self.end && self.fill()? == 0 {
@@ -251,6 +263,12 @@ impl<R: Read, M: Messages> Read for MuxReader<R, M> {
         }
         self.left -= n;
         Ok(n)
+    }
+}
+
+impl<R: ReadAhead, M: Messages> ReadAhead for MuxReader<R, M> {
+    fn at_hand(&self) -> usize {
+        self.from.at_hand()
     }
 }
 

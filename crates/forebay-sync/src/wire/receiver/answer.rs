@@ -4,7 +4,6 @@
 //! the sum against that of the other side, and give the file its attributes and its name.
 
 use std::fs::File;
-use std::io::Read;
 use std::os::fd::AsFd;
 
 use forebay_delta::{Assembly, AssemblyError};
@@ -16,6 +15,7 @@ use crate::error::Error;
 use crate::outcome::Outcome;
 use crate::target::Target;
 use crate::wire::error::WireError;
+use crate::wire::mux::ReadAhead;
 use crate::wire::sums::{FileSum, SumHead};
 use crate::wire::token::{Piece, TokenReader};
 use crate::worker::Entry;
@@ -64,14 +64,24 @@ pub(crate) struct Answers<'a, 'd> {
     pub(crate) assembly: &'a Assembly<'a, 'd, i32, Writing<'d>>,
     pub(crate) writers: &'d Writers<'d>,
     pub(crate) tokens: TokenReader,
+    /// What was said last of whether more is at hand.
+    pub(crate) more: bool,
     pub(crate) deliver: &'d (dyn Fn(Outcome) -> Result<(), Error> + Sync),
     /// Who is told what is to be asked for again.
     pub(crate) again: &'d (dyn Fn(i32, Again) + Sync),
 }
 
 impl Answers<'_, '_> {
+    /// Says whether there is more to do at once, or what has been brought is all for now.
+    pub(crate) fn look_ahead<R: ReadAhead>(&mut self, from: &R) {
+        let more = from.at_hand() > 0;
+        if std::mem::replace(&mut self.more, more) != more {
+            self.assembly.more_follows(more);
+        }
+    }
+
     /// Takes the content of the file `expected`, whose number is `index`.
-    pub(crate) fn file<R: Read>(&mut self, from: &mut R, index: i32, expected: Expected) -> Result<(), Stop> {
+    pub(crate) fn file<R: ReadAhead>(&mut self, from: &mut R, index: i32, expected: Expected) -> Result<(), Stop> {
         let shared = self.writers.shared;
         let Some(remote) = &shared.remote else { return Ok(()) };
         let head = SumHead::read(from, remote.terms.transfer.len())?;
@@ -83,6 +93,7 @@ impl Answers<'_, '_> {
         self.assembly.open(index, head.basis_len(), Writing::new(self.writers, expected))?;
         let (mut chunk, mut tokens, mut chunks) = (self.assembly.chunk(), 0, 0);
         loop {
+            self.look_ahead(from);
             match chunk.literal_with(|literal| self.tokens.next(from, literal))? {
                 Piece::End => break,
                 Piece::Literal => {}

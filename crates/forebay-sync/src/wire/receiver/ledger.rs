@@ -13,6 +13,8 @@ use crate::wire::sums::SumHead;
 
 /// Files that are asked for at most before the walk waits for some to come.
 const MOST: usize = 8192;
+/// Files that are still to come when it goes on: not for each that has come, or it would be woken for every one.
+const FEW: usize = MOST / 2;
 
 /// A request, or a report that comes back.
 #[derive(Debug, Default)]
@@ -132,10 +134,14 @@ impl Ledger {
 
     /// It is done.
     pub(crate) fn close(&self, index: i32) {
-        if let Some(list) = self.lock().list(index) {
-            list.open = list.open.saturating_sub(1);
+        let mut state = self.lock();
+        let Some(list) = state.list(index) else { return };
+        list.open = list.open.saturating_sub(1);
+        let done = list.open == 0;
+        drop(state);
+        if done {
+            self.changed.notify_all();
         }
-        self.changed.notify_all();
     }
 
     /// Notes what comes for `index`, which is open until that is done.
@@ -153,8 +159,13 @@ impl Ledger {
 
     /// What was asked for by `index`.
     pub(crate) fn take(&self, index: i32) -> Option<Awaited> {
-        let awaited = self.lock().awaited.remove(&index);
-        self.changed.notify_all();
+        let mut state = self.lock();
+        let awaited = state.awaited.remove(&index);
+        let few = state.awaited.len() == FEW;
+        drop(state);
+        if few {
+            self.changed.notify_all();
+        }
         awaited
     }
 

@@ -12,6 +12,7 @@ mod remote;
 mod request;
 mod role;
 mod run;
+mod say;
 mod teller;
 mod values;
 mod walk;

@@ -14,10 +14,11 @@ use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::wire::error::WireError;
 use crate::wire::limits;
+use crate::wire::mux::ReadAhead;
 use crate::wire::number::{Get, Indexes, special};
 
 /// Reads everything up to the third end of a phase.
-pub(crate) fn read<R: Read>(
+pub(crate) fn read<R: ReadAhead>(
     from: &mut R,
     indexes: &mut Indexes,
     lists: &mut Lists,
@@ -27,6 +28,7 @@ pub(crate) fn read<R: Read>(
     let shared = answers.writers.shared;
     let Some(remote) = &shared.remote else { return Ok(()) };
     loop {
+        answers.look_ahead(from);
         match indexes.read(from)? {
             special::DONE => {
                 let phases = remote.ledger.done();
@@ -70,7 +72,7 @@ pub(crate) fn list<R: Read>(
 }
 
 /// Takes the answer for `index`.
-fn answer<R: Read>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32) -> Result<(), Stop> {
+fn answer<R: ReadAhead>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32) -> Result<(), Stop> {
     let shared = answers.writers.shared;
     let Some(remote) = &shared.remote else { return Ok(()) };
     let flags = from.short()?;

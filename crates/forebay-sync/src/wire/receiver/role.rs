@@ -10,7 +10,6 @@
 use std::io::Read;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
 use forebay::{Mode, Pipeline, SegmentStore, Snapshot};
@@ -23,6 +22,7 @@ use super::list_walk::ListWalk;
 use super::lists::{Lists, Queue};
 use super::reader;
 use super::remote::Remote;
+use super::say::Say;
 use super::teller::{Late, Mail, Mailbox, Message, Teller, Way};
 use super::walk::WireWalk;
 use super::writing::Writers;
@@ -34,12 +34,10 @@ use crate::select::Pass;
 use crate::shared::Shared;
 use crate::totals::Totals;
 use crate::walk;
+use crate::wire::mux::ReadAhead;
 use crate::wire::number::{Indexes, special};
 use crate::wire::token::TokenReader;
 use crate::worker::{Entry, Worker};
-
-/// Reports that wait for the log before whoever has more has to wait.
-const SAID: usize = 256;
 
 /// What came of a session.
 #[derive(Debug, Default)]
@@ -52,7 +50,7 @@ pub(crate) struct End {
 }
 
 /// Brings the destination, which is open, up to date with the first list and those that follow; `note` is said first.
-pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
+pub(crate) fn run<R: ReadAhead + Send, W: Way + ?Sized>(
     shared: &mut Shared<'_>,
     batch: &Batch,
     note: Outcome,
@@ -136,7 +134,7 @@ pub(crate) struct Incoming<'i, R> {
 }
 
 /// Everything up to the third end of a phase.
-fn transfer<R: Read + Send, W: Way + ?Sized>(
+fn transfer<R: ReadAhead + Send, W: Way + ?Sized>(
     shared: &Shared<'_>,
     batch: &Batch,
     from: &mut Incoming<'_, R>,
@@ -147,7 +145,7 @@ fn transfer<R: Read + Send, W: Way + ?Sized>(
     let Some(remote) = &shared.remote else { return Ok(<_>::default()) };
     let workers = passes::workers(shared.options);
     let teller = &Teller::new(remote, way, mailbox.clone());
-    let (say, said) = sync_channel(SAID);
+    let (say, said) = Say::new(shared.options);
     let compressor = remote.terms.compress.map(|compress| compress.kind);
     let tokens =
         TokenReader::new(compressor, remote.terms.protocol).map_err(|error| Error::Engine(error.to_string()))?;
@@ -185,7 +183,7 @@ fn transfer<R: Read + Send, W: Way + ?Sized>(
             result
         });
         let mut written = Ok(());
-        for outcome in said {
+        while let Some(outcome) = said.next() {
             if written.is_ok() {
                 written = passes::deliver(shared, outcome, totals, log);
                 if written.is_err() {
@@ -211,27 +209,23 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-fn send(say: &SyncSender<Outcome>, outcome: Outcome) -> Result<(), Error> {
-    say.send(outcome).map_err(|_| Error::Cancelled)
-}
-
 /// The reader: takes what comes, and has it written.
-fn take<R: Read, W: Way + ?Sized>(
+fn take<R: ReadAhead, W: Way + ?Sized>(
     shared: &Shared<'_>,
     incoming: &mut Incoming<'_, R>,
     tokens: TokenReader,
     teller: &Teller<'_, W>,
     workers: usize,
-    say: &SyncSender<Outcome>,
+    say: &Say,
 ) -> Result<AssemblyStats, Stop> {
     let Incoming { from, indexes, lists, queue } = incoming;
     let writers = Writers::new(shared, workers);
-    let deliver = |outcome| send(say, teller.deliver_late(outcome));
+    let deliver = |outcome| say.send(teller.deliver_late(outcome));
     let again = |index, again| teller.ask_again(index, again);
     let options = shared.options;
     let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
     let assembled = assemble(&settings, Strategy::Auto, |assembly| {
-        let mut answers = Answers { assembly, writers: &writers, tokens, deliver: &deliver, again: &again };
+        let mut answers = Answers { assembly, writers: &writers, tokens, more: false, deliver: &deliver, again: &again };
         reader::read(*from, indexes, lists, queue, &mut answers)
     });
     let assembled = assembled.map_err(|error| Stop::Here(Error::Engine(error.to_string())))?;
@@ -248,10 +242,10 @@ fn ask<W: Way + ?Sized>(
     teller: &Teller<'_, W>,
     spill: Option<SegmentStore>,
     workers: usize,
-    say: &SyncSender<Outcome>,
+    say: &Say,
 ) -> Result<Snapshot, Error> {
     let Some(remote) = &shared.remote else { return Ok(Snapshot::default()) };
-    let mut deliver = |outcome| send(say, teller.deliver(outcome)?);
+    let mut deliver = |outcome| say.send(teller.deliver(outcome)?);
     let pipeline = passes::pipeline(shared.options, "sync", workers);
     let engine = match spill {
         Some(store) => generate(pipeline.spill(store), shared, remote, workers, lists, &mut deliver),
@@ -316,7 +310,7 @@ fn follow<W: Way + ?Sized>(
     teller: &Teller<'_, W>,
     mail: &Mail,
     workers: usize,
-    say: &SyncSender<Outcome>,
+    say: &Say,
 ) -> Result<(), Error> {
     let Some(remote) = &shared.remote else { return Ok(()) };
     let mut worker = passes::worker(shared, workers);
@@ -332,12 +326,12 @@ fn follow<W: Way + ?Sized>(
                     }
                     worker.let_go(expected.dir, &mut out);
                 }
-                send(say, teller.deliver(out)?)?;
+                say.send(teller.deliver(out)?)?;
                 remote.ledger.close(index);
             }
             Late::Again(index, again) => {
                 let out = ask_again(&mut worker, again)?;
-                send(say, teller.deliver(out)?)?;
+                say.send(teller.deliver(out)?)?;
                 remote.ledger.close(index);
             }
             Late::IoError => shared.io_error.store(true, Ordering::Relaxed),

@@ -1,7 +1,6 @@
 //! The receiving role from the first byte behind the handshake to the last.
 
 use std::ffi::OsStr;
-use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -25,7 +24,7 @@ use crate::shared::{Root, Shared};
 use crate::totals::Totals;
 use crate::wire::error::WireError;
 use crate::wire::list::{Decoder, Shape};
-use crate::wire::mux::{Outgoing, Tag};
+use crate::wire::mux::{ReadAhead, Outgoing, Tag};
 use crate::wire::number::Indexes;
 use crate::wire::terms::Terms;
 
@@ -96,7 +95,7 @@ pub(crate) fn may_be_incremental(options: &Options) -> bool {
 ///
 /// # Errors
 /// What ends the session early: the other side breaks the protocol or is gone, or something here makes it pointless to go on.
-pub(crate) fn run<R: Read + Send>(
+pub(crate) fn run<R: ReadAhead + Send>(
     mut options: Options,
     link: Link<'_, R>,
     destination: &OsStr,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -22,6 +22,7 @@ use crate::shared::{Root, Shared};
 use crate::totals::{Ahead, Totals};
 use crate::wire::error::WireError;
 use crate::wire::list::{Decoder, Shape};
+use crate::wire::mux::ReadAhead;
 use crate::wire::number::{Get, Indexes, Put, special};
 use crate::wire::receiver::answer::Stop;
 use crate::wire::receiver::batch::{Arrival, Batch};
@@ -33,6 +34,12 @@ use crate::wire::receiver::teller::{Mailbox, Message, Way};
 use crate::wire::sums::{FileSum, SumHead};
 use crate::wire::terms::{Checksum, Compat, Compress, Terms};
 use crate::wire::token::TokenWriter;
+
+impl ReadAhead for BufReader<UnixStream> {
+    fn at_hand(&self) -> usize {
+        self.buffer().len()
+    }
+}
 
 /// The lines that were said.
 #[derive(Debug, Default)]
@@ -147,7 +154,7 @@ pub(super) fn answer_all(
     dry_run: bool,
     mut spoil: impl FnMut(&mut Answer) -> bool,
 ) -> Result<(), WireError> {
-    let (mut from, mut to) = (std::io::BufReader::new(stream.try_clone()?), stream);
+    let (mut from, mut to) = (BufReader::new(stream.try_clone()?), stream);
     let (mut ours, mut theirs) = (Indexes::default(), Indexes::default());
     let mut writer = TokenWriter::new(terms.compress)?;
     let mut phase = 0;
@@ -251,7 +258,7 @@ pub(super) fn receive(
     shared.places = Places::open(&shared, &mut note).unwrap();
     std::thread::scope(|scope| {
         let sending = scope.spawn(move || sender(there));
-        let mut from = std::io::BufReader::new(here.try_clone().unwrap());
+        let mut from = BufReader::new(here.try_clone().unwrap());
         let (mailbox, mail) = Mailbox::new();
         let pipe = Pipe { stream: here, messages: Mutex::default() };
         let asked = Asked::Anything;
