@@ -40,7 +40,6 @@ pub(crate) fn pipeline(options: &Options, name: &str, workers: usize) -> Pipelin
         .workers(workers)
         .budget(&options.budget)
         .window(options.window.map_or_else(|| window(workers), NonZeroUsize::get))
-        .batch(1)
         .cancel(&options.cancel)
 }
 
@@ -73,7 +72,8 @@ pub(crate) fn run<M: Mode<Outcome>>(
     deliver: &mut dyn FnMut(Outcome) -> Result<(), Error>,
 ) -> Result<Snapshot, Error> {
     let init = || worker(shared, workers);
-    pipeline.worker_init(init).run(walk, Worker::work, deliver).map_err(|error| ended(error.cause))
+    // Items of a tree take very different times.
+    pipeline.batch(1).worker_init(init).run(walk, Worker::work, deliver).map_err(|error| ended(error.cause))
 }
 
 /// Looks for what has several names.
@@ -89,7 +89,7 @@ pub(crate) fn take_census<M: Mode<Names>>(
         Ok(())
     };
     let init = || worker(shared, workers);
-    pipeline.worker_init(init).run(walk, Worker::count_names, add).map_err(|error| ended(error.cause))?;
+    pipeline.batch(1).worker_init(init).run(walk, Worker::count_names, add).map_err(|error| ended(error.cause))?;
     Ok(census.groups())
 }
 

@@ -15,6 +15,7 @@ mod number;
 pub mod probe;
 mod receiver;
 mod rules;
+mod say;
 mod secluded;
 mod sender;
 mod session;

@@ -3,7 +3,6 @@
 //! Writing has a thread of its own. Whoever sends data waits while much of it is not written yet; whoever sends a message
 //! never waits. So a thread that reads can say something without ever depending on what the other side reads.
 
-use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::num::NonZeroU64;
 use std::os::fd::OwnedFd;
@@ -289,10 +288,12 @@ struct Shared {
 
 #[derive(Debug, Default)]
 struct State {
-    /// Frames, whole.
-    frames: VecDeque<Vec<u8>>,
+    /// Whole frames, one behind the other.
+    frames: Vec<u8>,
     /// Bytes in them, and in what is being written.
     waiting: usize,
+    /// The thread that writes waits for some, and has not been called.
+    idle: bool,
     written: u64,
     /// Frames have a header from now on.
     multiplexed: bool,
@@ -346,10 +347,9 @@ impl Outgoing {
             if let Some((kind, text)) = &state.failed {
                 return Err(io::Error::new(*kind, text.clone()).into());
             }
-            let frame = if state.multiplexed { frame(Tag::Data, piece) } else { piece.to_vec() };
-            state.waiting += frame.len();
-            state.frames.push_back(frame);
-            self.shared.work.notify_one();
+            let multiplexed = state.multiplexed;
+            state.add(multiplexed.then_some(Tag::Data), piece);
+            self.shared.call(&mut state);
         }
         Ok(())
     }
@@ -362,23 +362,19 @@ impl Outgoing {
         }
         let bare = bare || !state.multiplexed;
         for piece in data.chunks(if bare { data.len().max(1) } else { FRAME }) {
-            let frame = if bare { piece.to_vec() } else { frame(Tag::Data, piece) };
-            state.waiting += frame.len();
-            state.frames.push_back(frame);
+            state.add((!bare).then_some(Tag::Data), piece);
         }
-        self.shared.work.notify_one();
+        self.shared.call(&mut state);
     }
 
     /// Sends a message, behind what waits. Never waits; what is longer than a message may be is cut.
     pub(crate) fn message(&self, tag: Tag, payload: &[u8]) {
         // The reference takes no more than this.
         const MOST: usize = 4 << 10;
-        let frame = frame(tag, payload.get(..MOST).unwrap_or(payload));
         let mut state = self.shared.lock();
         if state.multiplexed && !state.finished {
-            state.waiting += frame.len();
-            state.frames.push_back(frame);
-            self.shared.work.notify_one();
+            state.add(Some(tag), payload.get(..MOST).unwrap_or(payload));
+            self.shared.call(&mut state);
         }
     }
 
@@ -452,43 +448,59 @@ impl Shared {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Wakes the thread that writes, if it sleeps.
+    fn call(&self, state: &mut State) {
+        if std::mem::take(&mut state.idle) {
+            self.work.notify_one();
+        }
+    }
 }
 
-fn frame(tag: Tag, payload: &[u8]) -> Vec<u8> {
-    // Frames that we write are far shorter than 16 MiB.
-    let [a, b, c, _] = (payload.len() as u32).to_le_bytes();
-    [&[a, b, c, BASE + tag.code()], payload].concat()
+impl State {
+    /// Adds a frame, or bytes as they are.
+    fn add(&mut self, tag: Option<Tag>, payload: &[u8]) {
+        let before = self.frames.len();
+        if let Some(tag) = tag {
+            // Frames that we write are far shorter than 16 MiB.
+            let [a, b, c, _] = (payload.len() as u32).to_le_bytes();
+            self.frames.extend_from_slice(&[a, b, c, BASE + tag.code()]);
+        }
+        self.frames.extend_from_slice(payload);
+        self.waiting += self.frames.len() - before;
+    }
 }
 
 /// The thread that writes.
 fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>, rate: Option<&Rate>) {
     let mut last = Instant::now();
+    // Changes places with what is to be written.
+    let mut frames = Vec::new();
     let mut state = shared.lock();
     loop {
         if state.frames.is_empty() {
             if state.finished {
                 return;
             }
+            state.idle = true;
             state = match keep_alive {
                 None => shared.work.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(every) => {
                     let left = every.saturating_sub(last.elapsed());
                     let (mut state, _) = shared.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
                     if state.frames.is_empty() && state.multiplexed && last.elapsed() >= every {
-                        state.frames.push_back(frame(Tag::Data, &[]));
+                        state.add(Some(Tag::Data), &[]);
                     }
                     state
                 }
             };
             continue;
         }
-        let frames = std::mem::take(&mut state.frames);
-        let bytes: usize = frames.iter().map(Vec::len).sum();
+        std::mem::swap(&mut frames, &mut state.frames);
         drop(state);
-        let all = frames.into_iter().collect::<Vec<_>>().concat();
         let result = match rate {
-            None => write_all(fd, &all),
-            Some(rate) => all.chunks(rate.step()).try_for_each(|piece| {
+            None => write_all(fd, &frames),
+            Some(rate) => frames.chunks(rate.step()).try_for_each(|piece| {
                 // What is broken off need not be waited for.
                 rate.wait(piece.len(), || shared.lock().failed.is_some()).map_err(|_| io::ErrorKind::BrokenPipe)?;
                 write_all(fd, piece)
@@ -496,8 +508,9 @@ fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>, rat
         };
         last = Instant::now();
         state = shared.lock();
-        state.waiting = state.waiting.saturating_sub(bytes);
-        state.written += bytes as u64;
+        state.waiting = state.waiting.saturating_sub(frames.len());
+        state.written += frames.len() as u64;
+        frames.clear();
         if let Err(error) = result {
             state.failed.get_or_insert((error.kind(), error.to_string()));
             state.frames.clear();

@@ -12,7 +12,6 @@ mod remote;
 mod request;
 mod role;
 mod run;
-mod say;
 mod teller;
 mod values;
 mod walk;

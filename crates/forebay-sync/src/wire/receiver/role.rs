@@ -22,7 +22,6 @@ use super::list_walk::ListWalk;
 use super::lists::{Lists, Queue};
 use super::reader;
 use super::remote::Remote;
-use super::say::Say;
 use super::teller::{Late, Mail, Mailbox, Message, Teller, Way};
 use super::walk::WireWalk;
 use super::writing::Writers;
@@ -36,6 +35,7 @@ use crate::totals::Totals;
 use crate::walk;
 use crate::wire::mux::ReadAhead;
 use crate::wire::number::{Indexes, special};
+use crate::wire::say::Say;
 use crate::wire::token::TokenReader;
 use crate::worker::{Entry, Worker};
 
@@ -225,7 +225,8 @@ fn take<R: ReadAhead, W: Way + ?Sized>(
     let options = shared.options;
     let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
     let assembled = assemble(&settings, Strategy::Auto, |assembly| {
-        let mut answers = Answers { assembly, writers: &writers, tokens, more: false, deliver: &deliver, again: &again };
+        let mut answers =
+            Answers { assembly, writers: &writers, tokens, more: false, deliver: &deliver, again: &again };
         reader::read(*from, indexes, lists, queue, &mut answers)
     });
     let assembled = assembled.map_err(|error| Stop::Here(Error::Engine(error.to_string())))?;

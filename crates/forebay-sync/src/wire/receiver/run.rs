@@ -24,7 +24,7 @@ use crate::shared::{Root, Shared};
 use crate::totals::Totals;
 use crate::wire::error::WireError;
 use crate::wire::list::{Decoder, Shape};
-use crate::wire::mux::{ReadAhead, Outgoing, Tag};
+use crate::wire::mux::{Outgoing, ReadAhead, Tag};
 use crate::wire::number::Indexes;
 use crate::wire::terms::Terms;
 

@@ -230,6 +230,11 @@ impl<'a> Answerer<'a> {
                 self.shelf.put(Shelved { found: request.found, content: Some((wanted, in_place)) }),
             )),
             Some(content) => {
+                if content.wanted.sums.is_none() && self.terms.compress.is_none() {
+                    // Lengths of pieces, the head and the sum are little beside it.
+                    let len = content.len as usize;
+                    body.reserve_exact(len + len / 4096 + 64);
+                }
                 self.put(content, &mut body, &mut out, &mut |_| Ok(()))?;
                 Ok(Answer::Whole(out, index, body))
             }

@@ -18,6 +18,7 @@ mod entries;
 mod lines;
 mod lists;
 mod live;
+mod patience;
 mod request;
 mod role;
 mod steps;

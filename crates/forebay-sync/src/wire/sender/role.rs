@@ -2,16 +2,16 @@
 
 use std::collections::HashSet;
 use std::io::Read;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
-use forebay::{Cause, Mode, Pipeline, RunError, SegmentStore, Snapshot};
+use forebay::{Cause, Mode, Pipeline, Prefetch, RunError, SegmentStore, Snapshot};
 use forebay_delta::Settings;
 
 use super::answer::{Answer, Answerer, Shelf};
 use super::arrivals::{self, Arrivals};
 use super::beneath::Folders;
 use super::lists::{Lists, Summary};
+use super::patience::Patience;
 use super::request::{self, Requests};
 use super::stream::Stream;
 use super::telling::{Faults, tell};
@@ -26,13 +26,14 @@ use crate::totals::Totals;
 use crate::wire::error::WireError;
 use crate::wire::number::{Indexes, Put, special};
 use crate::wire::receiver::{Message, Stop, Way};
+use crate::wire::say;
 use crate::wire::terms::Terms;
 
 /// Bytes of a file that go on their way together.
 const PIECE: usize = 32 << 10;
 
-/// Reports that wait for the log before whoever has more has to wait.
-const SAID: usize = 256;
+/// An answer of up to so many bytes goes on its way in one piece with its number.
+const SHORT: usize = 32 << 10;
 
 /// The other side.
 pub(crate) struct Link<'l, W: ?Sized> {
@@ -71,7 +72,7 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     log: &mut dyn Log,
 ) -> Result<End, Stop> {
     let (lists, stream, faults) = (&Lists::default(), &Stream::new(link.way), &Faults::new(shared));
-    let (say, said) = sync_channel(SAID);
+    let (say, said) = say::Say::new(shared.options);
     let mut totals = Totals::default();
     let (told, answered, written) = thread::scope(|scope| {
         let say = Say { to: say, way: link.server.then_some(link.way) };
@@ -98,7 +99,7 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
             result
         });
         let mut written = Ok(());
-        for outcome in said {
+        while let Some(outcome) = said.next() {
             if written.is_ok() {
                 written = passes::deliver(shared, outcome, &mut totals, log);
                 if written.is_err() {
@@ -128,7 +129,7 @@ fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {
 
 /// Who says what there is to say: the log, or the other side.
 pub(crate) struct Say<'s, W: ?Sized> {
-    to: SyncSender<Outcome>,
+    to: say::Say,
     /// To a client, which prints.
     way: Option<&'s W>,
 }
@@ -153,7 +154,7 @@ impl<W: Way + ?Sized> Say<'_, W> {
                 _ => way.message(Message::Error(&errors)),
             }
         }
-        self.to.send(outcome).map_err(|_| Error::Cancelled.into())
+        Ok(self.to.send(outcome)?)
     }
 }
 
@@ -194,7 +195,9 @@ impl<W: Way + ?Sized> Answering<'_, W> {
         };
         let pipeline = passes::pipeline(options, "answer", workers);
         let answering = match spill {
-            Some(store) => self.answer(pipeline.spill(store), workers, &mut requests),
+            Some(store) => {
+                self.answer(pipeline.spill(store).policy(Prefetch::over(Patience::default())), workers, &mut requests)
+            }
             None => self.answer(pipeline, workers, &mut requests),
         }?;
         let errors = self.faults.untold();
@@ -241,8 +244,13 @@ impl<W: Way + ?Sized> Answering<'_, W> {
         match answer {
             Answer::Whole(outcome, index, body) => {
                 turn.number(index, &mut head);
-                turn.send(head)?;
-                turn.send(body)?;
+                if body.len() <= SHORT {
+                    head.put(&body);
+                    turn.send(head)?;
+                } else {
+                    turn.send(head)?;
+                    turn.send(body)?;
+                }
                 Ok(outcome)
             }
             Answer::Large(mut outcome, index, body, key) => match answerer.reopen(key) {

@@ -87,7 +87,7 @@ pub(crate) fn tell<W: Way + ?Sized>(
     let begun = Instant::now();
     let (options, terms) = (shared.options, link.terms);
     let incremental = terms.incremental();
-    let mut pipeline = passes::pipeline(options, "list", passes::workers(options));
+    let mut pipeline = passes::pipeline(options, "list", passes::workers(options)).batch(1);
     if incremental {
         pipeline = pipeline.outstanding(OUTSTANDING);
     }
