@@ -9,7 +9,7 @@ use super::page::Place;
 use super::{BLOCK, Page, Shared, Tenant};
 use crate::spill::SpillError;
 use crate::spill::record::{self, Compressor};
-use crate::sync::{Arc, Ordering, lock};
+use crate::sync::{Arc, lock};
 
 pub(super) struct IoThread {
     shared: Arc<Shared>,
@@ -27,11 +27,13 @@ impl IoThread {
         loop {
             let shared = Arc::clone(&self.shared);
             let listener = shared.work.listen();
-            if shared.stop.load(Ordering::SeqCst) {
-                return self.close();
+            let mut queue = lock(&shared.queue);
+            if queue.ended {
+                return;
             }
             // A reader waits for what is read ahead; nobody waits for a write.
-            let ahead = lock(&shared.queue).ahead.pop_front();
+            let ahead = queue.ahead.pop_front();
+            drop(queue);
             if let Some((page, overdraw)) = ahead {
                 if let Some(page) = page.upgrade() {
                     page.read_ahead(overdraw);
@@ -61,14 +63,6 @@ impl IoThread {
         let now = Instant::now();
         let due = self.timers.iter().position(|(at, _)| *at <= now)?;
         Some(self.timers.swap_remove(due).1)
-    }
-
-    fn close(&self) {
-        let mut queue = lock(&self.shared.queue);
-        queue.closed = true;
-        let ahead = std::mem::take(&mut queue.ahead);
-        drop(queue);
-        ahead.iter().filter_map(|(page, _)| page.upgrade()).for_each(|page| page.withdraw());
     }
 
     /// Up to a block of the pages that wait, all of one consumer.
