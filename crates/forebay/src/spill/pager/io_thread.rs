@@ -42,7 +42,7 @@ impl IoThread {
             }
             let pages = self.queued();
             if !pages.is_empty() {
-                // Whoever put a page in looks at its state.
+                // Counted and logged; whoever put a page in looks at its state.
                 let _ = self.write(&pages);
                 continue;
             }
@@ -97,8 +97,6 @@ impl IoThread {
         if !plan.write.is_empty()
             && let Err(error) = self.write(&plan.write)
         {
-            self.shared.metrics.spill_failures.add(1);
-            tracing::warn!(%error, "a block was not spilled and stays in memory");
             buffer.refused(&error);
         }
         plan.prefetch.iter().filter(|page| page.ask()).for_each(|page| page.read_ahead(false));
@@ -117,6 +115,7 @@ impl IoThread {
             match record::seal(parts, &mut self.compressor) {
                 Ok(sealed) => records.push((page, sealed)),
                 Err(error) => {
+                    self.failed(&error);
                     page.end(Err(error.clone()));
                     result = Err(error);
                 }
@@ -147,9 +146,16 @@ impl IoThread {
                 result
             }
             Err(error) => {
+                self.failed(&error);
                 records.iter().for_each(|(page, _)| page.end(Err(error.clone())));
                 Err(error)
             }
         }
+    }
+
+    /// Counts a failure, before anybody can see it in the state of a page.
+    fn failed(&self, error: &SpillError) {
+        self.shared.metrics.spill_failures.add(1);
+        tracing::warn!(%error, "a block was not spilled and stays in memory");
     }
 }
