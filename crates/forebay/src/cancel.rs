@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Weak;
 
+use crate::line::Line;
 use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock};
 
 /// Asks pipelines to end early. Cloning gives another handle to the same token.
@@ -39,12 +40,7 @@ pub struct CancelToken {
 
 struct Inner {
     cancelled: AtomicBool,
-    runs: Mutex<Vec<Weak<dyn Stop>>>,
-}
-
-/// A run that can be told to stop.
-pub(crate) trait Stop: Send + Sync {
-    fn stop(&self);
+    runs: Mutex<Vec<Weak<Line>>>,
 }
 
 impl CancelToken {
@@ -57,7 +53,7 @@ impl CancelToken {
     pub fn cancel(&self) {
         self.inner.cancelled.store(true, Ordering::SeqCst);
         let runs = std::mem::take(&mut *lock(&self.inner.runs));
-        runs.iter().filter_map(Weak::upgrade).for_each(|run| run.stop());
+        runs.iter().filter_map(Weak::upgrade).for_each(|run| run.cancel());
     }
 
     /// Whether [`cancel`](CancelToken::cancel) was called.
@@ -65,13 +61,13 @@ impl CancelToken {
         self.inner.cancelled.load(Ordering::SeqCst)
     }
 
-    /// Stops `run` when the token is cancelled, at once if it already is.
-    pub(crate) fn attach(&self, run: Weak<dyn Stop>) {
+    /// Cancels `run` when the token is cancelled, at once if it already is.
+    pub(crate) fn attach(&self, run: &Arc<Line>) {
         let mut runs = lock(&self.inner.runs);
         runs.retain(|other| other.strong_count() > 0);
-        runs.push(run);
+        runs.push(Arc::downgrade(run));
         drop(runs);
-        // Looked at after the run is on the list, so that one of the two sides stops it.
+        // Looked at after the run is on the list, so that one of the two sides cancels it.
         if self.is_cancelled() {
             self.cancel();
         }

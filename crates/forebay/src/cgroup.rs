@@ -66,13 +66,14 @@ impl Group {
             ("memory.usage_in_bytes", &["memory.limit_in_bytes"], "total_inactive_file")
         };
         let limit = limits.iter().filter_map(|file| self.number(file)).min()?;
+        // Without it all that is used counts: at worst it spills earlier.
         let stat = fs::read_to_string(self.dir.join("memory.stat")).unwrap_or_default();
         let line = stat.lines().find_map(|line| line.strip_prefix(idle)?.strip_prefix(' '));
         let cached: u64 = line.and_then(|bytes| bytes.trim().parse().ok()).unwrap_or(0);
         Some(self.number(used)?.saturating_sub(cached) as f64 / limit.max(1) as f64)
     }
 
-    /// "max" is no number: no limit.
+    /// "max" is no number: no limit. Nor is a file that is not there, which many systems lack.
     fn number(&self, file: &str) -> Option<u64> {
         fs::read_to_string(self.dir.join(file)).ok()?.trim().parse().ok()
     }

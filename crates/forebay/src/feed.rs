@@ -29,60 +29,31 @@
 //! ```
 
 use std::fmt;
-use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::{self, JoinHandle};
 
 use crate::item::Weigh;
 use crate::metrics::Snapshot;
 use crate::pipeline::{Cause, RunError};
 use crate::queue::{SendError, Sender, TrySendError};
-use crate::reorder::{DeliverError, Outlet};
+use crate::reorder::DeliverError;
 use crate::run::{self, Core, Failure, Threads};
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex, lock};
 
 /// The producer's end of a pipeline that [`Pipeline::feed`](crate::Pipeline::feed) has started. `T` are the items,
 /// `R` the results, `E` the error of workers and sink.
 pub struct Feed<T, R, E> {
-    /// `None` once nothing more can be sent.
-    sender: Option<Sender<T>>,
-    sink: Option<JoinHandle<Result<(), Failure<E>>>>,
-    pub(crate) workers: Threads,
+    /// Dropped first: without an orderly end this cancels the run, and then its threads end.
+    sender: Sender<T>,
+    threads: Threads,
+    /// How the sink ended.
+    outcome: Outcome<E>,
     core: Arc<Core<T, R, E>>,
 }
 
+type Outcome<E> = Arc<Mutex<Option<Result<(), Failure<E>>>>>;
+
 impl<T, R, E> Feed<T, R, E> {
-    /// A feed whose threads are still to be started.
-    pub(crate) fn new(sender: Sender<T>, core: Arc<Core<T, R, E>>) -> Self {
-        Feed { sender: Some(sender), sink: None, workers: Threads::default(), core }
-    }
-
-    /// Starts the sink's thread. The sink itself is dropped before the thread ends, also when it panics.
-    pub(crate) fn start_sink(
-        &mut self,
-        thread: thread::Builder,
-        mut outlet: Outlet<R>,
-        mut sink: impl FnMut(R) -> Result<(), E> + Send + 'static,
-    ) -> io::Result<()>
-    where
-        T: Send + 'static,
-        R: Send + 'static,
-        E: Send + 'static,
-    {
-        let core = Arc::clone(&self.core);
-        let drain = move || {
-            catch_unwind(AssertUnwindSafe(|| core.deliver(&mut outlet, &mut sink)))
-                .unwrap_or_else(|payload| Err(Failure::Panic(payload)))
-        };
-        self.sink = Some(thread.spawn(drain)?);
-        Ok(())
-    }
-
-    /// Joins every thread. `None` if it was done before.
-    fn join(&mut self) -> Option<Result<(), Failure<E>>> {
-        let outcome = self.sink.take()?.join();
-        self.workers.join();
-        Some(outcome.unwrap_or_else(|payload| Err(Failure::Panic(payload))))
+    pub(crate) fn new(sender: Sender<T>, threads: Threads, outcome: Outcome<E>, core: Arc<Core<T, R, E>>) -> Self {
+        Feed { sender, threads, outcome, core }
     }
 }
 
@@ -92,10 +63,7 @@ impl<T: Weigh, R, E> Feed<T, R, E> {
     /// # Errors
     /// [`SendError`] with the item, once the run is over.
     pub fn send(&mut self, item: T) -> Result<u64, SendError<T>> {
-        match &mut self.sender {
-            Some(sender) => sender.send(item),
-            None => Err(SendError(item)),
-        }
+        self.sender.send(item)
     }
 
     /// Submits `item` if that is possible without waiting.
@@ -103,10 +71,7 @@ impl<T: Weigh, R, E> Feed<T, R, E> {
     /// # Errors
     /// [`TrySendError`] with the item.
     pub fn try_send(&mut self, item: T) -> Result<u64, TrySendError<T>> {
-        match &mut self.sender {
-            Some(sender) => sender.try_send(item),
-            None => Err(TrySendError::Closed(item)),
-        }
+        self.sender.try_send(item)
     }
 
     /// Why results could not be spilled or read back, if that has ended the run. Known at once, while
@@ -122,26 +87,19 @@ impl<T: Weigh, R, E> Feed<T, R, E> {
     ///
     /// # Panics
     /// If a worker or the sink panicked, with the same payload.
-    pub fn finish(mut self) -> Result<Snapshot, RunError<E>> {
-        if let Some(end) = self.sender.take().and_then(Sender::finish) {
-            self.core.close(end);
+    pub fn finish(self) -> Result<Snapshot, RunError<E>> {
+        let Feed { sender, threads, outcome, core } = self;
+        if let Some(end) = sender.finish() {
+            core.close(end);
         }
-        let outcome = self.join();
-        let snapshot = self.core.finish();
-        run::conclude(outcome.unwrap_or(Err(Failure::Ended(Cause::Cancelled))), snapshot)
-    }
-}
-
-impl<T, R, E> Drop for Feed<T, R, E> {
-    fn drop(&mut self) {
-        // Without an orderly end this cancels the run.
-        self.sender = None;
-        self.join();
+        drop(threads);
+        let outcome = lock(&outcome).take().unwrap_or(Err(Failure::Ended(Cause::Cancelled)));
+        run::conclude(outcome, core.finish())
     }
 }
 
 impl<T, R, E> fmt::Debug for Feed<T, R, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Feed").field("workers", &self.workers.len()).finish_non_exhaustive()
+        f.debug_struct("Feed").field("threads", &self.threads).finish_non_exhaustive()
     }
 }

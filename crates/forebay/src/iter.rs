@@ -12,7 +12,9 @@ use std::fmt;
 
 use crate::item::Weigh;
 use crate::pipeline::{Cause, Mode, NoInit, Pipeline};
-use crate::run::{Failure, Started};
+use crate::reorder::Outlet;
+use crate::run::{Core, Failure, Threads};
+use crate::sync::Arc;
 
 /// Adds [`ordered_map`](OrderedMapExt::ordered_map) to iterators.
 pub trait OrderedMapExt: Iterator + Sized {
@@ -46,12 +48,7 @@ pub trait OrderedMapExt: Iterator + Sized {
         R: Weigh + Send + 'static,
         F: Fn(Self::Item) -> R + Send + Sync + 'static,
     {
-        let source = self.map(Ok::<_, Infallible>);
-        let work = move |(): &mut (), item| Ok(f(item));
-        match pipeline.worker_init(|| ()).start(source, work) {
-            Ok(started) => OrderedMap { started },
-            Err(error) => panic!("{error}"),
-        }
+        pipeline.map(self, f).unwrap_or_else(|error| panic!("{error}"))
     }
 }
 
@@ -59,7 +56,16 @@ impl<I: Iterator> OrderedMapExt for I {}
 
 /// The iterator that [`OrderedMapExt::ordered_map`] returns.
 pub struct OrderedMap<T, R> {
-    started: Started<T, R, Infallible>,
+    /// Dropped first: without its reader the run ends, and then its threads do. `None` once a panic was passed on.
+    outlet: Option<Outlet<R>>,
+    _threads: Threads,
+    core: Arc<Core<T, R, Infallible>>,
+}
+
+impl<T, R> OrderedMap<T, R> {
+    pub(crate) fn new(outlet: Outlet<R>, threads: Threads, core: Arc<Core<T, R, Infallible>>) -> Self {
+        OrderedMap { outlet: Some(outlet), _threads: threads, core }
+    }
 }
 
 impl<T, R> Iterator for OrderedMap<T, R> {
@@ -68,12 +74,12 @@ impl<T, R> Iterator for OrderedMap<T, R> {
     /// # Panics
     /// With the payload of `f` or of the iterator, if they panicked; if what was spilled cannot be read back.
     fn next(&mut self) -> Option<R> {
-        match self.started.delivery.as_mut()?.next_result() {
+        match self.outlet.as_mut()?.next_result() {
             Ok(result) => result,
-            Err(error) => match self.started.core.explain(error) {
+            Err(error) => match self.core.explain(error) {
                 Failure::Panic(payload) => {
                     // A second call finds the end, not the same panic without its payload.
-                    self.started.delivery = None;
+                    self.outlet = None;
                     std::panic::resume_unwind(payload)
                 }
                 Failure::Ended(Cause::Cancelled) => None,

@@ -1,8 +1,8 @@
 //! `Line`: where the head of the line is, and whether the run still goes on.
 //!
-//! Everything that may have to wait asks the same two questions: *is this the item that the sink needs next?* and *is
-//! the run over?* The queue, the workers and the reorder buffer of one pipeline share one `Line`, so both have one
-//! answer.
+//! Everything that may have to wait asks the same questions: *is this the item that the sink needs next?*, *is the run
+//! over?* and *is there memory?* The queue, the workers and the reorder buffer of one pipeline share one `Line`, so each
+//! has one answer.
 //!
 //! The head's sequence number is the number of delivered items: in order, it is the head exactly if everything
 //! submitted before it has been delivered.
@@ -11,7 +11,7 @@
 //! everything before `n` is still worked on and delivered and nothing from `n` on ([`Line::fail_at`]); or it is
 //! cancelled, then nothing more is delivered ([`Line::cancel`]).
 
-use crate::cancel::Stop;
+use crate::budget::Consumer;
 use crate::event::Event;
 use crate::sync::{Arc, AtomicBool, AtomicU64, Ordering, fence};
 
@@ -37,13 +37,15 @@ pub(crate) struct Line {
     pub(crate) ready: Event,
     /// Producers wait here for places in the queue.
     pub(crate) space: Event,
-    /// Producers and workers wait here for memory, or for an item of theirs to become the head.
+    /// Producers and workers wait here for memory, or for an item of theirs to become the head: what the budget notifies
+    /// for `consumer`.
     pub(crate) room: Arc<Event>,
+    /// Pays for everything that waits.
+    pub(crate) consumer: Consumer,
 }
 
 impl Line {
-    /// `room` is the event that the budget notifies for this pipeline's consumer.
-    pub(crate) fn new(room: Arc<Event>) -> Self {
+    pub(crate) fn new(consumer: &Consumer) -> Self {
         Line {
             delivered: Apart(AtomicU64::new(0)),
             awaited: AtomicU64::new(NONE),
@@ -52,7 +54,8 @@ impl Line {
             work: Event::new(),
             ready: Event::new(),
             space: Event::new(),
-            room,
+            room: consumer.room(),
+            consumer: consumer.clone(),
         }
     }
 
@@ -116,11 +119,5 @@ impl Line {
         for event in [&self.work, &self.ready, &self.space, &*self.room] {
             event.notify();
         }
-    }
-}
-
-impl Stop for Line {
-    fn stop(&self) {
-        self.cancel();
     }
 }

@@ -2,11 +2,12 @@
 
 use std::any::Any;
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::thread::JoinHandle;
+use std::thread::{Builder, JoinHandle};
 use std::time::Instant;
 
-use crate::budget::{Consumer, Lease};
+use crate::budget::Lease;
 use crate::item::Weigh;
 use crate::line::Line;
 use crate::metrics::{Metrics, Snapshot, nanos};
@@ -25,7 +26,6 @@ const BATCH_NANOS: u64 = 100_000;
 /// What the threads of one run share.
 pub(crate) struct Core<T, R, E> {
     line: Arc<Line>,
-    consumer: Consumer,
     metrics: Arc<Metrics>,
     receiver: Receiver<T>,
     buffer: Arc<ReorderBuffer<R>>,
@@ -60,22 +60,13 @@ pub(crate) fn conclude<E>(outcome: Result<(), Failure<E>>, snapshot: Snapshot) -
 impl<T, R, E> Core<T, R, E> {
     pub(crate) fn new(
         line: Arc<Line>,
-        consumer: &Consumer,
         metrics: Arc<Metrics>,
         receiver: Receiver<T>,
         buffer: Arc<ReorderBuffer<R>>,
         batch: Option<usize>,
     ) -> Self {
-        Core {
-            line,
-            consumer: consumer.clone(),
-            metrics,
-            receiver,
-            buffer,
-            batch,
-            store_at: consumer.at_a_time(BLOCK),
-            failures: Mutex::new(BTreeMap::new()),
-        }
+        let store_at = line.consumer.at_a_time(BLOCK);
+        Core { line, metrics, receiver, buffer, batch, store_at, failures: Mutex::new(BTreeMap::new()) }
     }
 
     fn fail(&self, seq: u64, reason: Reason<E>) {
@@ -128,7 +119,7 @@ impl<T, R, E> Core<T, R, E> {
         let mut items = VecDeque::new();
         let mut done = 0;
         // Of this worker alone: what it has in hand is paid from here.
-        let mut lease = self.consumer.empty_lease();
+        let mut lease = self.line.consumer.empty_lease();
         let mut uncounted = Uncounted { batches: 0, items: 0, metrics: &self.metrics };
         while let Ok(taken) = self.receiver.take(done, pace.size, &mut items, &mut lease) {
             done = items.len();
@@ -228,16 +219,20 @@ impl<T, R, E> Core<T, R, E> {
     /// The sink's thread.
     pub(crate) fn deliver(
         &self,
-        delivery: &mut Outlet<R>,
+        outlet: &mut Outlet<R>,
         sink: &mut impl FnMut(R) -> Result<(), E>,
     ) -> Result<(), Failure<E>> {
-        while let Some(result) = delivery.next_result().map_err(|error| self.explain(error))? {
+        while let Some(result) = outlet.next_result().map_err(|error| self.explain(error))? {
             if let Err(error) = sink(result) {
                 self.line.cancel();
-                return Err(Failure::Ended(Cause::Sink { seq: delivery.delivered() - 1, error }));
+                return Err(Failure::Ended(Cause::Sink { seq: outlet.delivered() - 1, error }));
             }
         }
         Ok(())
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.line.cancel();
     }
 
     pub(crate) fn explain(&self, error: DeliverError) -> Failure<E> {
@@ -347,15 +342,14 @@ impl Pace {
 pub(crate) struct Threads(Vec<JoinHandle<()>>);
 
 impl Threads {
-    pub(crate) fn push(&mut self, thread: JoinHandle<()>) {
-        self.0.push(thread);
+    pub(crate) fn start(&mut self, thread: Builder, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        self.0.push(thread.spawn(work)?);
+        Ok(())
     }
+}
 
-    pub(crate) fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    pub(crate) fn join(&mut self) {
+impl Drop for Threads {
+    fn drop(&mut self) {
         for thread in self.0.drain(..) {
             // The threads catch the panics of user code; one that gets past them has nothing to tell.
             if thread.join().is_err() {
@@ -363,19 +357,4 @@ impl Threads {
             }
         }
     }
-}
-
-impl Drop for Threads {
-    fn drop(&mut self) {
-        self.join();
-    }
-}
-
-/// A pipeline behind an iterator. Fields are dropped in this order: without its reader the run ends, then its threads
-/// do.
-pub(crate) struct Started<T, R, E> {
-    /// `None` once a panic was passed on.
-    pub(crate) delivery: Option<Outlet<R>>,
-    pub(crate) threads: Threads,
-    pub(crate) core: Arc<Core<T, R, E>>,
 }

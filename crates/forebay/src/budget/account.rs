@@ -87,14 +87,12 @@ impl State {
         Some((used, charged, extra == 0 || charged <= limit))
     }
 
-    /// Takes or refuses `bytes`; `force` overdraws.
-    fn charge(&mut self, limit: usize, slot: usize, bytes: usize, force: bool) -> bool {
-        let Some((used, charged, fits)) = self.charged_with(limit, slot, bytes) else {
+    /// Takes or refuses `bytes`; whether it took them.
+    fn charge(&mut self, limit: usize, slot: usize, bytes: usize, overdraw: bool) -> bool {
+        let with = self.charged_with(limit, slot, bytes);
+        let Some((used, charged, _)) = with.filter(|(_, _, fits)| *fits || overdraw) else {
             return false;
         };
-        if !fits && !force {
-            return false;
-        }
         let account = self.account(slot);
         account.used = used;
         account.peak = account.peak.max(used);
@@ -164,9 +162,17 @@ impl Pool {
     }
 
     /// Opens an account; its slot, and a number that no other account of the pool has or had.
-    pub(super) fn open(&self, name: &str, minimum: usize, room: Arc<Event>) -> Result<(usize, u64), OverBudget> {
-        let account =
-            Account { name: name.to_owned(), minimum, used: 0, peak: 0, reclaim: None, hungry: None, room, call: None };
+    pub(super) fn open(&self, name: &str, minimum: usize) -> Result<(usize, u64), OverBudget> {
+        let account = Account {
+            name: name.to_owned(),
+            minimum,
+            used: 0,
+            peak: 0,
+            reclaim: None,
+            hungry: None,
+            room: Arc::new(Event::new()),
+            call: None,
+        };
         let mut state = lock(&self.state);
         if minimum > 0 && state.promised.saturating_add(minimum) > self.limit {
             drop(state);

@@ -131,9 +131,9 @@ impl Consumer {
         self.inner.pool.charged() > self.inner.pool.limit
     }
 
-    /// Whether more than `numerator / 8` of the pool is charged.
-    pub(crate) fn above(&self, numerator: usize) -> bool {
-        self.inner.pool.charged() / numerator > self.inner.pool.limit / 8
+    /// Whether more than three quarters of the pool are charged.
+    pub(crate) fn crowded(&self) -> bool {
+        self.inner.pool.charged() > self.inner.pool.limit / 4 * 3
     }
 
     /// How many bytes to handle at a time: `most`, but a small budget is not to be used up by one such piece.

@@ -57,7 +57,6 @@ pub use consumer::{Consumer, Reclaim};
 pub use error::{Holding, OverBudget};
 pub use lease::Lease;
 
-use crate::event::Event;
 use crate::sync::{Arc, lock};
 
 /// A byte pool. Cloning gives another handle to the same pool.
@@ -110,11 +109,7 @@ impl Budget {
     /// # Errors
     /// [`OverBudget`] if the minimums of all consumers together would exceed the limit; never for a minimum of 0.
     pub fn consumer(&self, name: &str, minimum: usize) -> Result<Consumer, OverBudget> {
-        self.register(name, minimum, Arc::new(Event::new()))
-    }
-
-    pub(crate) fn register(&self, name: &str, minimum: usize, room: Arc<Event>) -> Result<Consumer, OverBudget> {
-        let (slot, id) = self.pool.open(name, minimum, room)?;
+        let (slot, id) = self.pool.open(name, minimum)?;
         Ok(Consumer::new(&self.pool, slot, id))
     }
 

@@ -219,7 +219,8 @@ impl<J: Send + 'static, E: Send + Sync + 'static> Delivery<J, E> {
 
     /// What this delivery does, for any thread.
     pub fn monitor(&self) -> DeliveryMonitor {
-        DeliveryMonitor { queue: Arc::clone(&self.queue) as _ }
+        let queue = Arc::clone(&self.queue);
+        DeliveryMonitor { counts: Arc::new(move || lock(&queue.state).counts) }
     }
 
     /// Why nothing is delivered any more. Joins the thread at the first time.

@@ -45,13 +45,13 @@ impl DeliverySnapshot {
 /// Reads the counters of a [`Delivery`](crate::Delivery) from any thread. Cheap to clone; keeps no job alive.
 #[derive(Clone)]
 pub struct DeliveryMonitor {
-    pub(super) queue: Arc<dyn Counted>,
+    pub(super) counts: Arc<dyn Fn() -> DeliverySnapshot + Send + Sync>,
 }
 
 impl DeliveryMonitor {
     /// The counters now, all of one moment.
     pub fn snapshot(&self) -> DeliverySnapshot {
-        self.queue.counts()
+        (self.counts)()
     }
 }
 
@@ -59,9 +59,4 @@ impl fmt::Debug for DeliveryMonitor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("DeliveryMonitor").field(&self.snapshot()).finish()
     }
-}
-
-/// A queue of whatever jobs.
-pub(super) trait Counted: Send + Sync {
-    fn counts(&self) -> DeliverySnapshot;
 }

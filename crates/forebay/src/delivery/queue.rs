@@ -6,7 +6,7 @@ use std::mem;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-use super::monitor::{Counted, DeliverySnapshot};
+use super::monitor::DeliverySnapshot;
 use crate::metrics::nanos;
 use crate::sync::{Arc, Condvar, Mutex, lock, wait};
 
@@ -217,11 +217,5 @@ impl<J> Drop for Delivering<'_, J> {
             drop(state);
             self.queue.end();
         }
-    }
-}
-
-impl<J: Send> Counted for Queue<J> {
-    fn counts(&self) -> DeliverySnapshot {
-        lock(&self.state).counts
     }
 }

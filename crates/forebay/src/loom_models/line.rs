@@ -3,7 +3,7 @@
 use loom::thread;
 
 use super::model;
-use crate::event::Event;
+use crate::budget::Budget;
 use crate::line::Line;
 use crate::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::sync::Arc;
 #[test]
 fn loom_who_waits_for_the_head_is_woken() {
     model(3, || {
-        let line = Arc::new(Line::new(Arc::new(Event::new())));
+        let line = Arc::new(Line::new(&Budget::new(1).consumer("line", 0).unwrap()));
         let [first, second] = [1, 2].map(|seq| {
             let line = Arc::clone(&line);
             thread::spawn(move || {

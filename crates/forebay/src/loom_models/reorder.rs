@@ -68,7 +68,7 @@ fn loom_of_two_results_of_one_number_one_is_given_back() {
         let theirs_failed = worker.join().unwrap();
         match mine {
             Ok(()) => assert!(theirs_failed),
-            Err(InsertError::Duplicate { seq, item }) => assert!(!theirs_failed && (seq, item) == (0, 2)),
+            Err(InsertError { seq, item }) => assert!(!theirs_failed && (seq, item) == (0, 2)),
         }
         buffer.close(1);
         assert_eq!(delivery.next_result().unwrap(), Some(if theirs_failed { 2 } else { 1 }));

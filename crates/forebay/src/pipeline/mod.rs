@@ -66,7 +66,9 @@ mod error;
 mod mode;
 mod settings;
 
+use std::convert::Infallible;
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
 
 pub use error::{Cause, RunError};
@@ -77,12 +79,13 @@ use crate::budget::Budget;
 use crate::cancel::CancelToken;
 use crate::feed::Feed;
 use crate::item::Weigh;
+use crate::iter::OrderedMap;
 use crate::metrics::{Monitor, Snapshot};
 use crate::reorder::OnSpillError;
-use crate::run::{self, Failure, Threads};
+use crate::run::{self, Core, Failure};
 use crate::spill::SpillStore;
 use crate::spill::policy::SpillPolicy;
-use crate::sync::Arc;
+use crate::sync::{Arc, Mutex, lock};
 
 /// A pipeline to be run. `M` says where results wait ([`InMemory`] or [`Spilling`]), `W` whether workers have state
 /// ([`NoInit`] or [`Init`]).
@@ -278,11 +281,11 @@ impl<M, C, N: Fn() -> C + Sync> Pipeline<M, Init<N>> {
         K: FnMut(R) -> Result<(), E>,
     {
         let Pipeline { settings, mode, init: Init(init) } = self;
-        let Parts { sender, delivery, core } = settings.assemble(mode)?;
+        let Parts { sender, outlet, core } = settings.assemble(mode)?;
         let source = source.into_iter();
         let outcome = thread::scope(|scope| {
             // Dropped before the threads are joined, also when the sink panics: it cancels what is not delivered.
-            let mut delivery = delivery;
+            let mut outlet = outlet;
             let (core, init, work) = (&core, &init, &work);
             let source = settings.thread("source").spawn_scoped(scope, move || core.source(source, sender));
             let started = source.and_then(|_| {
@@ -292,7 +295,7 @@ impl<M, C, N: Fn() -> C + Sync> Pipeline<M, Init<N>> {
                 Ok(())
             });
             match started {
-                Ok(()) => core.deliver(&mut delivery, &mut sink),
+                Ok(()) => core.deliver(&mut outlet, &mut sink),
                 Err(error) => Err(Failure::Ended(Cause::Thread(error))),
             }
         });
@@ -317,6 +320,26 @@ impl<M> Pipeline<M, NoInit> {
     {
         self.worker_init(|| ()).feed(move |(), item| work(item), sink)
     }
+
+    /// Starts the threads for [`OrderedMap`].
+    pub(crate) fn map<T, R, F>(
+        self,
+        source: impl Iterator<Item = T> + Send + 'static,
+        f: F,
+    ) -> Result<OrderedMap<T, R>, RunError<Infallible>>
+    where
+        M: Mode<R>,
+        T: Weigh + Send + 'static,
+        R: Weigh + Send + 'static,
+        F: Fn(T) -> R + Send + Sync + 'static,
+    {
+        let Pipeline { settings, mode, .. } = self;
+        let Parts { sender, outlet, core } = settings.assemble(mode)?;
+        let core = Arc::new(core);
+        let read = move |core: &Core<T, R, Infallible>| core.source(source.map(Ok), sender);
+        let threads = settings.start(&core, || (), move |(), item| Ok(f(item)), "source", read)?;
+        Ok(OrderedMap::new(outlet, threads, core))
+    }
 }
 
 impl<M, C, N> Pipeline<M, Init<N>>
@@ -327,7 +350,7 @@ where
     ///
     /// # Errors
     /// As [`feed`](Pipeline::feed).
-    pub fn feed<T, R, E, F, K>(self, work: F, sink: K) -> Result<Feed<T, R, E>, RunError<E>>
+    pub fn feed<T, R, E, F, K>(self, work: F, mut sink: K) -> Result<Feed<T, R, E>, RunError<E>>
     where
         M: Mode<R>,
         T: Weigh + Send + 'static,
@@ -337,47 +360,16 @@ where
         K: FnMut(R) -> Result<(), E> + Send + 'static,
     {
         let Pipeline { settings, mode, init: Init(init) } = self;
-        let Parts { sender, delivery, core } = settings.assemble(mode)?;
+        let Parts { sender, mut outlet, core } = settings.assemble(mode)?;
         let core = Arc::new(core);
-        // From here on, leaving early drops `feed`, which cancels the run and joins what was started.
-        let mut feed = Feed::new(sender, Arc::clone(&core));
-        let started = feed.start_sink(settings.thread("sink"), delivery, sink);
-        match started.and_then(|()| settings.start_workers(&core, init, work, &mut feed.workers)) {
-            Ok(()) => Ok(feed),
-            Err(error) => {
-                drop(feed);
-                Err(RunError { cause: Cause::Thread(error), snapshot: Box::new(core.finish()) })
-            }
-        }
-    }
-
-    /// Starts the threads for [`OrderedMap`](crate::OrderedMap).
-    pub(crate) fn start<T, R, E, I, F>(self, source: I, work: F) -> Result<run::Started<T, R, E>, RunError<E>>
-    where
-        M: Mode<R>,
-        I: Iterator<Item = Result<T, E>> + Send + 'static,
-        T: Weigh + Send + 'static,
-        R: Weigh + Send + 'static,
-        E: Send + 'static,
-        F: Fn(&mut C, T) -> Result<R, E> + Send + Sync + 'static,
-    {
-        let Pipeline { settings, mode, init: Init(init) } = self;
-        let Parts { sender, delivery, core } = settings.assemble(mode)?;
-        let core = Arc::new(core);
-        // From here on, leaving early drops `started`, which cancels the run and joins what was started.
-        let mut started =
-            run::Started { delivery: Some(delivery), threads: Threads::default(), core: Arc::clone(&core) };
-        let own = Arc::clone(&core);
-        let source = settings.thread("source").spawn(move || own.source(source, sender));
-        match source.and_then(|source| {
-            started.threads.push(source);
-            settings.start_workers(&core, init, work, &mut started.threads)
-        }) {
-            Ok(()) => Ok(started),
-            Err(error) => {
-                drop(started);
-                Err(RunError { cause: Cause::Thread(error), snapshot: Box::new(core.finish()) })
-            }
-        }
+        let outcome = Arc::new(Mutex::new(None));
+        let told = Arc::clone(&outcome);
+        let deliver = move |core: &Core<T, R, E>| {
+            // The sink is dropped in here too: that is the user's code.
+            let delivered = catch_unwind(AssertUnwindSafe(move || core.deliver(&mut outlet, &mut sink)));
+            *lock(&told) = Some(delivered.unwrap_or_else(|payload| Err(Failure::Panic(payload))));
+        };
+        let threads = settings.start(&core, init, work, "sink", deliver)?;
+        Ok(Feed::new(sender, threads, outcome, core))
     }
 }

@@ -3,11 +3,8 @@
 use std::fmt;
 use std::io;
 
-use crate::budget::Consumer;
 use crate::item::Spill;
-use crate::line::Line;
-use crate::metrics::Metrics;
-use crate::reorder::{OnSpillError, Outlet, ReorderBuffer};
+use crate::reorder::{OnSpillError, Outlet, ReorderBuffer, Site};
 use crate::spill::SpillStore;
 use crate::spill::pager::Pager;
 use crate::spill::policy::{Prefetch, SpillPolicy, Threshold};
@@ -54,15 +51,6 @@ impl<R, M: sealed::Buffer<R>> Mode<R> for M {}
 pub(super) mod sealed {
     use super::*;
 
-    /// What a buffer is made of.
-    #[derive(Debug)]
-    pub struct Site {
-        pub(crate) line: Arc<Line>,
-        pub(crate) consumer: Consumer,
-        pub(crate) metrics: Arc<Metrics>,
-        pub(crate) in_order: bool,
-    }
-
     pub trait Buffer<R> {
         #[doc(hidden)]
         fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Outlet<R>)>;
@@ -70,15 +58,14 @@ pub(super) mod sealed {
 
     impl<R> Buffer<R> for InMemory {
         fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Outlet<R>)> {
-            Ok(ReorderBuffer::plain(site.line, &site.consumer, site.metrics, site.in_order))
+            Ok(ReorderBuffer::plain(site))
         }
     }
 
     impl<R: Spill + Send + 'static> Buffer<R> for Spilling {
         fn buffer(self, site: Site) -> io::Result<(Arc<ReorderBuffer<R>>, Outlet<R>)> {
             let pager = Pager::start(self.store, self.compress, Arc::clone(&site.metrics))?;
-            let Site { line, consumer, metrics, in_order } = site;
-            Ok(ReorderBuffer::with_pager(line, &consumer, metrics, in_order, &pager, self.policy, self.on_error))
+            Ok(ReorderBuffer::with_pager(site, &pager, self.policy, self.on_error))
         }
     }
 }

@@ -1,19 +1,16 @@
 //! `Settings`: what a pipeline was told, and the parts that it puts together from that.
 
-use std::io;
 use std::thread;
 
 use super::mode::Mode;
-use super::mode::sealed::Site;
 use super::{Cause, RunError};
 use crate::budget::Budget;
 use crate::cancel::CancelToken;
-use crate::event::Event;
 use crate::item::Weigh;
 use crate::line::Line;
 use crate::metrics::Metrics;
 use crate::queue::{Sender, WorkQueue};
-use crate::reorder::Outlet;
+use crate::reorder::{Outlet, Site};
 use crate::run::{Core, Threads};
 use crate::sync::Arc;
 
@@ -57,7 +54,7 @@ impl Default for Settings {
 /// The parts of a pipeline that is about to run.
 pub(super) struct Parts<T, R, E> {
     pub(super) sender: Sender<T>,
-    pub(super) delivery: Outlet<R>,
+    pub(super) outlet: Outlet<R>,
     pub(super) core: Core<T, R, E>,
 }
 
@@ -66,50 +63,54 @@ impl Settings {
         thread::Builder::new().name(format!("{}-{role}", self.name))
     }
 
-    /// Starts the workers of a run that owns what it works with.
-    pub(super) fn start_workers<T, R, E, C>(
+    /// Starts the threads of a run that owns what it works with: its workers, and `role` beside them. Without one of them
+    /// there is no run.
+    pub(super) fn start<T, R, E, C>(
         &self,
         core: &Arc<Core<T, R, E>>,
         init: impl Fn() -> C + Send + Sync + 'static,
         work: impl Fn(&mut C, T) -> Result<R, E> + Send + Sync + 'static,
-        threads: &mut Threads,
-    ) -> io::Result<()>
+        role: &str,
+        other: impl FnOnce(&Core<T, R, E>) + Send + 'static,
+    ) -> Result<Threads, RunError<E>>
     where
         T: Weigh + Send + 'static,
         R: Weigh + Send + 'static,
         E: Send + 'static,
     {
+        let mut threads = Threads::default();
         let jobs = Arc::new((init, work));
+        let own = Arc::clone(core);
+        let mut started = threads.start(self.thread(role), move || other(&own));
         for n in 0..self.workers {
             let (core, jobs) = (Arc::clone(core), Arc::clone(&jobs));
-            threads.push(self.thread(&format!("work-{n}")).spawn(move || core.work(&jobs.0, &jobs.1))?);
+            let worker = self.thread(&format!("work-{n}"));
+            started = started.and_then(|()| threads.start(worker, move || core.work(&jobs.0, &jobs.1)));
         }
-        Ok(())
+        match started {
+            Ok(()) => Ok(threads),
+            Err(error) => {
+                core.cancel();
+                drop(threads);
+                Err(RunError { cause: Cause::Thread(error), snapshot: Box::new(core.finish()) })
+            }
+        }
     }
 
     pub(super) fn assemble<T: Weigh, R, E>(&self, mode: impl Mode<R>) -> Result<Parts<T, R, E>, RunError<E>> {
         let metrics = &self.metrics;
         let refuse = |cause| RunError { cause, snapshot: Box::new(metrics.snapshot()) };
         let budget = self.budget.clone().unwrap_or_else(|| Budget::modest(OWN_BUDGET));
-        let room = Arc::new(Event::new());
-        let consumer = budget
-            .register(&self.name, self.minimum, Arc::clone(&room))
-            .map_err(|error| refuse(Cause::Budget(error)))?;
+        let consumer = budget.consumer(&self.name, self.minimum).map_err(|error| refuse(Cause::Budget(error)))?;
         // A pipeline that is run a second time cannot be: `run` takes it. So this is the first and only consumer.
         let _ = metrics.consumer.set(consumer.clone());
-        let line = Arc::new(Line::new(room));
+        let line = Arc::new(Line::new(&consumer));
         let (sender, receiver) =
-            WorkQueue::on_line(&consumer, self.window, self.outstanding, self.workers, Arc::clone(&line), false);
-        let site = Site {
-            line: Arc::clone(&line),
-            consumer: consumer.clone(),
-            metrics: Arc::clone(metrics),
-            in_order: self.in_order,
-        };
-        let (buffer, delivery) = mode.buffer(site).map_err(|error| refuse(Cause::Thread(error)))?;
-        let stop: Arc<dyn crate::cancel::Stop> = line.clone();
-        self.cancel.attach(Arc::downgrade(&stop));
-        let core = Core::new(line, &consumer, Arc::clone(metrics), receiver, buffer, self.batch);
-        Ok(Parts { sender, delivery, core })
+            WorkQueue::on_line(Arc::clone(&line), self.window, self.outstanding, self.workers, false);
+        let site = Site { line: Arc::clone(&line), metrics: Arc::clone(metrics), in_order: self.in_order };
+        let (buffer, outlet) = mode.buffer(site).map_err(|error| refuse(Cause::Thread(error)))?;
+        self.cancel.attach(&line);
+        let core = Core::new(line, Arc::clone(metrics), receiver, buffer, self.batch);
+        Ok(Parts { sender, outlet, core })
     }
 }

@@ -82,21 +82,19 @@ impl WorkQueue {
     /// On its own, without a pipeline, an item counts as done when its [`Permit`] is dropped.
     #[allow(clippy::new_ret_no_self, reason = "a queue exists only as its two ends")]
     pub fn new<T: Weigh>(consumer: &Consumer, window: usize) -> (Sender<T>, Receiver<T>) {
-        let line = Arc::new(Line::new(consumer.room()));
-        Self::on_line(consumer, window, u64::MAX, 1, line, true)
+        Self::on_line(Arc::new(Line::new(consumer)), window, u64::MAX, 1, true)
     }
 
     pub(crate) fn on_line<T: Weigh>(
-        consumer: &Consumer,
+        line: Arc<Line>,
         window: usize,
         outstanding: u64,
         workers: usize,
-        line: Arc<Line>,
         alone: bool,
     ) -> (Sender<T>, Receiver<T>) {
         let state = State {
             items: VecDeque::new(),
-            paid: consumer.empty_lease(),
+            paid: line.consumer.empty_lease(),
             next: 0,
             working: 0,
             idle: 0,
@@ -110,11 +108,10 @@ impl WorkQueue {
             window: window.max(1),
             workers: workers.max(1),
             // On its own a queue may use all of the budget.
-            share: if alone { usize::MAX } else { consumer.budget().limit() / 4 },
+            share: if alone { usize::MAX } else { line.consumer.budget().limit() / 4 },
             outstanding: outstanding.max(1),
             alone,
             line,
-            consumer: consumer.clone(),
             state: Mutex::new(state),
         });
         (Sender::new(&shared), Receiver { shared })
@@ -131,7 +128,6 @@ struct Shared<T> {
     /// No reorder buffer moves the head: permits do.
     alone: bool,
     line: Arc<Line>,
-    consumer: Consumer,
     state: Mutex<State<T>>,
 }
 
@@ -163,12 +159,6 @@ impl<T> State<T> {
 struct Group<T> {
     items: VecDeque<(T, usize)>,
     paid: Lease,
-}
-
-impl<T> Group<T> {
-    fn new(consumer: &Consumer) -> Self {
-        Group { items: VecDeque::new(), paid: consumer.empty_lease() }
-    }
 }
 
 /// How many of the first `most` items have at most `room` bytes together.
@@ -216,7 +206,8 @@ impl<T> Shared<T> {
         call
     }
 
-    /// Moves items from `group` into the queue, as many as the window has room for, and numbers them.
+    /// Moves items from `group` into the queue, as many as the window has room for, and numbers them. Returns the number
+    /// of the last of them.
     fn push(&self, group: &mut Group<T>) -> Result<u64, Full> {
         let mut state = lock(&self.state);
         let in_flight = state.items.len() + state.working;
@@ -247,6 +238,7 @@ impl<T> Shared<T> {
         group.paid.transfer(&mut state.paid, bytes);
         state.items.extend(group.items.drain(..count));
         state.next += count as u64;
+        let last = state.next - 1;
         let call = Self::call(&mut state);
         drop(state);
         if call {
@@ -256,7 +248,7 @@ impl<T> Shared<T> {
         if self.line.is_head(first) {
             self.line.room.notify();
         }
-        Ok(first)
+        Ok(last)
     }
 
     fn close(&self, gone: bool) {

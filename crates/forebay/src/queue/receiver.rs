@@ -106,7 +106,7 @@ impl<T> Receiver<T> {
     /// [`RecvError`] once there is none and will be none.
     pub fn recv(&self) -> Result<Job<'_, T>, RecvError> {
         let mut items = VecDeque::with_capacity(1);
-        let mut lease = self.shared.consumer.empty_lease();
+        let mut lease = self.shared.line.consumer.empty_lease();
         let taken = self.take(0, 1, &mut items, &mut lease)?;
         match items.pop_front() {
             Some(item) => Ok(Job { seq: taken.first, item, lease, permit: Permit { shared: &self.shared } }),
@@ -124,7 +124,7 @@ impl<T> Receiver<T> {
         into: &mut VecDeque<T>,
         lease: &mut Lease,
     ) -> Result<Taken, RecvError> {
-        let Shared { line, consumer, workers, share, .. } = &*self.shared;
+        let Shared { line, workers, share, .. } = &*self.shared;
         let mut slept_since = None;
         let mut state = lock(&self.shared.state);
         if self.shared.release(&mut state, done) {
@@ -143,7 +143,7 @@ impl<T> Receiver<T> {
                 continue;
             }
             let front = state.front();
-            if consumer.overdrawn() && !line.is_head(front) {
+            if line.consumer.overdrawn() && !line.is_head(front) {
                 drop(state);
                 slept_since.get_or_insert_with(Instant::now);
                 self.await_memory(front);
@@ -191,14 +191,14 @@ impl<T> Receiver<T> {
 
     /// Waits until the budget is within its limit again, or item `front` is the head or not wanted any more.
     pub(crate) fn await_memory(&self, front: u64) {
-        let Shared { line, consumer, .. } = &*self.shared;
+        let line = &self.shared.line;
         loop {
             let listener = line.room.listen();
             line.await_head(front);
-            if !line.wants(front) || line.is_head(front) || consumer.solvent_or_hunger() {
+            if !line.wants(front) || line.is_head(front) || line.consumer.solvent_or_hunger() {
                 return;
             }
-            consumer.ask(1);
+            line.consumer.ask(1);
             listener.wait();
         }
     }

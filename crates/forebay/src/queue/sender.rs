@@ -1,5 +1,6 @@
 //! The producer's end of a queue.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use super::{Full, Group, SLOT, Shared};
@@ -69,8 +70,8 @@ impl<T> Sender<T> {
     pub(super) fn new(shared: &Arc<Shared<T>>) -> Self {
         Sender {
             shared: Arc::clone(shared),
-            prepaid: shared.consumer.empty_lease(),
-            group: Group::new(&shared.consumer),
+            prepaid: shared.line.consumer.empty_lease(),
+            group: Group { items: VecDeque::new(), paid: shared.line.consumer.empty_lease() },
             finished: false,
         }
     }
@@ -180,7 +181,7 @@ impl<T: Weigh> Sender<T> {
             if self.try_pay(bytes, true) {
                 return true;
             }
-            self.shared.consumer.ask(bytes);
+            line.consumer.ask(bytes);
             listener.wait();
         }
     }
@@ -219,31 +220,18 @@ impl<T: Weigh> Sender<T> {
         let Sender { shared, group, .. } = self;
         let line = &shared.line;
         let mut last = 0;
+        let mut listeners = None;
         while !group.items.is_empty() {
             if line.over() {
                 return Err(());
             }
-            let before = group.items.len();
-            let first = match shared.push(group) {
-                Ok(first) => first,
-                Err(_) => {
-                    let (space, room) = (line.space.listen(), line.room.listen());
-                    if line.over() {
-                        return Err(());
-                    }
-                    match shared.push(group) {
-                        Ok(first) => first,
-                        Err(full) => {
-                            match full {
-                                Full::Window => space.wait(),
-                                Full::Outstanding => room.wait(),
-                            }
-                            continue;
-                        }
-                    }
-                }
-            };
-            last = first + (before - group.items.len()) as u64 - 1;
+            match (shared.push(group), listeners.take()) {
+                (Ok(pushed), _) => last = pushed,
+                // Looks again before it sleeps.
+                (Err(_), None) => listeners = Some((line.space.listen(), line.room.listen())),
+                (Err(Full::Window), Some((space, _))) => space.wait(),
+                (Err(Full::Outstanding), Some((_, room))) => room.wait(),
+            }
         }
         Ok(last)
     }

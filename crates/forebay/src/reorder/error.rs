@@ -5,22 +5,18 @@ use std::fmt;
 use crate::item::DecodeError;
 use crate::spill::SpillError;
 
-/// A result that was not taken.
+/// A result that was not taken: one of this number is stored already, or has gone out.
 #[derive(Debug, PartialEq, Eq)]
-pub enum InsertError<T> {
-    /// This number is stored already, or has gone out.
-    Duplicate {
-        /// The number.
-        seq: u64,
-        /// The rejected item.
-        item: T,
-    },
+pub struct InsertError<T> {
+    /// The number.
+    pub seq: u64,
+    /// The rejected item.
+    pub item: T,
 }
 
 impl<T> fmt::Display for InsertError<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let InsertError::Duplicate { seq, .. } = self;
-        write!(f, "result {seq} was stored twice")
+        write!(f, "result {} was stored twice", self.seq)
     }
 }
 

@@ -277,7 +277,7 @@ impl<T: Send> Tenant for ReorderBuffer<T> {
             plan.write = leaving.into_iter().filter_map(|run| self.encode(spilling, run)).collect();
             plan.more = evicting.bytes > 0;
         }
-        let grain = self.consumer.at_a_time(BLOCK);
+        let grain = self.line.consumer.at_a_time(BLOCK);
         spilling.call_at.store(lock(&self.state).resident.bytes() + grain, Ordering::Relaxed);
         plan
     }
@@ -321,7 +321,7 @@ impl<T> ReorderBuffer<T> {
 
     fn decide(&self, spilling: &Spilling<T>) -> Decision {
         let wanted = spilling.wanted.load(Ordering::SeqCst);
-        let budget = self.consumer.budget();
+        let budget = self.line.consumer.budget();
         let view = lock(&self.state).view(budget.limit(), budget.charged(), wanted);
         // A policy is foreign code: if it panics, the run ends, and the I/O thread goes on for others.
         let decided = catch_unwind(AssertUnwindSafe(|| lock(&spilling.policy).decide(&view)));

@@ -61,6 +61,7 @@ mod error;
 mod evict;
 mod outlet;
 mod results;
+mod site;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -72,6 +73,7 @@ use evict::{Evicting, Spilling};
 pub use outlet::Outlet;
 pub(crate) use results::Results;
 use results::Slot;
+pub(crate) use site::Site;
 
 use crate::budget::{Consumer, Lease, Reclaim};
 use crate::item::Spill;
@@ -96,7 +98,6 @@ pub enum OnSpillError {
 /// The storing side; shared by all workers.
 pub struct ReorderBuffer<T> {
     line: Arc<Line>,
-    consumer: Consumer,
     metrics: Arc<Metrics>,
     in_order: bool,
     state: Mutex<State<T>>,
@@ -133,33 +134,25 @@ struct Run {
 impl<T> ReorderBuffer<T> {
     /// A buffer in memory, paid for by `consumer`, and its reader.
     pub fn new(consumer: &Consumer) -> (Arc<Self>, Outlet<T>) {
-        let line = Arc::new(Line::new(consumer.room()));
-        Self::plain(line, consumer, Arc::new(Metrics::new()), true)
+        Self::plain(Site::alone(consumer, Arc::new(Metrics::new()), true))
     }
 
     /// As [`new`](ReorderBuffer::new), but results go out in the order in which they come in.
     pub fn bypass(consumer: &Consumer) -> (Arc<Self>, Outlet<T>) {
-        let line = Arc::new(Line::new(consumer.room()));
-        Self::plain(line, consumer, Arc::new(Metrics::new()), false)
+        Self::plain(Site::alone(consumer, Arc::new(Metrics::new()), false))
     }
 
-    pub(crate) fn plain(
-        line: Arc<Line>,
-        consumer: &Consumer,
-        metrics: Arc<Metrics>,
-        in_order: bool,
-    ) -> (Arc<Self>, Outlet<T>) {
-        let buffer = Arc::new(Self::bare(line, consumer, metrics, in_order));
-        let reader = Outlet::new(Arc::clone(&buffer));
-        (buffer, reader)
+    pub(crate) fn plain(site: Site) -> (Arc<Self>, Outlet<T>) {
+        let buffer = Arc::new(Self::bare(site, None));
+        (Arc::clone(&buffer), Outlet::new(buffer))
     }
 
-    fn bare(line: Arc<Line>, consumer: &Consumer, metrics: Arc<Metrics>, in_order: bool) -> Self {
+    fn bare(Site { line, metrics, in_order }: Site, spilling: Option<Spilling<T>>) -> Self {
         let state = State {
             slots: Ring::new(),
             spilled: BTreeMap::new(),
             spilled_bytes: 0,
-            resident: consumer.empty_lease(),
+            resident: line.consumer.empty_lease(),
             head: 0,
             arrivals: 0,
             end: None,
@@ -167,18 +160,18 @@ impl<T> ReorderBuffer<T> {
             reader_waits: false,
             error: None,
         };
-        ReorderBuffer { line, consumer: consumer.clone(), metrics, in_order, state: Mutex::new(state), spilling: None }
+        ReorderBuffer { line, metrics, in_order, state: Mutex::new(state), spilling }
     }
 
     /// Stores result `seq`; `lease`, of the buffer's consumer, pays for it.
     ///
     /// # Errors
-    /// [`InsertError::Duplicate`] with the item, if there was a result of this number.
+    /// [`InsertError`] with the item, if there was a result of this number.
     pub fn insert(&self, seq: u64, item: T, mut lease: Lease) -> Result<(), InsertError<T>> {
         let bytes = lease.bytes();
         match self.store(seq, Results::One(item), bytes, &mut lease) {
             Ok(()) => Ok(()),
-            Err(Results::One(item)) => Err(InsertError::Duplicate { seq, item }),
+            Err(Results::One(item)) => Err(InsertError { seq, item }),
             Err(Results::Many(_)) => unreachable!("one item was stored"),
         }
     }
@@ -224,7 +217,7 @@ impl<T> ReorderBuffer<T> {
         if let Some(spilling) = &self.spilling {
             let look = spilling.every.is_some() && !spilling.looking.swap(true, Ordering::SeqCst);
             let crowded = resident >= spilling.call_at.load(Ordering::Relaxed)
-                && (self.consumer.above(6) || spilling.wanted.load(Ordering::Relaxed) > 0);
+                && (self.line.consumer.crowded() || spilling.wanted.load(Ordering::Relaxed) > 0);
             if look || crowded {
                 spilling.call();
             }
@@ -294,16 +287,11 @@ impl<T: Spill + Send + 'static> ReorderBuffer<T> {
         policy: impl SpillPolicy + 'static,
         on_error: OnSpillError,
     ) -> (Arc<Self>, Outlet<T>) {
-        let line = Arc::new(Line::new(consumer.room()));
-        let metrics = pager.monitor().metrics;
-        Self::with_pager(line, consumer, metrics, true, pager, Box::new(policy), on_error)
+        Self::with_pager(Site::alone(consumer, pager.monitor().metrics, true), pager, Box::new(policy), on_error)
     }
 
     pub(crate) fn with_pager(
-        line: Arc<Line>,
-        consumer: &Consumer,
-        metrics: Arc<Metrics>,
-        in_order: bool,
+        site: Site,
         pager: &Pager,
         policy: Box<dyn SpillPolicy>,
         on_error: OnSpillError,
@@ -323,15 +311,14 @@ impl<T: Spill + Send + 'static> ReorderBuffer<T> {
                 call_at: AtomicUsize::new(0),
                 evicting: Mutex::new(Evicting::default()),
             };
-            ReorderBuffer { spilling: Some(spilling), ..Self::bare(line, consumer, metrics, in_order) }
+            Self::bare(site, Some(spilling))
         });
         let reclaim: Arc<dyn Reclaim> = Arc::clone(&buffer) as _;
         if let Some(spilling) = &buffer.spilling {
             lock(&spilling.policy).attach(Waker { buffer: Arc::downgrade(&reclaim) });
         }
-        consumer.can_spill(Arc::downgrade(&reclaim));
-        let reader = Outlet::new(Arc::clone(&buffer));
-        (buffer, reader)
+        buffer.line.consumer.can_spill(Arc::downgrade(&reclaim));
+        (Arc::clone(&buffer), Outlet::new(buffer))
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Outlet<T> {
 
 impl<T> Outlet<T> {
     pub(super) fn new(buffer: Arc<ReorderBuffer<T>>) -> Self {
-        let lease = buffer.consumer.empty_lease();
+        let lease = buffer.line.consumer.empty_lease();
         Outlet { buffer, ready: VecDeque::new(), lease, taken: 0 }
     }
 
@@ -105,7 +105,7 @@ impl<T> Outlet<T> {
     }
 
     fn take_run(&mut self, state: &mut State<T>) {
-        let most = self.buffer.consumer.at_a_time(BLOCK);
+        let most = self.buffer.line.consumer.at_a_time(BLOCK);
         while self.ready.len() < RUN && self.lease.bytes() < most && state.failed != Some(state.head) {
             let Some(Slot { items, bytes }) = state.slots.take(state.head) else {
                 break;

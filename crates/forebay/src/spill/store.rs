@@ -40,34 +40,26 @@ pub trait SpillStore: fmt::Debug + Send + Sync {
     fn location(&self) -> Location;
 }
 
-/// So that which store it is can be decided at run time.
-impl<S: SpillStore + ?Sized> SpillStore for Box<S> {
-    fn append(&self, owner: u64, parts: &[IoSlice<'_>]) -> Result<Extent, SpillError> {
-        (**self).append(owner, parts)
-    }
+macro_rules! handles {
+    ($($handle:ident),*) => {$(
+        impl<S: SpillStore + ?Sized> SpillStore for $handle<S> {
+            fn append(&self, owner: u64, parts: &[IoSlice<'_>]) -> Result<Extent, SpillError> {
+                (**self).append(owner, parts)
+            }
 
-    fn usage(&self) -> Usage {
-        (**self).usage()
-    }
+            fn usage(&self) -> Usage {
+                (**self).usage()
+            }
 
-    fn location(&self) -> Location {
-        (**self).location()
-    }
+            fn location(&self) -> Location {
+                (**self).location()
+            }
+        }
+    )*};
 }
 
-impl<S: SpillStore + ?Sized> SpillStore for Arc<S> {
-    fn append(&self, owner: u64, parts: &[IoSlice<'_>]) -> Result<Extent, SpillError> {
-        (**self).append(owner, parts)
-    }
-
-    fn usage(&self) -> Usage {
-        (**self).usage()
-    }
-
-    fn location(&self) -> Location {
-        (**self).location()
-    }
-}
+// So that which store it is can be decided at run time, and so that it can be looked at while a pager has it.
+handles!(Box, Arc);
 
 /// A contiguous run of bytes in a store. 32 bytes in memory; the bytes are freed when it is dropped.
 ///

@@ -340,6 +340,39 @@ fn a_window_of_one_goes_through() {
     });
 }
 
+/// A bounded channel in front of workers that take whatever is there bounds nothing: the source would go on for as long as they do.
+#[test]
+fn the_window_bounds_what_is_queued_and_in_work_together() {
+    within(60, || {
+        const WINDOW: u64 = 8;
+        for batch in [1, 4] {
+            let (given, done) = (AtomicU64::new(0), AtomicU64::new(0));
+            let gate = Gate::default();
+            thread::scope(|scope| {
+                scope.spawn(|| {
+                    // Every worker holds an item, and the source has given as many as it may.
+                    gate.await_waiters(2);
+                    until("the window is full", || given.load(Ordering::SeqCst) > WINDOW);
+                    gate.open();
+                });
+                let source = (0..2000u64).map(|n| {
+                    // The one that is given now waits for a place, with the source.
+                    let ahead = given.fetch_add(1, Ordering::SeqCst) + 1 - done.load(Ordering::SeqCst);
+                    assert!(ahead <= WINDOW + batch, "{ahead} items are given and not finished");
+                    Ok::<_, io::Error>(n)
+                });
+                let work = |n| {
+                    gate.pass();
+                    done.fetch_add(1, Ordering::SeqCst);
+                    Ok(n)
+                };
+                let pipeline = Pipeline::new().workers(2).window(WINDOW as usize).batch(batch as usize);
+                assert_eq!(pipeline.run(source, work, |_| Ok(())).unwrap().delivered, 2000);
+            });
+        }
+    });
+}
+
 /// The cap on outstanding items is what bounds the index of what is spilled. It is exact, and reaching it ends when the head goes.
 #[test]
 fn the_cap_on_outstanding_items_holds_the_source_and_lets_it_go() {

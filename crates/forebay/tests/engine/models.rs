@@ -158,7 +158,7 @@ proptest! {
                             model.insert(place, item);
                             arrivals += 1;
                         }
-                        Err(InsertError::Duplicate { seq: which, item: back }) => {
+                        Err(InsertError { seq: which, item: back }) => {
                             prop_assert!(!fresh);
                             prop_assert_eq!((which, back), (seq, item));
                         }

@@ -31,6 +31,7 @@ fn a_page_that_is_waited_for_is_on_disk_or_says_why_not() {
         let page = put(&pager, &budget);
         pager.settle(&page);
         assert!(matches!(page.state(), PageState::Failed(_)));
+        assert_eq!(pager.monitor().snapshot().spill_failures, 1);
     });
 }
 

@@ -9,7 +9,7 @@ use super::page::Place;
 use super::{BLOCK, Page, Shared, Tenant};
 use crate::spill::SpillError;
 use crate::spill::record::{self, Compressor};
-use crate::sync::{Arc, Ordering, lock};
+use crate::sync::{Arc, lock};
 
 pub(super) struct IoThread {
     shared: Arc<Shared>,
@@ -27,11 +27,13 @@ impl IoThread {
         loop {
             let shared = Arc::clone(&self.shared);
             let listener = shared.work.listen();
-            if shared.stop.load(Ordering::SeqCst) {
-                return self.close();
+            let mut queue = lock(&shared.queue);
+            if queue.ended {
+                return;
             }
             // A reader waits for what is read ahead; nobody waits for a write.
-            let ahead = lock(&shared.queue).ahead.pop_front();
+            let ahead = queue.ahead.pop_front();
+            drop(queue);
             if let Some((page, overdraw)) = ahead {
                 if let Some(page) = page.upgrade() {
                     page.read_ahead(overdraw);
@@ -40,7 +42,7 @@ impl IoThread {
             }
             let pages = self.queued();
             if !pages.is_empty() {
-                // Whoever put a page in looks at its state.
+                // Counted and logged; whoever put a page in looks at its state.
                 let _ = self.write(&pages);
                 continue;
             }
@@ -61,14 +63,6 @@ impl IoThread {
         let now = Instant::now();
         let due = self.timers.iter().position(|(at, _)| *at <= now)?;
         Some(self.timers.swap_remove(due).1)
-    }
-
-    fn close(&self) {
-        let mut queue = lock(&self.shared.queue);
-        queue.closed = true;
-        let ahead = std::mem::take(&mut queue.ahead);
-        drop(queue);
-        ahead.iter().filter_map(|(page, _)| page.upgrade()).for_each(|page| page.withdraw());
     }
 
     /// Up to a block of the pages that wait, all of one consumer.
@@ -103,8 +97,6 @@ impl IoThread {
         if !plan.write.is_empty()
             && let Err(error) = self.write(&plan.write)
         {
-            self.shared.metrics.spill_failures.add(1);
-            tracing::warn!(%error, "a block was not spilled and stays in memory");
             buffer.refused(&error);
         }
         plan.prefetch.iter().filter(|page| page.ask()).for_each(|page| page.read_ahead(false));
@@ -123,6 +115,7 @@ impl IoThread {
             match record::seal(parts, &mut self.compressor) {
                 Ok(sealed) => records.push((page, sealed)),
                 Err(error) => {
+                    self.failed(&error);
                     page.end(Err(error.clone()));
                     result = Err(error);
                 }
@@ -153,9 +146,16 @@ impl IoThread {
                 result
             }
             Err(error) => {
+                self.failed(&error);
                 records.iter().for_each(|(page, _)| page.end(Err(error.clone())));
                 Err(error)
             }
         }
+    }
+
+    /// Counts a failure, before anybody can see it in the state of a page.
+    fn failed(&self, error: &SpillError) {
+        self.shared.metrics.spill_failures.add(1);
+        tracing::warn!(%error, "a block was not spilled and stays in memory");
     }
 }

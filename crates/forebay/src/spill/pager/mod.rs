@@ -66,7 +66,7 @@ use crate::item::Parts;
 use crate::metrics::{Metrics, Monitor};
 use crate::spill::record::Compressor;
 use crate::spill::{SpillError, SpillStore};
-use crate::sync::{Arc, AtomicBool, Mutex, Ordering, lock, thread};
+use crate::sync::{Arc, Mutex, lock, thread};
 
 /// How much is written at once, in bytes.
 pub(crate) const BLOCK: usize = 256 << 10;
@@ -88,15 +88,14 @@ struct Shared {
     metrics: Arc<Metrics>,
     queue: Mutex<Queue>,
     work: Event,
-    stop: AtomicBool,
 }
 
 #[derive(Default)]
 struct Queue {
     /// Pages that somebody is about to read, and whether for that the budget may be overdrawn.
     ahead: VecDeque<(WeakPage, bool)>,
-    /// The thread has ended: nothing is read ahead any more.
-    closed: bool,
+    /// The thread ends: nothing is read ahead or written any more.
+    ended: bool,
     /// Pages to be written.
     pages: VecDeque<WeakPage>,
     calls: VecDeque<Weak<dyn Tenant>>,
@@ -133,13 +132,7 @@ impl Pager {
     }
 
     pub(crate) fn start(store: Box<dyn SpillStore>, compress: bool, metrics: Arc<Metrics>) -> std::io::Result<Self> {
-        let shared = Arc::new(Shared {
-            store,
-            metrics,
-            queue: Mutex::new(Queue::default()),
-            work: Event::new(),
-            stop: AtomicBool::new(false),
-        });
+        let shared = Arc::new(Shared { store, metrics, queue: Mutex::new(Queue::default()), work: Event::new() });
         let own = Arc::clone(&shared);
         let thread = thread::Builder::new().name("forebay-spill".into()).spawn(move || {
             let compressor = if compress { Compressor::lz4() } else { Compressor::off() };
@@ -177,7 +170,7 @@ impl Pager {
 
     fn read_ahead(&self, page: &Page, overdraw: bool) {
         let mut queue = lock(&self.owner.shared.queue);
-        if queue.closed || !page.ask() {
+        if queue.ended || !page.ask() {
             return;
         }
         queue.ahead.push_back((page.downgrade(), overdraw));
@@ -188,7 +181,7 @@ impl Pager {
     /// Waits until `page`, which was [`put`](Self::put), is on disk or its write has failed: for whoever writes faster
     /// than the store and has nothing else to do meanwhile. Never call it where others wait for this thread.
     pub fn settle(&self, page: &Page) {
-        page.settle(|| self.owner.shared.stop.load(Ordering::SeqCst));
+        page.settle();
     }
 
     /// A page that nobody writes yet.
@@ -218,7 +211,11 @@ impl fmt::Debug for Pager {
 impl Owner {
     /// Ends the thread and waits for it.
     fn stop(&self) {
-        self.shared.stop.store(true, Ordering::SeqCst);
+        let mut queue = lock(&self.shared.queue);
+        queue.ended = true;
+        let ahead = std::mem::take(&mut queue.ahead);
+        drop(queue);
+        ahead.iter().filter_map(|(page, _)| page.upgrade()).for_each(|page| page.withdraw());
         self.shared.work.notify();
         let Some(thread) = lock(&self.thread).take() else {
             return;

@@ -32,24 +32,16 @@ struct Inner {
     pager: Weak<Shared>,
     bytes: usize,
     items: u64,
+    /// The consumer that pays.
+    owner: u64,
     state: Mutex<State>,
     /// A write or a read of the I/O thread has ended.
     changed: Event,
 }
 
 enum State {
-    Memory {
-        parts: Vec<Bytes>,
-        lease: Lease,
-        status: Status,
-    },
-    Disk {
-        place: Place,
-        ahead: Ahead,
-        index: Lease,
-    },
-    /// Only while a transition runs, under the lock.
-    Moving,
+    Memory { parts: Vec<Bytes>, lease: Lease, status: Status },
+    Disk { place: Place, ahead: Ahead, index: Lease },
 }
 
 #[derive(Clone)]
@@ -101,18 +93,18 @@ pub enum PageState {
 impl Page {
     /// A page that nobody writes yet.
     pub(super) fn new(pager: Weak<Shared>, parts: Parts, items: u64, lease: Lease) -> Self {
-        let bytes = parts.len();
-        let state = State::Memory { parts: parts.finish(), lease, status: Status::Waiting };
-        Page { inner: Arc::new(Inner { pager, bytes, items, state: Mutex::new(state), changed: Event::new() }) }
+        let (bytes, owner) = (parts.len(), lease.consumer().id());
+        let state = Mutex::new(State::Memory { parts: parts.finish(), lease, status: Status::Waiting });
+        Page { inner: Arc::new(Inner { pager, bytes, items, owner, state, changed: Event::new() }) }
     }
 
     /// Where the page is now.
     pub fn state(&self) -> PageState {
         match &*lock(&self.inner.state) {
             State::Memory { status: Status::Waiting, .. } => PageState::Resident,
+            State::Memory { status: Status::Writing, .. } => PageState::Writing,
             State::Memory { status: Status::Failed(error), .. } => PageState::Failed(error.clone()),
             State::Disk { .. } => PageState::OnDisk,
-            State::Memory { .. } | State::Moving => PageState::Writing,
         }
     }
 
@@ -166,7 +158,6 @@ impl Page {
                         break (place.clone(), lease);
                     }
                 },
-                State::Moving => {}
             }
             match deadline {
                 None => listener.wait(),
@@ -245,23 +236,14 @@ impl Page {
         self.inner.changed.notify();
     }
 
-    /// Whether it is still to be written.
-    fn in_motion(&self) -> bool {
-        match &*lock(&self.inner.state) {
-            State::Memory { status, .. } => !matches!(status, Status::Failed(_)),
-            State::Disk { .. } => false,
-            State::Moving => true,
-        }
-    }
-
-    /// Waits until it is written, or cannot be, or `over`.
-    pub(super) fn settle(&self, over: impl Fn() -> bool) {
+    /// Waits until it is written, or cannot be.
+    pub(super) fn settle(&self) {
         loop {
             let listener = self.inner.changed.listen();
-            if !self.in_motion() || over() {
-                return;
+            match self.state() {
+                PageState::OnDisk | PageState::Failed(_) => return,
+                PageState::Resident | PageState::Writing => listener.wait(),
             }
-            listener.wait();
         }
     }
 
@@ -284,10 +266,7 @@ impl Page {
 
     /// Whose it is.
     pub(super) fn owner(&self) -> u64 {
-        match &*lock(&self.inner.state) {
-            State::Memory { lease, .. } | State::Disk { index: lease, .. } => lease.consumer().id(),
-            State::Moving => u64::MAX,
-        }
+        self.inner.owner
     }
 
     /// The parts, if they are still to be written.
@@ -303,20 +282,19 @@ impl Page {
 
     pub(super) fn end(&self, outcome: Result<Place, SpillError>) {
         let mut state = lock(&self.inner.state);
-        let mut refund = None;
-        *state = match (std::mem::replace(&mut *state, State::Moving), outcome) {
-            (State::Memory { mut lease, .. }, Ok(place)) => {
-                let index = lease.split(INDEX);
-                refund = Some(lease);
-                State::Disk { place, ahead: Ahead::No, index }
+        let mut written = None;
+        if let State::Memory { lease, status, .. } = &mut *state {
+            match outcome {
+                Ok(place) => {
+                    let index = lease.split(INDEX);
+                    written = Some(std::mem::replace(&mut *state, State::Disk { place, ahead: Ahead::No, index }));
+                }
+                Err(error) => *status = Status::Failed(error),
             }
-            (State::Memory { parts, lease, .. }, Err(error)) => {
-                State::Memory { parts, lease, status: Status::Failed(error) }
-            }
-            (other, _) => other,
-        };
+        }
+        // Without the lock: its lease wakes whom it lets in.
         drop(state);
-        drop(refund);
+        drop(written);
         self.inner.changed.notify();
     }
 }
