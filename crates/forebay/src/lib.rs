@@ -36,6 +36,7 @@
 //! | [`CopyPool`] | splits a large copy or scatter over parked threads |
 //! | [`zeroed_in_large_pages`] | memory for those who fill hundreds of MiB |
 //! | [`Pipeline`] | the builder that joins them; [`OrderedMapExt`] does it for iterators, [`Feed`] is pushed into |
+//! | [`CancelToken`] | ends runs from outside |
 //! | [`Snapshot`] | what it did, as plain numbers |
 //!
 //! It has no async runtime and no thread pool shared with others: plain named threads that are joined. Its two unsafe

@@ -27,6 +27,15 @@ use crate::budget::Consumer;
 const BUCKETS: usize = 40;
 
 /// How often values of each power of two occurred. Bucket `n` counts values of `n` bits: 0, 1, 2-3, 4-7, ...
+///
+/// ```
+/// use forebay::Histogram;
+///
+/// let mut sizes = Histogram::default();
+/// [0, 1, 5, 6, 1000].into_iter().for_each(|size| sizes.record(size));
+/// assert_eq!(sizes.buckets(), [1, 1, 0, 2, 0, 0, 0, 0, 0, 0, 1]);
+/// assert_eq!((sizes.count(), sizes.quantile(0.5)), (5, 7)); // half of them are 7 or less
+/// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Histogram {

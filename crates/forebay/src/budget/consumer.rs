@@ -12,6 +12,37 @@ use crate::sync::{Arc, lock};
 const IN_ADVANCE: usize = 64 << 10;
 
 /// Implemented by whoever can move what it holds out of memory.
+///
+/// ```
+/// use std::sync::atomic::{AtomicUsize, Ordering};
+/// use std::sync::Arc;
+///
+/// use forebay::{Budget, Reclaim};
+///
+/// struct Cache(AtomicUsize);
+///
+/// impl Reclaim for Cache {
+///     fn reclaim(&self, bytes: usize) {
+///         self.0.fetch_max(bytes, Ordering::SeqCst); // a thread of the cache's own acts on it
+///     }
+/// }
+///
+/// let budget = Budget::new(100);
+/// let cache = Arc::new(Cache(AtomicUsize::new(0)));
+/// let holder = budget.consumer("cache", 0)?;
+/// let as_dyn: Arc<dyn Reclaim> = cache.clone();
+/// holder.can_spill(Arc::downgrade(&as_dyn));
+/// let cached = holder.try_lease(90)?;
+///
+/// let operator = budget.consumer("operator", 0)?; // which must never wait
+/// let (tell, told) = std::sync::mpsc::channel();
+/// assert!(!operator.when_room(30, move || tell.send(()).expect("somebody listens")));
+/// assert_eq!(cache.0.load(Ordering::SeqCst), 30, "the largest that can spill was asked");
+/// drop(cached);
+/// told.recv()?;
+/// assert!(operator.try_lease(30).is_ok());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Reclaim: Send + Sync {
     /// Asks for `bytes` bytes. Must not block: note the wish and let a thread of your own act on it.
     fn reclaim(&self, bytes: usize);

@@ -27,6 +27,12 @@ const PAGE: usize = 4096;
 /// `len` zeros that begin at a page boundary, and from 2 MiB on at the boundary of a large page; then the system is
 /// asked for large pages. It takes memory when a page is touched for the first time, so up to 2 MiB more than was
 /// filled.
+///
+/// ```
+/// let block = forebay::zeroed_in_large_pages(5 << 20);
+/// assert!(block.len() == 5 << 20 && block.iter().all(|byte| *byte == 0));
+/// assert_eq!(block.as_ptr().addr() % (2 << 20), 0);
+/// ```
 pub fn zeroed_in_large_pages(len: usize) -> BytesMut {
     let page = if len < LARGE { PAGE } else { LARGE };
     let mut bytes = BytesMut::zeroed(len + page);

@@ -146,6 +146,20 @@ impl std::fmt::Debug for Waker {
 
 /// Spills what lies past the head reserve when memory runs short: the default, within [`Prefetch`].
 ///
+/// ```
+/// use forebay::{MemoryStore, Pipeline, Prefetch, Threshold};
+///
+/// // Half of the budget stays in front of the sink, and 8 MiB are read ahead.
+/// let policy = Prefetch::over(Threshold::with_reserve(0.5)).ahead(8 << 20);
+/// let report = Pipeline::new().spill(MemoryStore::new(1 << 20)).policy(policy).run(
+///     (0..100u64).map(Ok::<_, std::io::Error>),
+///     Ok,
+///     |_| Ok(()),
+/// )?;
+/// assert_eq!(report.delivered, 100);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// It acts when bytes were refused to somebody or when three quarters of the budget are in use, and then frees what
 /// was asked for and at least as much as brings the budget down to a half.
 #[derive(Clone, Debug)]

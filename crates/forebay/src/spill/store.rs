@@ -23,6 +23,37 @@ use super::SpillError;
 /// A place for bytes that do not fit into memory.
 ///
 /// Authors of stores: the module `conformance` (feature of that name) checks what is written here.
+///
+/// ```
+/// use std::io::IoSlice;
+/// use std::sync::atomic::{AtomicU64, Ordering};
+///
+/// use forebay::{Extent, Location, MemoryStore, SpillError, SpillStore, Usage};
+///
+/// /// Counts the appends to another store.
+/// #[derive(Debug)]
+/// struct Counted<S>(S, AtomicU64);
+///
+/// impl<S: SpillStore> SpillStore for Counted<S> {
+///     fn append(&self, owner: u64, parts: &[IoSlice<'_>]) -> Result<Extent, SpillError> {
+///         self.1.fetch_add(1, Ordering::Relaxed);
+///         self.0.append(owner, parts) // the extent frees itself, whoever made it
+///     }
+///
+///     fn usage(&self) -> Usage {
+///         self.0.usage()
+///     }
+///
+///     fn location(&self) -> Location {
+///         self.0.location()
+///     }
+/// }
+///
+/// let store = Counted(MemoryStore::new(1 << 20), AtomicU64::new(0));
+/// let extent = store.append(1, &[IoSlice::new(b"spilled")])?;
+/// assert_eq!((extent.len(), store.1.load(Ordering::Relaxed)), (7, 1));
+/// # Ok::<(), SpillError>(())
+/// ```
 pub trait SpillStore: fmt::Debug + Send + Sync {
     /// Appends the concatenation of `parts`, all or nothing, and returns its name. Empty parts are allowed.
     ///

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use forebay::{
-    Budget, Consumer, Decision, Extent, Location, Manual, MemoryStore, OnSpillError, Pager, Pipeline, Prefetch,
-    ReorderBuffer, SegmentStore, SpillError, SpillPolicy, SpillStore, Threshold, Usage, View, Waker,
+    Budget, Consumer, Decision, Extent, InsertError, Location, Manual, MemoryStore, OnSpillError, Pager, Pipeline,
+    Prefetch, ReorderBuffer, SegmentStore, SpillError, SpillPolicy, SpillStore, Threshold, Usage, View, Waker,
 };
 
 use crate::support::{Gate, bytes_of, until, within};
@@ -140,6 +140,60 @@ fn spilling_goes_on_until_the_wish_is_met_and_what_stays_is_far_less_than_what_w
         assert_eq!(delivery.next_result().unwrap(), None);
         drop(delivery);
         assert_eq!(pager.monitor().snapshot().reloaded_items, 2000);
+    });
+}
+
+/// Results of a few bytes, millions of them behind a slow head: an entry for each would take more than they did.
+#[test]
+fn the_index_of_small_results_is_a_small_part_of_what_they_took() {
+    within(60, || {
+        const ITEMS: u64 = 50_000;
+        let budget = Budget::new(64 << 20);
+        let consumer = budget.consumer("buffer", 0).unwrap();
+        let pager = Pager::new(MemoryStore::new(u64::MAX), false).unwrap();
+        let (policy, handle) = Manual::new();
+        let (buffer, mut delivery) = ReorderBuffer::<u64>::spilling(&consumer, &pager, policy, OnSpillError::Stall);
+        (1..=ITEMS).for_each(|seq| buffer.insert(seq, seq * 3, consumer.lease_head(56)).unwrap());
+        let before = budget.used();
+        handle.spill(usize::MAX);
+        until("everything is spilled", || pager.monitor().snapshot().spilled_items == ITEMS);
+        until("its bytes are given back", || budget.used() < before / 500);
+        // On disk a result takes itself and its length.
+        assert!(pager.monitor().snapshot().spilled_bytes < ITEMS * 12 + 4096);
+        buffer.insert(0, 0, consumer.lease_head(56)).unwrap();
+        buffer.close(ITEMS + 1);
+        for seq in 0..=ITEMS {
+            assert_eq!(delivery.next_result().unwrap(), Some(seq * 3));
+        }
+        assert_eq!(delivery.next_result().unwrap(), None);
+    });
+}
+
+/// A second result of a number that is on disk would lie in memory for ever, or go out instead of the first.
+#[test]
+fn a_number_that_was_spilled_or_has_gone_out_is_refused() {
+    within(60, || {
+        let budget = Budget::new(64 << 20);
+        let consumer = budget.consumer("buffer", 0).unwrap();
+        let pager = Pager::new(MemoryStore::new(u64::MAX), false).unwrap();
+        let (policy, handle) = Manual::new();
+        let (buffer, mut delivery) = ReorderBuffer::<u64>::spilling(&consumer, &pager, policy, OnSpillError::Stall);
+        let insert = |seq, item| buffer.insert(seq, item, consumer.lease_head(56));
+        (1..=100).chain(102..=200).for_each(|seq| insert(seq, seq).unwrap());
+        handle.spill(usize::MAX);
+        until("everything is spilled", || pager.monitor().snapshot().spilled_items == 199);
+        for seq in [1, 50, 100, 102, 200] {
+            assert_eq!(insert(seq, 7), Err(InsertError { seq, item: 7 }), "it is on disk");
+        }
+        [0, 101].into_iter().for_each(|seq| insert(seq, seq).unwrap());
+        buffer.close(201);
+        for seq in 0..=200 {
+            assert_eq!(delivery.next_result().unwrap(), Some(seq));
+            assert_eq!(insert(seq, 7), Err(InsertError { seq, item: 7 }), "it went out");
+        }
+        assert_eq!(delivery.next_result().unwrap(), None);
+        drop(delivery);
+        assert_eq!(budget.used(), 0);
     });
 }
 
