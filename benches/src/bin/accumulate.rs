@@ -7,6 +7,9 @@ use anyhow::Result;
 use forebay_benches::harness::heading;
 use forebay_benches::{apart, differential, keyed};
 
+#[global_allocator]
+static BLOCKS: forebay::Blocks = forebay::Blocks;
+
 /// Who, how many rows, and the budget in MiB of those that have one.
 type Job = (String, u64, u64);
 

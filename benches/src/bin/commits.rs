@@ -6,6 +6,9 @@ use forebay_benches::harness::heading;
 use forebay_benches::{apart, differential, keyed};
 use serde::{Deserialize, Serialize};
 
+#[global_allocator]
+static BLOCKS: forebay::Blocks = forebay::Blocks;
+
 #[derive(Clone, Serialize, Deserialize)]
 struct Job {
     ours: bool,

@@ -24,6 +24,9 @@ use timely::dataflow::channels::ContainerBytes;
 use timely::dataflow::channels::pact::ExchangeCore;
 use timely::dataflow::operators::{Input, Operator};
 
+#[global_allocator]
+static BLOCKS: forebay::Blocks = forebay::Blocks;
+
 const FOREBAY: &str = "forebay";
 const FED: &str = "forebay, fed by threads";
 const VECTORS: &str = "timely, `Vec`";
@@ -237,7 +240,7 @@ impl Rows for Added {
     }
 
     /// Where rows are accumulated, they are only added up.
-    fn scatter(&self, buckets: &mut [Self]) {
+    fn scatter(&self, buckets: &mut [Self], _: impl FnMut(usize, &mut Self)) {
         buckets[0].sum = buckets[0].sum.wrapping_add(self.look());
     }
 }

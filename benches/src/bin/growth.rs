@@ -4,6 +4,9 @@ use anyhow::Result;
 use forebay_benches::harness::heading;
 use forebay_benches::{apart, keyed};
 
+#[global_allocator]
+static BLOCKS: forebay::Blocks = forebay::Blocks;
+
 /// How many rows, and the budget in MiB.
 type Job = (u64, u64);
 

@@ -109,14 +109,17 @@ pub trait Rows: Default + Send + Sync + 'static {
     }
 
     /// Adds every row to one of `buckets`, a power of two of them, which stand for equal shares of the hashes in their
-    /// order.
-    fn scatter(&self, buckets: &mut [Self]) {
-        // With one bucket there are no bits to look at.
-        let shift = u64::BITS - buckets.len().ilog2();
+    /// order. `full` is called with one that has come to [`BLOCK`] bytes, and its number, before it gets more.
+    fn scatter(&self, buckets: &mut [Self], mut full: impl FnMut(usize, &mut Self)) {
+        let (bits, mask) = (buckets.len().ilog2(), buckets.len() - 1);
         for index in 0..self.len() {
             let row = self.get(index);
-            let bucket = Self::hash(row).checked_shr(shift).unwrap_or(0) as usize;
-            buckets[bucket].push(row);
+            let number = Self::hash(row).rotate_left(bits) as usize & mask;
+            let bucket = &mut buckets[number];
+            bucket.push(row);
+            if bucket.bytes() >= BLOCK {
+                full(number, bucket);
+            }
         }
     }
 

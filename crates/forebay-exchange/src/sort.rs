@@ -1,50 +1,142 @@
-//! Sorting by hash, in place.
+//! Sorting by hash.
 //!
-//! Hashes are spread evenly, so a look at their first bits puts every row near its place. Up to a few thousand rows,
-//! which fit the second-level cache, are sorted by their hashes alone: each is computed once and counted into place,
-//! and the rows follow at the end. More rows are first swapped into up to 2,048 buckets (an American flag sort, McIlroy,
-//! Bostic and McIlroy 1993). Rows with one hash, which even hashes have only for equal keys, are sorted by comparing.
+//! What is sorted is eight bytes a row: as much of its hash as fits, and in the low bits the row's number. Hashes are spread
+//! evenly, so a look at their first bits puts every row near its place: up to a few thousand, which fit the first-level
+//! cache, are counted into place. More are first swapped into up to 4,096 buckets (an American flag sort, McIlroy, Bostic
+//! and McIlroy 1993). The rows follow once, at the end. Rows that look the same so far, which even hashes do only for
+//! equal keys, are sorted by comparing.
 //!
 //! # Memory
-//! 28 bytes for each of the few thousand rows, and a copy of them, while they are sorted.
+//! 16 bytes for each row, and a copy of the rows, while they are sorted.
 
+use std::cell::Cell;
 use std::cmp::Ordering;
 
-/// At most so many rows are sorted by a copy of their hashes.
+/// At most so many rows are counted into place.
 const FEW: usize = 8192;
 
 /// How many rows a bucket of the flag sort gets on average.
 const PER_BUCKET: usize = 2048;
 
 /// Most bits of the hash that one pass looks at: their counts fit the first-level cache.
-const BITS: u32 = 11;
+const BITS: u32 = 12;
 
 /// More hashes than that with the same first bits are no coincidence.
 const CROWD: usize = 32;
 
-/// Sorts `rows` by `order`, which must compare their `hash` first. Rows that compare equal may change places.
-pub(crate) fn sort_by_hash<T: Clone>(rows: &mut [T], hash: &impl Fn(&T) -> u64, order: &impl Fn(&T, &T) -> Ordering) {
-    let Some(first) = rows.first().map(hash) else { return };
-    let differences = rows.iter().fold(0, |bits, row| bits | (hash(row) ^ first));
-    let done = differences.leading_zeros();
-    if done == u64::BITS {
-        rows.sort_unstable_by(order);
-    } else if rows.len() <= FEW {
-        sort_few(rows, hash, order, done);
-    } else {
-        flag_sort(rows, hash, order, done);
+/// Numbers of rows, sorted. Kept for its memory where there is more to sort.
+#[derive(Default)]
+pub(crate) struct Order {
+    /// The first bits of a row's hash, and its number.
+    entries: Vec<u64>,
+    /// Room for as many.
+    counted: Vec<u64>,
+    /// The bits of a number.
+    numbers: u64,
+}
+
+impl Order {
+    /// The numbers of the rows from the `nth` on.
+    pub(crate) fn from(&self, nth: usize) -> impl Iterator<Item = usize> {
+        self.entries[nth..].iter().map(|entry| (entry & self.numbers) as usize)
+    }
+
+    /// Sorts the rows with these hashes by them, and where they look the same by `order`, which must compare the hashes
+    /// first.
+    pub(crate) fn sort(
+        &mut self,
+        hashes: impl ExactSizeIterator<Item = u64>,
+        order: impl Fn(usize, usize) -> Ordering,
+    ) {
+        let numbers = hashes.len().next_power_of_two() as u64 - 1;
+        self.numbers = numbers;
+        self.entries.clear();
+        self.entries.extend(hashes.enumerate().map(|(number, hash)| hash & !numbers | number as u64));
+        sort(&mut self.entries, &mut self.counted, numbers);
+        for same in self.entries.chunk_by_mut(|a, b| (a ^ b) & !numbers == 0).filter(|same| same.len() > 1) {
+            same.sort_unstable_by(|a, b| order((a & numbers) as usize, (b & numbers) as usize));
+        }
     }
 }
 
-/// A pass of the flag sort over rows whose hashes agree in the first `done` bits, and the rest for each bucket.
-fn flag_sort<T: Clone>(rows: &mut [T], hash: &impl Fn(&T) -> u64, order: &impl Fn(&T, &T) -> Ordering, done: u32) {
-    let bits = (rows.len() / PER_BUCKET).ilog2().clamp(1, BITS).min(u64::BITS - done);
-    let bucket_of = |row: &T| ((hash(row) << done) >> (u64::BITS - bits)) as usize;
+thread_local! {
+    /// Memory for a few thousand numbers.
+    static ORDER: Cell<Order> = Cell::default();
+}
 
-    // Where each bucket begins, ends, and has its next row that is not known to belong there.
+/// Sorts `rows` by `order`, which must compare their `hash` first. Rows that compare equal may change places.
+pub(crate) fn sort_by_hash<T: Clone>(
+    rows: &mut Vec<T>,
+    hash: &impl Fn(&T) -> u64,
+    order: &impl Fn(&T, &T) -> Ordering,
+) {
+    let mut sorted = ORDER.take();
+    sorted.sort(rows.iter().map(hash), |a, b| order(&rows[a], &rows[b]));
+    if !std::mem::needs_drop::<T>() {
+        // Such a row is copied as fast as it is moved, and copies need not wait for each other.
+        let mut copies = Vec::with_capacity(rows.capacity());
+        copies.extend(sorted.from(0).map(|from| rows[from].clone()));
+        *rows = copies;
+    } else {
+        follow(rows, &mut sorted);
+    }
+    if sorted.entries.capacity() <= FEW {
+        ORDER.set(sorted);
+    }
+}
+
+/// Moves the rows to their places, which the order forgets.
+fn follow<T>(rows: &mut [T], sorted: &mut Order) {
+    for begin in 0..rows.len() {
+        // A circle of rows, each of which goes where the one before was.
+        let mut at = begin;
+        loop {
+            let entry = &mut sorted.entries[at];
+            let from = (*entry & sorted.numbers) as usize;
+            *entry = at as u64;
+            if from == begin {
+                break;
+            }
+            rows.swap(at, from);
+            at = from;
+        }
+    }
+}
+
+/// Sorts entries, of which the bits of `numbers` say nothing.
+fn sort(entries: &mut [u64], counted: &mut Vec<u64>, numbers: u64) {
+    let (least, most) =
+        entries.iter().fold((u64::MAX, 0), |(least, most), entry| (least.min(*entry), most.max(*entry)));
+    if (least ^ most) & !numbers == 0 || entries.is_empty() {
+        return;
+    }
+    let span = Span { least, zeros: (most - least).leading_zeros() };
+    if entries.len() <= FEW { count(entries, counted, span) } else { flag_sort(entries, counted, numbers, span) }
+}
+
+/// Where some entries are: from the least on, so that the first bits of their distance to it are nothing.
+#[derive(Clone, Copy)]
+struct Span {
+    least: u64,
+    zeros: u32,
+}
+
+impl Span {
+    /// The first `bits` bits of where an entry is.
+    fn bucket_of(self, entry: u64, bits: u32) -> usize {
+        (((entry - self.least) << self.zeros) >> (u64::BITS - bits)) as usize
+    }
+}
+
+/// A pass of the flag sort, and the rest for each bucket.
+fn flag_sort(entries: &mut [u64], counted: &mut Vec<u64>, numbers: u64, span: Span) {
+    let bits = (entries.len() / PER_BUCKET).ilog2().clamp(1, BITS);
+    let bucket_of = |entry: u64| span.bucket_of(entry, bits);
+
+    // Where each bucket begins, ends, and has its next entry that is not known to belong there.
     let mut ends = vec![0_usize; 1 << bits];
-    for row in &*rows {
-        ends[bucket_of(row)] += 1;
+    for entry in &*entries {
+        ends[bucket_of(*entry)] += 1;
     }
     let mut next = Vec::with_capacity(ends.len());
     let mut begin = 0;
@@ -57,93 +149,59 @@ fn flag_sort<T: Clone>(rows: &mut [T], hash: &impl Fn(&T) -> u64, order: &impl F
     for bucket in 0..ends.len() {
         while next[bucket] < ends[bucket] {
             let at = next[bucket];
-            let belongs = bucket_of(&rows[at]);
+            let belongs = bucket_of(entries[at]);
             if belongs != bucket {
-                rows.swap(at, next[belongs]);
+                entries.swap(at, next[belongs]);
             }
             next[belongs] += 1;
         }
     }
     for (begin, end) in begins.into_iter().zip(ends) {
-        sort_by_hash(&mut rows[begin..end], hash, order);
+        sort(&mut entries[begin..end], counted, numbers);
     }
 }
 
-/// Sorts rows whose hashes agree in the first `done` bits and in no more.
-fn sort_few<T: Clone>(rows: &mut [T], hash: &impl Fn(&T) -> u64, order: &impl Fn(&T, &T) -> Ordering, done: u32) {
-    let bits = (rows.len() / 2).max(2).ilog2().min(BITS).min(u64::BITS - done);
-    let bucket_of = |hash: u64| ((hash << done) >> (u64::BITS - bits)) as usize;
-    let hashes: Vec<u64> = rows.iter().map(hash).collect();
-
-    // Each hash, and where its row is.
-    let mut sorted = vec![(0_u64, 0_u32); rows.len()];
-    let mut next = vec![0_u32; (1 << bits) + 1];
-    for hash in &hashes {
-        next[bucket_of(*hash) + 1] += 1;
+/// Sorts few entries.
+fn count(entries: &mut [u64], counted: &mut Vec<u64>, span: Span) {
+    let bits = entries.len().ilog2().clamp(1, BITS);
+    let mut next = [0_u16; (1 << BITS) + 1];
+    for entry in &*entries {
+        next[span.bucket_of(*entry, bits) + 1] += 1;
     }
     let mut begin = 0;
-    for bucket in &mut next {
+    for bucket in &mut next[..=1 << bits] {
         begin += *bucket;
         *bucket = begin;
     }
-    for (index, hash) in hashes.iter().enumerate() {
-        let at = &mut next[bucket_of(*hash)];
-        sorted[*at as usize] = (*hash, index as u32);
+    if counted.len() < entries.len() {
+        counted.resize(entries.len(), 0);
+    }
+    for entry in &*entries {
+        let at = &mut next[span.bucket_of(*entry, bits)];
+        counted[usize::from(*at)] = *entry;
         *at += 1;
     }
+    entries.copy_from_slice(&counted[..entries.len()]);
     let mut begin = 0;
-    for end in &next[..1 << bits] {
-        let bucket = &mut sorted[begin..*end as usize];
-        if bucket.len() > CROWD {
-            bucket.sort_unstable();
+    for end in next[..1 << bits].iter().map(|end| usize::from(*end)) {
+        if end - begin > CROWD {
+            entries[begin..end].sort_unstable();
         }
-        begin = *end as usize;
+        begin = end;
     }
-    insert(&mut sorted);
-    follow(rows, &mut sorted);
-
-    let mut begin = 0;
-    while begin < rows.len() {
-        let same = sorted[begin..].iter().take_while(|(hash, _)| *hash == sorted[begin].0).count();
-        if same > 1 {
-            rows[begin..begin + same].sort_unstable_by(order);
-        }
-        begin += same;
-    }
+    insert(entries);
 }
 
 /// Insertion sort of what is nearly in order.
-fn insert(entries: &mut [(u64, u32)]) {
+fn insert(entries: &mut [u64]) {
     for end in 1..entries.len() {
         let entry = entries[end];
         let mut at = end;
-        while at > 0 && entries[at - 1].0 > entry.0 {
+        while at > 0 && entries[at - 1] > entry {
             entries[at] = entries[at - 1];
             at -= 1;
         }
         entries[at] = entry;
-    }
-}
-
-/// Has the row at the index that `sorted[n]` names become row `n`.
-fn follow<T: Clone>(rows: &mut [T], sorted: &mut [(u64, u32)]) {
-    if !std::mem::needs_drop::<T>() {
-        // Such a row is copied as fast as it is moved, and copies need not wait for each other.
-        let copies: Vec<T> = sorted.iter().map(|(_, from)| rows[*from as usize].clone()).collect();
-        rows.clone_from_slice(&copies);
-        return;
-    }
-    for begin in 0..rows.len() {
-        // A circle of rows, each of which goes where the one before was.
-        let mut at = begin;
-        loop {
-            let from = std::mem::replace(&mut sorted[at].1, at as u32) as usize;
-            if from == begin {
-                break;
-            }
-            rows.swap(at, from);
-            at = from;
-        }
     }
 }
 

@@ -57,6 +57,8 @@ struct Readme;
 #[doc = include_str!("../README.md")]
 struct CrateReadme;
 
+#[allow(unsafe_code, reason = "an allocator is made of pointers; the module says what holds of them")]
+mod blocks;
 pub mod budget;
 mod cancel;
 mod cgroup;
@@ -82,6 +84,8 @@ mod run;
 pub mod spill;
 mod sync;
 
+#[doc(inline)]
+pub use blocks::Blocks;
 #[doc(inline)]
 pub use budget::{Budget, Consumer, Holding, Lease, OverBudget, Reclaim};
 #[doc(inline)]

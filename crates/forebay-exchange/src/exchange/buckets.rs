@@ -1,23 +1,37 @@
 //! `Buckets`: rows of a commit that are not sorted yet.
 //!
-//! Rows are put into buckets by the first bits of their hashes as they arrive. A bucket is about a block, so sorting it
-//! is a matter of the second-level cache, and sorted buckets in their order are the blocks of a run: nothing is copied.
-//! Sorting a run's worth of rows in one piece takes twice as long, most of it waiting for memory.
+//! Rows are put into buckets by the first bits of their hashes as they arrive, and when they are sorted, a bucket of several
+//! blocks into parts of about one. So sorting is a matter of the second-level cache, and sorted parts in their order
+//! are the blocks of a run: nothing is copied. Sorting a run's worth of rows in one piece takes twice as long, most of
+//! it waiting for memory.
+
+use std::iter::once;
 
 use crate::rows::{BLOCK, Rows};
 
+/// More buckets are not filled side by side: beyond that each row waits for memory.
+const MOST: usize = 64;
+
+/// Bytes that the rows of a part have on average. Parts are not equally full: so hardly any is larger than a block.
+const PART: usize = BLOCK / 16 * 15;
+
 pub(crate) struct Buckets<R> {
-    /// Of equal shares of the hashes, in their order; none before the first row.
-    buckets: Vec<R>,
+    /// Of equal shares of the hashes, in their order; none before the first row. What is not full yet,
+    open: Vec<R>,
+    /// and blocks that are full, or sorted.
+    blocks: Vec<Vec<R>>,
     count: usize,
+    run_bytes: usize,
     bytes: usize,
+    /// Whether what is added next will fill blocks.
+    roomy: bool,
 }
 
 impl<R: Rows> Buckets<R> {
-    /// No rows yet, and as many buckets as a run of `run_bytes` has blocks.
+    /// No rows yet, and as many buckets as a run of `run_bytes` has blocks, but not too many.
     pub(crate) fn new(run_bytes: usize) -> Self {
-        let count = (run_bytes / BLOCK).next_power_of_two();
-        Buckets { buckets: Vec::new(), count, bytes: 0 }
+        let count = (run_bytes / BLOCK).next_power_of_two().min(MOST);
+        Buckets { open: Vec::new(), blocks: Vec::new(), count, run_bytes, bytes: 0, roomy: false }
     }
 
     /// Bytes that the rows take.
@@ -25,47 +39,82 @@ impl<R: Rows> Buckets<R> {
         self.bytes
     }
 
-    /// Whether there are so many rows that they should be sorted. Buckets are not equally full: with an eighth to spare
-    /// hardly any is larger than a block.
+    /// Whether there are so many rows that they should be sorted.
     pub(crate) fn is_full(&self) -> bool {
-        self.bytes >= self.count * BLOCK / 8 * 7
+        self.bytes >= self.run_bytes / BLOCK * PART
     }
 
     /// Adds rows.
     pub(crate) fn add(&mut self, rows: &R) {
-        self.buckets.resize_with(self.count, || rows.like());
-        rows.scatter(&mut self.buckets);
+        self.open.resize_with(self.count, || rows.like());
+        self.blocks.resize_with(self.count, Vec::new);
+        if std::mem::take(&mut self.roomy) {
+            self.open.iter_mut().for_each(|open| open.reserve(BLOCK));
+        }
+        rows.scatter(&mut self.open, |number, open| {
+            let empty = roomy(open);
+            self.blocks[number].push(std::mem::replace(open, empty));
+        });
         self.bytes += rows.bytes();
     }
 
     /// Sorts the rows and merges those that are one.
     pub(crate) fn consolidate(&mut self) {
-        self.buckets.iter_mut().for_each(R::consolidate);
-        self.bytes = self.buckets.iter().map(R::bytes).sum();
+        let bits = self.count.ilog2();
+        self.bytes = 0;
+        for (open, blocks) in self.open.iter_mut().zip(&mut self.blocks) {
+            if blocks.is_empty() {
+                open.consolidate();
+            } else {
+                let empty = open.like();
+                blocks.push(std::mem::replace(open, empty));
+                *blocks = sorted(std::mem::take(blocks), bits);
+            }
+            self.bytes += open.bytes() + blocks.iter().map(R::bytes).sum::<usize>();
+        }
     }
 
     /// Takes the rows, which are sorted, in blocks.
     pub(crate) fn take_blocks(&mut self) -> Vec<R> {
-        let mut blocks: Vec<R> = Vec::with_capacity(self.buckets.len());
-        for bucket in &mut self.buckets {
-            let empty = bucket.like();
-            let rows = std::mem::replace(bucket, empty);
-            match blocks.last_mut() {
-                _ if rows.is_empty() => {}
-                Some(last) if last.bytes() + rows.bytes() <= BLOCK => last.append(&rows, 0..rows.len()),
-                _ if rows.bytes() <= 2 * BLOCK => {
-                    if rows.bytes() > BLOCK / 2 {
-                        // The next run's bucket will be as full.
-                        bucket.reserve(BLOCK);
-                    }
-                    blocks.push(rows);
+        self.roomy = self.is_full();
+        let mut taken: Vec<R> = Vec::with_capacity(self.bytes / PART + 1);
+        for (open, blocks) in self.open.iter_mut().zip(&mut self.blocks) {
+            let empty = open.like();
+            for rows in blocks.drain(..).chain(once(std::mem::replace(open, empty))) {
+                match taken.last_mut() {
+                    _ if rows.is_empty() => {}
+                    Some(last) if last.bytes() + rows.bytes() <= BLOCK => last.append(&rows, 0..rows.len()),
+                    _ if rows.bytes() <= 2 * BLOCK => taken.push(rows),
+                    _ => cut(&rows, &mut taken),
                 }
-                _ => cut(&rows, &mut blocks),
             }
         }
         self.bytes = 0;
-        blocks
+        taken
     }
+}
+
+/// Blocks of rows whose hashes agree in the first `bits` bits, sorted: within a block, and from block to block.
+fn sorted<R: Rows>(blocks: Vec<R>, bits: u32) -> Vec<R> {
+    let count = blocks.iter().map(R::bytes).sum::<usize>().div_ceil(PART);
+    let mut parts: Vec<R> = (0..count).map(|_| roomy(&blocks[0])).collect();
+    for rows in blocks {
+        for index in 0..rows.len() {
+            let row = rows.get(index);
+            // Equal shares of what is left of the hash.
+            let part = (u128::from(R::hash(row) << bits) * count as u128) >> u64::BITS;
+            parts[part as usize].push(row);
+        }
+    }
+    parts.iter_mut().for_each(R::consolidate);
+    parts
+}
+
+/// No rows, and room for a block of such rows.
+fn roomy<R: Rows>(rows: &R) -> R {
+    let mut block = rows.like();
+    block.reserve(BLOCK);
+    block
 }
 
 /// Cuts rows of few keys, which are all in one bucket, into blocks.

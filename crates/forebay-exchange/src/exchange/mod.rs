@@ -77,8 +77,8 @@ impl ExchangeOptions {
         }
     }
 
-    /// Bytes that a sender may have on the way to a receiver. Default: what lets all of them together have a quarter
-    /// of the budget, between 128 KiB and 1 MiB.
+    /// Bytes that a sender may have on the way to a receiver. Default: what lets all of them together have a
+    /// sixteenth of the budget, between 128 KiB and 1 MiB.
     #[must_use]
     pub fn window(mut self, bytes: usize) -> Self {
         self.window = Some(bytes.max(1));
@@ -123,7 +123,7 @@ impl Exchange {
         let (me, workers) = (worker.index(), worker.peers());
         let limit = options.budget.limit();
         let consumer = options.budget.consumer(&format!("worker {me}"), 0)?;
-        let window = options.window.unwrap_or_else(|| clamp(limit / 4 / workers / workers, WINDOW));
+        let window = options.window.unwrap_or_else(|| clamp(limit / 16 / workers / workers, WINDOW));
         let merger = Merger::start(&format!("merge-{me}"))?;
         merger.report_to(&options.failure);
         Ok(Exchange {
@@ -134,7 +134,7 @@ impl Exchange {
                 failure: options.failure.clone(),
                 metrics: Arc::clone(&options.metrics),
                 window,
-                run_bytes: clamp(limit / 8 / workers, RUN),
+                run_bytes: clamp(limit / 4 / workers, RUN),
                 reclaims: RefCell::default(),
             }),
         })

@@ -1,7 +1,7 @@
 //! `ReadAhead`: the policy of a queue's reader. Brings back what is at the front.
 //!
 //! The I/O thread reads; the policy takes what is there, a step at a time, because whatever leaves the queue waits in
-//! timely's own unbounded ones. It runs under the queue's mutex, so it waits for the disk at most a millisecond, and
+//! timely's own unbounded ones. It runs under the queue's mutex, so it waits for the disk at most half a millisecond, and
 //! only if it has nothing to give: timely has a reader that got nothing come again at once, so that wait is also what
 //! keeps it from spinning.
 //!
@@ -28,8 +28,8 @@ pub(super) const AHEAD: usize = 2 << 20;
 /// Bytes after which no further entry is handed out in one call.
 const STEP: usize = 1 << 20;
 
-/// How long a call waits for the disk.
-const PATIENCE: Duration = Duration::from_millis(1);
+/// How long a call waits for the disk: half of what a call may take, because being woken takes time too.
+const PATIENCE: Duration = Duration::from_micros(500);
 
 pub(super) struct ReadAhead {
     spool: Arc<Spool>,

@@ -20,7 +20,7 @@ use crate::error::ExchangeError;
 use crate::memory::Memory;
 use crate::rows::{BLOCK, Rows};
 use crate::runs::run::{Block, Loaded, Place, Run};
-use crate::sort::sort_by_hash;
+use crate::sort::Order;
 
 /// Rows that a slice has, about.
 const SLICE: usize = 4096;
@@ -32,8 +32,9 @@ const FEWEST: usize = 16;
 pub struct Cursor<R: Rows> {
     sources: Vec<Source<R>>,
     memory: Memory,
-    /// The rows of the slice, in order; those before `given` are given out.
+    /// The rows of the slice, and their order; of that, those before `given` are given out.
     slice: Vec<Entry>,
+    order: Order,
     given: usize,
     /// Pays for what was given out last.
     paid: Lease,
@@ -112,7 +113,8 @@ impl<R: Rows> Cursor<R> {
             }
         }
         let paid = memory.consumer().empty_lease();
-        Ok(Cursor { sources, memory: memory.clone(), slice: Vec::new(), given: 0, paid })
+        let (slice, order) = (Vec::new(), Order::default());
+        Ok(Cursor { sources, memory: memory.clone(), slice, order, given: 0, paid })
     }
 
     /// A merge of `runs`, which are given back as they are read.
@@ -212,9 +214,9 @@ impl<R: Rows> Cursor<R> {
             }
             nexts.push(next);
         }
-        let row = |entry: &Entry| blocks[entry.source as usize].get(entry.row as usize);
-        let order = |a: &Entry, b: &Entry| a.hash.cmp(&b.hash).then_with(|| R::order(row(a), row(b)));
-        sort_by_hash(&mut self.slice, &|entry| entry.hash, &order);
+        let slice = &self.slice;
+        let row = |at: usize| blocks[slice[at].source as usize].get(slice[at].row as usize);
+        self.order.sort(slice.iter().map(|entry| entry.hash), |a, b| R::order(row(a), row(b)));
         for (source, next) in self.sources.iter_mut().zip(nexts) {
             source.next = next;
         }
@@ -225,7 +227,8 @@ impl<R: Rows> Cursor<R> {
         let blocks: Vec<&R> = self.sources.iter().map(Source::rows).collect();
         let mut full = false;
         let mut before = None;
-        for entry in &self.slice[self.given..] {
+        for at in self.order.from(self.given) {
+            let entry = self.slice[at];
             let row = blocks[entry.source as usize].get(entry.row as usize);
             full = out.bytes() >= BLOCK;
             if before == Some(entry.hash) || before.is_none() {

@@ -27,7 +27,7 @@ use timely::Accountable;
 use super::number;
 use super::weight::{self, Kind};
 use crate::rows::Rows;
-use crate::sort::sort_by_hash;
+use crate::sort::Order;
 
 /// Bytes of a hash.
 pub(super) const HASH: usize = size_of::<u64>();
@@ -167,20 +167,6 @@ impl KeyedRows {
         self.bytes[self.begin(index)..].first_chunk().map_or(0, |hash| u64::from_le_bytes(*hash))
     }
 
-    /// The numbers of the rows, in the rows' order.
-    fn sorted(&self) -> impl Iterator<Item = usize> {
-        // A row's number in the low bits, as much of its hash as fits above: eight bytes a row are moved.
-        let mask = self.len().next_power_of_two() as u64 - 1;
-        let mut order: Vec<u64> = (0..self.len()).map(|at| (self.hash_at(at) & !mask) | at as u64).collect();
-        sort_by_hash(&mut order, &|row| *row, &u64::cmp);
-        // What looks the same so far is compared as a whole.
-        let same = |a: &u64, b: &u64| a & !mask == b & !mask;
-        for rows in order.chunk_by_mut(same).filter(|rows| rows.len() > 1) {
-            rows.sort_unstable_by(|a, b| Self::order(self.get((a & mask) as usize), self.get((b & mask) as usize)));
-        }
-        order.into_iter().map(move |row| (row & mask) as usize)
-    }
-
     /// Adds the row at `index` of `other`, which is of the same shape.
     #[inline]
     fn copy(&mut self, other: &Self, index: usize) {
@@ -312,8 +298,10 @@ impl Rows for KeyedRows {
         let mut sorted = KeyedRows::of(shape.clone());
         sorted.bytes.reserve_exact(self.bytes.len() + COPY);
         sorted.ends.reserve_exact(self.ends.len());
+        let mut order = Order::default();
+        order.sort((0..self.len()).map(|at| self.hash_at(at)), |a, b| Self::order(self.get(a), self.get(b)));
         let mut last = None;
-        for index in self.sorted() {
+        for index in order.from(0) {
             let hash = self.hash_at(index);
             if last.replace(hash) == Some(hash) {
                 sorted.push_merged(self.get(index));

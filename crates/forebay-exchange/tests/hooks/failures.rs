@@ -100,8 +100,8 @@ fn a_disk_that_hangs_while_reading_ends_the_run_at_the_deadline() {
         let SpillFailure::Deadline { .. } = error.cause else { panic!("{error}") };
         assert_eq!(error.operation, "read back");
         let snapshot = outcome.monitor.snapshot();
-        // A millisecond each, for 300 ms: it waits, it does not spin.
-        assert!(snapshot.fetch_waits > 1 && snapshot.fetch_waits < 400, "{snapshot:?}");
+        // Half a millisecond each, for 300 ms: it waits, it does not spin.
+        assert!(snapshot.fetch_waits > 1 && snapshot.fetch_waits < 700, "{snapshot:?}");
         fs.release();
     });
 }

@@ -1,0 +1,324 @@
+//! [`Blocks`]: an allocator for programs that hold to a budget.
+//!
+//! What waits inside a budget is nearly all in blocks of 64 KiB and a little more, allocated by one thread and freed by
+//! another. General allocators keep what was freed for the thread that once allocated it, so the same bytes are resident
+//! once for each thread that ever needed them. With this allocator, allocations of 34 to 68 KiB come from one pool for all
+//! threads; everything else goes to the system's allocator.
+//!
+//! ```text
+//!   chunk of 2 MiB   [ block | block | ... | block | head ]     30 blocks of 68 KiB
+//!   open             chunk <-> chunk <-> chunk                  those with free blocks; the first one gives
+//! ```
+//!
+//! # Invariants
+//! - A block that is free is given before new memory is asked for, whoever freed it. So what is resident is the most that
+//!   was in use at a time, rounded up to a chunk.
+//! - A chunk whose blocks are all free goes back to the system, all but one.
+//! - One lock, held for some dozen instructions, or for one call to the system when a chunk comes.
+//!
+//! # Numbers
+//! Accumulating 20 million rows in a budget of 32 MiB: 42 MiB resident, with the allocator of glibc 60 to 65.
+//!
+//! ```
+//! #[global_allocator]
+//! static BLOCKS: forebay::Blocks = forebay::Blocks;
+//!
+//! let block = vec![1_u8; 64 << 10];
+//! assert_eq!(block.len(), 65_536);
+//! ```
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::ptr;
+use std::sync::{Mutex, MutexGuard};
+
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+
+/// Bytes of a chunk, which begins at a multiple of that.
+const CHUNK: usize = 2 << 20;
+
+/// Bytes of a block: 64 KiB, and what is written around them. Larger allocations, and those that would leave half of a
+/// block unused, are the system's.
+const BLOCK: usize = 68 << 10;
+
+/// Bytes of a page on nearly every machine, and the largest alignment of a block.
+const PAGE: usize = 4096;
+
+/// Where a chunk's head is.
+const HEAD: usize = CHUNK - PAGE;
+
+/// The bits of a chunk whose blocks are all free.
+const ALL: u32 = (1 << (HEAD / BLOCK)) - 1;
+
+/// Free chunks that are kept.
+const KEPT: usize = 1;
+
+/// An allocator for `#[global_allocator]`, with which blocks of 64 KiB are resident once and not once for each thread. See
+/// the module's text in the source.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Blocks;
+
+/// The head of a chunk.
+struct Head {
+    /// A bit for each block that is free.
+    free: u32,
+    /// Its neighbours among the open ones.
+    before: *mut Head,
+    after: *mut Head,
+}
+
+/// The chunks that have free blocks.
+struct Pool {
+    first: *mut Head,
+    last: *mut Head,
+    /// How many of them have no others.
+    idle: usize,
+}
+
+// SAFETY: the pointers are to memory that belongs to the pool, and are followed under its lock alone.
+unsafe impl Send for Pool {}
+
+static POOL: Mutex<Pool> = Mutex::new(Pool { first: ptr::null_mut(), last: ptr::null_mut(), idle: 0 });
+
+/// Whether the pool serves `layout`, and not the system.
+fn is_block(layout: Layout) -> bool {
+    layout.size() > BLOCK / 2 && layout.size() <= BLOCK && layout.align() <= PAGE
+}
+
+fn pool() -> MutexGuard<'static, Pool> {
+    POOL.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+// SAFETY: which of the two allocators is asked depends on the layout alone, so memory goes back to where it came from.
+// A block of the pool is given to one caller at a time, is at least as large as the layout says, and begins at a
+// multiple of its alignment (`is_block`).
+unsafe impl GlobalAlloc for Blocks {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if is_block(layout) {
+            return pool().take();
+        }
+        // SAFETY: the caller's promises are those that are asked for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if !is_block(layout) {
+            // SAFETY: as above.
+            return unsafe { System.alloc_zeroed(layout) };
+        }
+        let block = pool().take();
+        if !block.is_null() {
+            // SAFETY: the block is at least so large, and nobody else's.
+            unsafe { block.write_bytes(0, layout.size()) };
+        }
+        block
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        if !is_block(layout) {
+            // SAFETY: as above.
+            return unsafe { System.dealloc(ptr, layout) };
+        }
+        // SAFETY: a block of this layout came from the pool, and the caller is done with it.
+        let unused = unsafe { pool().give(ptr) };
+        if let Some(chunk) = unused {
+            // SAFETY: the chunk was mapped whole, is in no list, and none of its blocks is in use.
+            let unmapped = unsafe { munmap(chunk.cast(), CHUNK) };
+            debug_assert_eq!(unmapped, Ok(()), "a chunk is a mapping");
+        }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        // SAFETY: the caller promises that the size is a layout's.
+        let new = unsafe { Layout::from_size_align_unchecked(size, layout.align()) };
+        match (is_block(layout), is_block(new)) {
+            (true, true) => ptr,
+            // SAFETY: as above.
+            (false, false) => unsafe { System.realloc(ptr, layout, size) },
+            _ => {
+                // SAFETY: as above.
+                let moved = unsafe { self.alloc(new) };
+                if !moved.is_null() {
+                    // SAFETY: both are so large, and they are two.
+                    unsafe { ptr::copy_nonoverlapping(ptr, moved, layout.size().min(size)) };
+                    // SAFETY: the caller gives it up for the new one.
+                    unsafe { self.dealloc(ptr, layout) };
+                }
+                moved
+            }
+        }
+    }
+}
+
+impl Pool {
+    /// A block; null if the system has no memory.
+    fn take(&mut self) -> *mut u8 {
+        if self.first.is_null() && !self.grow() {
+            return ptr::null_mut();
+        }
+        let head = self.first;
+        // SAFETY: what is in the list is the head of a chunk, and followed under the lock alone.
+        let free = unsafe { (*head).free };
+        self.idle -= usize::from(free == ALL);
+        let left = free & (free - 1);
+        // SAFETY: as above.
+        unsafe { (*head).free = left };
+        if left == 0 {
+            self.unlink(head);
+        }
+        // SAFETY: the block is in the head's chunk.
+        unsafe { head.byte_sub(HEAD).byte_add(free.trailing_zeros() as usize * BLOCK) }.cast()
+    }
+
+    /// Takes a block back, and returns the chunk if the system is to have it.
+    ///
+    /// # Safety
+    /// The block was taken from the pool, and nobody uses it any more.
+    unsafe fn give(&mut self, block: *mut u8) -> Option<*mut u8> {
+        let within = block.addr() % CHUNK;
+        // SAFETY: a block is in a chunk, which begins at a multiple of its size, and so is the head.
+        let (chunk, head) = unsafe { (block.sub(within), block.sub(within).add(HEAD).cast::<Head>()) };
+        // SAFETY: followed under the lock alone.
+        let was = unsafe { (*head).free };
+        let free = was | 1 << (within / BLOCK);
+        // SAFETY: as above.
+        unsafe { (*head).free = free };
+        if was == 0 {
+            self.link(head);
+        }
+        if free == ALL {
+            self.unlink(head);
+            if self.idle == KEPT {
+                return Some(chunk);
+            }
+            // Others are to be used up first.
+            self.idle += 1;
+            self.link(head);
+        }
+        None
+    }
+
+    /// Adds a chunk: whether there is memory for one.
+    fn grow(&mut self) -> bool {
+        let Some(chunk) = map() else { return false };
+        // SAFETY: the chunk is mapped, new, and as large as that.
+        let head = unsafe { chunk.add(HEAD) }.cast::<Head>();
+        // SAFETY: as above; pages are aligned.
+        unsafe { head.write(Head { free: ALL, before: ptr::null_mut(), after: ptr::null_mut() }) };
+        self.idle += 1;
+        self.link(head);
+        true
+    }
+
+    /// Puts a chunk behind the others.
+    fn link(&mut self, head: *mut Head) {
+        let before = std::mem::replace(&mut self.last, head);
+        // SAFETY: the chunk is the pool's; so is the last one.
+        unsafe {
+            (*head).before = before;
+            (*head).after = ptr::null_mut();
+            match before.is_null() {
+                true => self.first = head,
+                false => (*before).after = head,
+            }
+        }
+    }
+
+    /// Takes a chunk out.
+    fn unlink(&mut self, head: *mut Head) {
+        // SAFETY: the chunk is the pool's; so are its neighbours.
+        unsafe {
+            let Head { before, after, .. } = *head;
+            match before.is_null() {
+                true => self.first = after,
+                false => (*before).after = after,
+            }
+            match after.is_null() {
+                true => self.last = before,
+                false => (*after).before = before,
+            }
+        }
+    }
+}
+
+/// A new chunk.
+fn map() -> Option<*mut u8> {
+    let (access, kind) = (ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE);
+    // SAFETY: a mapping of its own, at no place in particular.
+    let both = unsafe { mmap_anonymous(ptr::null_mut(), 2 * CHUNK, access, kind) }.ok()?.cast::<u8>();
+    let before = both.addr().next_multiple_of(CHUNK) - both.addr();
+    // SAFETY: `before` is less than a chunk.
+    let chunk = unsafe { both.add(before) };
+    // What cannot be given back stays unused.
+    // SAFETY: what lies before and behind the chunk was mapped above, and nobody knows of it.
+    unsafe {
+        let _unused = if before > 0 { munmap(both.cast(), before) } else { Ok(()) };
+        let _unused = munmap(chunk.add(CHUNK).cast(), CHUNK - before);
+    }
+    Some(chunk)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    /// Bytes of different threads, of every size around a block's: nobody's are another's.
+    #[test]
+    fn blocks_are_one_threads_at_a_time() {
+        thread::scope(|scope| {
+            for me in 0..4_u8 {
+                scope.spawn(move || {
+                    let layout = |size| Layout::from_size_align(size, 8).unwrap();
+                    let mut kept: Vec<(*mut u8, usize)> = Vec::new();
+                    for round in 0..400_usize {
+                        let sizes = [1, BLOCK / 2, BLOCK / 2 + 1, 64 << 10, BLOCK, BLOCK + 1, 3 * BLOCK];
+                        let size = sizes[round % sizes.len()];
+                        // SAFETY: the size is not zero.
+                        let new = unsafe { Blocks.alloc(layout(size)) };
+                        assert!(!new.is_null() && new.addr().is_multiple_of(8));
+                        // SAFETY: it is so large.
+                        unsafe { new.write_bytes(me, size) };
+                        kept.push((new, size));
+                        if kept.len() > 70 {
+                            let (old, size) = kept.swap_remove(round * 31 % kept.len());
+                            let other = size * 3 / 2;
+                            // SAFETY: it is this thread's, and was allocated with this layout.
+                            let moved = unsafe { Blocks.realloc(old, layout(size), other) };
+                            // SAFETY: so many bytes were written.
+                            assert!(unsafe { std::slice::from_raw_parts(moved, size) }.iter().all(|byte| *byte == me));
+                            // SAFETY: as above.
+                            unsafe { Blocks.dealloc(moved, layout(other)) };
+                        }
+                    }
+                    for (old, size) in kept {
+                        // SAFETY: as above.
+                        assert!(unsafe { std::slice::from_raw_parts(old, size) }.iter().all(|byte| *byte == me));
+                        // SAFETY: as above.
+                        unsafe { Blocks.dealloc(old, layout(size)) };
+                    }
+                });
+            }
+        });
+    }
+
+    #[test]
+    fn blocks_are_used_again_and_chunks_go_back() {
+        let mut pool = Pool { first: ptr::null_mut(), last: ptr::null_mut(), idle: 0 };
+        let blocks: Vec<*mut u8> = (0..61).map(|_| pool.take()).collect();
+        assert_eq!(pool.idle, 0, "two chunks are full, and one has a block in use");
+        // SAFETY: blocks that were taken here.
+        let give = |pool: &mut Pool, block: &*mut u8| unsafe { pool.give(*block) };
+        assert_eq!(give(&mut pool, &blocks[7]), None);
+        let others: Vec<*mut u8> = (0..30).map(|_| pool.take()).collect();
+        assert!(others.contains(&blocks[7]), "no new chunk before what is free is used");
+        assert!(pool.first.is_null());
+        let all = others.iter().chain(blocks.iter().filter(|block| **block != blocks[7]));
+        let unused: Vec<*mut u8> = all.filter_map(|block| give(&mut pool, block)).collect();
+        assert_eq!((unused.len(), pool.idle), (2, KEPT));
+        for chunk in unused {
+            // SAFETY: the chunk is in no list, and none of its blocks is in use.
+            assert_eq!(unsafe { munmap(chunk.cast(), CHUNK) }, Ok(()));
+        }
+    }
+}
