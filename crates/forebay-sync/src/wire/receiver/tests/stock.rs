@@ -112,7 +112,7 @@ fn beside_stock(options: Options, letters: &str, more: &[&str], args: &[&str], s
     let report = report.unwrap_or_else(|error| panic!("{error:?} {}", String::from_utf8_lossy(&lines.errors)));
     let rsh = temp.path().join("rsh");
     let stock = Command::new("timeout")
-        .args(["20", "rsync", "-e", &rsh.display().to_string(), "--no-inc-recursive"])
+        .args(["120", "rsync", "-e", &rsh.display().to_string(), "--no-inc-recursive"])
         .args(args)
         .arg(format!("host:{from}"))
         .arg(&other)

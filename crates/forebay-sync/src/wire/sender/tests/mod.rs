@@ -168,7 +168,7 @@ impl Push {
 
     fn server(&self, destination: &Path) -> Child {
         let mut command = Command::new("timeout");
-        command.args(["30", "rsync", "--server", self.letters]).args(&self.more);
+        command.args(["120", "rsync", "--server", self.letters]).args(&self.more);
         command.arg(".").arg(destination).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
     }
 
@@ -194,7 +194,7 @@ impl Push {
 fn differences(options: &str, source: &Path, destination: &Path) -> String {
     let source = [source.to_str().unwrap(), "/"].concat();
     let output = Command::new("timeout")
-        .args(["30", "rsync", options, "--delete", "-nci", &source])
+        .args(["120", "rsync", options, "--delete", "-nci", &source])
         .arg(destination)
         .output()
         .unwrap();
