@@ -33,6 +33,19 @@ pub(crate) struct Name {
 #[derive(Debug)]
 pub(crate) struct Names(Vec<Name>);
 
+impl Names {
+    /// Without those whose leader is settled.
+    pub(crate) fn unsettled(mut self, groups: &Groups) -> Self {
+        self.0.retain(|name| !groups.contains(name.inode));
+        self
+    }
+
+    /// What they are names of.
+    pub(crate) fn inodes(&self) -> impl Iterator<Item = Inode> {
+        self.0.iter().map(|name| name.inode)
+    }
+}
+
 impl Weigh for Names {
     fn weight(&self) -> usize {
         size_of::<Self>() + self.0.iter().map(|name| size_of::<Name>() + name.path.capacity()).sum::<usize>()
@@ -47,32 +60,48 @@ pub(crate) struct Census(HashMap<Inode, Found>);
 struct Found {
     names: u64,
     leader: Option<Vec<u8>>,
+    /// The number of the list that the leader is in.
+    list: i32,
     existing: Option<(Inode, bool)>,
     settled: bool,
 }
 
 impl Census {
-    /// Takes in the next item's names.
-    pub(crate) fn add(&mut self, names: Names) {
+    /// Takes in the next item's names, which are in the list number `list`.
+    pub(crate) fn add(&mut self, names: Names, list: i32) {
         for Name { inode, path, file, newer, existing } in names.0 {
             let settled = !newer && (!file || existing.is_some());
             let found = self.0.entry(inode).or_default();
             found.names += 1;
             if !newer && !found.settled {
                 (found.leader, found.existing, found.settled) = (Some(path), existing, settled);
+                found.list = list;
             }
         }
     }
 
-    /// The groups of what has several names in the tree.
-    pub(crate) fn groups(self) -> Groups {
-        let groups = Groups::default();
+    /// Settles who leads what has several names in the tree.
+    pub(crate) fn groups(self, groups: &Groups) {
         for (inode, found) in self.0 {
-            if let Some(leader) = found.leader.filter(|_| found.names > 1) {
-                groups.insert(inode, leader, found.existing);
+            if found.names > 1 {
+                found.enter(inode, groups);
             }
         }
-        groups
+    }
+
+    /// Settles who leads the names of `inode`, of which more may come.
+    pub(crate) fn settle(&mut self, inode: Inode, groups: &Groups) {
+        if let Some(found) = self.0.remove(&inode) {
+            found.enter(inode, groups);
+        }
+    }
+}
+
+impl Found {
+    fn enter(self, inode: Inode, groups: &Groups) {
+        if let Some(leader) = self.leader {
+            groups.insert(inode, leader, self.existing, self.list);
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use crate::attrs;
 use crate::backup;
 use crate::dir::Dir;
+use crate::doomed::Doomed;
 use crate::filter::{Folder, Local, Place, Rule, Side};
 use crate::fs::{self, Stat};
 use crate::itemize;
@@ -39,12 +40,46 @@ pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mu
             return shared.fail(out, "[generator] opendir", path.strip_suffix(b"/").unwrap_or(&path), errno);
         }
     };
+    if shared.options.deletion.when == DeleteWhen::Delay {
+        if !entries.is_empty() {
+            let time = dir.stat().ok().filter(|_| dir.transferred && shared.options.dir_times()).map(|src| src.mtime);
+            shared.dooms.push(Doomed { rel: dir.rel.clone(), local: ready.local.clone(), entries, time });
+        }
+        return;
+    }
     for (name, kind) in entries {
         if shared.options.cancel.is_cancelled() {
             return;
         }
         remove(shared, out, &there, &name, kind, true);
         dir.touched.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Deletes what was found to be extraneous before.
+pub(crate) fn doomed(shared: &Shared<'_>, doomed: &Doomed, out: &mut Outcome) {
+    let Doomed { rel, local, entries, time } = doomed;
+    let Some(root) = &shared.root.fd else { return };
+    let dir = match fs::open_beneath(root.as_fd(), rel.strip_suffix(b"/").unwrap_or(rel), shared.options.keep_dirlinks)
+    {
+        Ok(dir) => dir,
+        Err(Errno::NOENT) => return,
+        Err(errno) => {
+            let path = shared.target_path(rel, b"");
+            return shared.fail(out, "[generator] opendir", path.strip_suffix(b"/").unwrap_or(&path), errno);
+        }
+    };
+    let there = There { at: dir.as_fd(), rel, local, doomed: false };
+    for (name, kind) in entries {
+        if shared.options.cancel.is_cancelled() {
+            return;
+        }
+        remove(shared, out, &there, name, *kind, true);
+    }
+    if let Some(time) = time.filter(|_| !shared.options.dry_run)
+        && let Err(errno) = rustix::fs::utimensat(&dir, c".", &attrs::times(time), AtFlags::empty())
+    {
+        shared.fail(out, "[generator] failed to set times on", &shared.target_path(rel, b""), errno);
     }
 }
 

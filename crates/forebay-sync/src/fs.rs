@@ -51,6 +51,30 @@ impl From<rustix::fs::Stat> for Stat {
 }
 
 impl Stat {
+    /// Nothing but its kind is known.
+    pub(crate) fn of_kind(kind: FileType) -> Self {
+        let time = Timespec { tv_sec: 0, tv_nsec: 0 };
+        Stat {
+            kind,
+            mode: 0,
+            uid: 0,
+            gid: 0,
+            size: 0,
+            mtime: time,
+            atime: time,
+            dev: 0,
+            ino: 0,
+            nlink: 1,
+            rdev: 0,
+            index: None,
+        }
+    }
+
+    /// Kind and permissions in one number, as file systems and file lists have them. That of no kind is 0.
+    pub(crate) fn raw_mode(&self) -> u32 {
+        if self.kind == FileType::Unknown { 0 } else { self.kind.as_raw_mode() | self.mode }
+    }
+
     /// Stats `name` beneath `at` without following it.
     pub(crate) fn at(at: BorrowedFd<'_>, name: &CStr) -> Result<Self, Errno> {
         rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW).map(Into::into)

@@ -18,9 +18,14 @@ use crate::order;
 /// Device and number.
 pub(crate) type Inode = (u64, u64);
 
-/// The groups of a mirror. Only what has several names in the tree is in it.
+/// The groups of a mirror. Only what has several names in the tree is in it, or may have: of lists that come one by one, who
+/// leads is settled as soon as the first of its names is worked on.
 #[derive(Debug, Default)]
-pub(crate) struct Groups(Mutex<HashMap<Inode, Group>>);
+pub(crate) struct Groups {
+    groups: Mutex<HashMap<Inode, Group>>,
+    /// By the number of a list: groups whose leader is in it.
+    lists: Mutex<HashMap<i32, Vec<Inode>>>,
+}
 
 #[derive(Debug)]
 struct Group {
@@ -86,11 +91,16 @@ pub(crate) enum Role {
 
 impl Groups {
     fn lock(&self) -> MutexGuard<'_, HashMap<Inode, Group>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a group.
-    pub(crate) fn insert(&self, inode: Inode, leader: Vec<u8>, existing: Option<(Inode, bool)>) {
+    /// Whether there is such a group.
+    pub(crate) fn contains(&self, inode: Inode) -> bool {
+        self.lock().contains_key(&inode)
+    }
+
+    /// Adds a group, whose leader is in the list number `list`.
+    pub(crate) fn insert(&self, inode: Inode, leader: Vec<u8>, existing: Option<(Inode, bool)>, list: i32) {
         let group = Group {
             leader,
             existing,
@@ -101,6 +111,8 @@ impl Groups {
             late: Vec::new(),
         };
         self.lock().insert(inode, group);
+        let mut lists = self.lists.lock().unwrap_or_else(PoisonError::into_inner);
+        lists.entry(list).or_default().push(inode);
     }
 
     /// The place of `path` in its group, the leader's path, and what the destination had there; `None` without a group.
@@ -182,16 +194,20 @@ impl Groups {
         text
     }
 
-    /// Those who wait for a leader that never came: whoever is next makes the file.
-    pub(crate) fn abandoned(&self) -> Vec<Waiting> {
+    /// Everything in the list number `list` has had its turn. Those who wait for a leader in it that never came: whoever is
+    /// next makes the file.
+    pub(crate) fn abandoned(&self, list: i32) -> Vec<Waiting> {
+        let led = self.lists.lock().unwrap_or_else(PoisonError::into_inner).remove(&list).unwrap_or_default();
         let mut groups = self.lock();
-        let waiting = groups.values_mut().filter(|group| !group.waiting.is_empty());
-        waiting
-            .flat_map(|group| {
+        let mut waiting = Vec::new();
+        for inode in led {
+            if let Some(group) = groups.get_mut(&inode).filter(|group| !group.passed && matches!(group.made, Made::No))
+            {
                 group.passed = true;
-                std::mem::take(&mut group.waiting)
-            })
-            .collect()
+                waiting.append(&mut group.waiting);
+            }
+        }
+        waiting
     }
 }
 

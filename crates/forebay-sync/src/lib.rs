@@ -71,6 +71,7 @@ mod content;
 mod delayed;
 mod delete;
 mod dir;
+mod doomed;
 mod entry;
 mod error;
 mod extended;

@@ -20,6 +20,7 @@ use crate::order;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
+use crate::wire::Notice;
 use crate::worker::{Entry, Worker, replaced_time};
 
 impl Worker<'_> {
@@ -148,11 +149,11 @@ impl Worker<'_> {
             if let Some(entry) = Self::again(self.shared, &dir, at, &mut late) {
                 let (inode, path) = (entry.src.inode(), entry.rel());
                 self.member(&dir, at, &entry, &mut late)?;
-                match (&self.shared.remote, entry.src.index) {
-                    (Some(remote), Some(index)) => remote.ledger.close(index),
-                    _ => self.shared.groups.keep_late(inode, &path, std::mem::take(&mut late.text)),
+                if self.shared.remote.is_none() {
+                    self.shared.groups.keep_late(inode, &path, std::mem::take(&mut late.text));
                 }
             }
+            settled(&dir, at, &mut late);
             out.text.append(&mut late.text);
             out.notices.append(&late.notices);
             out.totals += &late.totals;
@@ -163,24 +164,17 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Works on those whose leader never came, at the end.
-    pub(crate) fn work_off_abandoned(&mut self) -> Result<Outcome, Error> {
+    /// Works on those whose leader was to come in the list number `list`, and did not.
+    pub(crate) fn work_off_abandoned(&mut self, list: i32) -> Result<Outcome, Error> {
         let mut out = Outcome::default();
-        loop {
-            let waiting = self.shared.groups.abandoned();
-            if waiting.is_empty() {
-                return Ok(out);
+        for Waiting { dir, at } in self.shared.groups.abandoned(list) {
+            if let Some(entry) = Self::again(self.shared, &dir, at, &mut out) {
+                self.member(&dir, at, &entry, &mut out)?;
             }
-            for Waiting { dir, at } in waiting {
-                if let Some(entry) = Self::again(self.shared, &dir, at, &mut out) {
-                    self.member(&dir, at, &entry, &mut out)?;
-                    if let (Some(remote), Some(index)) = (&self.shared.remote, entry.src.index) {
-                        remote.ledger.close(index);
-                    }
-                }
-                self.let_go(dir, &mut out);
-            }
+            settled(&dir, at, &mut out);
+            self.let_go(dir, &mut out);
         }
+        Ok(out)
     }
 
     /// Looks again at an entry that has waited.
@@ -323,6 +317,13 @@ impl Worker<'_> {
             _ => self.node(entry, out),
         }
         Ok(())
+    }
+}
+
+/// Whoever waited at `at` in the listing of `dir` does not any more, once what there is to tell of it is told.
+fn settled(dir: &Dir, at: usize, out: &mut Outcome) {
+    if let Some(index) = dir.stat_of(at).ok().filter(|_| dir.sent.is_some()).and_then(|src| src.index) {
+        out.notices.push(Notice::Settled(index));
     }
 }
 

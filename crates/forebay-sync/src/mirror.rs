@@ -88,6 +88,8 @@ pub struct Peer {
     pub list_made: Duration,
     /// See [`list_made`](Self::list_made).
     pub list_sent: Duration,
+    /// How many file lists came, in the receiving role.
+    pub lists: u64,
     /// How files were put together, in the receiving role.
     pub assembly: AssemblyStats,
 }
@@ -179,7 +181,7 @@ pub fn mirror(
     if options.hard_links {
         shared.pass = Pass::Copy;
         let root = roots::sources(&shared, sources, &mut Outcome::default())?;
-        shared.groups = passes::take_census(pipeline("census"), &shared, Walk::new(&shared, root, None), workers)?;
+        passes::take_census(pipeline("census"), &shared, Walk::new(&shared, root, None), workers, 0)?;
         if first.is_some() {
             shared.found.store(0, Ordering::Relaxed);
             shared.found_all.store(false, Ordering::Relaxed);
@@ -218,7 +220,7 @@ pub fn mirror(
         if pass != Pass::Delete {
             engine = snapshot;
             if options.hard_links {
-                deliver(passes::worker(&shared, workers).work_off_abandoned()?)?;
+                deliver(passes::worker(&shared, workers).work_off_abandoned(0)?)?;
             }
             let mut again = std::mem::take(&mut *shared.again.lock().unwrap_or_else(PoisonError::into_inner));
             again.sort_by(|(a, _), (b, _)| order::compare_paths(a, b));
@@ -226,6 +228,7 @@ pub fn mirror(
             let mut last = Outcome::default();
             shared.delayed.finish(&shared, &mut last);
             deliver(last)?;
+            shared.dooms.finish(&shared, &mut deliver)?;
         }
     }
     let mut last = Outcome::default();

@@ -14,7 +14,6 @@ use crate::content::partial;
 use crate::content::temp::TempNames;
 use crate::error::Error;
 use crate::filter::{FilterError, Filters};
-use crate::hardlinks::Groups;
 use crate::item::Item;
 use crate::mirror::Log;
 use crate::options::Options;
@@ -76,21 +75,23 @@ pub(crate) fn run<M: Mode<Outcome>>(
     pipeline.batch(1).worker_init(init).run(walk, Worker::work, deliver).map_err(|error| ended(error.cause))
 }
 
-/// Looks for what has several names.
+/// Looks for what has several names in the list number `list`, and says who leads.
 pub(crate) fn take_census<M: Mode<Names>>(
     pipeline: Pipeline<M>,
     shared: &Shared<'_>,
     walk: impl Iterator<Item = Result<Item, Error>> + Send,
     workers: usize,
-) -> Result<Groups, Error> {
+    list: i32,
+) -> Result<(), Error> {
     let mut census = Census::default();
     let add = |names| {
-        census.add(names);
+        census.add(names, list);
         Ok(())
     };
     let init = || worker(shared, workers);
     pipeline.batch(1).worker_init(init).run(walk, Worker::count_names, add).map_err(|error| ended(error.cause))?;
-    Ok(census.groups())
+    census.groups(&shared.groups);
+    Ok(())
 }
 
 /// A worker of one of `workers` threads.

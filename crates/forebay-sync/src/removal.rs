@@ -145,7 +145,7 @@ impl Worker<'_> {
             follow: entry.follow,
             arrived: there.map(|there| there.inode()),
         };
-        let listed_again = options.delete && matches!(options.deletion.when, DeleteWhen::Delay | DeleteWhen::After);
+        let listed_again = options.delete && options.deletion.when == DeleteWhen::After;
         // What one name leads to may be needed until the last has been followed.
         let followed = options.copy_links || options.copy_dirlinks || options.copy_unsafe_links;
         if listed_again || followed || options.delay_updates || (options.hard_links && entry.src.nlink > 1) {

@@ -152,7 +152,7 @@ pub(crate) fn names_from(from: &OsStr, nul: bool, another: bool) -> Result<Vec<u
 pub(crate) const LONGEST_NAME: u64 = 64 << 10;
 
 /// The argument that the line `name` stands for: it cannot lead out of `source`.
-pub(crate) fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     if name.is_empty() {
         return None;
     }
@@ -365,7 +365,11 @@ impl Top {
     pub(crate) fn shape(&self, shared: &Shared<'_>) -> Shape {
         let (alone, dir) = (self.given == 1, &self.dir);
         let single_file = alone && !dir.transferred && !dir.listing.is_dir(0);
-        let single = alone && (single_file || dir.transferred || is_empty(shared, dir));
+        let contents = || {
+            let group = self.asked.group(self.asked.all(), 0, dir.listing.name(0).to_bytes());
+            shared.options.recursive || group.sources.iter().any(|source| source.contents)
+        };
+        let single = alone && (single_file || dir.transferred || !contents() || is_empty(shared, dir));
         Shape { single, single_file, contents: dir.transferred }
     }
 }
@@ -453,9 +457,6 @@ pub(crate) fn destination(
 
 /// Whether nothing in the one directory that `top` holds takes part.
 fn is_empty(shared: &Shared<'_>, top: &Dir) -> bool {
-    if !shared.options.recursive {
-        return true;
-    }
     let name = top.listing.name(0);
     let Ok(source) = top.source(top.listing.source(0)) else {
         return true;

@@ -10,7 +10,7 @@ pub enum DeleteWhen {
     /// `--delete-during`: each directory before anything in it is copied.
     #[default]
     During,
-    /// `--delete-delay`: in the end, by the filter files that were there in the beginning. The sources are listed twice.
+    /// `--delete-delay`: in the end, what each directory did not need when it was entered.
     Delay,
     /// `--delete-after`: in the end, by the filter files that are there then. The sources are listed twice.
     After,
@@ -98,7 +98,7 @@ impl Select {
 /// What a pass over the sources is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pass {
-    /// Copying, and deleting in each directory before.
+    /// Copying, and deleting in each directory before, or finding there what is to be deleted.
     Both,
     /// Copying alone.
     Copy,
@@ -111,9 +111,9 @@ impl Pass {
     pub(crate) fn all(delete: bool, when: DeleteWhen) -> &'static [Pass] {
         match (delete, when) {
             (false, _) => &[Pass::Copy],
-            (true, DeleteWhen::During) => &[Pass::Both],
+            (true, DeleteWhen::During | DeleteWhen::Delay) => &[Pass::Both],
             (true, DeleteWhen::Before) => &[Pass::Delete, Pass::Copy],
-            (true, DeleteWhen::Delay | DeleteWhen::After) => &[Pass::Copy, Pass::Delete],
+            (true, DeleteWhen::After) => &[Pass::Copy, Pass::Delete],
         }
     }
 }

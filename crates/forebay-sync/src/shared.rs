@@ -1,6 +1,6 @@
 //! What all threads of a mirror share: the options, who we are, where the destination is, and how things are said.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -15,8 +15,9 @@ use crate::content::copy::Methods;
 use crate::content::rate::Rate;
 use crate::delayed::Delayed;
 use crate::dir::Dir;
+use crate::doomed::Dooms;
 use crate::error::Error;
-use crate::filter::{Local, Rule};
+use crate::filter::Rule;
 use crate::format::Format;
 use crate::fs::{self, Stat};
 use crate::hardlinks::Groups;
@@ -48,8 +49,8 @@ pub(crate) struct Shared<'a> {
     /// How many entries have been deleted, where that is limited, and how many have not for that.
     pub(crate) deleted: AtomicU64,
     pub(crate) undeleted: AtomicU64,
-    /// With `--delete-delay`: what the filter files of each directory of the destination said in the beginning.
-    pub(crate) decided: Mutex<HashMap<Vec<u8>, Local>>,
+    /// What goes from the destination in the end.
+    pub(crate) dooms: Dooms,
     /// With `-m`: directories that hold nothing but directories, relative to the root and without a slash at their end.
     pub(crate) barren: HashSet<Vec<u8>>,
     /// With `--files-from`: the names, each with a NUL behind it.
@@ -144,7 +145,7 @@ impl<'a> Shared<'a> {
             listed: None,
             deleted: AtomicU64::new(0),
             undeleted: AtomicU64::new(0),
-            decided: Mutex::default(),
+            dooms: Dooms::default(),
             io_error: AtomicBool::new(false),
             said_skipping: AtomicBool::new(false),
             methods: Methods::default(),

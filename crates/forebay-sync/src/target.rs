@@ -120,20 +120,8 @@ fn local(shared: &Shared<'_>, dir: &Dir, ready: &Ready) -> Result<Local, FilterE
     if !dir.transferred {
         return Ok(above);
     }
-    let delayed = shared.options.deletion.when == DeleteWhen::Delay;
-    if delayed
-        && shared.pass == Pass::Delete
-        && let Some(local) = shared.decided.lock().unwrap_or_else(PoisonError::into_inner).remove(&dir.rel)
-    {
-        return Ok(local);
-    }
     let shown = shared.target_path(&dir.rel, b"");
-    let local = above.enter(filters, Folder { fd: ready.fd.as_fd(), rel: &dir.rel, shown: &shown })?;
-    if delayed && shared.pass == Pass::Copy && local.is_some() {
-        let mut decided = shared.decided.lock().unwrap_or_else(PoisonError::into_inner);
-        decided.insert(dir.rel.clone(), local.clone());
-    }
-    Ok(local)
+    above.enter(filters, Folder { fd: ready.fd.as_fd(), rel: &dir.rel, shown: &shown })
 }
 
 /// The destination of `dir` as it is, if it is there.

@@ -80,12 +80,14 @@ fn run(command: Command) -> ExitCode {
     let levels = &options.levels;
     // There is something to say of the list before it is complete.
     let told = levels.flist > 1 || (levels.flist > 0 && levels.debug_filter > 0);
-    options.list_first = at_once && lists && told && !quiet && !json && matches!(place, Place::Here);
-    let mut output = Output::new(&options, log, &report, !at_once);
+    options.list_first = at_once && lists && told && !quiet && !json;
+    let pulls = matches!(place, Place::Pull(_));
+    let mut output = Output::new(&options, log, &report, !at_once, pulls);
     output.note(b"building file list\n");
     let mut head = String::new();
     if options.levels.flist > 0 && lists {
         head.push_str(match (&place, at_once) {
+            (Place::Pull(_), _) if options.list_first => "receiving file list ... ",
             _ if options.list_first => "building file list ... ",
             (Place::Pull(_), true) => "receiving file list ... done\n",
             (Place::Pull(_), false) => "receiving incremental file list\n",

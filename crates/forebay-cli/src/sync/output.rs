@@ -38,6 +38,8 @@ pub(crate) struct Output {
 struct List {
     /// It is counted on the way.
     counts: bool,
+    /// It comes from another machine: what has come is counted, and not what comes next.
+    comes: bool,
     /// Of how many entries has been told. Before that, of none.
     told: Option<u64>,
     /// What is said behind it.
@@ -79,7 +81,13 @@ struct Line {
 
 impl Output {
     /// What `options` ask for. The bar is for a terminal that nothing else is written to.
-    pub(crate) fn new(options: &Options, log: Option<LogFile>, report: &Report, incremental: bool) -> Self {
+    pub(crate) fn new(
+        options: &Options,
+        log: Option<LogFile>,
+        report: &Report,
+        incremental: bool,
+        pulls: bool,
+    ) -> Self {
         let now = Instant::now();
         let silent = options.levels.name == 0 && !options.itemize && options.format.is_none() && !options.json;
         let shows = if options.levels.progress > 1 && !options.quiet {
@@ -96,7 +104,8 @@ impl Output {
             Shows::Nothing
         };
         let Report { all_to_stderr, human, .. } = *report;
-        let list = options.list_first.then(|| List { counts: options.levels.flist > 1, ..List::default() });
+        let list =
+            options.list_first.then(|| List { counts: options.levels.flist > 1, comes: pulls, ..List::default() });
         Output { all_to_stderr, gone: false, begun: now, shows, log, human, incremental, list, begun_line: false }
     }
 
@@ -265,10 +274,11 @@ impl Log for Output {
     }
 
     fn listing(&mut self, entries: u64, complete: bool) -> io::Result<()> {
-        let Some(List { counts, told, .. }) = &mut self.list else { return Ok(()) };
+        let Some(List { counts, comes, told, .. }) = &mut self.list else { return Ok(()) };
         if *counts {
-            let (first, from) = (told.is_none(), told.map_or(0, |told| told + COUNT));
-            let counts: Vec<u64> = (from..entries).step_by(COUNT as usize).collect();
+            let begin = if *comes { COUNT } else { 0 };
+            let (first, from) = (told.is_none(), told.map_or(begin, |told| told + COUNT));
+            let counts: Vec<u64> = (from..entries + u64::from(*comes)).step_by(COUNT as usize).collect();
             *told = counts.last().copied().or(*told);
             let text: String = counts.iter().map(|count| format!(" {count} files...\r")).collect();
             match first {
@@ -278,7 +288,11 @@ impl Log for Output {
             self.begun_line |= !text.is_empty();
         }
         if complete && let Some(List { counts, behind, .. }) = self.list.take() {
-            let end = if counts { format!("{entries} files to consider\n") } else { "done\n".to_owned() };
+            let end = match (counts, entries) {
+                (false, _) => "done\n".to_owned(),
+                (true, 1) => "1 file to consider\n".to_owned(),
+                (true, _) => format!("{entries} files to consider\n"),
+            };
             self.begun_line = false;
             self.put(format!("{end}{behind}").as_bytes());
             if counts {

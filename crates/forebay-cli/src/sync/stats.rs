@@ -165,6 +165,9 @@ fn write_engine(out: &mut String, report: &Report) -> std::fmt::Result {
         "forebay: copied by reflink {}, copy_file_range {}, read and write {}",
         totals.reflinked, totals.ranged, totals.streamed
     )?;
+    if let Some(lists) = report.peer.map(|peer| peer.lists).filter(|lists| *lists > 0) {
+        writeln!(out, "forebay: {lists} file lists received")?;
+    }
     if let Some(assembly) = report.peer.map(|peer| peer.assembly).filter(|assembly| assembly.files > 0) {
         let strategy = if assembly.workers > 0 { "parallel" } else { "sequential" };
         writeln!(

@@ -129,44 +129,36 @@ fn sums_of_files_are_rsyncs() {
 }
 
 #[test]
-fn sums_of_files_that_go_to_another_machine_are_rsyncs() {
-    for args in ["-aii", "-aiic", "-aiin", "-aii --append", "-aii --append-verify", "-aii --cc=xxh64,md5"] {
-        let bench = bench();
-        let script = bench.src().with_file_name("sh");
-        fs::write(&script, "shift; exec \"$@\"").unwrap();
-        let shell = format!("-esh {}", script.display());
-        let places = bench.places();
-        let mut args: Vec<&str> = args.split(' ').collect();
-        args.extend([&shell, "--out-format=[%C] %i %n"]);
-        for _ in 0..2 {
-            let [theirs, ours] = [("rsync", &[][..], &places[0]), (FOREBAY, &["sync"][..], &places[1])].map(
-                |(program, first, place)| {
-                    let mut command = Command::new(program);
-                    command.args(first).args(&args).arg(format!("{}/", bench.src().display()));
-                    let output = command.arg(format!("there:{}/dst/", place.display())).output().unwrap();
-                    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-                    let mut lines: Vec<String> =
-                        String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
-                    lines.sort();
-                    lines
-                },
-            );
-            assert_eq!(ours, theirs, "{args:?}");
+fn sums_of_files_that_go_to_or_come_from_another_machine_are_rsyncs() {
+    for args in ["-aii", "-aiic", "-aiin", "-aii --append", "-aii --append-verify", "-aii --cc=xxh64,md5", "-aiiH"] {
+        for pulls in [false, true] {
+            let bench = bench();
+            let script = bench.src().with_file_name("sh");
+            fs::write(&script, "shift; exec \"$@\"").unwrap();
+            let shell = format!("-esh {}", script.display());
+            let places = bench.places();
+            let mut args: Vec<&str> = args.split(' ').collect();
+            args.extend([&shell, "--out-format=[%C] %i %n"]);
+            for _ in 0..2 {
+                let [theirs, ours] = [("rsync", &[][..], &places[0]), (FOREBAY, &["sync"][..], &places[1])].map(
+                    |(program, first, place)| {
+                        let mut command = Command::new(program);
+                        let (src, dst) = (format!("{}/", bench.src().display()), format!("{}/dst/", place.display()));
+                        let [from, to] = match pulls {
+                            true => [format!("there:{src}"), dst],
+                            false => [src, format!("there:{dst}")],
+                        };
+                        let output = command.args(first).args(&args).arg(from).arg(to).output().unwrap();
+                        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+                        let mut lines: Vec<String> =
+                            String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect();
+                        lines.sort();
+                        lines
+                    },
+                );
+                assert_eq!(ours, theirs, "{args:?}, pulls: {pulls}");
+            }
         }
-    }
-}
-
-#[test]
-fn sums_of_files_from_another_machine_take_a_checksum() {
-    let run = |more: &[&str]| {
-        let args = ["sync", "-r", "--out-format=%C", "-efalse", "there:src", "dst"];
-        Command::new(FOREBAY).args(args).args(more).output().unwrap()
-    };
-    let refused = run(&[]);
-    assert_eq!(refused.status.code(), Some(1));
-    assert!(String::from_utf8_lossy(&refused.stderr).contains("%C of files that are pulled, without --checksum"));
-    for more in ["-c", "-n"] {
-        assert_ne!(run(&[more]).status.code(), Some(1), "{more}");
     }
 }
 

@@ -88,6 +88,18 @@ impl Bench {
 
     /// A client of `pair` that is to run with `args` between the source and the destination `place`.
     pub(crate) fn client(&self, pair: (End, End), way: Way, args: &[&str], place: &str) -> Command {
+        self.client_of(pair, way, args, &[""], place)
+    }
+
+    /// As [`client`](Bench::client), between what `sources` are in the source and the destination.
+    pub(crate) fn client_of(
+        &self,
+        pair: (End, End),
+        way: Way,
+        args: &[&str],
+        sources: &[&str],
+        place: &str,
+    ) -> Command {
         let (client, server) = pair;
         let mut command = match client {
             Stock => Command::new("rsync"),
@@ -100,10 +112,11 @@ impl Bench {
         if server == Ours {
             command.arg(format!("--rsync-path={FOREBAY} sync"));
         }
-        let (src, dst) = (format!("{}/", self.src().display()), format!("{}/", self.path(place).display()));
+        let dst = format!("{}/", self.path(place).display());
+        let src = sources.iter().map(|source| format!("{}/{source}", self.src().display()));
         match way {
-            Way::Pull => command.arg(format!("host:{src}")).arg(dst),
-            Way::Push => command.arg(src).arg(format!("host:{dst}")),
+            Way::Pull => command.args(src.map(|src| format!("host:{src}"))).arg(dst),
+            Way::Push => command.args(src).arg(format!("host:{dst}")),
         };
         command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
         command
@@ -120,15 +133,24 @@ impl Bench {
 
     /// Runs a client, into a destination that was prepared.
     pub(crate) fn run(&self, pair: (End, End), way: Way, args: &[&str], place: &str) -> Did {
+        self.run_of(pair, way, args, &[""], place)
+    }
+
+    fn run_of(&self, pair: (End, End), way: Way, args: &[&str], sources: &[&str], place: &str) -> Did {
         self.prepare(place);
-        did(finish(self.client(pair, way, args, place)), &self.path(place))
+        did(finish(self.client_of(pair, way, args, sources, place)), &self.path(place))
     }
 
     /// Requires of every pair that it does and leaves what stock rsync with itself does and leaves.
     pub(crate) fn same(&self, way: Way, args: &[&str]) -> Did {
-        let expected = self.run((Stock, Stock), way, args, "stock");
+        self.same_of(way, args, &[""])
+    }
+
+    /// As [`same`](Bench::same), of what `sources` are in the source.
+    pub(crate) fn same_of(&self, way: Way, args: &[&str], sources: &[&str]) -> Did {
+        let expected = self.run_of((Stock, Stock), way, args, sources, "stock");
         for pair in PAIRS {
-            let got = self.run(pair, way, args, "ours");
+            let got = self.run_of(pair, way, args, sources, "ours");
             assert_eq!(got, expected, "{pair:?}, {way:?} with {args:?}");
             let (left, right) = (look(&self.path("ours"), true), look(&self.path("stock"), true));
             for (path, entry) in &right {

@@ -9,10 +9,13 @@ mod cut;
 mod ends;
 mod harness;
 mod incremental;
+mod listing;
 mod moved;
 mod names;
 mod never_a_hang;
+mod paths;
 mod shells;
+mod swapped;
 #[path = "../sync/tree.rs"]
 #[allow(dead_code, reason = "shared with the tests of local mirrors")]
 mod tree;

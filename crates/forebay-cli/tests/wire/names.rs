@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::harness::{Bench, End, PAIRS, WAYS, Way, finish};
+use crate::harness::{Bench, Did, End, PAIRS, WAYS, Way, finish};
+use crate::tree::look;
 
 fn bench() -> Bench {
     let bench = Bench::new();
@@ -66,6 +67,38 @@ fn a_list_that_is_elsewhere_is_refused() {
             let output = finish(command);
             let errors = String::from_utf8_lossy(&output.stderr);
             assert_eq!((output.status.code(), errors.lines().next()), (Some(1), Some(text)), "{program:?} {way:?}");
+        }
+    }
+}
+
+#[test]
+fn names_that_lead_upwards() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.src().join("d/e")).unwrap();
+    for name in ["a", "d/x", "d/e/y"] {
+        fs::write(bench.src().join(name), name).unwrap();
+    }
+    fs::write(bench.path("outside"), "outside").unwrap();
+    let list = bench.path("list").display().to_string();
+    for names in
+        ["../a", "../outside", "d/../a", "..", "../d/", "d/..", "/../d/x", "./../a", "d/e/../x\nd/x\n", "a\n../a"]
+    {
+        fs::write(&list, names).unwrap();
+        for way in WAYS {
+            for more in [&[][..], &["-r"], &["--no-relative"]] {
+                for there in [list.clone(), format!(":{list}")] {
+                    let from = format!("--files-from={there}");
+                    let args = [&["-ai", &from], more].concat();
+                    let expected = bench.run((End::Stock, End::Stock), way, &args, "stock");
+                    for pair in PAIRS {
+                        let got = bench.run(pair, way, &args, "ours");
+                        // Whoever is sent away has more or less to say to that.
+                        let seen = |did: &Did| (did.code, did.lines.clone(), did.errors.first().cloned());
+                        assert_eq!(seen(&got), seen(&expected), "{names:?} {pair:?} {way:?} {args:?}");
+                        assert_eq!(look(&bench.path("ours"), true), look(&bench.path("stock"), true), "{names:?}");
+                    }
+                }
+            }
         }
     }
 }

@@ -103,11 +103,6 @@ impl Local {
         Ok(if changed { Local(Some(Arc::new(own))) } else { self.clone() })
     }
 
-    /// Whether any per-directory file was asked for.
-    pub(crate) fn is_some(&self) -> bool {
-        self.0.is_some()
-    }
-
     /// The rules that stand where `file` was named.
     pub(super) fn rules(&self, file: &Arc<PerDir>) -> &[Arc<Vec<Entry>>] {
         let all = self.0.as_deref().map_or(&[][..], |all| &all[..]);

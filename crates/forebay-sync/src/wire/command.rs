@@ -65,7 +65,9 @@ pub(crate) fn server_args(
     }
     let select = &options.select;
     add(options.numeric_ids, "--numeric-ids");
+    add(select.relative && select.no_implied_dirs, "--no-implied-dirs");
     add(select.ignore_missing && server_sends, "--ignore-missing-args");
+    add(select.delete_missing, "--delete-missing-args");
     add(options.open_noatime, "--open-noatime");
     add(options.remove_source_files, "--remove-source-files");
     add(server_sends && options.levels.remove > 0 && options.levels.name < 2, "--info=REMOVE");

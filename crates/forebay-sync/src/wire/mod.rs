@@ -20,6 +20,8 @@ mod secluded;
 mod sender;
 mod session;
 mod shell;
+#[cfg(test)]
+mod stock;
 mod sums;
 mod terms;
 mod token;

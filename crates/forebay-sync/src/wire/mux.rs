@@ -171,7 +171,7 @@ impl Read for Incoming {
 }
 
 /// Waits until one of `fds` is ready. Whether any is.
-fn ready(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<bool> {
+pub(crate) fn ready(fds: &mut [PollFd<'_>], timeout: Option<Duration>) -> io::Result<bool> {
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
     loop {
         match poll(fds, timeout.as_ref()) {
@@ -298,6 +298,8 @@ struct State {
     /// Frames have a header from now on.
     multiplexed: bool,
     finished: bool,
+    /// What waits is still written, whoever aborts.
+    hung_up: bool,
     failed: Option<(io::ErrorKind, String)>,
     /// Closed when writing has failed.
     alarms: Vec<UnixStream>,
@@ -381,12 +383,25 @@ impl Outgoing {
     /// Nothing more is sent: whoever waits to send something fails, and the other side sees the end.
     pub(crate) fn abort(&self) {
         let mut state = self.shared.lock();
+        if state.hung_up {
+            return;
+        }
         state.failed.get_or_insert((io::ErrorKind::BrokenPipe, "the session has ended".to_owned()));
         state.frames.clear();
         state.alarms.clear();
         state.finished = true;
         self.shared.room.notify_all();
         self.shared.work.notify_all();
+    }
+
+    /// Nothing more is sent but what waits, and messages behind that: whoever waits to send something else fails, and so does
+    /// whoever waits for the other side.
+    pub(crate) fn hang_up(&self) {
+        let mut state = self.shared.lock();
+        state.failed.get_or_insert((io::ErrorKind::BrokenPipe, "the session has ended".to_owned()));
+        state.alarms.clear();
+        state.hung_up = true;
+        self.shared.room.notify_all();
     }
 
     /// A descriptor that becomes readable when nothing more can be written.

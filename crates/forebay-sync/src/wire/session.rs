@@ -13,12 +13,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use forebay::SpillStore;
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
 
 use super::command;
 use super::error::WireError;
 use super::handshake::{self, Letters, Offer};
 use super::limits;
-use super::mux::{Incoming, MuxReader, Outgoing, Tag, Writing};
+use super::mux::{self, Incoming, MuxReader, Outgoing, Tag, Writing};
 use super::names;
 use super::receiver::{self, Asked, Mail, Mailbox, Stop};
 use super::rules;
@@ -347,7 +349,7 @@ impl Server {
         let received = from.count();
         let mut from =
             MuxReader::new(from, Messages { heard: None, mailbox: mailbox.clone(), arrivals: arrivals.clone() });
-        let protocol = terms.protocol;
+        let (protocol, mut told) = (terms.protocol, false);
         let result = (|| {
             if rules::are_sent(&options, served.sends) {
                 rules::read(&mut from, &mut options.filters)?;
@@ -381,6 +383,7 @@ impl Server {
                     Stop::Here(error) => (format!("{error}\n"), error.exit_code(), false),
                     Stop::Wire(error) => (format!("rsync: {error}\n"), error.exit_code(), true),
                 };
+                told = !gone;
                 if !gone {
                     if !text.is_empty() {
                         outgoing.message(Tag::Error, text.as_bytes());
@@ -394,7 +397,30 @@ impl Server {
         };
         // Who is gone cannot be told.
         let _ = writing.finish();
+        if told {
+            discard();
+        }
         code
+    }
+}
+
+/// How long a client that has been told why the session ends may go on sending.
+const LEAVE: Duration = Duration::from_secs(10);
+
+/// Reads what a client still sends until it ends: it might fail at that before it has read what it was told.
+fn discard() {
+    let (stdin, until, mut buffer) = (io::stdin(), Instant::now() + LEAVE, vec![0; 64 << 10]);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match mux::ready(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(left)) {
+            Ok(true) => {}
+            Ok(false) | Err(_) => return,
+        }
+        match rustix::io::read(&stdin, &mut *buffer) {
+            Ok(0) => return,
+            Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(_) => return,
+        }
     }
 }
 
@@ -510,8 +536,19 @@ struct Telling<'t> {
     heard: &'t Heard,
 }
 
+impl Telling<'_> {
+    fn heard(&mut self) -> io::Result<()> {
+        self.heard.tell(self.log).map_err(|error| match error {
+            Error::Log(error) => error,
+            error => io::Error::other(error),
+        })
+    }
+}
+
 impl Log for Telling<'_> {
     fn text(&mut self, lines: &[u8]) -> io::Result<()> {
+        // What has been heard came before.
+        self.heard()?;
         self.log.text(lines)
     }
 
@@ -523,11 +560,12 @@ impl Log for Telling<'_> {
         self.log.file(lines);
     }
 
+    fn listing(&mut self, entries: u64, complete: bool) -> io::Result<()> {
+        self.log.listing(entries, complete)
+    }
+
     fn progress(&mut self, totals: &Totals, ahead: &Ahead) -> io::Result<()> {
-        self.heard.tell(self.log).map_err(|error| match error {
-            Error::Log(error) => error,
-            error => io::Error::other(error),
-        })?;
+        self.heard()?;
         self.log.progress(totals, ahead)
     }
 }

@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use forebay_sync::{Checksum, Compression, Compressor, Connection, Format, Options, RemotePath, Served};
+use forebay_sync::{Checksum, Compression, Compressor, Connection, RemotePath, Served};
 
 use super::value::{Refusal, not_yet};
 
@@ -42,25 +42,6 @@ impl Wire {
     /// Whether the destination, the last of `paths`, is on another machine.
     pub(super) fn pushes(&self, paths: &[OsString]) -> bool {
         !self.server && paths.len() > 1 && paths.last().is_some_and(|path| RemotePath::parse(path).is_some())
-    }
-
-    /// Refuses what is only there on one machine.
-    pub(super) fn agree(&self, options: &Options, paths: &[OsString]) -> Result<(), Refusal> {
-        if !self.server && !self.is_remote(paths) {
-            return Ok(());
-        }
-        let pulls = !self.server && !self.pushes(paths);
-        let sums = [&options.format, &options.log_format].into_iter().flatten().any(Format::has_sums);
-        for (on, what) in [
-            (options.select.no_implied_dirs, "--no-implied-dirs between two machines"),
-            (options.select.delete_missing, "--delete-missing-args between two machines"),
-            (sums && pulls && !options.checksum && !options.dry_run, "%C of files that are pulled, without --checksum"),
-        ] {
-            if on {
-                return Err(not_yet(what));
-            }
-        }
-        Ok(())
     }
 
     /// Completes the connection, and takes the hosts away from `sources` and `destination`.

@@ -23,7 +23,7 @@ impl Before {
     /// Takes over what `entry` has, but for its path.
     pub(super) fn keep(&mut self, shape: &Shape, entry: &ListEntry) {
         let stat = &entry.facts.stat;
-        (self.mode, self.mtime) = (stat.kind.as_raw_mode() | stat.mode, stat.mtime.tv_sec);
+        (self.mode, self.mtime) = (stat.raw_mode(), stat.mtime.tv_sec);
         (self.uid, self.gid) = (stat.uid, stat.gid);
         if shape.atimes && !entry.is_dir() {
             self.atime = stat.atime.tv_sec;

@@ -37,7 +37,7 @@ pub(crate) struct Decoder {
     /// The number of the first entry of this list, and how many were read.
     first: i32,
     count: i32,
-    /// First names of files that have several, by their number.
+    /// First names of files that have several, by their number: those of this list.
     leaders: HashMap<i32, ListEntry>,
     acls: [acl::Sent; 2],
     xattrs: xattr::Sets,
@@ -63,6 +63,8 @@ impl Decoder {
     /// A list begins, whose first entry has the number `first`.
     pub(crate) fn begin(&mut self, first: i32) {
         (self.first, self.count) = (first, 0);
+        // An entry whose leader is in an earlier list says everything itself.
+        self.leaders.clear();
     }
 
     /// The next entry, with the owners that it has over there; or how the list ends, in which case the names of owners
@@ -134,7 +136,7 @@ impl Decoder {
             return Err(WireError::protocol("nanoseconds of more than a second", nanoseconds));
         }
         let mode = if has(flag::SAME_MODE) { self.before.mode } else { from.int()?.cast_unsigned() };
-        let kind = kind_of(mode)?;
+        let kind = self.kind_of(mode)?;
         let is_dir = kind == FileType::Directory;
         let timed = self.shape.atimes && !is_dir;
         let atime = if timed && !has(flag::SAME_ATIME) { from.varlong(4)? } else { self.before.atime };
@@ -142,7 +144,6 @@ impl Decoder {
         let gid = self.owner(from, Ids::Groups, self.shape.group && !has(flag::SAME_GID), has(flag::GROUP_NAME))?;
         let time = |tv_sec| Timespec { tv_sec, tv_nsec: 0 };
         let stat = Stat {
-            kind,
             mode: mode & 0o7777,
             uid: uid.unwrap_or(self.before.uid),
             gid: gid.unwrap_or(self.before.gid),
@@ -152,8 +153,7 @@ impl Decoder {
             dev: u64::from(linked.is_some()),
             ino: linked.map_or(0, |leader| u64::from(leader.cast_unsigned())),
             nlink: if linked.is_some() { 2 } else { 1 },
-            rdev: 0,
-            index: None,
+            ..Stat::of_kind(kind)
         };
         let mut entry = ListEntry {
             path,
@@ -201,7 +201,7 @@ impl Decoder {
 
     /// ACLs and attributes, which each name of a file has.
     fn attributes(&mut self, from: &mut impl Read, entry: &mut ListEntry) -> Result<(), WireError> {
-        let mode = entry.facts.stat.kind.as_raw_mode() | entry.facts.stat.mode;
+        let mode = entry.facts.stat.raw_mode();
         let mut values = Vec::new();
         if self.shape.acls && entry.facts.stat.kind != FileType::Symlink {
             for (kind, sent) in acl::KINDS.into_iter().zip(&mut self.acls) {
@@ -239,6 +239,15 @@ impl Decoder {
         Ok(Some(id))
     }
 
+    fn kind_of(&self, mode: u32) -> Result<FileType, WireError> {
+        match FileType::from_raw_mode(mode) {
+            // It was asked for and is not there.
+            FileType::Unknown if mode == 0 && self.shape.missing => Ok(FileType::Unknown),
+            FileType::Unknown => Err(WireError::protocol("a mode of no known kind", i64::from(mode))),
+            kind => Ok(kind),
+        }
+    }
+
     fn path_of(&mut self, from: &mut impl Read, flags: u32) -> Result<Vec<u8>, WireError> {
         let shared = if flags & flag::SAME_NAME != 0 { usize::from(from.byte()?) } else { 0 };
         let rest = if flags & flag::LONG_NAME != 0 { from.varuint()? as usize } else { usize::from(from.byte()?) };
@@ -273,12 +282,5 @@ fn clean(path: &[u8], absolute: bool) -> Result<Vec<u8>, WireError> {
         true if path.is_empty() => refused("an empty path"),
         true => Ok(b".".to_vec()),
         false => Ok(parts.join(&b'/')),
-    }
-}
-
-fn kind_of(mode: u32) -> Result<FileType, WireError> {
-    match FileType::from_raw_mode(mode) {
-        FileType::Unknown => Err(WireError::protocol("a mode of no known kind", i64::from(mode))),
-        kind => Ok(kind),
     }
 }

@@ -54,7 +54,7 @@ impl Encoder {
     /// Appends an entry to `out`.
     pub(crate) fn push(&mut self, entry: &ListEntry, out: &mut Vec<u8>) {
         let stat = &entry.facts.stat;
-        let mode = stat.kind.as_raw_mode() | stat.mode;
+        let mode = stat.raw_mode();
         let named = !self.before.path.is_empty();
         let mut flags = 0;
         let mut set = |bit: u32, on: bool| flags |= if on { bit } else { 0 };

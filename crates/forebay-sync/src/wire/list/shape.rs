@@ -26,6 +26,8 @@ pub(crate) struct Shape {
     pub(crate) atimes: bool,
     pub(crate) acls: bool,
     pub(crate) xattrs: bool,
+    /// What was asked for and is not there has an entry (`--delete-missing-args`).
+    pub(crate) missing: bool,
     /// Bytes of the sum of a regular file (`-c`); 0: there is none.
     pub(crate) sum: usize,
 }
@@ -49,6 +51,7 @@ impl Shape {
             atimes: options.atimes,
             acls: options.acls,
             xattrs: options.xattrs,
+            missing: options.select.delete_missing,
             sum: if options.checksum { terms.files.len() } else { 0 },
         }
     }

@@ -1,15 +1,14 @@
 //! Lists of stock rsync: they are read to the last byte, and what was read is written as the same bytes.
 
 use std::io::{self, Read};
-use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use super::{Decoder, Encoder, Shape};
 use crate::options::Options;
-use crate::wire::handshake::{self, Offer};
-use crate::wire::mux::{Incoming, MuxReader, Outgoing, Tag};
+use crate::wire::handshake::Offer;
+use crate::wire::mux::{MuxReader, Tag};
 use crate::wire::number::{Indexes, special};
+use crate::wire::stock::{self, Sending};
 
 /// Keeps what is read.
 struct Kept<R> {
@@ -53,15 +52,9 @@ fn tree(at: &Path) {
 
 /// Takes the lists of stock rsync, which is started with `letters`, and writes them again. `protocol` is the version.
 fn again(source: &str, letters: &str, protocol: u32, options: &Options) {
-    let mut command = Command::new("timeout");
-    command.args(["60", "rsync", "--server", "--sender", letters, ".", source]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut incoming = Incoming::new(OwnedFd::from(child.stdout.take().unwrap()), None);
-    let (outgoing, _writing) = Outgoing::start(OwnedFd::from(child.stdin.take().unwrap()), None, None).unwrap();
     let offer = Offer { protocol, ..Offer::default() };
-    let terms = handshake::client(&mut incoming, |bytes| outgoing.send(bytes), &offer).unwrap();
-    outgoing.multiplex();
-    outgoing.send(&0_i32.to_le_bytes()).unwrap();
+    let Sending { mut child, terms, incoming, outgoing, writing: _writing } =
+        stock::sending(["--sender", letters, ".", source], &offer);
     let said = |tag: Tag, text: &[u8]| panic!("{tag:?}: {}", String::from_utf8_lossy(text));
     let mut from = Kept { from: MuxReader::new(incoming, said), read: Vec::new() };
     let shape = Shape::new(options, &terms);

@@ -7,7 +7,7 @@ use crate::sent::Facts;
 use std::ffi::CString;
 use std::sync::Arc;
 
-const KINDS: [FileType; 7] = [
+const KINDS: [FileType; 8] = [
     FileType::RegularFile,
     FileType::Directory,
     FileType::Symlink,
@@ -15,6 +15,8 @@ const KINDS: [FileType; 7] = [
     FileType::BlockDevice,
     FileType::Fifo,
     FileType::Socket,
+    // It was asked for and is not there.
+    FileType::Unknown,
 ];
 
 fn shape() -> impl Strategy<Value = Shape> {
@@ -34,6 +36,7 @@ fn shape() -> impl Strategy<Value = Shape> {
         atimes: on[11],
         acls: on[12],
         xattrs: on[12],
+        missing: true,
         sum,
     })
 }
@@ -42,7 +45,7 @@ fn shape() -> impl Strategy<Value = Shape> {
 fn entry() -> impl Strategy<Value = ListEntry> {
     let path = prop::collection::vec(prop::sample::select(vec!["a", "bb", "a-much-longer-name", "x.y"]), 1..5);
     let long = prop::sample::select(vec![0_usize, 0, 0, 250, 300]);
-    let numbers = (0_usize..7, 0_u32..4, 0_u32..3, 0_u64..3, 0_i64..3, 0_u32..3, 0_u64..4);
+    let numbers = (0..KINDS.len(), 0_u32..4, 0_u32..3, 0_u64..3, 0_i64..3, 0_u32..3, 0_u64..4);
     (path, long, numbers, any::<(bool, bool, bool)>(), 0_usize..4).prop_map(
         |(path, long, (kind, mode, id, size, time, nsec, ino), (top, content, many), attributes)| {
             let kind = KINDS[kind];
@@ -56,7 +59,7 @@ fn entry() -> impl Strategy<Value = ListEntry> {
                 facts: Facts {
                     stat: Stat {
                         kind,
-                        mode: 0o640 + mode,
+                        mode: if kind == FileType::Unknown { 0 } else { 0o640 + mode },
                         uid: id,
                         gid: id + 1,
                         size: size << 31,

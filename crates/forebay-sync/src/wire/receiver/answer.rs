@@ -80,10 +80,10 @@ impl Answers<'_, '_> {
         }
     }
 
-    /// Takes the content of the file `expected`, whose number is `index`.
-    pub(crate) fn file<R: ReadAhead>(&mut self, from: &mut R, index: i32, expected: Expected) -> Result<(), Stop> {
+    /// Takes the content of the file `expected`, whose number is `index`, and gives the sum that the other side says it has.
+    pub(crate) fn file<R: ReadAhead>(&mut self, from: &mut R, index: i32, expected: Expected) -> Result<Vec<u8>, Stop> {
         let shared = self.writers.shared;
-        let Some(remote) = &shared.remote else { return Ok(()) };
+        let Some(remote) = &shared.remote else { return Ok(Vec::new()) };
         let head = SumHead::read(from, remote.terms.transfer.len())?;
         if head != expected.head {
             return Err(WireError::protocol("other blocks than those that were asked for", index).into());
@@ -121,11 +121,11 @@ impl Answers<'_, '_> {
             chunks += 1;
         }
         let theirs = FileSum::read(from, remote.terms.transfer)?;
-        let (deliver, again) = (self.deliver, self.again);
+        let (deliver, again, sum) = (self.deliver, self.again, theirs.clone());
         self.assembly.finish(&index, chunks, move |writing, result| {
             writing.finish(index, result.is_ok(), &theirs, deliver, again);
         })?;
-        Ok(())
+        Ok(sum)
     }
 
     /// Opens the basis for a decompressor that has to remember what is copied from it.

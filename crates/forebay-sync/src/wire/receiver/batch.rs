@@ -21,6 +21,8 @@ pub(crate) struct Arrival {
     pub(crate) facts: Facts,
     /// Of a directory: everything in it is listed.
     pub(crate) content: bool,
+    /// Of a directory: it is only on the way to something, and left as it is (`--no-implied-dirs`).
+    pub(crate) way: bool,
 }
 
 /// A list in rsync's order.
@@ -36,6 +38,7 @@ pub(crate) struct Batch {
 struct Place {
     path: Box<[u8]>,
     content: bool,
+    way: bool,
     /// Where what is beneath it ends.
     end: u32,
 }
@@ -47,7 +50,7 @@ impl Batch {
         let mut places: Vec<Place> = Vec::with_capacity(arrivals.len());
         // The directories that the entry at hand is in.
         let mut above: Vec<usize> = Vec::new();
-        for (at, Arrival { path, facts: own, content }) in arrivals.into_iter().enumerate() {
+        for (at, Arrival { path, facts: own, content, way }) in arrivals.into_iter().enumerate() {
             let end = u32::try_from(at).unwrap_or(u32::MAX);
             while let Some(&dir) = above.last()
                 && !is_beneath(&path, &places[dir].path)
@@ -59,7 +62,7 @@ impl Batch {
                 above.push(at);
             }
             facts.push(own);
-            places.push(Place { path: path.into(), content, end: end.saturating_add(1) });
+            places.push(Place { path: path.into(), content, way, end: end.saturating_add(1) });
         }
         let len = u32::try_from(places.len()).unwrap_or(u32::MAX);
         above.into_iter().for_each(|dir| places[dir].end = len);
@@ -97,6 +100,11 @@ impl Batch {
         self.places.get(at).is_some_and(|place| place.content)
     }
 
+    /// The directory at `at` itself, unless it is left as it is.
+    pub(crate) fn own(&self, at: usize) -> Option<(Arc<[Facts]>, usize)> {
+        self.places.get(at).is_some_and(|place| !place.way).then(|| (self.facts(), at))
+    }
+
     fn end(&self, at: usize) -> usize {
         self.places.get(at).map_or(at + 1, |place| place.end as usize)
     }
@@ -113,9 +121,8 @@ impl Batch {
     /// The directory at `own`, which is in `parent`; behind `at` is what is in it.
     pub(crate) fn child(&self, parent: &Arc<Dir>, (own, at): (usize, usize)) -> (Dir, Vec<(usize, usize)>) {
         let rel = [self.path(own), b"/"].concat();
-        let facts = Some((self.facts(), own));
         let index = i32::try_from(own).ok().and_then(|own| self.first.checked_add(own));
-        self.dir(Some(Arc::clone(parent)), rel, facts, self.content(own), at + 1..self.end(at), index)
+        self.dir(Some(Arc::clone(parent)), rel, self.own(own), self.content(own), at + 1..self.end(at), index)
     }
 
     /// The directory at `path`, which is in `parent` and is in another list itself: this one is what is in it.
@@ -123,11 +130,11 @@ impl Batch {
         &self,
         parent: Arc<Dir>,
         path: &[u8],
-        own: (Arc<[Facts]>, usize),
+        own: Option<(Arc<[Facts]>, usize)>,
         content: bool,
     ) -> (Dir, Vec<(usize, usize)>) {
         let index = self.first.checked_sub(1);
-        self.dir(Some(parent), [path, b"/"].concat(), Some(own), content, 0..self.len(), index)
+        self.dir(Some(parent), [path, b"/"].concat(), own, content, 0..self.len(), index)
     }
 
     fn dir(
@@ -167,7 +174,11 @@ impl Batch {
         let files = entries.iter().map(|(name, at)| (*name, *at, false));
         for (name, at, is_dir) in files.chain(dirs.iter().map(|(name, own, _)| (*name, *own, true))) {
             if let Ok(name) = CString::new(name) {
-                listing.push(&name, 0, is_dir, false);
+                match self.facts.get(at).map(|facts| facts.stat.kind) {
+                    // It was asked for and is not there.
+                    Some(FileType::Unknown) => listing.push_missing(&name, 0),
+                    _ => listing.push(&name, 0, is_dir, false),
+                }
                 places.push(number(at));
             }
         }

@@ -9,6 +9,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use super::values::Lacking;
 use crate::dir::Dir;
 use crate::fs::Stat;
+use crate::itemize::Change;
+use crate::totals::Totals;
 use crate::wire::sums::SumHead;
 
 /// Files that are asked for at most before the walk waits for some to come.
@@ -22,12 +24,22 @@ pub(crate) struct Awaited {
     /// What is said when it comes: lines for standard output and for the log file.
     pub(crate) text: Vec<u8>,
     pub(crate) log: Vec<u8>,
+    /// What is said behind the content, where that tells the sum of the file.
+    pub(crate) said: Option<Box<Said>>,
     /// Whether content comes with it.
     pub(crate) file: Option<Box<Expected>>,
     /// The values of extended attributes that come with it.
     pub(crate) values: Option<Box<Lacking>>,
     /// What was sent, up to those and the block sums: it comes back as it was.
     pub(crate) item: Vec<u8>,
+}
+
+/// A line that has to wait for the sum of its file.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) change: Change,
+    /// The counts up to it.
+    pub(crate) totals: Totals,
 }
 
 /// A file whose content comes.
@@ -77,6 +89,8 @@ pub(crate) struct Ledger {
 #[derive(Debug, Default)]
 struct State {
     lists: VecDeque<List>,
+    /// Entries of them, and one for each.
+    live: usize,
     awaited: HashMap<i32, Awaited>,
     again: Vec<Again>,
     /// Ends of lists and phases that the other side has told.
@@ -92,6 +106,7 @@ struct State {
 #[derive(Debug)]
 struct List {
     first: i32,
+    entries: usize,
     /// Entries of it that something is still to be done for.
     open: u64,
     walked: bool,
@@ -110,10 +125,24 @@ impl Ledger {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A list has come whose first number is `first`.
-    pub(crate) fn add_list(&self, first: i32) {
-        self.lock().lists.push_back(List { first, open: 0, walked: false });
+    /// A list of so many entries has come whose first number is `first`.
+    pub(crate) fn add_list(&self, first: i32, entries: usize) {
+        let mut state = self.lock();
+        state.lists.push_back(List { first, entries, open: 0, walked: false });
+        state.live += entries + 1;
+        drop(state);
         self.changed.notify_all();
+    }
+
+    /// How many lists have come.
+    pub(crate) fn lists(&self) -> u64 {
+        let state = self.lock();
+        u64::from(state.told) + state.lists.len() as u64
+    }
+
+    /// Entries and lists that have come and are not done with.
+    pub(crate) fn live(&self) -> usize {
+        self.lock().live
     }
 
     /// Everything in the list that begins at `first` has been looked at, and what was to be asked for has been.
@@ -237,7 +266,8 @@ impl Ledger {
         self.wait(|state| {
             oldest = state.lists.front().is_some_and(|list| list.walked && list.open == 0) && state.lists.len() > 1;
             if oldest {
-                state.lists.pop_front();
+                let done = state.lists.pop_front().map_or(0, |list| list.entries + 1);
+                state.live = state.live.saturating_sub(done);
                 state.told += 1;
             }
             oldest || (state.complete && state.lists.len() <= 1)
@@ -245,12 +275,12 @@ impl Ledger {
         oldest
     }
 
-    /// Waits until all lists but the last have been forgotten; where that is `closed` with the first phase, until it is done,
-    /// too: nothing in it can be asked for behind that.
+    /// Waits until all lists but the last have been forgotten and that has been gone through; where it is `closed` with the
+    /// first phase, until it is done, too: nothing in it can be asked for behind that.
     pub(crate) fn wait_for_lists(&self, closed: bool) -> bool {
         self.wait(|state| {
-            let done = || state.lists.iter().all(|list| list.walked && list.open == 0);
-            state.complete && state.lists.len() <= 1 && (!closed || done())
+            let done = || state.lists.iter().all(|list| list.walked && (!closed || list.open == 0));
+            state.complete && state.lists.len() <= 1 && done()
         })
     }
 }

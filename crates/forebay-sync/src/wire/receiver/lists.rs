@@ -6,11 +6,12 @@ use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
+use rustix::fs::FileType;
+
 use super::answer::Stop;
 use super::batch::{Arrival, Batch};
 use crate::error::Error;
 use crate::filter::{Local, Place, Rule, Side};
-use crate::roots;
 use crate::shared::Shared;
 use crate::wildmatch::Pattern;
 use crate::wire::error::WireError;
@@ -33,31 +34,23 @@ impl Asked {
     pub(crate) fn of(sources: &[impl AsRef<[u8]>], relative: bool) -> Self {
         let mut names = Vec::new();
         for source in sources {
-            let source = source.as_ref();
-            let shown = match relative {
-                // From `/./` on, the path is kept.
-                true => source.windows(3).position(|three| three == b"/./").map_or(source, |at| &source[at + 3..]),
-                false => source,
-            };
-            let mut parts = shown.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
-            let contents = !relative && (shown.ends_with(b"/") || shown.ends_with(b"/.") || shown == b".");
-            let name = if relative { parts.next() } else { parts.next_back() };
-            match name {
-                Some(name) if !contents && name != b".." => names.push(name.to_vec()),
+            match top_of(source.as_ref(), relative) {
+                Some(name) if name != b".." => names.push(name.to_vec()),
                 _ => return Asked::Anything,
             }
         }
         if names.is_empty() { Asked::Anything } else { Asked::Arguments(names) }
     }
 
-    /// What the names of `--files-from` name, each of which has a NUL behind it.
+    /// What the names of `--files-from` name, each of which has a NUL behind it. As with rsync, one that leads upwards names
+    /// nothing that can come, although the sender takes it from beneath the source.
     pub(crate) fn names(listed: &[u8], relative: bool) -> Self {
         let mut names = HashSet::new();
-        for argument in listed.split(|&b| b == 0).filter_map(|name| roots::beneath(b"", name)) {
-            match Asked::of(&[argument], relative) {
-                Asked::Arguments(more) => names.extend(more),
-                other => return other,
-            }
+        for name in listed.split(|&b| b == 0).filter(|name| !name.is_empty()) {
+            match top_of(name, relative) {
+                Some(name) => names.insert(name.to_vec()),
+                None => return Asked::Anything,
+            };
         }
         Asked::Names(names)
     }
@@ -70,6 +63,19 @@ impl Asked {
             Asked::Arguments(names) => names.iter().any(|name| name == top || Pattern::new(name).matches(top)),
         }
     }
+}
+
+/// What the first component is of what the argument `source` names. `None` where that may be anything.
+fn top_of(source: &[u8], relative: bool) -> Option<&[u8]> {
+    let shown = match relative {
+        // From `/./` on, the path is kept.
+        true => source.windows(3).position(|three| three == b"/./").map_or(source, |at| &source[at + 3..]),
+        false => source,
+    };
+    let contents = !relative && (shown.ends_with(b"/") || shown.ends_with(b"/.") || shown == b".");
+    let mut parts = shown.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
+    let name = if relative { parts.next() } else { parts.next_back() };
+    name.filter(|_| !contents)
 }
 
 /// A list of one directory.
@@ -161,11 +167,14 @@ impl Lists {
             let dirs = entries.iter().filter(|entry| entry.is_dir());
             self.dirs.extend(dirs.map(|entry| (entry.path != b".").then(|| entry.path.clone().into())));
         }
+        let select = &shared.options.select;
+        let ways = select.relative && select.no_implied_dirs;
         let arrivals = (first..).zip(entries).map(|(index, entry)| {
-            let ListEntry { path, mut facts, content, .. } = entry;
+            let ListEntry { path, mut facts, content, top } = entry;
             self.decoder.ids.apply(&mut facts.stat);
             facts.stat.index = Some(index);
-            Arrival { path, facts, content }
+            let way = ways && top && !content && facts.stat.kind == FileType::Directory;
+            Arrival { path, facts, content, way }
         });
         Ok(Batch::new(first, arrivals.collect()))
     }
@@ -185,7 +194,7 @@ fn check(shared: &Shared<'_>, asked: &Asked, entry: &ListEntry) -> Result<(), Er
     let refused = |what: &str| {
         let mut line = format!("ERROR: rejecting {what} file-list name: ").into_bytes();
         shared.options.escape.push(&mut line, path);
-        Err(Error::Select(String::from_utf8_lossy(&line).into_owned()))
+        Err(Error::Remote { text: String::from_utf8_lossy(&line).into_owned(), code: 4 })
     };
     if !asked.allows(path) {
         return refused("unrequested");
@@ -266,10 +275,10 @@ mod tests {
     use crate::wire::receiver::batch::Arrival;
 
     fn contents(dir: usize, len: usize) -> Contents {
-        let stat =
-            crate::fs::Stat::from(rustix::fs::statat(rustix::fs::CWD, c"/", rustix::fs::AtFlags::empty()).unwrap());
+        let stat = crate::fs::Stat::of_kind(FileType::RegularFile);
         let facts = Facts { stat, link: None, sum: None, attributes: <_>::default(), long: <_>::default() };
-        let arrival = |n: usize| Arrival { path: n.to_string().into(), facts: facts.clone(), content: false };
+        let arrival =
+            |n: usize| Arrival { path: n.to_string().into(), facts: facts.clone(), content: false, way: false };
         Contents { dir, batch: Batch::new(1, (0..len).map(arrival).collect()) }
     }
 

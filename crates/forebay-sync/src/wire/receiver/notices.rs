@@ -18,6 +18,8 @@ pub(crate) enum Notice<'n> {
     Walked(i32),
     /// The entry with this number is there, whole: the source may do without it.
     Arrived(i32),
+    /// The entry with this number has waited for another name of its file, and does not any more.
+    Settled(i32),
 }
 
 const HEAD: usize = 9;
@@ -29,6 +31,7 @@ impl Notices {
             Notice::Deleted(bytes) => (1, 0, bytes),
             Notice::Walked(list) => (2, list, &[][..]),
             Notice::Arrived(index) => (3, index, &[][..]),
+            Notice::Settled(index) => (4, index, &[][..]),
         };
         self.0.push(kind);
         self.0.extend_from_slice(&number.to_le_bytes());
@@ -81,6 +84,7 @@ fn first(bytes: &[u8]) -> Option<(Notice<'_>, &[u8])> {
         1 => Notice::Deleted(bytes),
         2 => Notice::Walked(number),
         3 => Notice::Arrived(number),
+        4 => Notice::Settled(number),
         _ => return None,
     };
     Some((notice, rest))
@@ -98,6 +102,7 @@ mod tests {
             Notice::Item(-1, b""),
             Notice::Walked(3),
             Notice::Arrived(8),
+            Notice::Settled(9),
         ];
         let mut notices = Notices::default();
         all.into_iter().for_each(|notice| notices.push(notice));

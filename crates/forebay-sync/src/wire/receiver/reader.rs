@@ -8,10 +8,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::answer::{Answers, Stop};
 use super::item::{Item, flag};
+use super::ledger::{Expected, Said};
 use super::lists::{Lists, Queue};
 use super::values;
+use crate::itemize;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
+use crate::totals::Totals;
 use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::mux::ReadAhead;
@@ -66,7 +69,7 @@ pub(crate) fn list<R: Read>(
     }
     let contents = lists.contents(from, shared, special::FLIST_OFFSET - index)?;
     let any = contents.batch.len() > 0;
-    remote.ledger.add_list(contents.batch.first);
+    remote.ledger.add_list(contents.batch.first, contents.batch.len());
     queue.push(contents)?;
     Ok(any)
 }
@@ -98,7 +101,20 @@ fn answer<R: ReadAhead>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32)
     // Lines come in the order of the answers, and not when the files are there.
     (answers.deliver)(Outcome { text: awaited.text, log: awaited.log, ..Outcome::default() })?;
     match awaited.file {
-        Some(expected) => answers.file(from, index, *expected),
+        Some(expected) => {
+            let Expected { dir, at, .. } = &*expected;
+            // Not the directory itself: whoever gives that back last finishes it.
+            let said = awaited.said.map(|said| (said, dir.rel.clone(), dir.listing.name(*at).to_owned()));
+            let sum = answers.file(from, index, *expected)?;
+            if let Some((said, rel, name)) = said {
+                let Said { mut change, totals } = *said;
+                change.sum = Some(sum.into());
+                let mut out = Outcome { totals, ..Outcome::default() };
+                itemize::lines(shared, &mut out, &change, &rel, name.to_bytes(), None);
+                (answers.deliver)(Outcome { totals: Totals::default(), ..out })?;
+            }
+            Ok(())
+        }
         None => {
             if let Some(lacking) = lacking {
                 let mut out = Outcome::default();

@@ -32,6 +32,8 @@ pub(crate) struct Remote {
     pub(crate) terms: Terms,
     /// The other side has started us: it prints, we send messages.
     pub(crate) server: bool,
+    /// Names of one file stay that (`-H`).
+    pub(crate) hard_links: bool,
     pub(crate) ledger: Ledger,
     /// Entries that lack values which others have asked for.
     pub(crate) lacking: Mutex<Vec<Lacking>>,
@@ -40,8 +42,15 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    pub(crate) fn new(terms: Terms, server: bool) -> Self {
-        Remote { terms, server, ledger: Ledger::default(), lacking: Mutex::default(), list_times: <_>::default() }
+    pub(crate) fn new(terms: Terms, server: bool, hard_links: bool) -> Self {
+        Remote {
+            terms,
+            server,
+            hard_links,
+            ledger: Ledger::default(),
+            lacking: Mutex::default(),
+            list_times: <_>::default(),
+        }
     }
 
     /// Tells of `change`, where that is worth it. What `lines` has to say is said when it comes back.

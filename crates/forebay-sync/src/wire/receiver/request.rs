@@ -7,7 +7,7 @@ use std::sync::Arc;
 use forebay_delta::{Input, Settings};
 
 use super::item::{self, Item, basis, flag};
-use super::ledger::{Basis, Expected};
+use super::ledger::{Awaited, Basis, Expected, Said};
 use super::values::Lacking;
 use crate::alternates::Found;
 use crate::error::Error;
@@ -37,9 +37,14 @@ impl Worker<'_> {
         if !again {
             self.count_transfer(entry, out);
         }
-        let mut awaited = remote.keep(out, |out| {
-            itemize::lines(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
-        });
+        // A sum that the list has not told comes with the content.
+        let tells = shared.tells_sum(&change) && !options.checksum && !options.dry_run && !remote.server;
+        let mut awaited = match tells {
+            true => Awaited { said: Some(Said { change, totals: out.totals }.into()), ..Awaited::default() },
+            false => remote.keep(out, |out| {
+                itemize::lines(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+            }),
+        };
         let lacking = entry.lacking(shared);
         if !lacking.is_empty() {
             item.flags |= flag::XATTR;

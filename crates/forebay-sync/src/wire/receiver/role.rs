@@ -97,10 +97,10 @@ fn look_ahead(shared: &mut Shared<'_>, batch: &Batch, workers: usize) -> Result<
     if options.select.prune_empty_dirs {
         shared.barren = walk::barren(shared, WireWalk::new(shared, batch.clone(), false))?;
     }
-    if options.hard_links {
+    if options.hard_links && shared.remote.as_ref().is_some_and(|remote| !remote.terms.incremental()) {
         let pipeline = passes::pipeline(options, "census", workers);
         let walk = WireWalk::new(shared, batch.clone(), false);
-        shared.groups = passes::take_census(pipeline, shared, walk, workers)?;
+        passes::take_census(pipeline, shared, walk, workers, batch.first)?;
     }
     Ok(())
 }
@@ -257,8 +257,6 @@ fn ask<W: Way + ?Sized>(
     cut(remote.ledger.wait_for_lists(remote.terms.incremental()))?;
     teller.done()?;
     cut(remote.ledger.wait_for_end(1))?;
-    deliver(worker.work_off_abandoned()?)?;
-    cut(remote.ledger.wait_for_end(1))?;
     let mut late = Outcome::default();
     for lacking in std::mem::take(&mut *remote.lacking.lock().unwrap_or_else(PoisonError::into_inner)) {
         lacking.add(shared, &mut late);
@@ -271,6 +269,9 @@ fn ask<W: Way + ?Sized>(
     cut(remote.ledger.wait_for_end(2))?;
     let mut last = Outcome::default();
     shared.delayed.finish(shared, &mut last);
+    deliver(last)?;
+    shared.dooms.finish(shared, &mut deliver)?;
+    let mut last = Outcome::default();
     shared.removals.finish(shared, &mut last);
     deliver(last)?;
     teller.done()?;
@@ -288,7 +289,7 @@ fn generate<M: Mode<Outcome>>(
     deliver: &mut dyn FnMut(Outcome) -> Result<(), Error>,
 ) -> Result<Snapshot, Error> {
     match remote.terms.incremental() {
-        true => passes::run(pipeline, shared, workers, ListWalk::new(shared, batch, queue), deliver),
+        true => passes::run(pipeline, shared, workers, ListWalk::new(shared, batch, queue)?, deliver),
         false => passes::run(pipeline, shared, workers, WireWalk::new(shared, batch.clone(), true), deliver),
     }
 }
@@ -334,6 +335,12 @@ fn follow<W: Way + ?Sized>(
                 let out = ask_again(&mut worker, again)?;
                 say.send(teller.deliver(out)?)?;
                 remote.ledger.close(index);
+            }
+            Late::Walked(list) => {
+                // Everything in it has had its turn: who still waits for a name in it waits in vain.
+                let out = worker.work_off_abandoned(list)?;
+                say.send(teller.deliver(out)?)?;
+                remote.ledger.walked(list);
             }
             Late::IoError => shared.io_error.store(true, Ordering::Relaxed),
             Late::End => break,

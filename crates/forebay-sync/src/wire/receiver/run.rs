@@ -64,6 +64,10 @@ impl Way for Outgoing {
     fn cut(&self) {
         self.abort();
     }
+
+    fn hang_up(&self) {
+        Outgoing::hang_up(self);
+    }
 }
 
 impl Mailbox {
@@ -82,13 +86,8 @@ impl Mailbox {
 
 /// Whether lists may come one by one: not where all has to be known first, or in the end.
 pub(crate) fn may_be_incremental(options: &Options) -> bool {
-    let waits = options.delete && options.deletion.when != DeleteWhen::During;
-    options.recursive
-        && !waits
-        && !options.hard_links
-        && !options.delay_updates
-        && !options.select.prune_empty_dirs
-        && options.list_only.is_none()
+    let waits = options.delete && matches!(options.deletion.when, DeleteWhen::Before | DeleteWhen::After);
+    options.recursive && !waits && !options.delay_updates && !options.select.prune_empty_dirs
 }
 
 /// Brings `destination` up to date with what comes over `link`.
@@ -114,9 +113,12 @@ pub(crate) fn run<R: ReadAhead + Send>(
     decoder.ids.maps = [options.user_map.clone(), options.group_map.clone()];
     let incremental = terms.incremental();
     let mut lists = Lists::new(decoder, asked, incremental);
-    shared.remote = Some(Remote::new(terms, server));
+    shared.remote = Some(Remote::new(terms, server, options.hard_links));
     let (queue, mut indexes) = (Queue::default(), Indexes::default());
     let batch = lists.first(&mut from, &shared)?;
+    if options.list_first {
+        log.listing(batch.len() as u64, true).map_err(Error::Log)?;
+    }
     let nothing = |totals| Report {
         totals,
         engine: <_>::default(),
@@ -132,7 +134,7 @@ pub(crate) fn run<R: ReadAhead + Send>(
     let mut note = Outcome::default();
     let mut alone = batch.len() == 1;
     if let Some(remote) = &shared.remote {
-        remote.ledger.add_list(batch.first);
+        remote.ledger.add_list(batch.first, batch.len());
         match incremental {
             // Whether it is alone is told by what follows.
             true if alone => {
@@ -166,6 +168,7 @@ pub(crate) fn run<R: ReadAhead + Send>(
     let told =
         shared.remote.as_ref().map(|remote| remote.list_times.each_ref().map(|time| time.load(Ordering::Relaxed)));
     let [list_made, list_sent] = told.unwrap_or_default().map(Duration::from_millis);
-    let peer = Some(Peer { list_made, list_sent, assembly: end.assembly, ..Peer::default() });
+    let lists = shared.remote.as_ref().map_or(0, |remote| remote.ledger.lists());
+    let peer = Some(Peer { list_made, list_sent, lists, assembly: end.assembly, ..Peer::default() });
     Ok(Report { engine: end.engine, undeleted, peer, ..nothing(end.totals) })
 }

@@ -19,6 +19,10 @@ pub(crate) trait Way: Sync {
     fn message(&self, message: Message<'_>);
     /// Ends it at once, in both directions: who waits for it fails.
     fn cut(&self);
+    /// As [`cut`](Way::cut), but what waits to be sent still is, and messages behind it.
+    fn hang_up(&self) {
+        self.cut();
+    }
 }
 
 /// What is said beside the stream.
@@ -57,6 +61,8 @@ pub(crate) enum Late {
     NoSend(i32),
     /// The file with this number is to be asked for again before its list ends.
     Again(i32, Again),
+    /// Everything in this list has been looked at, and names of one file may wait for one that is in it.
+    Walked(i32),
     /// The other side could not list everything.
     IoError,
     /// Nothing more comes.
@@ -151,7 +157,14 @@ impl<'t, W: Way + ?Sized> Teller<'t, W> {
                 Notice::Deleted(name) => self.way.message(Message::Deleted(name)),
                 Notice::Walked(first) => {
                     self.send(std::mem::take(&mut bytes))?;
-                    self.remote.ledger.walked(first);
+                    match self.remote.hard_links {
+                        true => self.late.put(Late::Walked(first)),
+                        false => self.remote.ledger.walked(first),
+                    }
+                }
+                Notice::Settled(index) => {
+                    self.send(std::mem::take(&mut bytes))?;
+                    self.remote.ledger.close(index);
                 }
                 // What was said of it goes first: the line of a link tells where it leads.
                 Notice::Arrived(_) => {

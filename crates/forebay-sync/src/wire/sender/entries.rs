@@ -82,7 +82,9 @@ impl<'a> Lister<'a> {
             Step::Note(note) => listed.outcome = *note,
             Step::Enter(dir) => {
                 let incremental = self.terms.incremental();
-                if dir.transferred && (!incremental || dir.parent.is_none()) {
+                // As with rsync, what is only on the way is listed all the same: the other side leaves it alone.
+                let own = dir.transferred || dir.parent.is_some();
+                if own && (!incremental || dir.parent.is_none()) {
                     self.directory(&dir, &mut listed);
                 }
                 listed.mark = incremental.then_some(Mark::Enter(dir));
@@ -122,7 +124,9 @@ impl<'a> Lister<'a> {
         };
         let attributes = self.attributes(dir.attributes(), &path, &mut listed.outcome);
         let given = dir.parent.as_deref().is_none_or(is_above_all);
-        let top = if dir.complete { given } else { shared.options.select.relative };
+        let select = &shared.options.select;
+        let way = select.relative && !(select.no_implied_dirs && dir.transferred);
+        let top = if dir.complete { given } else { way };
         let facts = Facts { stat: self.changed(stat), link: None, sum: None, attributes, long: Arc::default() };
         let entry = ListEntry { path, facts, content: dir.complete, top };
         self.add(Listing { entry, folder: Arc::new(folder), name, follow: true }, listed);
@@ -175,6 +179,7 @@ impl<'a> Lister<'a> {
         let name = dir.listing.name(at);
         let shown = || [&folder.shown, name.to_bytes()].concat();
         let stat = match dir.stat_of(at) {
+            _ if dir.listing.is_missing(at) => Stat::of_kind(FileType::Unknown),
             Ok(stat) => stat,
             Err(errno) => return shared.unreadable(out, "[sender] link_stat", &shown(), errno),
         };
@@ -189,13 +194,18 @@ impl<'a> Lister<'a> {
                 Ok(to) => link = Some(links::unmunged(shared, to)),
                 Err(errno) => return shared.unreadable(out, "[sender] readlink", &shown(), errno),
             },
-            Kinds::File if shared.options.checksum => sum = self.sum(dir, at, &shown, out),
+            Kinds::File if shared.options.checksum && stat.kind == FileType::RegularFile => {
+                sum = self.sum(dir, at, &shown, out)
+            }
             _ => {}
         }
         if link.as_ref().is_some_and(|link| link.count_bytes() > limits::LINK) || path.len() > limits::PATH {
             return shared.fail(out, "[sender] too long for the list:", &shown(), Errno::NAMETOOLONG);
         }
-        let attributes = self.attributes(dir.attributes_of(at), &path, out);
+        let attributes = match stat.kind {
+            FileType::Unknown => Arc::clone(&self.none),
+            _ => self.attributes(dir.attributes_of(at), &path, out),
+        };
         let facts = Facts { stat: self.changed(stat), link, sum, attributes, long: Arc::default() };
         let entry = ListEntry { path, facts, content: false, top: false };
         let follow = dir.listing.follows(at);
@@ -216,7 +226,7 @@ impl<'a> Lister<'a> {
     /// With the mode that it is to have there. Owners are mapped by the receiving side.
     fn changed(&self, stat: Stat) -> Stat {
         let mode = match stat.kind {
-            FileType::Symlink => stat.mode,
+            FileType::Symlink | FileType::Unknown => stat.mode,
             kind => {
                 let is_dir = kind == FileType::Directory;
                 self.shared.options.chmod.apply(stat.mode, is_dir, self.shared.me.umask)

@@ -79,7 +79,7 @@ impl Live {
         self.entries.push(Kept {
             folder,
             name: name_at,
-            mode: stat.kind.as_raw_mode() | stat.mode,
+            mode: stat.raw_mode(),
             uid: stat.uid,
             gid: stat.gid,
             // Less than a second.
@@ -103,18 +103,13 @@ impl Live {
         let kept = self.entries.get(at)?;
         let time = Timespec { tv_sec: kept.seconds, tv_nsec: kept.nanoseconds.into() };
         let stat = Stat {
-            kind: FileType::from_raw_mode(kept.mode),
             mode: kept.mode & 0o7777,
             uid: kept.uid,
             gid: kept.gid,
             size: kept.size & !FOLLOW,
             mtime: time,
             atime: time,
-            dev: 0,
-            ino: 0,
-            nlink: 1,
-            rdev: 0,
-            index: None,
+            ..Stat::of_kind(FileType::from_raw_mode(kept.mode))
         };
         let follow = kept.size & FOLLOW != 0;
         Some(Found { list: Arc::clone(self), folder: kept.folder, name: kept.name, stat, follow })

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::io::Read;
+use std::sync::atomic::Ordering;
 use std::thread;
 
 use forebay::{Cause, Mode, Pipeline, Prefetch, RunError, SegmentStore, Snapshot};
@@ -82,9 +83,11 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
                 let result = tell(shared, link, start, (lists, stream), faults, &say);
                 if result.is_err() {
                     lists.end();
-                    // Before the first list, nobody reads requests yet, and the other side can be told why it does not come.
-                    if lists.have_begun() {
-                        link.way.cut();
+                    // Before the first list, nobody reads requests yet. A client can be told why no more comes.
+                    match link.server {
+                        _ if !lists.have_begun() => {}
+                        true => link.way.hang_up(),
+                        false => link.way.cut(),
                     }
                 }
                 result
@@ -98,10 +101,11 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
             lists.end();
             result
         });
-        let mut written = Ok(());
+        let (mut written, mut listing) = (Ok(()), shared.options.list_first);
         while let Some(outcome) = said.next() {
             if written.is_ok() {
-                written = passes::deliver(shared, outcome, &mut totals, log);
+                written = counted(shared, lists, &mut listing, log)
+                    .and_then(|()| passes::deliver(shared, outcome, &mut totals, log));
                 if written.is_err() {
                     lists.end();
                     link.way.cut();
@@ -121,6 +125,16 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
             Ok(End { totals, summary: lists.summary().unwrap_or_default(), ..end })
         }
     }
+}
+
+/// Tells how far the list is, as long as that is `listing`.
+fn counted(shared: &Shared<'_>, lists: &Lists, listing: &mut bool, log: &mut dyn Log) -> Result<(), Error> {
+    if !*listing {
+        return Ok(());
+    }
+    let complete = lists.summary().is_some();
+    *listing = !complete;
+    log.listing(shared.found.load(Ordering::Relaxed), complete).map_err(Error::Log)
 }
 
 fn join<T>(thread: thread::ScopedJoinHandle<'_, T>) -> T {

@@ -1,11 +1,12 @@
 //! Tells the receiving side what there is: one list of everything or, in incremental recursion, one for each directory.
 
 use std::collections::VecDeque;
+use std::ffi::CString;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{FileType, Timespec};
+use rustix::fs::FileType;
 
 use super::entries::{Listed, Lister, Listing, Mark, folder};
 use super::lists::{Lists, Summary};
@@ -108,7 +109,7 @@ pub(crate) fn tell<W: Way + ?Sized>(
         waited: Duration::ZERO,
     };
     if !incremental {
-        telling.begin(None, None)?;
+        telling.begin(None, None, nowhere())?;
     }
     pipeline
         .worker_init(|| Lister::new(shared, terms))
@@ -122,7 +123,9 @@ pub(crate) fn tell<W: Way + ?Sized>(
             },
         )
         .map_err(ended)?;
-    telling.complete(begun)
+    telling.complete(begun)?;
+    // Whoever tells how far the list is finds that this is all.
+    say.say(Outcome::default())
 }
 
 /// The state of whoever sends lists.
@@ -153,6 +156,8 @@ struct Open {
     /// The directory that it is of, but for the first.
     number: Option<i32>,
     live: Live,
+    /// Where its entries are.
+    inside: Folder,
     entries: usize,
     /// Where the directories in it are, in its order. The root is not among them.
     dirs: VecDeque<Vec<u8>>,
@@ -161,6 +166,8 @@ struct Open {
 
 /// A directory whose list has been sent.
 struct OnTheWay {
+    /// Where what is in it is.
+    inside: Folder,
     /// The names of its directories whose lists have not been sent, in their order.
     dirs: VecDeque<Vec<u8>>,
     /// The number of the first of them.
@@ -205,14 +212,15 @@ impl<W: Way + ?Sized> Telling<'_, W> {
     fn enter(&mut self, dir: &Arc<Dir>) -> Result<(), Stop> {
         self.end()?;
         let own = || {
-            let stat = dir.stat().unwrap_or_else(|_| vanished());
+            // It may not be there any more.
+            let stat = dir.stat().unwrap_or_else(|_| Stat::of_kind(FileType::Directory));
             match &dir.parent {
                 None => (folder(dir, 0), c".".to_owned(), stat),
                 Some(parent) => (folder(parent, dir.in_parent), dir.name.clone(), stat),
             }
         };
         if dir.parent.is_none() {
-            return self.begin(None, dir.transferred.then(own));
+            return self.begin(None, dir.transferred.then(own), folder(dir, 0));
         }
         let name = dir.name.to_bytes();
         let at = self.path.last().and_then(|above| above.dirs.iter().position(|own| own == name));
@@ -221,8 +229,8 @@ impl<W: Way + ?Sized> Telling<'_, W> {
             return Ok(());
         };
         self.pass_over(at)?;
-        let number = self.next_dir();
-        self.begin(number, Some(own()))
+        let number = self.next_dir().map(|(number, _)| number);
+        self.begin(number, Some(own()), folder(dir, 0))
     }
 
     /// Everything beneath the directory that is last on the way has been listed.
@@ -238,39 +246,43 @@ impl<W: Way + ?Sized> Telling<'_, W> {
         Ok(())
     }
 
-    /// Takes the next directory of the last one on the way, and gives its number.
-    fn next_dir(&mut self) -> Option<i32> {
+    /// Takes the next directory of the last one on the way, and gives its number and name.
+    fn next_dir(&mut self) -> Option<(i32, Vec<u8>)> {
         let above = self.path.last_mut()?;
-        above.dirs.pop_front()?;
+        let name = above.dirs.pop_front()?;
         above.next += 1;
-        Some(above.next - 1)
+        Some((above.next - 1, name))
     }
 
-    /// Sends lists of nothing for the next `count` directories, which could not be opened: each must have one.
+    /// Sends lists of nothing for the next `count` directories, which are not there any more: each must have one.
     fn pass_over(&mut self, count: usize) -> Result<(), Stop> {
         for _ in 0..count {
-            let number = self.next_dir();
-            self.begin(number, None)?;
+            let inside = self.path.last().map_or_else(nowhere, |above| above.inside.clone());
+            let Some((number, name)) = self.next_dir() else { return Ok(()) };
+            // The other side may have something to tell of the directory itself.
+            let gone = Stat::of_kind(FileType::Directory);
+            let own = (inside, CString::new(name).unwrap_or_default(), gone);
+            self.begin(Some(number), Some(own), nowhere())?;
             self.end()?;
             self.path.pop();
         }
         Ok(())
     }
 
-    /// Begins a list. `own` is the directory that it is of, whose number is the one before its first.
-    fn begin(&mut self, number: Option<i32>, own: Option<(Folder, std::ffi::CString, Stat)>) -> Result<(), Stop> {
+    /// Begins a list of what is `inside`. `own` is the directory that it is of, whose number is the one before its first.
+    fn begin(&mut self, number: Option<i32>, own: Option<(Folder, CString, Stat)>, inside: Folder) -> Result<(), Stop> {
         let mut live = Live::new(if own.is_some() { self.next - 1 } else { self.next });
         if let Some((folder, name, stat)) = own {
             live.push(&folder, &name, &stat, true);
         }
         self.encoder.begin(self.next);
-        self.open = Some(Open { number, live, entries: 0, dirs: VecDeque::new(), out: Vec::new() });
+        self.open = Some(Open { number, live, inside, entries: 0, dirs: VecDeque::new(), out: Vec::new() });
         Ok(())
     }
 
     /// Ends the list at hand, if there is one, and sends it.
     fn end(&mut self) -> Result<(), Stop> {
-        let Some(Open { number, mut live, entries, dirs, mut out }) = self.open.take() else { return Ok(()) };
+        let Some(Open { number, mut live, inside, entries, dirs, mut out }) = self.open.take() else { return Ok(()) };
         let io_error = self.faults.tell();
         self.encoder.end(io_error, &mut out);
         live.shrink();
@@ -289,7 +301,7 @@ impl<W: Way + ?Sized> Telling<'_, W> {
         self.dirs = count.and_then(|count| first.checked_add(count)).ok_or_else(beyond)?;
         let len = i32::try_from(entries).ok().and_then(|len| self.next.checked_add(len)?.checked_add(1));
         self.next = len.ok_or_else(beyond)?;
-        self.path.push(OnTheWay { dirs, next: first });
+        self.path.push(OnTheWay { inside, dirs, next: first });
         self.link.arrivals.listed(entries);
         self.lists.add(live, entries);
         let mut turn = self.stream.turn();
@@ -329,21 +341,7 @@ impl<W: Way + ?Sized> Telling<'_, W> {
     }
 }
 
-/// What is said of a directory that is not there any more.
-fn vanished() -> Stat {
-    let time = Timespec { tv_sec: 0, tv_nsec: 0 };
-    Stat {
-        kind: FileType::Directory,
-        mode: 0,
-        uid: 0,
-        gid: 0,
-        size: 0,
-        mtime: time,
-        atime: time,
-        dev: 0,
-        ino: 0,
-        nlink: 1,
-        rdev: 0,
-        index: None,
-    }
+/// Where nothing is.
+fn nowhere() -> Folder {
+    Folder { rel: Vec::new(), shown: Vec::new() }
 }

@@ -137,7 +137,7 @@ fn listed(options: &Options, asked: &Asked, entries: &[(&str, bool)]) -> Result<
     }
     encoder.end(0, &mut bytes);
     let mut shared = Shared::new(options, Root { fd: None, created: false, rename: None, shown: Vec::new() });
-    shared.remote = Some(Remote::new(terms, false));
+    shared.remote = Some(Remote::new(terms, false, false));
     let decoder = Decoder::new(shape, options.select.relative);
     Lists::new(decoder, asked.clone(), false).first(&mut &bytes[..], &shared).map(|batch| batch.len())
 }
@@ -150,14 +150,14 @@ fn only_names_that_were_asked_for_are_in_a_list() {
     assert_eq!(listed(&options, &asked, &[("wanted", true), ("wanted/x", false), ("y.c", false)]).unwrap(), 3);
     for other in ["other", ".ssh", "wanted2", "y.d"] {
         let result = listed(&options, &asked, &[("wanted", true), (other, false)]);
-        assert!(matches!(result, Err(Stop::Here(Error::Select(_)))), "{other}: {result:?}");
+        assert!(matches!(result, Err(Stop::Here(Error::Remote { code: 4, .. }))), "{other}: {result:?}");
     }
     let anything = Asked::of(&["dir/"].map(str::as_bytes), false);
     assert_eq!(listed(&options, &anything, &[(".", true), ("x", false)]).unwrap(), 2);
     let mut ruled = Options { recursive: true, ..Options::default() };
     ruled.filters.push_rule(b"- *.key").unwrap();
     let result = listed(&ruled, &anything, &[(".", true), ("a.key", false)]);
-    assert!(matches!(result, Err(Stop::Here(Error::Select(_)))), "{result:?}");
+    assert!(matches!(result, Err(Stop::Here(Error::Remote { code: 4, .. }))), "{result:?}");
 }
 
 /// CVE-2024-12087 and 12088: names that lead out, and entries beneath what is no directory.
@@ -204,7 +204,7 @@ fn a_list_that_ends_within_is_an_error() {
     let options = options();
     let terms = terms(None);
     let mut shared = Shared::new(&options, Root { fd: None, created: false, rename: None, shown: Vec::new() });
-    shared.remote = Some(Remote::new(terms.clone(), false));
+    shared.remote = Some(Remote::new(terms.clone(), false, options.hard_links));
     let mut bytes = Vec::new();
     bytes.write_all(&[0x19, 3, b'a']).unwrap();
     let decoder = Decoder::new(Shape::new(&options, &terms), false);

@@ -132,7 +132,7 @@ pub(super) fn arrival(full: &Path, path: &[u8]) -> Arrival {
     let stat: Stat = rustix::fs::lstat(full).unwrap().into();
     let link = rustix::fs::readlink(full, Vec::new()).ok();
     let facts = Facts { stat, link, sum: None, attributes: <_>::default(), long: <_>::default() };
-    Arrival { path: path.to_vec(), facts, content: true }
+    Arrival { path: path.to_vec(), facts, content: true, way: false }
 }
 
 /// What an answer is made of, so that scripts can spoil it.
@@ -250,7 +250,7 @@ pub(super) fn receive(
     let mut lines = Lines::default();
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(options, nowhere);
-    shared.remote = Some(Remote::new(terms.clone(), false));
+    shared.remote = Some(Remote::new(terms.clone(), false, options.hard_links));
     let batch = Batch::new(0, list);
     let mut note = Outcome::default();
     let shape = Sources { single: batch.len() == 1, single_file: false, contents: batch.has_root() };
@@ -266,7 +266,7 @@ pub(super) fn receive(
         let queue = Queue::default();
         let incoming = Incoming { from: &mut from, indexes: Indexes::default(), lists, queue: &queue };
         if let Some(remote) = &shared.remote {
-            remote.ledger.add_list(0);
+            remote.ledger.add_list(0, batch.len());
             remote.ledger.complete();
         }
         let end = role::run(&mut shared, &batch, note, incoming, &pipe, (&mailbox, mail), (None, &mut lines));

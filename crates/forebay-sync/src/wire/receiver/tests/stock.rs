@@ -1,19 +1,19 @@
 //! The receiving role against stock rsync as the sender.
 
 use std::ffi::OsStr;
-use std::os::fd::OwnedFd;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use super::sender::Lines;
 use crate::mirror::Report;
 use crate::options::Options;
-use crate::wire::handshake::{self, Compression, Offer};
-use crate::wire::mux::{Incoming, MuxReader, Outgoing, Tag};
+use crate::wire::handshake::{Compression, Offer};
+use crate::wire::mux::{MuxReader, Tag};
 use crate::wire::receiver::answer::Stop;
 use crate::wire::receiver::lists::Asked;
 use crate::wire::receiver::run::{self, Link};
 use crate::wire::receiver::teller::Mailbox;
+use crate::wire::stock::{self, Sending};
 use crate::wire::terms::{Checksum, Compressor};
 
 /// Pulls `source` from stock rsync, which is started with the short options `letters` and the options `more`.
@@ -24,19 +24,9 @@ pub(super) fn pull(
     source: &str,
     destination: &Path,
 ) -> (Result<Report, Stop>, Lines) {
-    let mut child = Command::new("rsync")
-        .args(["--server", "--sender", &format!("{letters}e.{}LsfxCIvu", if offer.incremental { "i" } else { "" })])
-        .args(more)
-        .args([".", source])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut incoming = Incoming::new(OwnedFd::from(child.stdout.take().unwrap()), None);
-    let (outgoing, writing) = Outgoing::start(OwnedFd::from(child.stdin.take().unwrap()), None, None).unwrap();
-    let terms = handshake::client(&mut incoming, |bytes| outgoing.send(bytes), offer).unwrap();
-    outgoing.multiplex();
-    outgoing.send(&0_i32.to_le_bytes()).unwrap();
+    let letters = format!("{letters}e.{}LsfxCIvu", if offer.incremental { "i" } else { "" });
+    let args = ["--sender", &letters].into_iter().chain(more.iter().copied()).chain([".", source]);
+    let Sending { mut child, terms, incoming, outgoing, writing } = stock::sending(args, offer);
     let (mailbox, mail) = Mailbox::new();
     let mut lines = Lines::default();
     let from = MuxReader::new(incoming, {
@@ -112,7 +102,7 @@ fn beside_stock(options: Options, letters: &str, more: &[&str], args: &[&str], s
     let report = report.unwrap_or_else(|error| panic!("{error:?} {}", String::from_utf8_lossy(&lines.errors)));
     let rsh = temp.path().join("rsh");
     let stock = Command::new("timeout")
-        .args(["20", "rsync", "-e", &rsh.display().to_string(), "--no-inc-recursive"])
+        .args(["120", "rsync", "-e", &rsh.display().to_string(), "--no-inc-recursive"])
         .args(args)
         .arg(format!("host:{from}"))
         .arg(&other)

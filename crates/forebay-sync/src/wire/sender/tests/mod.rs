@@ -5,10 +5,10 @@ mod requests;
 mod spill;
 mod stock;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Command};
 use std::sync::Mutex;
 
 use super::{Arrivals, End, Link, run};
@@ -167,9 +167,10 @@ impl Push {
     }
 
     fn server(&self, destination: &Path) -> Child {
-        let mut command = Command::new("timeout");
-        command.args(["30", "rsync", "--server", self.letters]).args(&self.more);
-        command.arg(".").arg(destination).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()
+        let more = self.more.iter().copied();
+        crate::wire::stock::server(
+            [self.letters].into_iter().chain(more).map(OsStr::new).chain([OsStr::new("."), destination.as_os_str()]),
+        )
     }
 
     fn shake_hands(&self, to: &mut impl Write, from: &mut impl Read) -> Terms {
@@ -194,7 +195,7 @@ impl Push {
 fn differences(options: &str, source: &Path, destination: &Path) -> String {
     let source = [source.to_str().unwrap(), "/"].concat();
     let output = Command::new("timeout")
-        .args(["30", "rsync", options, "--delete", "-nci", &source])
+        .args(["120", "rsync", options, "--delete", "-nci", &source])
         .arg(destination)
         .output()
         .unwrap();
