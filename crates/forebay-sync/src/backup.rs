@@ -12,6 +12,7 @@ use crate::content::copy::{Failure, Job};
 use crate::content::temp::{Temp, TempNames};
 use crate::delete;
 use crate::extended;
+use crate::fake;
 use crate::fs::{self, Stat};
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -237,8 +238,12 @@ fn dress(shared: &Shared<'_>, file: BorrowedFd<'_>, original: BorrowedFd<'_>, li
     let owner = attrs::ids((uid, gid));
     let tried = owner == (None, None) || rustix::fs::fchown(file, owner.0, owner.1).is_ok();
     let (uid, gid) = (uid.filter(|_| tried).unwrap_or(now.uid), gid.filter(|_| tried).unwrap_or(now.gid));
+    let (here, there) = (shared.attributes_of(original), shared.attributes_of(file));
     if extended::wanted(shared) {
-        extended::copy_as_is(shared, &extended::Place::open(original), &extended::Place::open(file))?;
+        extended::copy_as_is(shared, &here, &there)?;
+    }
+    if shared.options.fake_destination {
+        fake::copy(&here, &there)?;
     }
     // The set-ID bits of another owner would give away more than the original does.
     let mode = if (uid, gid) == (like.uid, like.gid) { like.mode } else { like.mode & 0o1777 };

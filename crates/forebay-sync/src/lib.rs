@@ -74,6 +74,7 @@ mod dir;
 mod entry;
 mod error;
 mod extended;
+mod fake;
 mod filter;
 mod format;
 mod fs;

@@ -159,7 +159,9 @@ impl Worker<'_> {
         }
         let basis = if from == 0 { self.basis(entry, ready, found).map(|(_, file)| file) } else { None };
         let whole = options.whole_file || from > 0;
-        let mut plan = Plan { source, size: entry.src.size, dev: entry.src.dev, old, from, basis, whole, local: false };
+        let onto_device = entry.is_device();
+        let (size, dev) = (entry.src.size, entry.src.dev);
+        let mut plan = Plan { source, size, dev, old, from, basis, whole, onto_device, local: false };
         self.write(entry, ready, &plan, out)?;
         if redo {
             (plan.from, plan.whole) = (0, false);
@@ -262,6 +264,7 @@ impl Worker<'_> {
                     from: 0,
                     basis: None,
                     whole: true,
+                    onto_device: false,
                     local: true,
                 };
                 self.write(entry, ready, &plan, out)

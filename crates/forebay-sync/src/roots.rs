@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::asked::{Asked, components};
-use crate::dir::{Base, Dir, SourceDir};
+use crate::dir::{Base, Dir, Reads, SourceDir};
 use crate::error::Error;
 use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
@@ -262,7 +262,7 @@ fn given(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8]) -> Result<usize, Fa
     }
     let shown = absolute(prefix);
     let local = Local::above(&shared.options.filters, &clean(&shown), true)?;
-    root.sources.push(SourceDir { base: Base::Given(prefix.to_vec()), shown, local });
+    root.sources.push(SourceDir { base: Base::Given(prefix.to_vec()), shown, local, reads: Reads::of(shared.options) });
     Ok(root.sources.len() - 1)
 }
 
@@ -321,7 +321,7 @@ fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Out
         root.listing.shift_sources();
     }
     root.transferred = true;
-    root.sources.insert(at, SourceDir { base, shown, local });
+    root.sources.insert(at, SourceDir { base, shown, local, reads: Reads::of(shared.options) });
     walk::read_source(shared, root, at, note);
     Ok(())
 }

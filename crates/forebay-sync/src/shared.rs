@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -16,6 +16,8 @@ use crate::content::rate::Rate;
 use crate::delayed::Delayed;
 use crate::dir::Dir;
 use crate::error::Error;
+use crate::extended::Place as Attributes;
+use crate::fake;
 use crate::filter::{Local, Rule};
 use crate::format::Format;
 use crate::fs::{self, Stat};
@@ -263,9 +265,51 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// Whether what only the super-user may is tried.
+    /// Whether what only the super-user may is tried, or kept in attributes.
     pub(crate) fn privileged(&self) -> bool {
-        self.options.super_user.unwrap_or_else(|| self.me.is_root())
+        self.options.fake_destination || self.options.super_user.unwrap_or_else(|| self.me.is_root())
+    }
+
+    /// Stats what the destination has under `name` beneath `at`: what it stands for.
+    pub(crate) fn stat_there(&self, at: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Errno> {
+        self.seen_there(Stat::at(at, name)?, || self.attributes_at(at, name))
+    }
+
+    /// Stats what is open at the destination: what it stands for.
+    pub(crate) fn stat_open(&self, fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
+        self.seen_there(rustix::fs::fstat(fd)?.into(), || self.attributes_of(fd))
+    }
+
+    fn seen_there(&self, real: Stat, place: impl FnOnce() -> Attributes) -> Result<Stat, Errno> {
+        if self.options.fake_destination { fake::seen(real, &place()) } else { Ok(real) }
+    }
+
+    /// What the link of the destination leads to that is `name` beneath `at`.
+    pub(crate) fn link_there(&self, at: BorrowedFd<'_>, name: &CStr) -> Result<CString, Errno> {
+        match rustix::fs::readlinkat(at, name, Vec::new()) {
+            // It is no link itself.
+            Err(Errno::INVAL) if self.options.fake_destination => fake::link(at, name),
+            result => result,
+        }
+    }
+
+    /// The extended attributes of what the destination has under `name` beneath `at`.
+    pub(crate) fn attributes_at(&self, at: BorrowedFd<'_>, name: &CStr) -> Attributes {
+        Attributes::at(at, name, self.options.fake_destination)
+    }
+
+    /// The extended attributes of what is open at the destination.
+    pub(crate) fn attributes_of(&self, fd: BorrowedFd<'_>) -> Attributes {
+        Attributes::open(fd, self.options.fake_destination)
+    }
+
+    /// What an entry of the destination is to be that has the source's attributes and `mode`, to [keep](fake::keep) it.
+    pub(crate) fn wanted_there(&self, src: &Stat, mode: u32) -> Stat {
+        // As with rsync, owners that are not preserved are kept as the super-user.
+        let owner = |on: bool, id: u32| if on { id } else { 0 };
+        let uid = owner(self.options.owner, self.user(src.uid));
+        let gid = owner(self.options.group, self.group(src.gid));
+        Stat { mode, uid, gid, ..*src }
     }
 
     /// The absolute path of the destination entry at `rel` and `name`, for messages.

@@ -205,7 +205,7 @@ impl<'a> Walk<'a> {
             };
             match local {
                 Ok(local) => {
-                    sources.push(SourceDir { base, shown, local });
+                    sources.push(SourceDir { base, shown, local, reads: place.reads });
                     roots.push(above.get(parent.listing.source(at)).copied().unwrap_or_default());
                 }
                 Err(error) => {
@@ -318,7 +318,7 @@ fn prune(shared: &Shared<'_>, dir: &mut Dir) {
 /// Lists the directory's source `number`, if it is open, filters the names and adds them to the listing, unsorted.
 pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, note: &mut Outcome) {
     let Dir { rel, sources, listing, complete, .. } = dir;
-    let Some(source @ SourceDir { base: Base::Held(fd), shown, local }) = sources.get(number) else {
+    let Some(source @ SourceDir { base: Base::Held(fd), shown, local, .. }) = sources.get(number) else {
         return;
     };
     let Ok(number) = u32::try_from(number) else { return };
