@@ -165,6 +165,13 @@ impl Worker<'_> {
                 }
             }
         }
+        if let (true, Some(ready), false) = (shared.options.fake_destination, entry.ready, dry_run)
+            && shared.options.alternates.kind == AlternateKind::Link
+            && action == Action::Keep
+        {
+            // As with rsync, what is linked already is a file of the destination.
+            self.adjust(entry, ready.fd.as_fd(), entry.target, &found.stat, Some(&found.stat), false, out);
+        }
         let mut change = Change::new(&entry.src, action);
         entry.sum(shared, &mut change);
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));

@@ -233,8 +233,13 @@ fn across(
 /// attributes and time as far as such are preserved and that is permitted.
 fn dress(shared: &Shared<'_>, file: BorrowedFd<'_>, original: BorrowedFd<'_>, like: &Stat) -> Result<(), Errno> {
     let now = Stat::from(rustix::fs::fstat(file)?);
-    let uid = (shared.options.owner && now.uid != like.uid).then_some(like.uid);
-    let gid = (shared.options.group && now.gid != like.gid).then_some(like.gid);
+    // With `--fake-super`, whoever it belongs to is kept, and so copied, in an attribute.
+    let (owner, group) = match shared.options.fake_destination {
+        true => (false, false),
+        false => (shared.options.owner, shared.options.group),
+    };
+    let uid = (owner && now.uid != like.uid).then_some(like.uid);
+    let gid = (group && now.gid != like.gid).then_some(like.gid);
     let owner = attrs::ids((uid, gid));
     let tried = owner == (None, None) || rustix::fs::fchown(file, owner.0, owner.1).is_ok();
     let (uid, gid) = (uid.filter(|_| tried).unwrap_or(now.uid), gid.filter(|_| tried).unwrap_or(now.gid));

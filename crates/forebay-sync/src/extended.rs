@@ -22,7 +22,7 @@ use crate::fs::{self, Stat};
 use crate::itemize::Change;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
-use crate::wire::{keep_acl, kept_acl};
+use crate::wire::{NO_ACL, keep_acl, kept_acl};
 
 /// Where ACLs are.
 const ACL: &[u8] = b"system.posix_acl_";
@@ -91,8 +91,13 @@ impl Place {
 
     /// Removes what [`read`] has told as `name`.
     fn drop(&self, name: &CStr) -> Result<(), Errno> {
-        let kept = ACLS.iter().find(|(acl, _)| self.fake && *acl == name).map(|(_, kept)| *kept);
-        match self.remove(kept.unwrap_or(name)) {
+        let removed = match ACLS.iter().position(|(acl, _)| self.fake && *acl == name) {
+            // As with rsync, that the mode says it all is kept, where it once did not.
+            Some(0) => return self.set(ACLS[0].1, &NO_ACL),
+            Some(at) => self.remove(ACLS[at].1),
+            None => self.remove(name),
+        };
+        match removed {
             Err(Errno::NODATA) => Ok(()),
             result => result,
         }
@@ -444,7 +449,9 @@ pub(crate) fn copy(
         }
     }
     for (name, _) in &now {
-        if !wanted.iter().any(|(n, _)| n == name) && !lacking.iter().any(|long| long.name == *name) {
+        // As with rsync, what is not kept in the namespace `user` differs, and stays.
+        let stays = there.fake && !name.to_bytes().starts_with(b"user.") && !name.to_bytes().starts_with(ACL);
+        if !stays && !wanted.iter().any(|(n, _)| n == name) && !lacking.iter().any(|long| long.name == *name) {
             changed = true;
             if let Err(errno) = there.drop(name) {
                 failed("lremovexattr", name.to_bytes(), errno);

@@ -50,7 +50,11 @@ impl Kept {
         let mode = u32::from_str_radix(words.next()?, 8).ok()?;
         let (major, minor) = words.next()?.split_once(',')?;
         let (uid, gid) = words.next()?.split_once(':')?;
-        #[allow(clippy::cast_possible_truncation, clippy::useless_conversion, reason = "the type differs between systems")]
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::useless_conversion,
+            reason = "the type differs between systems"
+        )]
         let kind = FileType::from_raw_mode(mode.try_into().ok()?);
         let number = |text: &str| text.parse::<u32>().ok();
         let owner = |text: &str| number(text).filter(|&id| id != u32::MAX);
@@ -104,8 +108,8 @@ pub(crate) fn dress(
     chmod: impl FnOnce(u32) -> Result<(), Errno>,
 ) -> Result<(), Errno> {
     if !matches!(real.kind, FileType::RegularFile | FileType::Directory) {
-        // It is itself what it is to be, and has no such attributes.
-        return Ok(());
+        // It is itself what it is to be. Such entries have no attributes that anything could be kept in.
+        return if Kept::of(&real) == Kept::of(wanted) { Ok(()) } else { Err(Errno::PERM) };
     }
     let own = own_mode(wanted.mode, real.kind);
     if real.mode != own {

@@ -143,7 +143,7 @@ impl Worker<'_> {
                 Ok(false) => {
                     // As with rsync, which finds out when the file has grown, the whole is then built from that.
                     let what = " failed verification -- update retained (will try again).";
-                    if options.says_changes() {
+                    if options.levels.name > 0 || options.has_codes() {
                         shared.complain(out, "WARNING: ", &entry.rel(), what);
                     }
                     (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();

@@ -96,9 +96,7 @@ impl Source {
         let same = |stat: &Stat| (stat.size, stat.mtime.tv_sec, stat.mtime.tv_nsec);
         // With `--fake-super` it has been seen as what it stands for.
         let other_kind = !shared.options.fake_source && now.kind != self.stat.kind;
-        if other_kind
-            || same(&now) != same(&self.stat)
-            || self.inode.is_some_and(|inode| inode != now.inode()) {
+        if other_kind || same(&now) != same(&self.stat) || self.inode.is_some_and(|inode| inode != now.inode()) {
             out.totals.failed += 1;
             return shared.complain(out, "ERROR: Skipping sender remove for changed file: ", &self.rel, "");
         }

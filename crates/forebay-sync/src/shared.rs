@@ -286,10 +286,10 @@ impl<'a> Shared<'a> {
 
     /// What the link of the destination leads to that is `name` beneath `at`.
     pub(crate) fn link_there(&self, at: BorrowedFd<'_>, name: &CStr) -> Result<CString, Errno> {
-        match rustix::fs::readlinkat(at, name, Vec::new()) {
-            // It is no link itself.
-            Err(Errno::INVAL) if self.options.fake_destination => fake::link(at, name),
-            result => result,
+        match self.options.fake_destination {
+            // As with rsync, one that is a link itself is no good there.
+            true => fake::link(at, name),
+            false => rustix::fs::readlinkat(at, name, Vec::new()),
         }
     }
 
@@ -303,12 +303,10 @@ impl<'a> Shared<'a> {
         Attributes::open(fd, self.options.fake_destination)
     }
 
-    /// What an entry of the destination is to be that has the source's attributes and `mode`, to [keep](fake::keep) it.
-    pub(crate) fn wanted_there(&self, src: &Stat, mode: u32) -> Stat {
-        // As with rsync, owners that are not preserved are kept as the super-user.
-        let owner = |on: bool, id: u32| if on { id } else { 0 };
-        let uid = owner(self.options.owner, self.user(src.uid));
-        let gid = owner(self.options.group, self.group(src.gid));
+    /// What an entry of the destination, which is as `now` says, is to stand for with the source's attributes and `mode`.
+    pub(crate) fn wanted_there(&self, src: &Stat, mode: u32, now: &Stat) -> Stat {
+        let uid = if self.options.owner { self.user(src.uid) } else { now.uid };
+        let gid = if self.options.group { self.group(src.gid) } else { now.gid };
         Stat { mode, uid, gid, ..*src }
     }
 

@@ -450,11 +450,11 @@ fn adopt_changed(
     let wanted = if ready.made && !options.perms { wanted | (now.mode & 0o2000) } else { wanted };
     if fake {
         // Its owner can always work in it.
-        let (place, to_be) = (shared.attributes_of(fd), shared.wanted_there(src, wanted));
+        let (place, to_be) = (shared.attributes_of(fd), shared.wanted_there(src, wanted, now));
         let chmod = |own| rustix::fs::chmodat(fd, c".", Mode::from_raw_mode(own as _), AtFlags::empty());
         let dressed = rustix::fs::fstat(fd).and_then(|real| fake::dress(&place, real.into(), &to_be, chmod));
         if let Err(errno) = dressed {
-            shared.fail(out, "[generator] failed to keep the attributes of", &path(), errno);
+            shared.fail(out, "[generator] failed to write xattr user.rsync.%stat for", &path(), errno);
         }
         return;
     }

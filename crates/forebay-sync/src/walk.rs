@@ -328,12 +328,14 @@ pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, not
             FileType::Unknown => Stat::at(fd.as_fd(), name).map_or(kind, |stat| stat.kind),
             kind => kind,
         };
-        let (is_dir, follow) = match links::meant(shared, source, name, kind, rel, note) {
-            Ok(meant) => meant,
-            Err(_) => return links::dangling(shared, source, name, note),
-        };
+        let meant = links::meant(shared, source, name, kind, rel, note);
+        let is_dir = meant.is_ok_and(|(is_dir, _)| is_dir);
         if takes_part(shared, local, (&mut path, rel.len(), shown), name, is_dir, note) {
-            listing.push(name, number, is_dir, follow);
+            match meant {
+                Ok((_, follow)) => listing.push(name, number, is_dir, follow),
+                // As with rsync, only what takes part is missed.
+                Err(_) => links::dangling(shared, source, name, note),
+            }
         }
     });
     if let Err(errno) = listed {

@@ -329,7 +329,7 @@ impl Worker<'_> {
 
     /// Gives `name`, which is as `now` says, the owner, mode and (if `retime`) times that are wanted where `old` was.
     #[allow(clippy::too_many_arguments, reason = "where, what is there, what was there, and what is wanted")]
-    fn adjust(
+    pub(crate) fn adjust(
         &mut self,
         entry: &Entry<'_>,
         at: BorrowedFd<'_>,
@@ -351,14 +351,21 @@ impl Worker<'_> {
             }
         }
         let changed = extended::wanted(shared)
-            && extended::copy(shared, &entry.attributes(shared), &shared.attributes_at(at, name), "generator", path, out);
+            && extended::copy(
+                shared,
+                &entry.attributes(shared),
+                &shared.attributes_at(at, name),
+                "generator",
+                path,
+                out,
+            );
         let mode = attrs::wanted_mode(shared, src, old);
         if fake {
-            let (place, wanted) = (shared.attributes_at(at, name), shared.wanted_there(src, mode));
+            let (place, wanted) = (shared.attributes_at(at, name), shared.wanted_there(src, mode, now));
             let dressed = Stat::at(at, name)
                 .and_then(|real| fake::dress(&place, real, &wanted, |own| attrs::chmod(at, name, own)));
             if let Err(errno) = dressed {
-                shared.fail(out, "[generator] failed to keep the attributes of", &path(), errno);
+                shared.fail(out, "[generator] failed to write xattr user.rsync.%stat for", &path(), errno);
             }
         } else if src.kind != FileType::Symlink
             && (mode != now.mode || changed || (owner != (None, None) && mode & 0o6000 != 0))

@@ -98,13 +98,18 @@ fn a_file_is_written_onto_a_device() {
         let src = format!("{}/", bench.src().display());
         let args: Vec<&str> = options.split(' ').chain(["--write-devices", &src, "dst"]).collect();
         let did = bench.did(&args);
-        assert_eq!(did[0], did[1], "{options}");
+        let [mut expected, mut got] = did;
+        if expected.code == Some(11) {
+            // What is said of the file that fails is not comparable.
+            (expected.lines, got.lines) = <_>::default();
+        }
+        assert_eq!(got, expected, "{options}");
         let (theirs, ours) = (theirs.content(), ours.content());
         assert!(ours == theirs, "{options}: other bytes are on the device");
         for place in bench.places() {
             assert!(place.join("dst/dev").metadata().unwrap().rdev() != 0, "{options}: it is no device any more");
         }
-        (ours, did[0].code)
+        (ours, got.code)
     };
     assert!(run("-rti", &bytes(3)).0 == bytes(3));
     assert!(run("-rtin", &bytes(4)).0 == bytes(3));

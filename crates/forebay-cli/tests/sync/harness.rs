@@ -34,7 +34,9 @@ pub(crate) struct Did {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let mut dir = tempfile::tempdir().unwrap();
+        // For whoever wants to see what is left.
+        dir.disable_cleanup(std::env::var_os("FOREBAY_KEEP").is_some());
         // Others must be able to enter.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for sub in ["src", "rsync", "forebay"] {
@@ -119,7 +121,8 @@ impl Bench {
                 assert_eq!(got.get(path), Some(entry), "{args:?}: {path:?}: forebay is left");
             }
         }
-        assert_eq!(got.len(), expected.len(), "{args:?}: forebay left more");
+        let more: Vec<_> = got.keys().filter(|path| !expected.contains_key(*path)).collect();
+        assert!(more.is_empty(), "{args:?}: forebay left more: {more:?}");
         did_theirs
     }
 }

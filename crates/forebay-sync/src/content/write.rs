@@ -298,16 +298,26 @@ impl Worker<'_> {
             }
         }
         if extended::wanted(shared)
-            && extended::copy(shared, &entry.attributes(shared), &shared.attributes_of(file.as_fd()), "receiver", path, out)
+            && extended::copy(
+                shared,
+                &entry.attributes(shared),
+                &shared.attributes_of(file.as_fd()),
+                "receiver",
+                path,
+                out,
+            )
         {
             mode_now = u32::MAX; // An ACL changes it.
         }
         if fake {
-            let (place, to_be) = (shared.attributes_of(file.as_fd()), shared.wanted_there(src, wanted));
+            let place = shared.attributes_of(file.as_fd());
             let chmod = |own| rustix::fs::fchmod(file, Mode::from_raw_mode(own as _));
-            let dressed = rustix::fs::fstat(file).and_then(|real| fake::dress(&place, real.into(), &to_be, chmod));
+            let dressed = shared.stat_open(file.as_fd()).and_then(|now| {
+                let to_be = shared.wanted_there(src, wanted, &now);
+                rustix::fs::fstat(file).and_then(|real| fake::dress(&place, real.into(), &to_be, chmod))
+            });
             if let Err(errno) = dressed {
-                shared.fail(out, "[receiver] failed to keep the attributes of", &path(), errno);
+                shared.fail(out, "[receiver] failed to write xattr user.rsync.%stat for", &path(), errno);
             }
         } else if wanted != mode_now
             && let Err(errno) = rustix::fs::fchmod(file, Mode::from_raw_mode(wanted as _))

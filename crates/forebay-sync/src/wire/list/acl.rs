@@ -56,6 +56,12 @@ pub(crate) fn is_acl(name: &CStr) -> bool {
 const BY_MODE: u32 = 0x80;
 const KEPT_USER: u32 = 1 << 31;
 
+/// What `--fake-super` keeps of an ACL of which the mode says it all.
+pub(crate) const NO_ACL: [u8; 16] = {
+    let [a, b, c, d] = BY_MODE.to_le_bytes();
+    [a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]
+};
+
 /// What `--fake-super` keeps of the ACL `value`, the attribute `name`: numbers of four bytes, the permissions of owner, group,
 /// mask and others, then of each named entry the id and the permissions. `None` if the mode says it all.
 pub(crate) fn keep_acl(name: &CStr, value: &[u8]) -> Option<Vec<u8>> {
@@ -74,8 +80,7 @@ pub(crate) fn keep_acl(name: &CStr, value: &[u8]) -> Option<Vec<u8>> {
         let [_, _, mask, _] = &mut acl.objects;
         mask.get_or_insert(group);
     }
-    let mut kept: Vec<u8> =
-        acl.objects.iter().flat_map(|bits| bits.map_or(BY_MODE, u32::from).to_le_bytes()).collect();
+    let mut kept: Vec<u8> = acl.objects.iter().flat_map(|bits| bits.map_or(BY_MODE, u32::from).to_le_bytes()).collect();
     for (user, id, bits) in acl.named {
         kept.extend_from_slice(&id.to_le_bytes());
         kept.extend_from_slice(&(u32::from(bits) | if user { KEPT_USER } else { 0 }).to_le_bytes());
