@@ -81,7 +81,7 @@ impl Worker<'_> {
         let mut best: Option<Found> = None;
         for tree in 0..self.alternates.enter(shared, &entry.dir.rel).len() {
             let Some(dir) = self.alternates.get(tree) else { continue };
-            let Ok(stat) = Stat::at(dir.as_fd(), entry.name) else { continue };
+            let Ok(stat) = shared.stat_there(dir.as_fd(), entry.name) else { continue };
             if stat.kinds() != entry.src.kinds() {
                 continue;
             }
@@ -104,7 +104,7 @@ impl Worker<'_> {
 
     /// Where the extended attributes are of what the tree `tree` has for the entry.
     pub(crate) fn place_of(&self, entry: &Entry<'_>, tree: usize) -> Option<Place> {
-        self.alternates.get(tree).map(|dir| Place::at(dir.as_fd(), entry.name))
+        self.alternates.get(tree).map(|dir| self.shared.attributes_at(dir.as_fd(), entry.name))
     }
 
     /// What the code of a new entry says that is made like `found`.
@@ -125,7 +125,7 @@ impl Worker<'_> {
             Kinds::Link => {
                 let ours = entry.read_link().map_err(Failure::Read)?;
                 let dir = self.alternates.get(tree);
-                dir.is_some_and(|dir| rustix::fs::readlinkat(dir, entry.name, Vec::new()).is_ok_and(|to| to == ours))
+                dir.is_some_and(|dir| self.shared.link_there(dir.as_fd(), entry.name).is_ok_and(|to| to == ours))
             }
             Kinds::Special => stat.kind == src.kind,
             Kinds::Device => stat.kind == src.kind && stat.rdev == src.rdev,
@@ -164,6 +164,13 @@ impl Worker<'_> {
                     }
                 }
             }
+        }
+        if let (true, Some(ready), false) = (shared.options.fake_destination, entry.ready, dry_run)
+            && shared.options.alternates.kind == AlternateKind::Link
+            && action == Action::Keep
+        {
+            // As with rsync, what is linked already is a file of the destination.
+            self.adjust(entry, ready.fd.as_fd(), entry.target, &found.stat, Some(&found.stat), false, out);
         }
         let mut change = Change::new(&entry.src, action);
         entry.sum(shared, &mut change);
@@ -204,11 +211,11 @@ pub(crate) fn directory(shared: &Shared<'_>, like: &Dir, src: &Stat) -> Option<C
     let rel = like.rel.strip_suffix(b"/").unwrap_or(&like.rel);
     shared.places.alternates.iter().find_map(|place| {
         let dir = fs::open_beneath(place.fd.as_fd(), rel, false).ok()?;
-        let stat = rustix::fs::fstat(&dir).map(Stat::from).ok()?;
+        let stat = shared.stat_open(dir.as_fd()).ok()?;
         let mut change = Change::new(src, Action::Copy);
         attrs::compare(shared, &mut change, src, &stat);
         if extended::wanted(shared) {
-            extended::compare(shared, &mut change, &like.attributes(), &Place::open(dir.as_fd()));
+            extended::compare(shared, &mut change, &like.attributes(), &shared.attributes_of(dir.as_fd()));
         }
         Some(made_like(shared, change, src, &stat))
     })

@@ -12,6 +12,7 @@ use crate::content::copy::{Failure, Job};
 use crate::content::temp::{Temp, TempNames};
 use crate::delete;
 use crate::extended;
+use crate::fake;
 use crate::fs::{self, Stat};
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -232,13 +233,22 @@ fn across(
 /// attributes and time as far as such are preserved and that is permitted.
 fn dress(shared: &Shared<'_>, file: BorrowedFd<'_>, original: BorrowedFd<'_>, like: &Stat) -> Result<(), Errno> {
     let now = Stat::from(rustix::fs::fstat(file)?);
-    let uid = (shared.options.owner && now.uid != like.uid).then_some(like.uid);
-    let gid = (shared.options.group && now.gid != like.gid).then_some(like.gid);
+    // With `--fake-super`, whoever it belongs to is kept, and so copied, in an attribute.
+    let (owner, group) = match shared.options.fake_destination {
+        true => (false, false),
+        false => (shared.options.owner, shared.options.group),
+    };
+    let uid = (owner && now.uid != like.uid).then_some(like.uid);
+    let gid = (group && now.gid != like.gid).then_some(like.gid);
     let owner = attrs::ids((uid, gid));
     let tried = owner == (None, None) || rustix::fs::fchown(file, owner.0, owner.1).is_ok();
     let (uid, gid) = (uid.filter(|_| tried).unwrap_or(now.uid), gid.filter(|_| tried).unwrap_or(now.gid));
+    let (here, there) = (shared.attributes_of(original), shared.attributes_of(file));
     if extended::wanted(shared) {
-        extended::copy_as_is(shared, &extended::Place::open(original), &extended::Place::open(file))?;
+        extended::copy_as_is(shared, &here, &there)?;
+    }
+    if shared.options.fake_destination {
+        fake::copy(&here, &there)?;
     }
     // The set-ID bits of another owner would give away more than the original does.
     let mode = if (uid, gid) == (like.uid, like.gid) { like.mode } else { like.mode & 0o1777 };

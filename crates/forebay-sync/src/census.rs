@@ -10,7 +10,7 @@ use forebay::Weigh;
 
 use crate::content::copy::Failure;
 use crate::error::Error;
-use crate::fs::{self, Stat};
+use crate::fs;
 use crate::hardlinks::{Groups, Inode};
 use crate::item::Item;
 use crate::totals::Kinds;
@@ -128,7 +128,7 @@ impl Worker<'_> {
                 fs::open_beneath(root.as_fd(), &dir.rel, self.shared.options.keep_dirlinks).ok()
             });
             let target = self.shared.target_name(&dir, name);
-            let old = fd.as_ref().and_then(|fd| Stat::at(fd.as_fd(), target).ok());
+            let old = fd.as_ref().and_then(|fd| self.shared.stat_there(fd.as_fd(), target).ok());
             let follow = dir.listing.follows(at);
             let entry = Entry { dir: &dir, at, source, name, src, follow, ready: None, target, old };
             if self.left_alone(&entry) {

@@ -207,6 +207,10 @@ fn read(
         }
         let kind = match kind {
             FileType::Unknown => Stat::at(at, name).map_or(kind, |stat| stat.kind),
+            // What it stands for is what counts.
+            FileType::RegularFile if wanted && shared.options.fake_destination => {
+                shared.stat_there(at, name).map_or(kind, |stat| stat.kind)
+            }
             kind => kind,
         };
         path.truncate(rel.len());

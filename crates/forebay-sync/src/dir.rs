@@ -8,18 +8,22 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{CWD, FileType, Mode, OFlags, Timespec};
 use rustix::io::Errno;
 
 use crate::extended::{Origin, Place};
+use crate::fake;
 use crate::filter::Local;
-use crate::fs::Stat;
+use crate::fs::{self, Stat};
 use crate::fuzzy::Candidate;
 use crate::listing::Listing;
+use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::sent::Sent;
 use crate::target::Target;
+use crate::totals::Kinds;
 
 /// A directory of the source, or several of one name from merged sources.
 #[derive(Debug)]
@@ -76,7 +80,10 @@ impl Dir {
         }
         let follow = self.parent.as_ref().is_some_and(|parent| parent.links < self.links);
         match (self.sources.first(), &self.parent) {
-            (Some(SourceDir { base: Base::Held(fd), .. }), _) => rustix::fs::fstat(fd).map(Into::into),
+            (Some(source @ SourceDir { base: Base::Held(fd), .. }), _) => {
+                let real = rustix::fs::fstat(fd).map(Stat::from)?;
+                source.seen(real, || Ok(Place::open(fd.as_fd(), true)))
+            }
             (_, Some(parent)) => parent.source(self.in_parent).and_then(|source| source.stat(&self.name, follow)),
             (_, None) => Err(Errno::NOENT),
         }
@@ -86,7 +93,9 @@ impl Dir {
     pub(crate) fn attributes(&self) -> Result<Origin, Errno> {
         match (&self.sent, self.sources.first()) {
             (Some(sent), _) => sent.own().map(|(own, _)| own.origin(None)).ok_or(Errno::NOENT),
-            (None, Some(SourceDir { base: Base::Held(fd), .. })) => Ok(Origin::Here(Place::open(fd.as_fd()))),
+            (None, Some(SourceDir { base: Base::Held(fd), reads, .. })) => {
+                Ok(Origin::Here(Place::open(fd.as_fd(), reads.fake)))
+            }
             _ => Err(Errno::ACCESS),
         }
     }
@@ -135,6 +144,22 @@ pub(crate) struct SourceDir {
     pub(crate) shown: Vec<u8>,
     /// What per-directory filter files say here.
     pub(crate) local: Local,
+    pub(crate) reads: Reads,
+}
+
+/// What entries of the source are taken for.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Reads {
+    /// `--fake-super`: for what is kept in attributes of them.
+    pub(crate) fake: bool,
+    /// `--copy-devices`: a device for a file of what it holds.
+    devices: bool,
+}
+
+impl Reads {
+    pub(crate) fn of(options: &Options) -> Self {
+        Reads { fake: options.fake_source, devices: options.copy_devices }
+    }
 }
 
 /// How names in a source directory are reached.
@@ -164,7 +189,22 @@ impl SourceDir {
     /// Stats `name`, or what it leads to.
     pub(crate) fn stat(&self, name: &CStr, follow: bool) -> Result<Stat, Errno> {
         let (at, path) = self.place(name)?;
-        if follow { Stat::followed(at, &path) } else { Stat::at(at, &path) }
+        let real = if follow { Stat::followed(at, &path) } else { Stat::at(at, &path) };
+        let stat = self.seen(real?, || Place::source(self, name, follow))?;
+        if !self.reads.devices || stat.kinds() != Kinds::Device {
+            return Ok(stat);
+        }
+        // What cannot be opened is reported when it is its turn.
+        let size = self.open(name, follow, false).and_then(|fd| fs::device_size(fd.as_fd())).unwrap_or(0);
+        // As with rsync: the node's time says nothing of what the device holds.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let mtime = Timespec { tv_sec: i64::try_from(now).unwrap_or(i64::MAX), tv_nsec: 0 };
+        Ok(Stat { kind: FileType::RegularFile, size, mtime, rdev: 0, dev: stat.rdev, ..stat })
+    }
+
+    /// What the entry at `place` stands for, which itself is as `real` says.
+    fn seen(&self, real: Stat, place: impl FnOnce() -> Result<Place, Errno>) -> Result<Stat, Errno> {
+        if self.reads.fake { fake::seen(real, &place()?) } else { Ok(real) }
     }
 
     /// Opens for reading without waiting for the other end of what may have become a FIFO, and without following unless
@@ -193,7 +233,11 @@ impl SourceDir {
 
     pub(crate) fn read_link(&self, name: &CStr) -> Result<CString, Errno> {
         let (at, path) = self.place(name)?;
-        rustix::fs::readlinkat(at, &*path, Vec::new())
+        match rustix::fs::readlinkat(at, &*path, Vec::new()) {
+            // It is no link itself.
+            Err(Errno::INVAL) if self.reads.fake => fake::link(at, &path),
+            result => result,
+        }
     }
 
     /// The absolute path of `name` in it.

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::attrs;
 use crate::dir::{Dir, SourceDir};
 use crate::extended::{self, Long, Origin, Place};
-use crate::fs::Stat;
+use crate::fs::{self, Stat};
 use crate::itemize::{Action, Change};
 use crate::options::Append;
 use crate::outcome::Outcome;
@@ -38,7 +38,22 @@ pub(crate) struct Entry<'e> {
     pub(crate) old: Option<Stat>,
 }
 
+/// What is `old` under the name `target`. With `--write-devices`, a device in the place of a file counts as one.
+fn written_to(shared: &Shared<'_>, ready: &Ready, target: &CStr, src: &Stat, old: Stat) -> Stat {
+    if !shared.options.write_devices || src.kinds() != Kinds::File || old.kinds() != Kinds::Device {
+        return old;
+    }
+    // What cannot be opened is reported when it is written to.
+    let size = fs::open_file(ready.fd.as_fd(), target).and_then(|device| fs::device_size(device.as_fd())).unwrap_or(0);
+    Stat { kind: FileType::RegularFile, size, ..old }
+}
+
 impl<'e> Entry<'e> {
+    /// Whether what has the name is a device that is written to.
+    pub(crate) fn is_device(&self) -> bool {
+        self.old_of_kind().is_some_and(|old| old.kinds() == Kinds::File && old.rdev != 0)
+    }
+
     /// Stats an entry of the source. `None` if that fails, which has been reported.
     pub(crate) fn stat(shared: &Shared<'_>, dir: &Dir, at: usize, out: &mut Outcome) -> Option<Stat> {
         let source = dir.source_of(at).ok()?;
@@ -71,8 +86,8 @@ impl<'e> Entry<'e> {
             }
             Target::Absent => (None, None),
             Target::Ready(ready) if ready.made => (Some(ready), None),
-            Target::Ready(ready) => match Stat::at(ready.fd.as_fd(), target) {
-                Ok(old) => (Some(ready), Some(old)),
+            Target::Ready(ready) => match shared.stat_there(ready.fd.as_fd(), target) {
+                Ok(old) => (Some(ready), Some(written_to(shared, ready, target, &src, old))),
                 Err(Errno::NOENT) => (Some(ready), None),
                 Err(errno) => {
                     let path = shared.target_path(&dir.rel, target.to_bytes());
@@ -134,10 +149,10 @@ impl<'e> Entry<'e> {
     }
 
     /// Where the extended attributes of the source are.
-    pub(crate) fn attributes(&self) -> Result<Origin, Errno> {
+    pub(crate) fn attributes(&self, shared: &Shared<'_>) -> Result<Origin, Errno> {
         let mut origin = self.dir.attributes_of(self.at)?;
         if let (Origin::Sent(sent), Some(ready)) = (&mut origin, self.ready) {
-            sent.old = self.old.map(|_| Place::at(ready.fd.as_fd(), self.target));
+            sent.old = self.old.map(|_| shared.attributes_at(ready.fd.as_fd(), self.target));
         }
         Ok(origin)
     }
@@ -145,14 +160,14 @@ impl<'e> Entry<'e> {
     /// The extended attributes of the source whose values have to be asked for.
     pub(crate) fn lacking(&self, shared: &Shared<'_>) -> Vec<Long> {
         match shared.options.xattrs && !shared.options.dry_run {
-            true => self.attributes().map_or_else(|_| Vec::new(), |origin| origin.lacking(shared)),
+            true => self.attributes(shared).map_or_else(|_| Vec::new(), |origin| origin.lacking(shared)),
             false => Vec::new(),
         }
     }
 
     /// Enters into `change` which attributes of `old`, which has the name, differ from what is wanted.
     pub(crate) fn compare(&self, shared: &Shared<'_>, change: &mut Change, old: &Stat) {
-        let place = self.ready.map(|ready| Place::at(ready.fd.as_fd(), self.target));
+        let place = self.ready.map(|ready| shared.attributes_at(ready.fd.as_fd(), self.target));
         self.compare_with(shared, change, old, place.as_ref());
     }
 
@@ -162,9 +177,10 @@ impl<'e> Entry<'e> {
         if extended::wanted(shared)
             && let Some(place) = place
         {
-            extended::compare(shared, change, &self.attributes(), place);
-            // As with stock rsync, which says it of a dry run alone: setting the ACL changes the mode.
-            change.perms &= !(change.acl && change.action == Action::Keep && !shared.options.dry_run);
+            extended::compare(shared, change, &self.attributes(shared), place);
+            // As with stock rsync, which says it of a dry run alone: setting the ACL changes the mode, unless both are kept.
+            let sets = !shared.options.dry_run && !shared.options.fake_destination;
+            change.perms &= !(change.acl && change.action == Action::Keep && sets);
         }
     }
 

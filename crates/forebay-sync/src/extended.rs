@@ -2,6 +2,7 @@
 //! `system.posix_acl_default`.
 //!
 //! The super-user copies all namespaces but `system`, others `user` alone. What the source does not have is removed.
+//! With `--fake-super` (see [`fake`]), ACLs and names of other namespaces are kept under names that begin with `user.rsync.`.
 //!
 //! Over the wire, long values are told by their MD5. What the destination has of them stays or is taken from there; the others
 //! are asked for, and set when they come.
@@ -12,17 +13,26 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 use forebay_delta::{Seed, Strong};
-use rustix::fs::XattrFlags;
+use rustix::fs::{AtFlags, XattrFlags};
 use rustix::io::Errno;
 
 use crate::dir::SourceDir;
-use crate::fs;
+use crate::fake;
+use crate::fs::{self, Stat};
 use crate::itemize::Change;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
+use crate::wire::{NO_ACL, keep_acl, kept_acl};
 
 /// Where ACLs are.
 const ACL: &[u8] = b"system.posix_acl_";
+
+/// What is kept for another side, and copied with `-XX` alone, begins so.
+const RESERVED: &[u8] = b"user.rsync.%";
+
+/// The attribute of an ACL, and the one in which it is kept with `--fake-super`.
+const ACLS: [(&CStr, &CStr); 2] =
+    [(c"system.posix_acl_access", c"user.rsync.%aacl"), (c"system.posix_acl_default", c"user.rsync.%dacl")];
 
 /// The largest list of names and the largest value that Linux has, in bytes.
 const LIMIT: usize = 64 << 10;
@@ -32,26 +42,65 @@ const LIMIT: usize = 64 << 10;
 pub(crate) struct Place {
     path: Vec<u8>,
     follow: bool,
+    /// What only the super-user may is kept in attributes there.
+    fake: bool,
 }
 
 impl Place {
-    /// Of what is called `name` beneath `at`; a link itself.
-    pub(crate) fn at(at: BorrowedFd<'_>, name: &CStr) -> Self {
-        Place { path: [descriptor(at).as_bytes(), b"/", name.to_bytes()].concat(), follow: false }
+    /// Of what is called `name` beneath `at`; a link itself. `fake`: on a side with `--fake-super`.
+    pub(crate) fn at(at: BorrowedFd<'_>, name: &CStr, fake: bool) -> Self {
+        Place { path: [descriptor(at).as_bytes(), b"/", name.to_bytes()].concat(), follow: false, fake }
     }
 
     /// Of what is open.
-    pub(crate) fn open(fd: BorrowedFd<'_>) -> Self {
-        Place { path: descriptor(fd).into_bytes(), follow: true }
+    pub(crate) fn open(fd: BorrowedFd<'_>, fake: bool) -> Self {
+        Place { path: descriptor(fd).into_bytes(), follow: true, fake }
     }
 
     /// Of a source entry.
     pub(crate) fn source(dir: &SourceDir, name: &CStr, follow: bool) -> Result<Self, Errno> {
         let (at, name) = dir.place(name)?;
         if at.as_raw_fd() == rustix::fs::CWD.as_raw_fd() {
-            return Ok(Place { path: name.to_bytes().to_vec(), follow });
+            return Ok(Place { path: name.to_bytes().to_vec(), follow, fake: dir.reads.fake });
         }
-        Ok(Place { follow, ..Place::at(at, &name) })
+        Ok(Place { follow, ..Place::at(at, &name, dir.reads.fake) })
+    }
+
+    /// The value of the attribute `name` as the file system has it.
+    pub(crate) fn value(&self, name: &CStr) -> Result<Vec<u8>, Errno> {
+        whole(|buffer| self.get(name, buffer))
+    }
+
+    /// The mode of the entry, or of what it stands for.
+    fn mode(&self) -> Result<u32, Errno> {
+        let flags = if self.follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
+        let real = Stat::from(rustix::fs::statat(rustix::fs::CWD, &self.path[..], flags)?);
+        fake::seen(real, self).map(|stat| stat.mode)
+    }
+
+    /// Sets what [`read`] has told as `name`.
+    fn put(&self, name: &CStr, value: &[u8]) -> Result<(), Errno> {
+        let Some((acl, kept)) = ACLS.iter().find(|(acl, _)| self.fake && *acl == name) else {
+            return self.set(name, value);
+        };
+        match keep_acl(acl, value) {
+            Some(value) => self.set(kept, &value),
+            None => self.drop(name),
+        }
+    }
+
+    /// Removes what [`read`] has told as `name`.
+    fn drop(&self, name: &CStr) -> Result<(), Errno> {
+        let removed = match ACLS.iter().position(|(acl, _)| self.fake && *acl == name) {
+            // As with rsync, that the mode says it all is kept, where it once did not.
+            Some(0) => return self.set(ACLS[0].1, &NO_ACL),
+            Some(at) => self.remove(ACLS[at].1),
+            None => self.remove(name),
+        };
+        match removed {
+            Err(Errno::NODATA) => Ok(()),
+            result => result,
+        }
     }
 
     fn list(&self, buffer: &mut [u8]) -> Result<usize, Errno> {
@@ -68,14 +117,14 @@ impl Place {
         }
     }
 
-    fn set(&self, name: &CStr, value: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn set(&self, name: &CStr, value: &[u8]) -> Result<(), Errno> {
         match self.follow {
             true => rustix::fs::setxattr(&self.path[..], name, value, XattrFlags::empty()),
             false => rustix::fs::lsetxattr(&self.path[..], name, value, XattrFlags::empty()),
         }
     }
 
-    fn remove(&self, name: &CStr) -> Result<(), Errno> {
+    pub(crate) fn remove(&self, name: &CStr) -> Result<(), Errno> {
         match self.follow {
             true => rustix::fs::removexattr(&self.path[..], name),
             false => rustix::fs::lremovexattr(&self.path[..], name),
@@ -134,29 +183,43 @@ pub(crate) fn md5(value: &[u8]) -> [u8; 16] {
 }
 
 impl Origin {
+    /// What is told to another machine.
     pub(crate) fn read(&self, shared: &Shared<'_>) -> Result<Attributes, Errno> {
-        self.found(shared, &Vec::new()).map(|(known, _)| known)
+        match self {
+            Origin::Here(place) => read(place, |name| is_told(shared, name)).map(|all| of_source(place, all)),
+            Origin::Sent(_) => self.found(shared, &Vec::new()).map(|(known, _)| known),
+        }
     }
 
-    /// What the source has, sorted, where `now` is at the destination: the attributes whose values are known, and the others.
+    /// What the source has, as the destination is to have it, sorted, where `now` is there: the attributes whose values are
+    /// known, and the others.
     fn found(&self, shared: &Shared<'_>, now: &Attributes) -> Result<(Attributes, Vec<Long>), Errno> {
         let sent = match self {
-            Origin::Here(place) => return read(shared, place).map(|all| (all, Vec::new())),
+            Origin::Here(place) => {
+                let all = of_source(place, read(place, |name| is_told(shared, name))?);
+                let taken = all.into_iter().filter_map(|(name, value)| Some((taken_as(shared, &name)?, value)));
+                let mut taken: Attributes = taken.collect();
+                taken.sort();
+                return Ok((taken, Vec::new()));
+            }
             Origin::Sent(sent) => sent,
         };
-        let wanted = |name: &CString| is_wanted(shared, name.to_bytes());
-        let mut known: Attributes = sent.whole.iter().filter(|(name, _)| wanted(name)).cloned().collect();
+        let taken = |(name, value): &(CString, Vec<u8>)| Some((taken_as(shared, name)?, value.clone()));
+        let mut known: Attributes = sent.whole.iter().filter_map(taken).collect();
         let (mut unknown, mut old) = (Vec::new(), None);
-        for long in sent.long.iter().filter(|long| wanted(&long.name)) {
+        for long in sent.long.iter() {
+            let Some(name) = taken_as(shared, &long.name) else { continue };
+            let long = Long { name, ..long.clone() };
             let there = now.iter().find(|one| long.is(one)).cloned();
             let there = there.or_else(|| {
-                let read = || sent.old.as_ref().and_then(|old| read(shared, old).ok()).unwrap_or_default();
+                // What cannot be read there is asked for.
+                let read = || sent.old.as_ref().and_then(|old| read_there(shared, old).ok()).unwrap_or_default();
                 old.get_or_insert_with(read).iter().find(|one| long.is(one)).cloned()
             });
             let come = || long.value.come.get().map(|value| (long.name.clone(), value.clone()));
             match there.or_else(come) {
                 Some(there) => known.push(there),
-                None => unknown.push(long.clone()),
+                None => unknown.push(long),
             }
         }
         known.sort();
@@ -197,27 +260,85 @@ pub(crate) fn wanted(shared: &Shared<'_>) -> bool {
     shared.options.xattrs || shared.options.acls
 }
 
-fn is_wanted(shared: &Shared<'_>, name: &[u8]) -> bool {
+/// Whether the source's attribute `name` is among those that are copied.
+fn is_told(shared: &Shared<'_>, name: &[u8]) -> bool {
+    let options = shared.options;
+    match name.starts_with(ACL) {
+        true => options.acls,
+        false => {
+            let reserved = name.starts_with(RESERVED) && !options.xattrs_all;
+            options.xattrs && !name.starts_with(b"system.") && !reserved
+        }
+    }
+}
+
+/// The name that the source's attribute `name` has at the destination, if it is taken there.
+fn taken_as(shared: &Shared<'_>, name: &CStr) -> Option<CString> {
+    let bytes = name.to_bytes();
+    if !is_told(shared, bytes) {
+        return None;
+    }
+    match shared.options.fake_destination {
+        _ if bytes.starts_with(ACL) || bytes.starts_with(b"user.") => Some(name.to_owned()),
+        true => CString::new([fake::PREFIX, bytes].concat()).ok(),
+        false => shared.me.is_root().then(|| name.to_owned()),
+    }
+}
+
+/// Whether the destination's attribute `name` is to be like the source's.
+fn is_kept(shared: &Shared<'_>, name: &[u8]) -> bool {
     if name.starts_with(ACL) {
         return shared.options.acls;
     }
-    let namespace = if shared.me.is_root() { !name.starts_with(b"system.") } else { name.starts_with(b"user.") };
+    let all = shared.me.is_root() || shared.options.fake_destination;
+    let namespace = if all { !name.starts_with(b"system.") } else { name.starts_with(b"user.") };
     shared.options.xattrs && namespace
 }
 
-/// Reads the attributes that the options ask for; none where the file system has none.
-fn read(shared: &Shared<'_>, place: &Place) -> Result<Attributes, Errno> {
+/// Names of attributes of a source with `--fake-super` without what they have before them.
+fn of_source(place: &Place, mut all: Attributes) -> Attributes {
+    if place.fake {
+        for (name, _) in &mut all {
+            let own = name.to_bytes().strip_prefix(fake::PREFIX).and_then(|own| CString::new(own).ok());
+            *name = own.unwrap_or_else(|| std::mem::take(name));
+        }
+        all.sort();
+    }
+    all
+}
+
+/// Reads the attributes of an entry of the destination that are to be like the source's.
+fn read_there(shared: &Shared<'_>, place: &Place) -> Result<Attributes, Errno> {
+    read(place, |name| is_kept(shared, name))
+}
+
+/// Reads the attributes whose names are `wanted`, sorted; none where the file system has none. With `--fake-super`, ACLs are
+/// those that are kept.
+fn read(place: &Place, wanted: impl Fn(&[u8]) -> bool) -> Result<Attributes, Errno> {
     let names = match whole(|buffer| place.list(buffer)) {
         Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
         names => names?,
     };
     let mut attributes = Vec::new();
-    for name in names.split(|&b| b == 0).filter(|name| !name.is_empty() && is_wanted(shared, name)) {
+    for name in names.split(|&b| b == 0).filter(|name| !name.is_empty()) {
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-        match whole(|buffer| place.get(&name, buffer)) {
+        let acl = ACLS.iter().find(|(acl, kept)| if place.fake { *kept == &*name } else { *acl == &*name });
+        let told = acl.map_or(&*name, |(acl, _)| acl);
+        let hidden = place.fake && acl.is_none() && (&*name == fake::STAT || name.to_bytes().starts_with(ACL));
+        if hidden || !wanted(told.to_bytes()) {
+            continue;
+        }
+        let value = match place.value(&name) {
             // Removed meanwhile.
-            Err(Errno::NODATA) => {}
-            value => attributes.push((name, value?)),
+            Err(Errno::NODATA) => continue,
+            value => value?,
+        };
+        match acl {
+            Some((acl, _)) if place.fake => {
+                let value = kept_acl(acl, &value, place.mode()?).ok_or(fake::CORRUPT)?;
+                attributes.extend(value.map(|value| ((*acl).to_owned(), value)));
+            }
+            _ => attributes.push((name, value)),
         }
     }
     attributes.sort();
@@ -226,11 +347,11 @@ fn read(shared: &Shared<'_>, place: &Place) -> Result<Attributes, Errno> {
 
 /// Gives `there` the attributes of `here`, both at the destination.
 pub(crate) fn copy_as_is(shared: &Shared<'_>, here: &Place, there: &Place) -> Result<(), Errno> {
-    let wanted = read(shared, here)?;
-    for (name, _) in read(shared, there)?.iter().filter(|(name, _)| wanted.iter().all(|(n, _)| n != name)) {
-        there.remove(name)?;
+    let wanted = read_there(shared, here)?;
+    for (name, _) in read_there(shared, there)?.iter().filter(|(name, _)| wanted.iter().all(|(n, _)| n != name)) {
+        there.drop(name)?;
     }
-    wanted.iter().try_for_each(|(name, value)| there.set(name, value))
+    wanted.iter().try_for_each(|(name, value)| there.put(name, value))
 }
 
 /// Calls `read` with a buffer that is large enough.
@@ -251,7 +372,7 @@ fn whole(read: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Er
 /// when it is set.
 pub(crate) fn compare(shared: &Shared<'_>, change: &mut Change, source: &Result<Origin, Errno>, there: &Place) {
     let Ok(source) = source else { return };
-    let Ok(there) = read(shared, there) else { return };
+    let Ok(there) = read_there(shared, there) else { return };
     let Ok((source, lacking)) = source.wanted(shared, &there) else { return };
     let is_acl = |(name, _): &&(CString, Vec<u8>)| name.to_bytes().starts_with(ACL);
     let acl = |(name, value): &(CString, Vec<u8>)| (name.clone(), without_mode(name, value));
@@ -308,7 +429,7 @@ pub(crate) fn copy(
     let mut failed =
         |what: &str, name: &[u8], errno: Errno| set_failed(shared, out, role, what, (&path(), name), errno);
     let both = source.as_ref().map_err(|errno| *errno).and_then(|source| {
-        let now = read(shared, there)?;
+        let now = read_there(shared, there)?;
         source.wanted(shared, &now).map(|wanted| (wanted, now))
     });
     let ((wanted, lacking), now) = match both {
@@ -322,17 +443,18 @@ pub(crate) fn copy(
     for (name, value) in &wanted {
         if !now.iter().any(|(n, v)| n == name && v == value) {
             changed = true;
-            if let Err(errno) = there.set(name, value) {
+            if let Err(errno) = there.put(name, value) {
                 failed("lsetxattr", name.to_bytes(), errno);
             }
         }
     }
     for (name, _) in &now {
-        if !wanted.iter().any(|(n, _)| n == name) && !lacking.iter().any(|long| long.name == *name) {
+        // As with rsync, what is not kept in the namespace `user` differs, and stays.
+        let stays = there.fake && !name.to_bytes().starts_with(b"user.") && !name.to_bytes().starts_with(ACL);
+        if !stays && !wanted.iter().any(|(n, _)| n == name) && !lacking.iter().any(|long| long.name == *name) {
             changed = true;
-            match there.remove(name) {
-                Ok(()) | Err(Errno::NODATA) => {}
-                Err(errno) => failed("lremovexattr", name.to_bytes(), errno),
+            if let Err(errno) = there.drop(name) {
+                failed("lremovexattr", name.to_bytes(), errno);
             }
         }
     }
@@ -349,7 +471,7 @@ pub(crate) fn add(
 ) {
     for Long { name, value, .. } in long {
         let value = value.come.get().ok_or(Errno::NODATA);
-        let set = |there: &Place| value.and_then(|value| there.set(name, value));
+        let set = |there: &Place| value.and_then(|value| there.put(name, value));
         if let Err(errno) = there.as_ref().map_err(|errno| *errno).and_then(set) {
             set_failed(shared, out, "generator", "lsetxattr", (&path(), name.to_bytes()), errno);
         }

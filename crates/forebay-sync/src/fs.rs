@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec};
 use rustix::io::Errno;
 
+use crate::fake;
 use crate::totals::Kinds;
 
 /// What is known of an entry.
@@ -142,6 +143,25 @@ pub(crate) fn open_beneath(at: BorrowedFd<'_>, rel: &[u8], follow: bool) -> Resu
     Err(Errno::AGAIN)
 }
 
+/// How many bytes the open device holds.
+pub(crate) fn device_size(device: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let end = rustix::fs::seek(device, rustix::fs::SeekFrom::End(0))?;
+    rustix::fs::seek(device, rustix::fs::SeekFrom::Start(0))?;
+    Ok(end)
+}
+
+pub(crate) fn is_device(kind: FileType) -> bool {
+    matches!(kind, FileType::CharacterDevice | FileType::BlockDevice)
+}
+
+/// Ends the open file at `len` bytes. A device is as long as it is.
+pub(crate) fn end_at(file: BorrowedFd<'_>, len: u64) -> Result<(), Errno> {
+    match rustix::fs::ftruncate(file, len) {
+        Err(Errno::INVAL) if is_device(FileType::from_raw_mode(rustix::fs::fstat(file)?.st_mode)) => Ok(()),
+        result => result,
+    }
+}
+
 /// Opens the directory at the relative path `rel` beneath `at`; links are refused. The empty path is `at` itself.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn open_beneath(at: BorrowedFd<'_>, rel: &[u8], _: bool) -> Result<OwnedFd, Errno> {
@@ -198,6 +218,9 @@ pub(crate) fn list(dir: BorrowedFd<'_>, mut each: impl FnMut(&CStr, FileType)) -
 
 /// The system's words for an error and its number, as rsync prints them.
 pub(crate) fn describe(errno: Errno) -> String {
+    if errno == fake::CORRUPT {
+        return format!("the attribute {} makes no sense", fake::STAT.to_string_lossy());
+    }
     let number = errno.raw_os_error();
     let text = std::io::Error::from_raw_os_error(number).to_string();
     format!("{} ({number})", text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text))

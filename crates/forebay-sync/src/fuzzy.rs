@@ -35,12 +35,12 @@ pub(crate) fn candidates(shared: &Shared<'_>, dir: &Dir, ready: &Ready) -> Vec<C
         return found;
     }
     if !ready.made {
-        list(ready.fd.as_fd(), None, &mut found);
+        list(shared, ready.fd.as_fd(), None, &mut found);
     }
     if shared.options.fuzzy > 1 {
         for (tree, place) in shared.places.alternates.iter().enumerate() {
             if let Ok(dir) = fs::open_beneath(place.fd.as_fd(), &dir.rel, false) {
-                list(dir.as_fd(), Some(tree), &mut found);
+                list(shared, dir.as_fd(), Some(tree), &mut found);
             }
         }
     }
@@ -48,13 +48,13 @@ pub(crate) fn candidates(shared: &Shared<'_>, dir: &Dir, ready: &Ready) -> Vec<C
 }
 
 /// Adds the files of one directory, by name. What cannot be listed has none.
-fn list(dir: BorrowedFd<'_>, tree: Option<usize>, found: &mut Vec<Candidate>) {
+fn list(shared: &Shared<'_>, dir: BorrowedFd<'_>, tree: Option<usize>, found: &mut Vec<Candidate>) {
     let mut files = Vec::new();
     let _ = fs::list(dir, |name, kind| {
         if !matches!(kind, FileType::RegularFile | FileType::Unknown) {
             return;
         }
-        if let Ok(stat) = Stat::at(dir, name)
+        if let Ok(stat) = shared.stat_there(dir, name)
             && stat.kind == FileType::RegularFile
             && stat.size > 0
         {

@@ -247,6 +247,7 @@ pub(crate) fn lines(
     }
     if let Some(format) = &options.log_format
         && shown
+        && (change.any() || linked || format.has(b"i"))
         && !format.is_empty()
         && !(options.dry_run && change.transfers())
     {

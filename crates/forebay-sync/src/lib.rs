@@ -75,6 +75,7 @@ mod doomed;
 mod entry;
 mod error;
 mod extended;
+mod fake;
 mod filter;
 mod format;
 mod fs;

@@ -91,7 +91,7 @@ impl Worker<'_> {
                 let made = entry
                     .ready
                     .filter(|_| out.totals.failed == failed)
-                    .and_then(|ready| Stat::at(ready.fd.as_fd(), entry.target).ok())
+                    .and_then(|ready| self.shared.stat_there(ready.fd.as_fd(), entry.target).ok())
                     .filter(|now| now.kind == entry.src.kind)
                     .map(|now| Link { path: [&dir.rel, entry.target.to_bytes()].concat(), inode: now.inode() });
                 if let (Some(change), Some(_)) = (before, &made) {
@@ -194,7 +194,9 @@ impl Worker<'_> {
             return Ok(());
         }
         let (size, dev, old) = (entry.src.size, entry.src.dev, entry.old_of_kind());
-        self.write(entry, ready, &Plan { source, size, dev, old, from: 0, basis: None, whole: true, local: false }, out)
+        let onto_device = entry.is_device();
+        let plan = Plan { source, size, dev, old, from: 0, basis: None, whole: true, onto_device, local: false };
+        self.write(entry, ready, &plan, out)
     }
 
     /// Makes the name a link to the file, unless it is one, and says so.
@@ -202,7 +204,7 @@ impl Worker<'_> {
         let Some(ready) = entry.ready else { return };
         let at = ready.fd.as_fd();
         // The file may have got other attributes since the entry was looked at.
-        let old = Stat::at(at, entry.target).ok();
+        let old = self.shared.stat_there(at, entry.target).ok();
         let linked = old.is_some_and(|old| old.inode() == link.inode);
         let entry = Entry { old: if linked { old } else { entry.old }, ..*entry };
         // What is there is compared before it is replaced.

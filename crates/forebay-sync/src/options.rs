@@ -32,6 +32,10 @@ pub struct Options {
     pub owner: bool,
     /// `--devices`: copy device nodes, if the process is the super-user.
     pub devices: bool,
+    /// `--copy-devices`: a device of the source counts as a file of what it holds.
+    pub copy_devices: bool,
+    /// `--write-devices`: where the source has a file and the destination a device, that is written to; goes with `inplace`.
+    pub write_devices: bool,
     /// `--specials`: copy FIFOs and sockets.
     pub specials: bool,
     /// `-E`: without `perms`, preserve whether existing files are executable.
@@ -46,6 +50,10 @@ pub struct Options {
     pub open_noatime: bool,
     /// `--super` and `--no-super`: try what only the super-user may, or do not. `None`: as who we are says.
     pub super_user: Option<bool>,
+    /// `--fake-super`: in the source, what only the super-user may is read from extended attributes.
+    pub fake_source: bool,
+    /// `--fake-super`: at the destination, what only the super-user may is kept in extended attributes.
+    pub fake_destination: bool,
     /// `--chmod`: the source's modes count as if they were changed so.
     pub chmod: ModeRules,
     /// `--usermap`, and the user of `--chown`.
@@ -70,6 +78,8 @@ pub struct Options {
     pub acls: bool,
     /// `-X`: preserve extended attributes.
     pub xattrs: bool,
+    /// `-XX`: also those in which `--fake-super` keeps something.
+    pub xattrs_all: bool,
     /// `-H`: what is one file under several names in the source is one at the destination.
     pub hard_links: bool,
     /// `-n`: change nothing, say what would be done.
@@ -173,6 +183,8 @@ impl Default for Options {
             group: false,
             owner: false,
             devices: false,
+            copy_devices: false,
+            write_devices: false,
             specials: false,
             executability: false,
             omit_dir_times: false,
@@ -180,6 +192,8 @@ impl Default for Options {
             atimes: false,
             open_noatime: false,
             super_user: None,
+            fake_source: false,
+            fake_destination: false,
             chmod: ModeRules::default(),
             user_map: IdMap::default(),
             group_map: IdMap::default(),
@@ -192,6 +206,7 @@ impl Default for Options {
             keep_dirlinks: false,
             acls: false,
             xattrs: false,
+            xattrs_all: false,
             hard_links: false,
             dry_run: false,
             update: false,

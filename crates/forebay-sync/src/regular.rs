@@ -143,7 +143,7 @@ impl Worker<'_> {
                 Ok(false) => {
                     // As with rsync, which finds out when the file has grown, the whole is then built from that.
                     let what = " failed verification -- update retained (will try again).";
-                    if options.says_changes() {
+                    if options.levels.name > 0 || options.has_codes() {
                         shared.complain(out, "WARNING: ", &entry.rel(), what);
                     }
                     (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();
@@ -159,7 +159,9 @@ impl Worker<'_> {
         }
         let basis = if from == 0 { self.basis(entry, ready, found).map(|(_, file)| file) } else { None };
         let whole = options.whole_file || from > 0;
-        let mut plan = Plan { source, size: entry.src.size, dev: entry.src.dev, old, from, basis, whole, local: false };
+        let onto_device = entry.is_device();
+        let (size, dev) = (entry.src.size, entry.src.dev);
+        let mut plan = Plan { source, size, dev, old, from, basis, whole, onto_device, local: false };
         self.write(entry, ready, &plan, out)?;
         if redo {
             (plan.from, plan.whole) = (0, false);
@@ -262,6 +264,7 @@ impl Worker<'_> {
                     from: 0,
                     basis: None,
                     whole: true,
+                    onto_device: false,
                     local: true,
                 };
                 self.write(entry, ready, &plan, out)

@@ -93,8 +93,10 @@ impl Source {
             Err(Errno::NOENT) => return shared.say(out, &[b"sender file already removed: "], &self.rel, b"\n"),
             Err(errno) => return self.not_removed(shared, errno, out),
         };
-        let same = |stat: &Stat| (stat.kind, stat.size, stat.mtime.tv_sec, stat.mtime.tv_nsec);
-        if same(&now) != same(&self.stat) || self.inode.is_some_and(|inode| inode != now.inode()) {
+        let same = |stat: &Stat| (stat.size, stat.mtime.tv_sec, stat.mtime.tv_nsec);
+        // With `--fake-super` it has been seen as what it stands for.
+        let other_kind = !shared.options.fake_source && now.kind != self.stat.kind;
+        if other_kind || same(&now) != same(&self.stat) || self.inode.is_some_and(|inode| inode != now.inode()) {
             out.totals.failed += 1;
             return shared.complain(out, "ERROR: Skipping sender remove for changed file: ", &self.rel, "");
         }

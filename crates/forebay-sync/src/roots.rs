@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use crate::asked::{Asked, components};
-use crate::dir::{Base, Dir, SourceDir};
+use crate::dir::{Base, Dir, Reads, SourceDir};
 use crate::error::Error;
 use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
@@ -54,7 +54,7 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
         let argument = &argument[..];
         let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
         let (prefix, name) = argument.split_at(split);
-        let (call, result) = match name {
+        let (mut call, result) = match name {
             _ if shared.options.select.relative => {
                 ("link_stat", relative(shared, &mut root, &mut asked, argument, note))
             }
@@ -73,6 +73,11 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
             Ok(()) => Ok(()),
         };
         if let Err(errno) = result {
+            let mut argument = argument;
+            // Where its name is, is looked for first.
+            if call == "link_stat" && !shared.options.select.relative && !prefix.is_empty() && !is_dir(prefix) {
+                (call, argument) = ("change_dir", prefix);
+            }
             if errno == Errno::NOENT && call == "link_stat" && shared.options.select.delete_missing {
                 match missing(shared, &mut root, &mut asked, argument, note) {
                     Err(Failure::Filter(error)) => return Err(Error::Filter(error)),
@@ -80,11 +85,11 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
                     Err(_) | Ok(()) => continue,
                 }
             }
-            if errno == Errno::NOENT && shared.options.select.ignore_missing {
+            if errno == Errno::NOENT && call == "link_stat" && shared.options.select.ignore_missing {
                 continue;
             }
-            // As with rsync, a source that is not there keeps nothing from being deleted.
-            if errno != Errno::NOENT {
+            // As with rsync, a source that is not there keeps nothing from being deleted, unless its directory is not either.
+            if errno != Errno::NOENT || call == "change_dir" {
                 shared.io_error.store(true, Ordering::Relaxed);
             }
             let mut shown = absolute(argument);
@@ -173,6 +178,10 @@ fn split_at_dot(path: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&path[..=at], &path[at + 3..]))
 }
 
+fn is_dir(path: &[u8]) -> bool {
+    rustix::fs::statat(CWD, path, AtFlags::empty()).is_ok_and(|stat| Stat::from(stat).kind == FileType::Directory)
+}
+
 /// An argument that keeps its path.
 fn relative(
     shared: &Shared<'_>,
@@ -202,15 +211,18 @@ fn relative(
     let name = CString::new(&path[dir_len..]).map_err(|_| Errno::INVAL)?;
     let source = root.source(at)?;
     let whole = CString::new(&path[..]).map_err(|_| Errno::INVAL)?;
-    let (is_dir, follow) = match links::meant(shared, source, &whole, kind, &path[..dir_len], note) {
-        Ok(meant) => meant,
-        Err(_) => {
-            links::dangling(shared, source, &whole, note);
-            return Ok(());
-        }
+    let (is_dir, follow, dangles) = match links::meant(shared, source, &whole, kind, &path[..dir_len], note) {
+        Ok((is_dir, follow)) => (is_dir, follow, false),
+        // As with rsync, what is given and followed is looked for at once.
+        Err(errno) if shared.options.copy_links => return Err(errno.into()),
+        Err(_) => (false, false, true),
     };
     let shown = [&source.shown, &path[..dir_len]].concat();
     if !walk::takes_part(shared, &Local::default(), (&mut path.clone(), dir_len, &shown), &name, is_dir, note) {
+        return Ok(());
+    }
+    if dangles {
+        links::dangling(shared, source, &whole, note);
         return Ok(());
     }
     if is_dir && !shared.options.recursive && !shared.options.select.dirs {
@@ -262,7 +274,7 @@ fn given(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8]) -> Result<usize, Fa
     }
     let shown = absolute(prefix);
     let local = Local::above(&shared.options.filters, &clean(&shown), true)?;
-    root.sources.push(SourceDir { base: Base::Given(prefix.to_vec()), shown, local });
+    root.sources.push(SourceDir { base: Base::Given(prefix.to_vec()), shown, local, reads: Reads::of(shared.options) });
     Ok(root.sources.len() - 1)
 }
 
@@ -321,7 +333,7 @@ fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Out
         root.listing.shift_sources();
     }
     root.transferred = true;
-    root.sources.insert(at, SourceDir { base, shown, local });
+    root.sources.insert(at, SourceDir { base, shown, local, reads: Reads::of(shared.options) });
     walk::read_source(shared, root, at, note);
     Ok(())
 }
@@ -331,15 +343,19 @@ fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: 
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
     let at = given(shared, root, prefix)?;
     let source = root.source(at)?;
-    let (is_dir, follow) = match links::meant(shared, source, &name, source.stat(&name, false)?.kind, b"", note) {
-        Ok(meant) => meant,
-        Err(_) => {
-            links::dangling(shared, source, &name, note);
-            return Ok(());
-        }
+    let kind = source.stat(&name, false)?.kind;
+    let (is_dir, follow, dangles) = match links::meant(shared, source, &name, kind, b"", note) {
+        Ok((is_dir, follow)) => (is_dir, follow, false),
+        // As with rsync, what is given and followed is looked for at once.
+        Err(errno) if shared.options.copy_links => return Err(errno.into()),
+        Err(_) => (false, false, true),
     };
     // As with rsync, per-directory files have nothing to say of what is given itself.
     if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, &source.shown), &name, is_dir, note) {
+        return Ok(());
+    }
+    if dangles {
+        links::dangling(shared, source, &name, note);
         return Ok(());
     }
     if is_dir && !shared.options.recursive && !shared.options.select.dirs {

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
@@ -17,6 +17,8 @@ use crate::delayed::Delayed;
 use crate::dir::Dir;
 use crate::doomed::Dooms;
 use crate::error::Error;
+use crate::extended::Place as Attributes;
+use crate::fake;
 use crate::filter::Rule;
 use crate::format::Format;
 use crate::fs::{self, Stat};
@@ -264,9 +266,49 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// Whether what only the super-user may is tried.
+    /// Whether what only the super-user may is tried, or kept in attributes.
     pub(crate) fn privileged(&self) -> bool {
-        self.options.super_user.unwrap_or_else(|| self.me.is_root())
+        self.options.fake_destination || self.options.super_user.unwrap_or_else(|| self.me.is_root())
+    }
+
+    /// Stats what the destination has under `name` beneath `at`: what it stands for.
+    pub(crate) fn stat_there(&self, at: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Errno> {
+        self.seen_there(Stat::at(at, name)?, || self.attributes_at(at, name))
+    }
+
+    /// Stats what is open at the destination: what it stands for.
+    pub(crate) fn stat_open(&self, fd: BorrowedFd<'_>) -> Result<Stat, Errno> {
+        self.seen_there(rustix::fs::fstat(fd)?.into(), || self.attributes_of(fd))
+    }
+
+    fn seen_there(&self, real: Stat, place: impl FnOnce() -> Attributes) -> Result<Stat, Errno> {
+        if self.options.fake_destination { fake::seen(real, &place()) } else { Ok(real) }
+    }
+
+    /// What the link of the destination leads to that is `name` beneath `at`.
+    pub(crate) fn link_there(&self, at: BorrowedFd<'_>, name: &CStr) -> Result<CString, Errno> {
+        match self.options.fake_destination {
+            // As with rsync, one that is a link itself is no good there.
+            true => fake::link(at, name),
+            false => rustix::fs::readlinkat(at, name, Vec::new()),
+        }
+    }
+
+    /// The extended attributes of what the destination has under `name` beneath `at`.
+    pub(crate) fn attributes_at(&self, at: BorrowedFd<'_>, name: &CStr) -> Attributes {
+        Attributes::at(at, name, self.options.fake_destination)
+    }
+
+    /// The extended attributes of what is open at the destination.
+    pub(crate) fn attributes_of(&self, fd: BorrowedFd<'_>) -> Attributes {
+        Attributes::open(fd, self.options.fake_destination)
+    }
+
+    /// What an entry of the destination, which is as `now` says, is to stand for with the source's attributes and `mode`.
+    pub(crate) fn wanted_there(&self, src: &Stat, mode: u32, now: &Stat) -> Stat {
+        let uid = if self.options.owner { self.user(src.uid) } else { now.uid };
+        let gid = if self.options.group { self.group(src.gid) } else { now.gid };
+        Stat { mode, uid, gid, ..*src }
     }
 
     /// The absolute path of the destination entry at `rel` and `name`, for messages.

@@ -14,6 +14,7 @@ use crate::delayed::Waiting;
 use crate::delete;
 use crate::dir::Dir;
 use crate::extended::{self, Long, Place};
+use crate::fake;
 use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
 use crate::fuzzy;
@@ -164,7 +165,7 @@ fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
         return if dir.transferred { enter_absent(shared, dir, out) } else { Target::Absent };
     };
     let opened = fd.try_clone().map_err(|e| Errno::from_io_error(&e).unwrap_or(Errno::IO));
-    let (fd, now) = match opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat)))) {
+    let (fd, now) = match opened.and_then(|fd| shared.stat_open(fd.as_fd()).map(|stat| (fd, stat))) {
         Ok(found) => found,
         Err(errno) => {
             shared.fail(out, "[generator] stat", &shared.root.shown, errno);
@@ -251,7 +252,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
     let place = at.fd.as_fd();
     let path = || shared.target_path(&dir.rel, b"").strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or_default();
     let name = shared.target_name(parent, &dir.name);
-    let old = if at.made { Err(Errno::NOENT) } else { Stat::at(place, name) };
+    let old = if at.made { Err(Errno::NOENT) } else { shared.stat_there(place, name) };
     let dry_run = shared.options.dry_run;
     let kept = match &old {
         Ok(old) if old.kind == FileType::Symlink && shared.options.keep_dirlinks => kept_link(shared, dir, place, name),
@@ -268,7 +269,8 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
     let made = match old {
         Ok(_) if kept.is_some() => false,
         Ok(old) if old.kind == FileType::Directory => {
-            if !dry_run && !shared.me.is_root() && old.mode & 0o700 != 0o700 {
+            let fake = shared.options.fake_destination;
+            if !dry_run && !fake && !shared.me.is_root() && old.mode & 0o700 != 0o700 {
                 // Needed to work in it; the mode it is to have is set further down. If this fails, so will entering.
                 let _ = attrs::chmod(place, name, old.mode | 0o700);
             }
@@ -316,7 +318,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
         parent.touched.store(true, Ordering::Relaxed);
     }
     let opened = kept.map_or_else(|| fs::open_dir(place, name, false), Ok);
-    let opened = opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat))));
+    let opened = opened.and_then(|fd| shared.stat_open(fd.as_fd()).map(|stat| (fd, stat)));
     let (fd, now) = match opened {
         Ok(found) => found,
         Err(errno) => {
@@ -397,7 +399,7 @@ fn adopt_changed(
     attrs::compare(shared, &mut change, src, before);
     let extended = extended::wanted(shared);
     if extended {
-        extended::compare(shared, &mut change, &dir.attributes(), &Place::open(ready.fd.as_fd()));
+        extended::compare(shared, &mut change, &dir.attributes(), &shared.attributes_of(ready.fd.as_fd()));
     }
     if attrs::keeps_time(shared, FileType::Directory) {
         let same = shared.same_time(src, before);
@@ -405,7 +407,7 @@ fn adopt_changed(
         change.time = if same { Time::Same } else { Time::Set };
     }
     if !ready.made {
-        change.lacking = lacking(shared, dir, Some(Place::open(ready.fd.as_fd())));
+        change.lacking = lacking(shared, dir, Some(shared.attributes_of(ready.fd.as_fd())));
         log(shared, dir, &change, out);
     }
     if options.dry_run {
@@ -417,7 +419,8 @@ fn adopt_changed(
         let path = shared.target_path(&dir.rel, own);
         path.strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or(path)
     };
-    let owner = attrs::wanted_owner(shared, src, now.uid, now.gid);
+    let fake = options.fake_destination;
+    let owner = if fake { (None, None) } else { attrs::wanted_owner(shared, src, now.uid, now.gid) };
     let mut mode_now = now.mode;
     if owner != (None, None) {
         let (uid, gid) = attrs::ids(owner);
@@ -427,12 +430,22 @@ fn adopt_changed(
         }
         mode_now = u32::MAX; // A change of owner may have taken bits away.
     }
-    if extended && extended::copy(shared, &dir.attributes(), &Place::open(fd), "generator", path, out) {
+    if extended && extended::copy(shared, &dir.attributes(), &shared.attributes_of(fd), "generator", path, out) {
         mode_now = u32::MAX;
     }
     let wanted = attrs::wanted_mode(shared, src, (!ready.made).then_some(before));
     // Without -p, a directory that inherited its set-group-ID bit keeps it.
     let wanted = if ready.made && !options.perms { wanted | (now.mode & 0o2000) } else { wanted };
+    if fake {
+        // Its owner can always work in it.
+        let (place, to_be) = (shared.attributes_of(fd), shared.wanted_there(src, wanted, now));
+        let chmod = |own| rustix::fs::chmodat(fd, c".", Mode::from_raw_mode(own as _), AtFlags::empty());
+        let dressed = rustix::fs::fstat(fd).and_then(|real| fake::dress(&place, real.into(), &to_be, chmod));
+        if let Err(errno) = dressed {
+            shared.fail(out, "[generator] failed to write xattr user.rsync.%stat for", &path(), errno);
+        }
+        return;
+    }
     let for_now = if shared.me.is_root() { wanted } else { wanted | 0o700 };
     ready.mode = (for_now != wanted).then_some(wanted);
     if for_now != mode_now

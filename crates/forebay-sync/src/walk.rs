@@ -205,7 +205,7 @@ impl<'a> Walk<'a> {
             };
             match local {
                 Ok(local) => {
-                    sources.push(SourceDir { base, shown, local });
+                    sources.push(SourceDir { base, shown, local, reads: place.reads });
                     roots.push(above.get(parent.listing.source(at)).copied().unwrap_or_default());
                 }
                 Err(error) => {
@@ -318,7 +318,7 @@ fn prune(shared: &Shared<'_>, dir: &mut Dir) {
 /// Lists the directory's source `number`, if it is open, filters the names and adds them to the listing, unsorted.
 pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, note: &mut Outcome) {
     let Dir { rel, sources, listing, complete, .. } = dir;
-    let Some(source @ SourceDir { base: Base::Held(fd), shown, local }) = sources.get(number) else {
+    let Some(source @ SourceDir { base: Base::Held(fd), shown, local, .. }) = sources.get(number) else {
         return;
     };
     let Ok(number) = u32::try_from(number) else { return };
@@ -328,12 +328,14 @@ pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, not
             FileType::Unknown => Stat::at(fd.as_fd(), name).map_or(kind, |stat| stat.kind),
             kind => kind,
         };
-        let (is_dir, follow) = match links::meant(shared, source, name, kind, rel, note) {
-            Ok(meant) => meant,
-            Err(_) => return links::dangling(shared, source, name, note),
-        };
+        let meant = links::meant(shared, source, name, kind, rel, note);
+        let is_dir = meant.is_ok_and(|(is_dir, _)| is_dir);
         if takes_part(shared, local, (&mut path, rel.len(), shown), name, is_dir, note) {
-            listing.push(name, number, is_dir, follow);
+            match meant {
+                Ok((_, follow)) => listing.push(name, number, is_dir, follow),
+                // As with rsync, only what takes part is missed.
+                Err(_) => links::dangling(shared, source, name, note),
+            }
         }
     });
     if let Err(errno) = listed {

@@ -17,7 +17,8 @@ use crate::delete;
 use crate::dir::Dir;
 pub(crate) use crate::entry::Entry;
 use crate::error::Error;
-use crate::extended::{self, Place};
+use crate::extended;
+use crate::fake;
 use crate::fs::Stat;
 use crate::hardlinks::Role;
 use crate::item::Item;
@@ -195,10 +196,14 @@ impl Worker<'_> {
         }
         let mut action = Action::Create;
         if let (Some(_), Some(ready)) = (entry.old_of_kind(), entry.ready) {
-            let there = rustix::fs::readlinkat(&ready.fd, entry.target, Vec::new());
+            let there = shared.link_there(ready.fd.as_fd(), entry.target);
             action = if there.is_ok_and(|there| there == to) { Action::Keep } else { Action::Replace };
         }
-        self.place(entry, out, action, Some(&to), "symlink", |names, at, name| Temp::link(names, at, name, &to));
+        let fake = shared.options.fake_destination;
+        self.place(entry, out, action, Some(&to), "symlink", |names, at, name| match fake {
+            true => Temp::whole(names, at, name, to.to_bytes()),
+            false => Temp::link(names, at, name, &to),
+        });
     }
 
     /// A device node, FIFO or socket.
@@ -210,7 +215,11 @@ impl Worker<'_> {
             None => Action::Create,
         };
         let what = if entry.src.kinds() == Kinds::Special { "special file" } else { "device file" };
-        self.place(entry, out, action, None, what, |names, at, name| Temp::node(names, at, name, kind, rdev));
+        let fake = self.shared.options.fake_destination;
+        self.place(entry, out, action, None, what, |names, at, name| match fake {
+            true => Temp::whole(names, at, name, b""),
+            false => Temp::node(names, at, name, kind, rdev),
+        });
     }
 
     /// Makes what has no content, or only adjusts its attributes, and says so.
@@ -304,7 +313,7 @@ impl Worker<'_> {
             && shared.options.times
             && entry.src.kinds() == Kinds::File
             && entry.src.mtime != old.mtime;
-        if (change.any() || change.exact_time)
+        if (change.any() || change.exact_time || shared.options.fake_destination)
             && !shared.options.dry_run
             && let Some(ready) = entry.ready
         {
@@ -320,7 +329,7 @@ impl Worker<'_> {
 
     /// Gives `name`, which is as `now` says, the owner, mode and (if `retime`) times that are wanted where `old` was.
     #[allow(clippy::too_many_arguments, reason = "where, what is there, what was there, and what is wanted")]
-    fn adjust(
+    pub(crate) fn adjust(
         &mut self,
         entry: &Entry<'_>,
         at: BorrowedFd<'_>,
@@ -332,7 +341,8 @@ impl Worker<'_> {
     ) {
         let (shared, src) = (self.shared, &entry.src);
         let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
-        let owner = attrs::wanted_owner(shared, src, now.uid, now.gid);
+        let fake = shared.options.fake_destination;
+        let owner = if fake { (None, None) } else { attrs::wanted_owner(shared, src, now.uid, now.gid) };
         if owner != (None, None) {
             let (uid, gid) = attrs::ids(owner);
             if let Err(errno) = rustix::fs::chownat(at, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW) {
@@ -341,9 +351,23 @@ impl Worker<'_> {
             }
         }
         let changed = extended::wanted(shared)
-            && extended::copy(shared, &entry.attributes(), &Place::at(at, name), "generator", path, out);
+            && extended::copy(
+                shared,
+                &entry.attributes(shared),
+                &shared.attributes_at(at, name),
+                "generator",
+                path,
+                out,
+            );
         let mode = attrs::wanted_mode(shared, src, old);
-        if src.kind != FileType::Symlink
+        if fake {
+            let (place, wanted) = (shared.attributes_at(at, name), shared.wanted_there(src, mode, now));
+            let dressed = Stat::at(at, name)
+                .and_then(|real| fake::dress(&place, real, &wanted, |own| attrs::chmod(at, name, own)));
+            if let Err(errno) = dressed {
+                shared.fail(out, "[generator] failed to write xattr user.rsync.%stat for", &path(), errno);
+            }
+        } else if src.kind != FileType::Symlink
             && (mode != now.mode || changed || (owner != (None, None) && mode & 0o6000 != 0))
             && let Err(errno) = attrs::chmod(at, name, mode)
         {
@@ -366,7 +390,7 @@ fn missing(shared: &Shared<'_>, dir: &Dir, at: usize, out: &mut Outcome) {
     let name = dir.listing.name(at);
     let target = shared.target_name(dir, name);
     if let Target::Ready(ready) = target::enter(shared, dir)
-        && let Ok(old) = Stat::at(ready.fd.as_fd(), target)
+        && let Ok(old) = shared.stat_there(ready.fd.as_fd(), target)
         && delete::missing(shared, out, ready, target, &old, &[&dir.rel, name.to_bytes()].concat())
     {
         dir.touched.store(true, Ordering::Relaxed);

@@ -34,7 +34,9 @@ pub(crate) struct Did {
 
 impl Bench {
     pub(crate) fn new() -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        let mut dir = tempfile::tempdir().unwrap();
+        // For whoever wants to see what is left.
+        dir.disable_cleanup(std::env::var_os("FOREBAY_KEEP").is_some());
         // Others must be able to enter.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         for sub in ["src", "rsync", "forebay"] {
@@ -65,12 +67,24 @@ impl Bench {
         self.same_as(None, args)
     }
 
+    /// What both do with `args`, stock rsync first.
+    pub(crate) fn did(&self, args: &[impl AsRef<OsStr>]) -> [Did; 2] {
+        self.did_as(None, args)
+    }
+
+    fn did_as(&self, user: Option<u32>, args: &[impl AsRef<OsStr>]) -> [Did; 2] {
+        let [theirs, ours] = self.places();
+        [
+            did(command(user, "rsync", &[]).args(args).current_dir(&theirs).output(), &theirs),
+            did(command(user, FOREBAY, &["sync"]).args(args).current_dir(&ours).output(), &ours),
+        ]
+    }
+
     /// As [`same`](Bench::same), as another user.
     pub(crate) fn same_as(&self, user: Option<u32>, args: &[impl AsRef<OsStr>]) -> Did {
         let args: Vec<OsString> = args.iter().map(|arg| arg.as_ref().to_owned()).collect();
         let [theirs, ours] = self.places();
-        let mut did_theirs = did(command(user, "rsync", &[]).args(&args).current_dir(&theirs).output(), &theirs);
-        let mut got = did(command(user, FOREBAY, &["sync"]).args(&args).current_dir(&ours).output(), &ours);
+        let [mut did_theirs, mut got] = self.did_as(user, &args);
         if keeps_links(&args)
             || args
                 .iter()
@@ -107,7 +121,8 @@ impl Bench {
                 assert_eq!(got.get(path), Some(entry), "{args:?}: {path:?}: forebay is left");
             }
         }
-        assert_eq!(got.len(), expected.len(), "{args:?}: forebay left more");
+        let more: Vec<_> = got.keys().filter(|path| !expected.contains_key(*path)).collect();
+        assert!(more.is_empty(), "{args:?}: forebay left more: {more:?}");
         did_theirs
     }
 }
@@ -119,6 +134,11 @@ pub(crate) fn rounds(default: u64, round: impl Fn(u64)) {
         Some(seed) => round(seed),
         None => (0..number("FOREBAY_ROUNDS").unwrap_or(default)).for_each(round),
     }
+}
+
+/// Gives `dir` a time that is not the test's: what is set "now" would be equal by chance.
+pub(crate) fn clear_of_dates(dir: &Path) {
+    crate::tree::touch(dir, "@1300000000.5");
 }
 
 /// Whether `-H` is among the options.

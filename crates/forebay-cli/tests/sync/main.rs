@@ -4,6 +4,8 @@
 mod arguments;
 mod deletions;
 mod delta;
+mod devices;
+mod fake_super;
 mod filters;
 mod full_disk;
 mod harness;

@@ -49,7 +49,12 @@ fn attributes(place: &Path) -> String {
 
 /// Runs both programs and compares also what [`Bench::same`] does not.
 pub(crate) fn same(bench: &Bench, args: &[String]) {
-    bench.same(args);
+    same_as(bench, None, args);
+}
+
+/// As [`same`], as another user.
+pub(crate) fn same_as(bench: &Bench, user: Option<u32>, args: &[String]) {
+    bench.same_as(user, args);
     let [theirs, ours] = bench.places();
     if keeps_links(args) {
         assert_eq!(groups(&ours), groups(&theirs), "{args:?}");

@@ -90,6 +90,7 @@ const OPTIONS: &[(&str, u64)] = &[
     ("--numeric-ids", 30),
     ("--super", 30),
     ("--no-super", 30),
+    ("-M--fake-super", 15),
     // How content is written.
     ("--no-W", 15),
     ("--inplace", 15),
@@ -125,6 +126,24 @@ const APART: &[(&[&str], &[&str])] = &[
     (&["-n"], &["-p -X"]),
     // It counts differently what was found, and writes what it knows of its memory.
     (&["-avv", "-aivv"], &["--no-W", "--stats"]),
+    // It keeps arbitrary owners where such are not preserved, other masks of ACLs, and set-ID bits as it likes.
+    (
+        &[
+            "-rlti",
+            "-rlptDi",
+            "-ri",
+            "-rpti",
+            "--no-o",
+            "--no-g",
+            "--no-p",
+            "-A",
+            "--chmod=Du+s,Fo=",
+            "--super",
+            "--no-super",
+            "--backup-dir=../bak",
+        ],
+        &["-M--fake-super"],
+    ),
     // It looks for other trees even where nothing is transferred.
     (&["--no-r"], &["--compare-dest=../{other}", "--copy-dest=../{other}", "--link-dest=../{other}"]),
     // What has been deleted when a link that leads nowhere is found depends on how far either has come.
@@ -163,6 +182,12 @@ fn round(seed: u64) {
             change(&mut rng, variant, 3);
             if dressed {
                 dress_some(&mut rng, variant);
+            }
+            // What is neither a file nor a directory is a file there.
+            if has("-M--fake-super") {
+                let others = ["!", "-type", "f", "!", "-type", "d", "-delete"];
+                let find = std::process::Command::new("find").arg(variant).args(others).status();
+                assert!(find.unwrap().success());
             }
         }
         change(&mut rng, &src, 3);

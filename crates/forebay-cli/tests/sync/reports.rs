@@ -66,6 +66,9 @@ fn log_files_say_what_rsyncs_do() {
         "-a --delete --log-file-format=%n|%o|%l",
         "-a --delete --log-file-format=%n|%l",
         "-a --log-file-format=",
+        "-aii --log-file-format=%n|%l",
+        "-aii --log-file-format=%i|%n",
+        "-aii --out-format=%n --log-file-format=%i|%n",
         "-a /dev/none",
     ] {
         let bench = bench();

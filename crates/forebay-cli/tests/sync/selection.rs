@@ -139,3 +139,32 @@ fn what_is_in_a_source_that_is_there_is_not_missing() {
     bench.same(&["-ai", "--delete-missing-args", &src, "dst"]);
     assert!(bench.places()[1].join("dst/a/kept").exists());
 }
+
+#[test]
+fn where_a_source_is_not_is_said_of_its_directory() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("f"), "content").unwrap();
+    bench.both(|place| fs::create_dir(place.join("dst")).unwrap());
+    let src = bench.src().display().to_string();
+    for source in ["none/x", "none/d/x", "none/x/", "none", "f/x", "f/", "none/."] {
+        let source = format!("{src}/{source}");
+        for options in ["-ai", "-ai --ignore-missing-args", "-ai --delete-missing-args", "-ai --delete"] {
+            let args: Vec<&str> = options.split(' ').chain([&source[..], &src, "dst/"]).collect();
+            bench.same(&args);
+        }
+    }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_not_missed_where_it_is_left_out() {
+    let bench = Bench::new();
+    fs::create_dir(bench.src().join("d")).unwrap();
+    for name in ["left", "taken", "d/left", "d/taken"] {
+        std::os::unix::fs::symlink("nowhere", bench.src().join(name)).unwrap();
+    }
+    let src = bench.src().display().to_string();
+    let [contents, left, taken] = ["/", "/left", "/taken"].map(|end| format!("{src}{end}"));
+    for options in ["-aLi", "-aLivv", "-aLiR"] {
+        bench.same(&[options, "--exclude=left", &contents, &left, &taken, "dst"]);
+    }
+}

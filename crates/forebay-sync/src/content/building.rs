@@ -6,6 +6,7 @@ use rustix::io::Errno;
 
 use super::copy::{BUFFER, Copier, Failure, Job};
 use super::parts::Pair;
+use crate::fs;
 
 /// A file that grows. The old file may be the file itself, as long as nothing is taken from before where it has grown to.
 #[derive(Debug)]
@@ -82,7 +83,7 @@ impl<'a> Building<'a> {
     /// Nothing more comes: what is behind goes.
     pub(crate) fn end(&self) -> Result<(), Failure> {
         if self.itself || self.pair.sparse {
-            rustix::fs::ftruncate(self.pair.dst, self.at).map_err(Failure::Write)?;
+            fs::end_at(self.pair.dst, self.at).map_err(Failure::Write)?;
         }
         Ok(())
     }

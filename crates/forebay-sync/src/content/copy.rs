@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::parts::{LARGE, Pair};
 use super::rate::Rate;
+use crate::fs;
 use crate::options::Reflink;
 
 /// Up to this many bytes a file is read and written.
@@ -109,7 +110,7 @@ impl<'a> Copier<'a> {
         if whole && size <= SMALL && !self.sparse {
             self.small(job.src, job.dst, size)?;
             if !job.fresh {
-                rustix::fs::ftruncate(job.dst, self.done).map_err(Failure::Write)?;
+                fs::end_at(job.dst, self.done).map_err(Failure::Write)?;
             }
             return Ok(Method::Stream);
         }
@@ -121,7 +122,7 @@ impl<'a> Copier<'a> {
         };
         copied?;
         if self.sparse || !job.fresh || self.done < size {
-            rustix::fs::ftruncate(job.dst, job.range.start + self.done).map_err(Failure::Write)?;
+            fs::end_at(job.dst, job.range.start + self.done).map_err(Failure::Write)?;
         }
         // A file that could not be shared although others can was copied in the next best way.
         Ok(if self.sparse { Method::Stream } else { self.methods.best(job.devices).max(Method::Range) })
@@ -156,7 +157,7 @@ impl<'a> Copier<'a> {
                 let size = rustix::fs::fstat(job.src).map_err(Failure::Read)?.st_size;
                 self.done = u64::try_from(size).unwrap_or(0);
                 if !job.fresh {
-                    rustix::fs::ftruncate(job.dst, self.done).map_err(Failure::Write)?;
+                    fs::end_at(job.dst, self.done).map_err(Failure::Write)?;
                 }
                 return Ok(true);
             }

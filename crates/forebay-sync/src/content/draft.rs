@@ -7,6 +7,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::io::Errno;
 
 use super::temp::{Temp, TempNames};
+use crate::fs;
 
 /// A file on its way to its name. Dropped before it is committed, a temporary file is removed; the user's is left.
 #[derive(Debug)]
@@ -31,8 +32,9 @@ impl<'d> Draft<'d> {
         Ok(Draft { file, temp: Some(temp), existed: false })
     }
 
-    /// The file `name` itself, which is made if it is not there. What is no regular file is refused.
-    pub(crate) fn in_place(dir: BorrowedFd<'d>, name: &CStr, mode: u32) -> Result<Self, Errno> {
+    /// The file `name` itself, which is made if it is not there. What is no regular file is refused, nor, with `devices`, a
+    /// device.
+    pub(crate) fn in_place(dir: BorrowedFd<'d>, name: &CStr, mode: u32, devices: bool) -> Result<Self, Errno> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let opened = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
             // It may be written to but not read.
@@ -42,7 +44,7 @@ impl<'d> Draft<'d> {
         match opened {
             Ok(file) => {
                 let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
-                if kind != rustix::fs::FileType::RegularFile {
+                if kind != rustix::fs::FileType::RegularFile && !(devices && fs::is_device(kind)) {
                     return Err(Errno::EXIST);
                 }
                 Ok(Draft { file, temp: None, existed: true })

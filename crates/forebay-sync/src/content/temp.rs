@@ -92,6 +92,19 @@ impl<'d> Temp<'d> {
         })
     }
 
+    /// A new regular file, for the owner alone, that holds `content`.
+    pub(crate) fn whole(
+        names: &mut TempNames,
+        dir: BorrowedFd<'d>,
+        name: &CStr,
+        content: &[u8],
+    ) -> Result<Self, Errno> {
+        let (temp, file) = Self::file(names, dir, name, true, 0o600)?;
+        let written = std::io::Write::write_all(&mut std::fs::File::from(file), content);
+        written.map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
+        Ok(temp)
+    }
+
     /// A new symbolic link.
     pub(crate) fn link(names: &mut TempNames, dir: BorrowedFd<'d>, name: &CStr, to: &CStr) -> Result<Self, Errno> {
         Self::make(names, dir, name, true, |temp| rustix::fs::symlinkat(to, dir, temp)).map(|(temp, ())| temp)

@@ -16,7 +16,8 @@ use super::temp::Temp;
 use crate::attrs;
 use crate::backup;
 use crate::error::Error;
-use crate::extended::{self, Place};
+use crate::extended;
+use crate::fake;
 use crate::fs::{self, Stat};
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -39,6 +40,8 @@ pub(crate) struct Plan {
     pub(crate) basis: Option<OwnedFd>,
     /// It is copied whole, whatever the destination has.
     pub(crate) whole: bool,
+    /// It goes to a device.
+    pub(crate) onto_device: bool,
     /// It comes from the destination's side, which counts for nothing in the statistics.
     pub(crate) local: bool,
 }
@@ -126,7 +129,7 @@ impl Worker<'_> {
         let wanted = attrs::wanted_mode(shared, &entry.src, old);
         let early = early_mode(entry, ready, wanted, self);
         let draft = match (in_place, &shared.places.temp) {
-            (true, _) => Draft::in_place(ready.fd.as_fd(), entry.target, early),
+            (true, _) => Draft::in_place(ready.fd.as_fd(), entry.target, early, shared.options.write_devices),
             (false, None) => Draft::aside(&mut self.names, ready.fd.as_fd(), entry.target, true, early),
             (false, Some(dir)) => Draft::aside(&mut self.names, dir.fd.as_fd(), entry.target, false, early),
         };
@@ -179,11 +182,13 @@ impl Worker<'_> {
             // Where that is not possible the file grows as it is written; if there is no room, writing will fail.
             fresh &= rustix::fs::fallocate(&draft.file, none, plan.from, plan.size - plan.from).is_err();
         }
+        let to = shared.places.temp.as_ref().map_or(ready.dev, |dir| dir.dev);
         let job = Job {
             src: plan.source.as_fd(),
             dst: draft.file.as_fd(),
             range: plan.from..plan.size,
-            devices: (plan.dev, shared.places.temp.as_ref().map_or(ready.dev, |dir| dir.dev)),
+            // What works for a device says nothing of the file system that it is on.
+            devices: (plan.dev, if plan.onto_device { u64::MAX } else { to }),
             fresh,
         };
         if let Some(stats) = self.delta(plan, draft, &job)? {
@@ -206,7 +211,7 @@ impl Worker<'_> {
     /// Builds the file from blocks that the destination has, where that is asked for and it has some.
     fn delta(&mut self, plan: &Plan, draft: &Draft<'_>, job: &Job<'_>) -> Result<Option<Stats>, Failure> {
         let itself = draft.existed;
-        if plan.whole || plan.size == 0 || (plan.basis.is_none() && !itself) {
+        if plan.whole || plan.onto_device || plan.size == 0 || (plan.basis.is_none() && !itself) {
             return Ok(None);
         }
         let basis = plan.basis.as_ref().filter(|_| !itself).map(AsFd::as_fd);
@@ -279,7 +284,8 @@ impl Worker<'_> {
             _ if habits.acl => (u32::MAX, shared.me.uid, habits.gid),
             _ => (*early & !shared.me.umask, shared.me.uid, habits.gid),
         };
-        let owner = attrs::wanted_owner(shared, src, uid, gid);
+        let fake = shared.options.fake_destination;
+        let owner = if fake { (None, None) } else { attrs::wanted_owner(shared, src, uid, gid) };
         if owner != (None, None) {
             let (uid, gid) = attrs::ids(owner);
             if let Err(errno) = rustix::fs::fchown(file, uid, gid) {
@@ -292,11 +298,28 @@ impl Worker<'_> {
             }
         }
         if extended::wanted(shared)
-            && extended::copy(shared, &entry.attributes(), &Place::open(file.as_fd()), "receiver", path, out)
+            && extended::copy(
+                shared,
+                &entry.attributes(shared),
+                &shared.attributes_of(file.as_fd()),
+                "receiver",
+                path,
+                out,
+            )
         {
             mode_now = u32::MAX; // An ACL changes it.
         }
-        if wanted != mode_now
+        if fake {
+            let place = shared.attributes_of(file.as_fd());
+            let chmod = |own| rustix::fs::fchmod(file, Mode::from_raw_mode(own as _));
+            let dressed = shared.stat_open(file.as_fd()).and_then(|now| {
+                let to_be = shared.wanted_there(src, wanted, &now);
+                rustix::fs::fstat(file).and_then(|real| fake::dress(&place, real.into(), &to_be, chmod))
+            });
+            if let Err(errno) = dressed {
+                shared.fail(out, "[receiver] failed to write xattr user.rsync.%stat for", &path(), errno);
+            }
+        } else if wanted != mode_now
             && let Err(errno) = rustix::fs::fchmod(file, Mode::from_raw_mode(wanted as _))
         {
             shared.fail(out, "[receiver] failed to set permissions on", &path(), errno);
@@ -353,7 +376,7 @@ impl Worker<'_> {
 
     /// Copies a finished file to beside its name and renames it there.
     fn carry_over(&mut self, entry: &Entry<'_>, ready: &Ready, from: &super::temp::Temp<'_>) -> Result<(), Errno> {
-        let source = from.open()?;
+        let (shared, source) = (self.shared, from.open()?);
         let stat = Stat::from(rustix::fs::fstat(&source)?);
         let draft = Draft::aside(&mut self.names, ready.fd.as_fd(), entry.target, true, 0o600)?;
         let job = Job {
@@ -369,6 +392,13 @@ impl Worker<'_> {
         })?;
         if self.shared.options.fsync {
             rustix::fs::fsync(&draft.file)?;
+        }
+        let (here, there) = (shared.attributes_of(source.as_fd()), shared.attributes_of(draft.file.as_fd()));
+        if extended::wanted(shared) {
+            extended::copy_as_is(shared, &here, &there)?;
+        }
+        if shared.options.fake_destination {
+            fake::copy(&here, &there)?;
         }
         attrs::copy_to(draft.file.as_fd(), &stat)?;
         draft.temp.map_or(Ok(()), |temp| temp.commit(entry.target))
@@ -399,6 +429,7 @@ impl Worker<'_> {
             Ok(None)
         };
         let wanted = attrs::wanted_mode(shared, &entry.src, entry.old_of_kind().as_ref()) & 0o777;
+        let wanted = if options.fake_destination { fake::own_mode(wanted, entry.src.kind) } else { wanted };
         let kept = result.and_then(|()| rustix::fs::fchmod(&draft.file, Mode::from_raw_mode(wanted as _)));
         let kept = kept.and(dir).and_then(|dir| {
             let at = dir.as_ref().map_or(ready.fd.as_fd(), AsFd::as_fd);

@@ -80,6 +80,8 @@ pub(crate) fn server_args(
         Some(Append::Verify) => (0..2).for_each(|_| add(true, "--append")),
         None => add(options.inplace, "--inplace"),
     }
+    add(options.copy_devices && server_sends, "--copy-devices");
+    add(options.write_devices && !server_sends, "--write-devices");
     if let Some(names) = &connection.names_there {
         args.extend(["--files-from".into(), names.clone()]);
     }
@@ -184,6 +186,7 @@ fn letters(options: &Options, connection: &Connection, offer: &Offer, server_sen
         (options.executability && !options.perms && !server_sends, "E"),
         (options.acls, "A"),
         (options.xattrs, "X"),
+        (options.xattrs && options.xattrs_all, "X"),
         (options.recursive, "r"),
         (options.checksum, "c"),
         (select.ignore_times && !server_sends, "I"),

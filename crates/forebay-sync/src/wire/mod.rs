@@ -27,6 +27,7 @@ mod terms;
 mod token;
 
 pub use handshake::{Compression, Offer};
+pub(crate) use list::{NO_ACL, keep_acl, kept_acl};
 pub(crate) use receiver::{Basis, Notice, Notices, Remote, Told};
 pub use secluded::secluded_args;
 pub use session::{Connection, Served, pull, push, serve};

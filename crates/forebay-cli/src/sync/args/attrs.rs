@@ -23,7 +23,7 @@ pub(super) const ROWS: &[Row] = &[
     later("insecure-links").no(),
     later("confine-root"),
     flag("copy-dirlinks", |s, _| s.options.copy_dirlinks = true).short('k'),
-    flag("keep-dirlinks", |s, _| s.options.keep_dirlinks = true).short('K'),
+    flag("keep-dirlinks", |s, _| s.options.keep_dirlinks = true).short('K').receivers(),
     flag("hard-links", |s, on| s.options.hard_links = on).short('H').no(),
     flag("perms", |s, on| s.options.perms = on).short('p').no(),
     flag("executability", |s, _| s.options.executability = true).short('E'),
@@ -37,15 +37,20 @@ pub(super) const ROWS: &[Row] = &[
     })
     .short('A')
     .no(),
-    flag("xattrs", |s, on| s.options.xattrs = on).short('X').no(),
+    flag("xattrs", |s, on| {
+        s.options.xattrs_all = on && s.options.xattrs;
+        s.options.xattrs = on;
+    })
+    .short('X')
+    .no(),
     flag("owner", |s, on| s.options.owner = on).short('o').no(),
     flag("group", |s, on| s.options.group = on).short('g').no(),
     flag("devices", |s, on| s.options.devices = on).no(),
     flag("specials", |s, on| s.options.specials = on).no(),
     flag("D", |s, on| (s.options.devices, s.options.specials) = (on, on)).short('D').no(),
     later("drop-D").no(),
-    later("copy-devices"),
-    later("write-devices").no(),
+    flag("copy-devices", |s, _| s.options.copy_devices = true),
+    flag("write-devices", |s, on| s.options.write_devices = on).no().receivers(),
     flag("times", |s, on| s.options.times = on).short('t').no(),
     flag("atimes", |s, on| {
         // Twice, it also keeps those of the source.
@@ -61,10 +66,19 @@ pub(super) const ROWS: &[Row] = &[
     })
     .short('N')
     .no(),
-    flag("omit-dir-times", |s, on| s.options.omit_dir_times = on).short('O').no(),
-    flag("omit-link-times", |s, on| s.options.omit_link_times = on).short('J').no(),
-    flag("super", |s, on| s.options.super_user = Some(on)).no(),
-    later("fake-super"),
+    flag("omit-dir-times", |s, on| s.options.omit_dir_times = on).short('O').no().receivers(),
+    flag("omit-link-times", |s, on| s.options.omit_link_times = on).short('J').no().receivers(),
+    flag("super", |s, on| {
+        s.options.super_user = Some(on);
+        (s.options.fake_source, s.options.fake_destination) = (false, false);
+    })
+    .no()
+    .receivers(),
+    flag("fake-super", |s, _| {
+        s.options.super_user = None;
+        (s.options.fake_source, s.options.fake_destination) = (true, true);
+    })
+    .receivers(),
     flag("numeric-ids", |s, on| s.options.numeric_ids = on).no(),
     value("usermap", |s, value| map(&mut s.user_map, "usermap", value)),
     value("groupmap", |s, value| map(&mut s.group_map, "groupmap", value)),
@@ -98,6 +112,15 @@ fn chown(kept: &mut Option<Map>, (option, what): (&str, &str), to: &str) -> Resu
             *kept = Some(Map { pairs: format!("*:{to}"), chown: true });
             Ok(())
         }
+    }
+}
+
+/// What these options require of each other.
+pub(super) fn agree(state: &State) -> Result<(), Refusal> {
+    let options = &state.options;
+    match options.xattrs && options.xattrs_all && (options.fake_source || options.fake_destination) {
+        true => Err("rsync: --fake-super conflicts with -XX".into()),
+        false => Ok(()),
     }
 }
 

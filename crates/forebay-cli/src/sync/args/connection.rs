@@ -192,11 +192,5 @@ pub(super) fn agree(s: &State) -> Result<(), Refusal> {
     if s.secluded_args == Some(true) && s.old_args == Some(true) {
         return Err("rsync: --secluded-args conflicts with --old-args.".into());
     }
-    // A local copy of rsync's has another side, too, so it would have to be done.
-    match s.wire.connection.remote_options.first() {
-        Some(option) if !s.wire.server && !s.wire.is_remote(&s.paths) => {
-            Err(not_yet(&format!("--remote-option={}", option.to_string_lossy())))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }

@@ -198,16 +198,55 @@ fn apply(
     Ok(())
 }
 
+/// Applies what `-M` says on one machine, where the other side is the one that receives.
+fn receivers(state: &mut State, option: OsString) -> Result<(), Refusal> {
+    let bytes = option.as_bytes();
+    let known = match bytes.strip_prefix(b"--") {
+        Some(long) => {
+            let name = long.split(|&b| b == b'=').next().and_then(|name| std::str::from_utf8(name).ok());
+            name.and_then(|name| rows().find(|row| row.has_name(name).is_some())).is_some_and(|row| row.receivers)
+        }
+        None => {
+            let mut letters = bytes.get(1..).unwrap_or_default().iter().map(|&letter| char::from(letter));
+            let row = |letter| rows().find(|row| row.has_letter(letter));
+            // Behind a letter that takes a value, the rest is that.
+            let takes_value = |row: &Row| matches!(row.effect, Effect::Value(_));
+            loop {
+                match letters.next().map(row) {
+                    None => break true,
+                    Some(Some(row)) if row.receivers && takes_value(row) => break true,
+                    Some(Some(row)) if row.receivers => {}
+                    Some(_) => break false,
+                }
+            }
+        }
+    };
+    if !known {
+        return Err(not_yet(&format!("--remote-option={} on one machine", option.to_string_lossy())));
+    }
+    // What the sending side does stays as it is.
+    let fake = state.options.fake_source;
+    take(state, vec![option])?;
+    state.options.fake_source = fake;
+    Ok(())
+}
+
 fn finish(mut state: State) -> Result<Parsed, Refusal> {
     match state.version {
         0 => {}
         1 => return Ok(Parsed::Print(version::text())),
         _ => return Ok(Parsed::Print(version::json())),
     }
+    if !state.wire.server && !state.wire.is_remote(&state.paths) {
+        for option in std::mem::take(&mut state.wire.connection.remote_options) {
+            receivers(&mut state, option)?;
+        }
+    }
     report::settle(&mut state);
     select::agree(&mut state)?;
     connection::agree(&state)?;
     write::agree(&mut state)?;
+    attrs::agree(&state)?;
     attrs::owners(&mut state)?.iter().for_each(|line| super::complain(line));
     if state.paths.is_empty() {
         return Err(help::text().trim_end().into());

@@ -12,6 +12,8 @@ pub(super) struct Row {
     /// More names behind `--`.
     aliases: &'static [&'static str],
     negation: Negation,
+    /// Only the receiving side acts on it, so that `-M` may say it on one machine.
+    pub(super) receivers: bool,
     pub(super) effect: Effect,
 }
 
@@ -75,7 +77,7 @@ pub(super) const fn later(long: &'static str) -> Row {
 
 impl Row {
     const fn new(long: &'static str, effect: Effect) -> Self {
-        Row { long, short: None, aliases: &[], negation: Negation::None, effect }
+        Row { long, short: None, aliases: &[], negation: Negation::None, receivers: false, effect }
     }
 
     /// It also has a letter.
@@ -99,6 +101,12 @@ impl Row {
     /// There is `--no-LONG`, and no `--no-SHORT`.
     pub(super) const fn no_long(mut self) -> Self {
         self.negation = Negation::Long;
+        self
+    }
+
+    /// It is for the receiving side.
+    pub(super) const fn receivers(mut self) -> Self {
+        self.receivers = true;
         self
     }
 

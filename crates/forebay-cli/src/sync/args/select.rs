@@ -31,24 +31,27 @@ pub(super) const ROWS: &[Row] = &[
     .no(),
     flag("prune-empty-dirs", |s, on| s.options.select.prune_empty_dirs = on).short('m').no(),
     flag("mkpath", |s, on| s.options.select.mkpath = on).no(),
-    flag("update", |s, _| s.options.update = true).short('u'),
-    flag("existing", |s, _| s.options.select.existing = true).alias(&["ignore-non-existing"]),
-    flag("ignore-existing", |s, _| s.options.select.ignore_existing = true),
-    flag("ignore-times", |s, _| s.options.select.ignore_times = true).short('I'),
-    flag("size-only", |s, _| s.options.select.size_only = true),
+    flag("update", |s, _| s.options.update = true).short('u').receivers(),
+    flag("existing", |s, _| s.options.select.existing = true).alias(&["ignore-non-existing"]).receivers(),
+    flag("ignore-existing", |s, _| s.options.select.ignore_existing = true).receivers(),
+    flag("ignore-times", |s, _| s.options.select.ignore_times = true).short('I').receivers(),
+    flag("size-only", |s, _| s.options.select.size_only = true).receivers(),
     value("modify-window", |s, value| {
         s.options.select.modify_window = value.number()?;
         Ok(())
     })
-    .short('@'),
+    .short('@')
+    .receivers(),
     value("max-size", |s, value| {
         s.options.select.max_size = Some(value.size("max-size")?);
         Ok(())
-    }),
+    })
+    .receivers(),
     value("min-size", |s, value| {
         s.options.select.min_size = Some(value.size("min-size")?);
         Ok(())
-    }),
+    })
+    .receivers(),
     flag("remove-source-files", |s, _| s.options.remove_source_files = true).alias(&["remove-sent-files"]),
     value("files-from", |s, value| {
         s.options.files_from = Some(value.text.clone());
@@ -82,11 +85,12 @@ pub(super) const ROWS: &[Row] = &[
     flag("delete-missing-args", |s, _| s.options.select.delete_missing = true),
     flag("ignore-missing-args", |s, _| s.options.select.ignore_missing = true),
     flag("ignore-errors", |s, on| s.options.deletion.ignore_errors = on).no(),
-    flag("force", |s, on| s.options.deletion.force = on).no(),
+    flag("force", |s, on| s.options.deletion.force = on).no().receivers(),
     value("max-delete", |s, value| {
         s.options.deletion.max = Some(u64::try_from(value.number()?).unwrap_or(0));
         Ok(())
-    }),
+    })
+    .receivers(),
 ];
 
 fn delete_when(s: &mut State, when: DeleteWhen) {

@@ -32,10 +32,10 @@ pub(super) const ROWS: &[Row] = &[
     flag("partial", |s, on| s.options.partial = on).no(),
     value("partial-dir", |s, value| put(&mut s.options.partial_dir, value)),
     flag("delay-updates", |s, on| s.options.delay_updates = on).no(),
-    value("temp-dir", |s, value| put(&mut s.options.temp_dir, value)).short('T'),
-    flag("sparse", |s, on| s.options.sparse = on).short('S').no(),
-    flag("preallocate", |s, _| s.options.preallocate = true),
-    flag("fsync", |s, _| s.options.fsync = true),
+    value("temp-dir", |s, value| put(&mut s.options.temp_dir, value)).short('T').receivers(),
+    flag("sparse", |s, on| s.options.sparse = on).short('S').no().receivers(),
+    flag("preallocate", |s, _| s.options.preallocate = true).receivers(),
+    flag("fsync", |s, _| s.options.fsync = true).receivers(),
     value("reflink", reflink),
     value("compare-dest", |s, value| alternate(s, AlternateKind::Compare, value)),
     value("copy-dest", |s, value| alternate(s, AlternateKind::Copy, value)),
@@ -115,6 +115,7 @@ fn alternate(s: &mut State, kind: AlternateKind, value: &Value) -> Result<(), Re
 /// What these options require of each other, and what they imply.
 pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     let o = &mut s.options;
+    o.inplace |= o.write_devices;
     if let Some(suffix) = &o.suffix
         && suffix.as_bytes().contains(&b'/')
     {

@@ -52,6 +52,67 @@ pub(crate) fn is_acl(name: &CStr) -> bool {
     KINDS.iter().any(|kind| kind.name() == name)
 }
 
+/// In an ACL that `--fake-super` keeps: no permissions, because the mode tells them; and that a named entry is a user's.
+const BY_MODE: u32 = 0x80;
+const KEPT_USER: u32 = 1 << 31;
+
+/// What `--fake-super` keeps of an ACL of which the mode says it all.
+pub(crate) const NO_ACL: [u8; 16] = {
+    let [a, b, c, d] = BY_MODE.to_le_bytes();
+    [a, b, c, d, a, b, c, d, a, b, c, d, a, b, c, d]
+};
+
+/// What `--fake-super` keeps of the ACL `value`, the attribute `name`: numbers of four bytes, the permissions of owner, group,
+/// mask and others, then of each named entry the id and the permissions. `None` if the mode says it all.
+pub(crate) fn keep_acl(name: &CStr, value: &[u8]) -> Option<Vec<u8>> {
+    let kind = if name == Kind::Default.name() { Kind::Default } else { Kind::Access };
+    // The permissions of the group that a mode has with an ACL.
+    let bits = |tag: u16| {
+        let (entries, _) = value.get(4..).unwrap_or_default().as_chunks::<8>();
+        entries.iter().find(|[t0, t1, ..]| u16::from_le_bytes([*t0, *t1]) == tag).map(|entry| entry[2] & 7)
+    };
+    let group = bits(MASK).or(bits(GROUP_OBJ)).unwrap_or(0);
+    let mut acl = Acl::parse(value, u32::from(group) << 3, kind);
+    if acl.named.is_empty() && acl.objects == [None; 4] {
+        return None;
+    }
+    if !acl.named.is_empty() {
+        let [_, _, mask, _] = &mut acl.objects;
+        mask.get_or_insert(group);
+    }
+    let mut kept: Vec<u8> = acl.objects.iter().flat_map(|bits| bits.map_or(BY_MODE, u32::from).to_le_bytes()).collect();
+    for (user, id, bits) in acl.named {
+        kept.extend_from_slice(&id.to_le_bytes());
+        kept.extend_from_slice(&(u32::from(bits) | if user { KEPT_USER } else { 0 }).to_le_bytes());
+    }
+    Some(kept)
+}
+
+/// The ACL, the attribute `name`, of which `--fake-super` has `kept` that, of an entry with `mode`. `Some(None)` if the mode
+/// says it all, `None` if it makes no sense.
+pub(crate) fn kept_acl(name: &CStr, kept: &[u8], mode: u32) -> Option<Option<Vec<u8>>> {
+    let kind = if name == Kind::Default.name() { Kind::Default } else { Kind::Access };
+    let (words, rest) = kept.as_chunks::<4>();
+    let words: Vec<u32> = words.iter().map(|word| u32::from_le_bytes(*word)).collect();
+    let (objects, named) = words.split_at_checked(4)?;
+    let mut acl = Acl::default();
+    for (object, &word) in acl.objects.iter_mut().zip(objects) {
+        *object = if word == BY_MODE { None } else { Some(permissions(word)?) };
+    }
+    let (named, odd) = named.as_chunks::<2>();
+    if !rest.is_empty() || !odd.is_empty() || named.len() > limits::ACL_ENTRIES as usize {
+        return None;
+    }
+    for &[id, access] in named {
+        acl.named.push((access & KEPT_USER != 0, id, permissions(access & !KEPT_USER)?));
+    }
+    Some(acl.value(mode, kind))
+}
+
+fn permissions(bits: u32) -> Option<u8> {
+    u8::try_from(bits).ok().filter(|bits| *bits <= 7)
+}
+
 /// ACLs of one kind that were sent, by their number.
 #[derive(Debug, Default)]
 pub(super) struct Sent {
@@ -230,5 +291,50 @@ impl Acl {
             value.extend_from_slice(&id.to_le_bytes());
         }
         Some(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// As stock rsync 3.5.0 keeps them.
+    #[test]
+    fn what_is_kept_of_an_acl_brings_it_back() {
+        const FOR: [&CStr; 2] = [c"system.posix_acl_access", c"system.posix_acl_default"];
+        let linux = |entries: &[(u16, u16, u32)]| {
+            let mut value = VERSION.to_le_bytes().to_vec();
+            for (tag, bits, id) in entries {
+                value.extend_from_slice(&tag.to_le_bytes());
+                value.extend_from_slice(&bits.to_le_bytes());
+                value.extend_from_slice(&id.to_le_bytes());
+            }
+            value
+        };
+        let words = |words: &[u32]| -> Vec<u8> { words.iter().flat_map(|word| word.to_le_bytes()).collect() };
+        let named = |group, mask| {
+            linux(&[(1, 6, NONE), (2, 6, 33), (4, group, NONE), (8, 1, 7), (0x10, mask, NONE), (0x20, 4, NONE)])
+        };
+        for (name, mode, value, kept) in [
+            (FOR[0], 0o674, named(4, 7), words(&[0x80, 4, 7, 0x80, 33, 0x8000_0006, 7, 1])),
+            (FOR[0], 0o674, named(7, 7), words(&[0x80, 0x80, 7, 0x80, 33, 0x8000_0006, 7, 1])),
+            (
+                FOR[0],
+                0o640,
+                linux(&[(1, 6, NONE), (4, 6, NONE), (0x10, 4, NONE), (0x20, 0, NONE)]),
+                words(&[0x80, 6, 4, 0x80]),
+            ),
+            (FOR[1], 0o755, named(4, 7), words(&[6, 4, 7, 4, 33, 0x8000_0006, 7, 1])),
+            (FOR[1], 0o755, linux(&[(1, 7, NONE), (4, 4, NONE), (0x20, 5, NONE)]), words(&[7, 4, 0x80, 5])),
+        ] {
+            assert_eq!(keep_acl(name, &value).unwrap(), kept, "{value:?}");
+            assert_eq!(kept_acl(name, &kept, mode), Some(Some(value)));
+        }
+        assert_eq!(keep_acl(FOR[0], &linux(&[(1, 6, NONE), (4, 4, NONE), (0x20, 4, NONE)])), None);
+        assert_eq!(kept_acl(FOR[0], &words(&[0x80; 4]), 0o644), Some(None));
+        for bad in [&[0x80, 4, 7][..], &[0x80, 8, 7, 0x80], &[0x80, 4, 7, 0x80, 33], &[0x80, 4, 7, 0x80, 33, 9]] {
+            assert_eq!(kept_acl(FOR[0], &words(bad), 0o644), None);
+        }
+        assert_eq!(kept_acl(FOR[0], b"12345", 0o644), None);
     }
 }

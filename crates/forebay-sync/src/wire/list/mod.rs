@@ -17,7 +17,7 @@ mod stock;
 mod tests;
 mod xattr;
 
-pub(crate) use acl::is_acl;
+pub(crate) use acl::{NO_ACL, is_acl, keep_acl, kept_acl};
 pub(crate) use decoder::Decoder;
 #[cfg(test)]
 pub(crate) use decoder::End;

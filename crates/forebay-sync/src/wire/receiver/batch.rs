@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use rustix::fs::FileType;
 
-use crate::dir::{Base, Dir, SourceDir};
+use crate::dir::{Base, Dir, Reads, SourceDir};
 use crate::filter::Local;
 use crate::listing::Listing;
 use crate::sent::{Facts, Sent};
@@ -193,7 +193,12 @@ impl Batch {
             rel,
             name,
             parent,
-            sources: vec![SourceDir { base: Base::Closed, shown: Vec::new(), local: Local::default() }],
+            sources: vec![SourceDir {
+                base: Base::Closed,
+                shown: Vec::new(),
+                local: Local::default(),
+                reads: Reads::default(),
+            }],
             sent: Some(Sent {
                 list: self.facts(),
                 at: places,

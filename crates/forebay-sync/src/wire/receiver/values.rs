@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 
-use crate::extended::{self, Long, Place};
+use crate::extended::{self, Long};
 use crate::fs;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -47,7 +47,7 @@ impl Lacking {
         });
         let name = CString::new(name).unwrap_or_default();
         let renamed = shared.root.rename.as_deref().filter(|_| rel.is_empty()).unwrap_or(&name);
-        let there = opened.as_ref().map_err(|errno| *errno).map(|dir| Place::at(dir.as_fd(), renamed));
+        let there = opened.as_ref().map_err(|errno| *errno).map(|dir| shared.attributes_at(dir.as_fd(), renamed));
         extended::add(shared, &self.long, there, || shared.target_path(rel, renamed.to_bytes()), out);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -20,7 +21,7 @@ use super::live::Found;
 use super::request::{Job, Request, Wanted};
 use crate::error::Error;
 use crate::extended::{Origin, Place};
-use crate::fs::Stat;
+use crate::fs::{self, Stat};
 use crate::options::Append;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -251,10 +252,12 @@ impl<'a> Answerer<'a> {
         let source = self.folders.open(self.shared, found.folder())?;
         let fd = source.open(found.name(), found.follow, self.shared.options.open_noatime)?;
         let stat = Stat::from(rustix::fs::fstat(&fd)?);
-        if stat.kind != FileType::RegularFile {
-            return Err(Errno::INVAL);
-        }
-        Ok(Content { file: File::from(fd), len: stat.size, wanted, in_place, path: found.path() })
+        let len = match stat.kind {
+            FileType::RegularFile => stat.size,
+            kind if self.shared.options.copy_devices && fs::is_device(kind) => fs::device_size(fd.as_fd())?,
+            _ => return Err(Errno::INVAL),
+        };
+        Ok(Content { file: File::from(fd), len, wanted, in_place, path: found.path() })
     }
 
     /// Opens the large file that is on the shelf under `key` again, now that it is its turn.

@@ -7,7 +7,7 @@ use rustix::fs::CWD;
 use rustix::io::Errno;
 
 use super::live::Folder;
-use crate::dir::{Base, SourceDir};
+use crate::dir::{Base, Reads, SourceDir};
 use crate::filter::Local;
 use crate::fs;
 use crate::shared::Shared;
@@ -26,7 +26,8 @@ impl Folders {
             Some(last) => last,
             None => {
                 let (base, shown) = (Base::Held(open(shared, folder)?), folder.shown.clone());
-                (folder.clone(), SourceDir { base, shown, local: Local::default() })
+                let reads = Reads::of(shared.options);
+                (folder.clone(), SourceDir { base, shown, local: Local::default(), reads })
             }
         };
         Ok(&self.last.insert(last).1)
