@@ -39,8 +39,8 @@
 //! | [`CancelToken`] | ends runs from outside |
 //! | [`Snapshot`] | what it did, as plain numbers |
 //!
-//! It has no async runtime and no thread pool shared with others: plain named threads that are joined. Its two unsafe
-//! blocks lend a closure to the threads of a [`CopyPool`], and ask the system for large pages.
+//! It has no async runtime and no thread pool shared with others: plain named threads that are joined. Its unsafe
+//! code lends a closure to the threads of a [`CopyPool`], asks the system for large pages, and is the allocator [`Blocks`].
 //!
 //! # What it is not
 //! Not a way to make a loop over millions of cheap items faster: an item costs some ten to a hundred nanoseconds
