@@ -27,6 +27,10 @@ use std::process::ExitCode;
 use clap::{Arg, CommandFactory, FromArgMatches, Parser, ValueHint};
 use clap_complete::Shell;
 
+/// Blocks that wait inside a budget are resident once, and not once for each thread that has had them.
+#[global_allocator]
+static BLOCKS: forebay::Blocks = forebay::Blocks;
+
 /// Moves data in parallel, delivers it in order, and stays inside a memory budget.
 #[derive(Parser)]
 #[command(name = "forebay", version)]
