@@ -324,7 +324,7 @@ fn read(place: &Place, wanted: impl Fn(&[u8]) -> bool) -> Result<Attributes, Err
         let name = CString::new(name).map_err(|_| Errno::INVAL)?;
         let acl = ACLS.iter().find(|(acl, kept)| if place.fake { *kept == &*name } else { *acl == &*name });
         let told = acl.map_or(&*name, |(acl, _)| acl);
-        let hidden = place.fake && acl.is_none() && (&*name == fake::STAT || name.to_bytes().starts_with(ACL));
+        let hidden = place.fake && acl.is_none() && (*name == *fake::STAT || name.to_bytes().starts_with(ACL));
         if hidden || !wanted(told.to_bytes()) {
             continue;
         }

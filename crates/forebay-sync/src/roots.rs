@@ -96,7 +96,8 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
             if shared.options.select.relative || shared.listed.is_some() {
                 shown = clean(&shown);
             }
-            shared.fail(note, &format!("[sender] {call}"), shown.strip_suffix(b"/").unwrap_or(&shown), errno);
+            let end: &[u8] = if shown.ends_with(b"/.") { b"/." } else { b"/" };
+            shared.fail(note, &format!("[sender] {call}"), shown.strip_suffix(end).unwrap_or(&shown), errno);
         }
     }
     let given = root.listing.len() + usize::from(root.transferred) + asked.len();
