@@ -184,11 +184,12 @@ impl<T, R, E> Core<T, R, E> {
                     }
                     // What is stored together is delivered and spilled together. So large results go one by one, or the
                     // head would keep those behind it in memory.
-                    self.store(&mut finished, lease);
+                    let next = self.store(&mut finished, lease);
                     if !paid {
                         // The budget is exhausted: what is finished can be delivered or spilled now, and the rest of
-                        // the batch waits like any other item.
-                        self.receiver.await_memory(seq + 1);
+                        // the batch waits like any other item. In completion order, the number of an item says nothing
+                        // of how many results wait.
+                        self.receiver.await_memory(next);
                     }
                 }
                 Ok(Err(error)) => self.end_batch(&mut finished, lease, items, Reason::Work(error)),
@@ -208,11 +209,16 @@ impl<T, R, E> Core<T, R, E> {
         items.clear();
     }
 
-    fn store(&self, finished: &mut Finished<R>, lease: &mut Lease) {
+    /// Returns the number in the buffer behind what it has stored.
+    fn store(&self, finished: &mut Finished<R>, lease: &mut Lease) -> u64 {
         let next = Finished { first: finished.next(), results: Results::with_capacity(0), bytes: 0 };
         let Finished { first, results, bytes } = std::mem::replace(finished, next);
-        if results.len() > 0 && self.buffer.store(first, results, bytes, lease).is_err() {
-            unreachable!("the queue gives every number once");
+        if results.len() == 0 {
+            return first;
+        }
+        match self.buffer.store(first, results, bytes, lease) {
+            Ok(next) => next,
+            Err(_) => unreachable!("the queue gives every number once"),
         }
     }
 

@@ -170,7 +170,7 @@ impl<T> ReorderBuffer<T> {
     pub fn insert(&self, seq: u64, item: T, mut lease: Lease) -> Result<(), InsertError<T>> {
         let bytes = lease.bytes();
         match self.store(seq, Results::One(item), bytes, &mut lease) {
-            Ok(()) => Ok(()),
+            Ok(_) => Ok(()),
             Err(Results::One(item)) => Err(InsertError { seq, item }),
             Err(Results::Many(_)) => unreachable!("one item was stored"),
         }
@@ -197,16 +197,17 @@ impl<T> ReorderBuffer<T> {
     }
 
     /// Stores the results `first..`, paid for by `bytes` bytes of `lease`, or gives them back if they are there
-    /// already.
+    /// already. Returns the number behind the last of them: in completion order they get other numbers here.
     pub(crate) fn store(
         &self,
         first: u64,
         items: Results<T>,
         bytes: usize,
         lease: &mut Lease,
-    ) -> Result<(), Results<T>> {
+    ) -> Result<u64, Results<T>> {
         let mut state = lock(&self.state);
         let first = state.number(first, items.len(), self.in_order);
+        let next = first + items.len();
         if state.gone(first) {
             return Err(items);
         }
@@ -222,7 +223,7 @@ impl<T> ReorderBuffer<T> {
                 spilling.call();
             }
         }
-        Ok(())
+        Ok(next)
     }
 
     /// Wakes the reader if it waits for `seq`.

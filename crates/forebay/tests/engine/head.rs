@@ -2,6 +2,8 @@
 //! bounded: one head, one result a worker, one reloaded block.
 
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use forebay::{Budget, MemoryStore, Pipeline, SegmentStore};
 
@@ -135,6 +137,48 @@ fn leases_peak_at_the_budget_and_one_head_and_one_result_a_worker_and_one_reload
 /// A "byte budget" that counts buffers instead of bytes, or leaves five buffers of eight out, never shows in its own counters: the
 /// process is asked, not the budget.
 #[cfg(target_os = "linux")]
+/// A worker is late with a batch, of whose numbers the sink has long taken as many: it has no more of them than another.
+#[test]
+fn leases_peak_there_in_completion_order_too() {
+    within(60, || {
+        const SIZE: usize = 3000;
+        const BATCH: u64 = 32;
+        let item = SIZE + VEC + SLOT;
+        let (limit, workers) = (10 * item, 2);
+        let budget = Budget::new(limit);
+        let (late, of_its_batch) = (Gate::default(), AtomicU64::new(0));
+        let work = |n: u64| {
+            if n == 0 {
+                late.pass();
+            }
+            of_its_batch.fetch_add(u64::from(n < BATCH / 4), Ordering::SeqCst);
+            Ok(bytes_of(n, SIZE))
+        };
+        let mut taken = 0;
+        let sink = |_| {
+            taken += 1;
+            if taken == BATCH {
+                // The other one fills the memory, and then waits.
+                late.await_waiters(1);
+                until("the memory is full", || budget.overdraft_peak() > 0);
+                late.open();
+                // What it must not do cannot be waited for.
+                let begun = Instant::now();
+                while of_its_batch.load(Ordering::SeqCst) < BATCH / 4 && begun.elapsed() < Duration::from_millis(300) {
+                    std::thread::yield_now();
+                }
+            }
+            Ok(())
+        };
+        let pipeline = Pipeline::new().workers(workers).budget(&budget).batch(BATCH as usize).unordered();
+        let source = (0..8 * BATCH).map(Ok::<_, io::Error>);
+        let report = pipeline.run(source, work, sink).unwrap();
+        let formula = limit + item + workers * item;
+        assert!(budget.peak() <= formula, "peak {} of {formula}: {report:?}", budget.peak());
+        assert_eq!(taken, 8 * BATCH);
+    });
+}
+
 #[test]
 fn the_process_stays_within_the_formula_while_the_head_is_withheld() {
     use crate::support::{alone, memory, reset_peak};
