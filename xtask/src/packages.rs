@@ -18,6 +18,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("setpriv", "util-linux"),  // runs a test as somebody who is not root
     ("mkfs.ext4", "e2fsprogs"), // a file system that a test can freeze
     ("mount", "mount"),         // and small ones that a test can fill
+    ("losetup", "mount"),       // devices that hold what a test writes
     ("fsfreeze", "util-linux"), // a disk that stalls
     ("ps", "procps"),           // finds children that a test must not leave behind
     ("groff", "groff-base"),    // renders the man page
