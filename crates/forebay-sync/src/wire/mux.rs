@@ -70,6 +70,10 @@ const BASE: u8 = 7;
 /// Bytes of data in a frame that we write.
 const FRAME: usize = 32 << 10;
 
+/// Bytes that are read at a time, and that a pipe holds: with the 64 KiB that it is made with, both ends wait for each other
+/// four times as often.
+const READ: usize = 256 << 10;
+
 /// Bytes of data that may wait to be written.
 const WAITING: usize = 256 << 10;
 
@@ -88,7 +92,8 @@ pub(crate) struct Incoming {
 
 impl Incoming {
     pub(crate) fn new(fd: OwnedFd, timeout: Option<Duration>) -> Self {
-        Incoming { fd, buffer: vec![0; 64 << 10].into(), at: 0, end: 0, timeout, alarm: None, bytes: Arc::default() }
+        widen(&fd);
+        Incoming { fd, buffer: vec![0; READ].into(), at: 0, end: 0, timeout, alarm: None, bytes: Arc::default() }
     }
 
     /// Fails when `outgoing` has: the other side may be waiting for what could not be written.
@@ -168,6 +173,14 @@ impl Read for Incoming {
         self.at += n;
         Ok(n)
     }
+}
+
+/// Has a pipe hold more. What is no pipe, or may not be widened, stays as it is.
+fn widen(fd: &OwnedFd) {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::pipe::fcntl_setpipe_size(fd, READ);
+    #[cfg(not(target_os = "linux"))]
+    let _ = fd;
 }
 
 /// Waits until one of `fds` is ready. Whether any is.
@@ -323,6 +336,7 @@ impl Outgoing {
         keep_alive: Option<Duration>,
         rate: Option<NonZeroU64>,
     ) -> io::Result<(Self, Writing)> {
+        widen(&fd);
         let outgoing = Outgoing { shared: Arc::default() };
         let shared = Arc::clone(&outgoing.shared);
         let thread = std::thread::Builder::new().name("wire-write".to_owned());

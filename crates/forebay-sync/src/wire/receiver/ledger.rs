@@ -166,7 +166,8 @@ impl Ledger {
         let mut state = self.lock();
         let Some(list) = state.list(index) else { return };
         list.open = list.open.saturating_sub(1);
-        let done = list.open == 0;
+        // Whoever waits for a list that has not been walked is woken when it has been.
+        let done = list.open == 0 && list.walked;
         drop(state);
         if done {
             self.changed.notify_all();
