@@ -203,10 +203,19 @@ impl<'a> Iterator for Segments<'a> {
     }
 }
 
-/// Buffers that were used and may be used again: filling fresh memory costs more than reading does.
-/// Clones share them.
+/// Buffers that were used and may be used again: filling fresh memory costs more than reading does. Clones share them.
 #[derive(Clone, Default)]
-pub(crate) struct Spares(Arc<Mutex<Vec<Vec<u8>>>>);
+pub struct Spares(Arc<Mutex<Vec<Vec<u8>>>>);
+
+impl std::fmt::Debug for Spares {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Spares").finish_non_exhaustive()
+    }
+}
+
+/// How many buffers outlast an operation, and the most bytes of one.
+const KEPT: usize = 4;
+const SHORT: usize = 4 << 20;
 
 impl Spares {
     /// A buffer of at least `len` bytes, with whatever in it.
@@ -218,6 +227,14 @@ impl Spares {
             buf.resize(len, 0);
         }
         buf
+    }
+
+    /// Gives back what is to outlast the operation, if it is little.
+    pub(crate) fn keep(&self, buf: Vec<u8>) {
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spares.len() < KEPT && !buf.is_empty() && buf.capacity() <= SHORT {
+            spares.push(buf);
+        }
     }
 
     pub(crate) fn give(&self, buf: Vec<u8>) {

@@ -63,7 +63,7 @@ pub use assembly::{Assembled, Assembly, AssemblyError, AssemblyStats, Chunk, Str
 pub use block::{MAX_BLOCK_LEN, block_len, strong_len};
 pub use error::{Error, Malformed, Role};
 pub use hasher::Hasher;
-pub use input::{Input, ReadAt};
+pub use input::{Input, ReadAt, Spares};
 pub use patch::Patch;
 pub use search::{Options, search, search_reading};
 pub use settings::Settings;

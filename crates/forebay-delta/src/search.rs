@@ -115,9 +115,9 @@ where
     let table = Table::build(basis)?;
     let scan = Scan { signature: basis, table: &table, options };
     let block_len = basis.format().block_len();
-    let spares = Spares::default();
     let len = settings.segment_len(SEGMENT, block_len as usize);
     let short = matches!(new, Input::File(_, whole) if whole <= len as u64);
+    let spares = if short { settings.spares.clone() } else { Spares::default() };
     let segments = new.segments(Role::New, len, block_len as usize - 1, &spares);
     let mut stitch = Stitch::new(block_len, sink);
     let work = |mut segment: Segment<'_>| -> Result<Searched, E> {
@@ -132,7 +132,11 @@ where
         let bytes = buf.get(..own).unwrap_or(&[]);
         read(bytes);
         stitch.segment(at, bytes, &matches)?;
-        spares.give(buf);
+        if short {
+            spares.keep(buf)
+        } else {
+            spares.give(buf)
+        }
         Ok(())
     };
     let workers = if short {

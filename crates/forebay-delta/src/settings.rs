@@ -2,6 +2,8 @@
 
 use forebay::{Budget, CancelToken, Pipeline};
 
+use crate::input::Spares;
+
 /// Threads and memory of one operation. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -13,6 +15,9 @@ pub struct Settings {
     pub budget: Budget,
     /// Ends the operation with [`Error::Cancelled`](crate::Error::Cancelled).
     pub cancel: CancelToken,
+    /// Buffers in which one short file after another is read, by operations with clones of these settings: at most 16 MiB,
+    /// beside the budget. Default: none yet.
+    pub spares: Spares,
 }
 
 impl Default for Settings {
@@ -21,6 +26,7 @@ impl Default for Settings {
             workers: std::thread::available_parallelism().map_or(1, usize::from),
             budget: Budget::modest(64 << 20),
             cancel: CancelToken::new(),
+            spares: Spares::default(),
         }
     }
 }

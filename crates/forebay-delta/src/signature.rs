@@ -111,14 +111,19 @@ where
     E: From<Error> + Send,
     K: FnMut(Sums) -> Result<(), E>,
 {
-    let spares = Spares::default();
     let len = settings.segment_len(SEGMENT, format.block_len as usize);
     let short = matches!(basis, Input::File(_, whole) if whole <= len as u64);
+    let spares = if short { settings.spares.clone() } else { Spares::default() };
     let segments = basis.segments(Role::Basis, len, 0, &spares);
     let sum = |mut segment: Segment<'_>| {
         segment.load(&spares)?;
         let sums = Sums::of(&segment, format);
-        spares.give(segment.into_buf());
+        let buf = segment.into_buf();
+        if short {
+            spares.keep(buf)
+        } else {
+            spares.give(buf)
+        }
         Ok(sums)
     };
     if short {

@@ -8,6 +8,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use forebay_delta::{Settings, Spares};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
@@ -64,6 +65,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) methods: Methods,
     /// The sums that lines tell: of what is transferred, and with `-c`.
     pub(crate) sums: (Checksum, Checksum),
+    /// Buffers in which files are read that are signed or searched.
+    spares: Spares,
     /// With `--bwlimit`: what is left of this second.
     pub(crate) rate: Option<Rate>,
     /// Random, so that nobody can make blocks that are taken for others.
@@ -128,6 +131,12 @@ impl Identity {
 }
 
 impl<'a> Shared<'a> {
+    /// What the search for blocks, or the sums of them, may use, with so many threads for a long file.
+    pub(crate) fn settings(&self, workers: usize) -> Settings {
+        let Options { budget, cancel, .. } = self.options;
+        Settings { workers, budget: budget.clone(), cancel: cancel.clone(), spares: self.spares.clone() }
+    }
+
     pub(crate) fn new(options: &'a Options, root: Root) -> Self {
         Shared::of(options, root, Identity::now())
     }
@@ -152,6 +161,7 @@ impl<'a> Shared<'a> {
             said_skipping: AtomicBool::new(false),
             methods: Methods::default(),
             sums: options.sums,
+            spares: Spares::default(),
             rate: options.bwlimit.map(Rate::new),
             seed: RandomState::new().build_hasher().finish(),
             origins: Origins::default(),

@@ -37,8 +37,7 @@ impl Delta<'_> {
         buffer: &mut Vec<u8>,
         done: &mut u64,
     ) -> Result<Option<Stats>, Failure> {
-        let settings =
-            Settings { workers, budget: shared.options.budget.clone(), cancel: shared.options.cancel.clone() };
+        let settings = shared.settings(workers);
         match self.with(shared, &settings, buffer, done) {
             Ok(stats) => Ok(Some(stats)),
             Err(Error::Cancelled) => Err(Failure::Cancelled),

@@ -104,7 +104,7 @@ fn sign(shared: &Shared<'_>, file: OwnedFd, strong: forebay_delta::Strong, whole
     let (options, file) = (shared.options, File::from(file));
     let Ok(len) = file.metadata().map(|metadata| metadata.len()) else { return <_>::default() };
     let head = SumHead::of(len, options.block_size, strong.digest_len(), whole);
-    let settings = Settings { budget: options.budget.clone(), cancel: options.cancel.clone(), ..Settings::default() };
+    let settings = shared.settings(Settings::default().workers);
     let mut sums = Vec::new();
     head.write(&mut sums);
     match head.sign(Input::File(&file, len), strong, &settings, &mut sums) {

@@ -13,7 +13,7 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use forebay::{Mode, Pipeline, SegmentStore, Snapshot};
-use forebay_delta::{AssemblyStats, Settings, Strategy, assemble};
+use forebay_delta::{AssemblyStats, Strategy, assemble};
 
 use super::answer::{Answers, Stop};
 use super::batch::Batch;
@@ -222,8 +222,7 @@ fn take<R: ReadAhead, W: Way + ?Sized>(
     let writers = Writers::new(shared, workers);
     let deliver = |outcome| say.send(teller.deliver_late(outcome));
     let again = |index, again| teller.ask_again(index, again);
-    let options = shared.options;
-    let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
+    let settings = shared.settings(workers);
     let assembled = assemble(&settings, Strategy::Auto, |assembly| {
         let mut answers =
             Answers { assembly, writers: &writers, tokens, more: false, deliver: &deliver, again: &again };

@@ -182,8 +182,7 @@ impl<'a> Answerer<'a> {
         server: bool,
         workers: usize,
     ) -> Self {
-        let options = shared.options;
-        let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
+        let settings = shared.settings(workers);
         Answerer { shared, terms, shelf, server, settings, tokens: None, buffer: Vec::new(), folders: <_>::default() }
     }
 

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::thread;
 
 use forebay::{Cause, Mode, Pipeline, Prefetch, RunError, SegmentStore, Snapshot};
-use forebay_delta::Settings;
 
 use super::answer::{Answer, Answerer, Shelf};
 use super::arrivals::{self, Arrivals};
@@ -192,7 +191,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
         }
         let options = shared.options;
         let workers = passes::workers(options);
-        let settings = Settings { workers, budget: options.budget.clone(), cancel: options.cancel.clone() };
+        let settings = shared.settings(workers);
         let mut requests = Requests {
             from,
             indexes: Indexes::default(),
