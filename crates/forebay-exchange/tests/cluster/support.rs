@@ -194,13 +194,13 @@ impl Outcome {
         assert!(self.said.iter().any(|line| line.trim_end() == "threads"), "{self:?}");
     }
 
-    /// It ended because some process was lost, for a reason that contains `text`: which.
-    pub(crate) fn lost(&self, text: &str) -> usize {
+    /// It ended because some process was lost whose connection has closed: which.
+    pub(crate) fn lost(&self) -> usize {
         let error =
             self.said.iter().find_map(|line| line.strip_prefix("error lost ")).unwrap_or_else(|| panic!("{self:?}"));
         let process = error.split_once(':').and_then(|(process, _)| process.parse().ok());
         let process = process.unwrap_or_else(|| panic!("{self:?}"));
-        self.failed("lost", process, text);
+        self.failed("lost", process, "connection");
         process
     }
 
