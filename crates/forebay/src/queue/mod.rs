@@ -27,7 +27,6 @@
 //! # Waiting
 //! Sleeping producers are woken when half of the window is free, not for every place. One idle worker is woken per item
 //! stored, until none is idle.
-
 //!
 //! # Memory
 //! The items, and 48 bytes for each. Nothing is allocated per item.
