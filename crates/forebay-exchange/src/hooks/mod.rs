@@ -45,8 +45,8 @@
 //! * The writer's policy turns every entry of a queue but the tail into a handle, at once and in constant time. Its
 //!   bytes can be read from memory until the I/O thread has written them. Small entries are copied together into
 //!   records of 256 KiB.
-//! * The reader's policy has the I/O thread read ahead of it, and waits for that at most half a millisecond a
-//!   call.
+//! * The reader's policy has the I/O thread read ahead of it, and gives what is there. If nothing is, its reader waits
+//!   for a millisecond at most, when it has let go of the mutex.
 //! * A sender that needs another buffer waits while more than the cap is not yet written. It holds no lock then, and it
 //!   waits for the disk only: never for buffers in use, which may be waiting for the sender itself.
 //!
