@@ -47,12 +47,19 @@ fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Result<&'a [u8], DecodeError> {
     Ok(taken)
 }
 
+fn chunk<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], DecodeError> {
+    let (taken, rest) = bytes.split_first_chunk().ok_or(DecodeError("the row ends early"))?;
+    *bytes = rest;
+    Ok(*taken)
+}
+
 macro_rules! integers {
-    ($($type:ty),*) => {$(
+    ($hash:expr; $($type:ty),*) => {$(
         impl Field for $type {
             #[inline]
             fn hash64(&self) -> u64 {
-                mix(*self as u64)
+                let hash: fn($type) -> u64 = $hash;
+                hash(*self)
             }
 
             #[inline]
@@ -62,37 +69,14 @@ macro_rules! integers {
 
             #[inline]
             fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
-                let (taken, rest) = bytes.split_first_chunk().ok_or(DecodeError("the row ends early"))?;
-                *bytes = rest;
-                Ok(Self::from_le_bytes(*taken))
+                chunk(bytes).map(Self::from_le_bytes)
             }
         }
     )*};
 }
 
-integers!(u8, u16, u32, u64, i8, i16, i32, i64);
-
-macro_rules! wide_integers {
-    ($($type:ty),*) => {$(
-        impl Field for $type {
-            fn hash64(&self) -> u64 {
-                mix(*self as u64 ^ mix((*self >> 64) as u64))
-            }
-
-            fn encode(&self, out: &mut Vec<u8>) {
-                out.extend_from_slice(&self.to_le_bytes());
-            }
-
-            fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
-                let (taken, rest) = bytes.split_first_chunk().ok_or(DecodeError("the row ends early"))?;
-                *bytes = rest;
-                Ok(Self::from_le_bytes(*taken))
-            }
-        }
-    )*};
-}
-
-wide_integers!(u128, i128);
+integers!(|number| mix(number as u64); u8, u16, u32, u64, i8, i16, i32, i64);
+integers!(|number| mix(number as u64 ^ mix((number >> 64) as u64)); u128, i128);
 
 impl Field for () {
     fn hash64(&self) -> u64 {
@@ -134,9 +118,7 @@ impl<const N: usize> Field for [u8; N] {
     }
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
-        let (taken, rest) = bytes.split_first_chunk().ok_or(DecodeError("the row ends early"))?;
-        *bytes = rest;
-        Ok(*taken)
+        chunk(bytes)
     }
 }
 

@@ -107,12 +107,12 @@ impl Entry {
         let bytes = match &mut *state {
             State::Open { buffer, .. } => {
                 let buffer = std::mem::replace(buffer, Aligned::with_capacity(0));
-                spool.counters.recalled_bytes.add(buffer.len());
+                spool.counters.recalled_bytes.add(buffer.len() as u64);
                 buffer.freeze()
             }
             State::Out { held, page, .. } => match held.upgrade() {
                 Some(held) => {
-                    spool.counters.recalled_bytes.add(page.len());
+                    spool.counters.recalled_bytes.add(page.len() as u64);
                     held.bytes().clone()
                 }
                 None => fetched(page.try_get()?, page, spool),
@@ -151,7 +151,7 @@ impl State {
 
 /// What was read back of `page`.
 fn fetched(paged: Paged, page: &Arc<Page>, spool: &Spool) -> Bytes {
-    spool.counters.fetched_bytes.add(page.len());
+    spool.counters.fetched_bytes.add(page.len() as u64);
     spool.counters.fetched_pages.add(1);
     // Giving the page's place on the disk back is a system call. The receiver makes it, when it is done with the bytes: here
     // it could be made under the queue's mutex.
