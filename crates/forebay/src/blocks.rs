@@ -90,7 +90,8 @@ fn pool() -> MutexGuard<'static, Pool> {
 
 // SAFETY: which of the two allocators is asked depends on the layout alone, so memory goes back to where it came from.
 // A block of the pool is given to one caller at a time, is at least as large as the layout says, and begins at a
-// multiple of its alignment (`is_block`).
+// multiple of its alignment (`is_block`). Nothing here unwinds: a lock that is poisoned is taken all the same, and what the
+// system refuses is a null or stays unused.
 unsafe impl GlobalAlloc for Blocks {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_block(layout) {
