@@ -54,12 +54,11 @@ fn chunk<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], DecodeError> {
 }
 
 macro_rules! integers {
-    ($hash:expr; $($type:ty),*) => {$(
+    ($($type:ty),*) => {$(
         impl Field for $type {
             #[inline]
             fn hash64(&self) -> u64 {
-                let hash: fn($type) -> u64 = $hash;
-                hash(*self)
+                mix(*self as u64)
             }
 
             #[inline]
@@ -75,8 +74,27 @@ macro_rules! integers {
     )*};
 }
 
-integers!(|number| mix(number as u64); u8, u16, u32, u64, i8, i16, i32, i64);
-integers!(|number| mix(number as u64 ^ mix((number >> 64) as u64)); u128, i128);
+integers!(u8, u16, u32, u64, i8, i16, i32, i64);
+
+macro_rules! wide_integers {
+    ($($type:ty),*) => {$(
+        impl Field for $type {
+            fn hash64(&self) -> u64 {
+                mix(*self as u64 ^ mix((*self >> 64) as u64))
+            }
+
+            fn encode(&self, out: &mut Vec<u8>) {
+                out.extend_from_slice(&self.to_le_bytes());
+            }
+
+            fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
+                chunk(bytes).map(Self::from_le_bytes)
+            }
+        }
+    )*};
+}
+
+wide_integers!(u128, i128);
 
 impl Field for () {
     fn hash64(&self) -> u64 {
