@@ -47,6 +47,12 @@ fn take<'a>(bytes: &mut &'a [u8], len: usize) -> Result<&'a [u8], DecodeError> {
     Ok(taken)
 }
 
+fn chunk<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N], DecodeError> {
+    let (taken, rest) = bytes.split_first_chunk().ok_or(DecodeError("the row ends early"))?;
+    *bytes = rest;
+    Ok(*taken)
+}
+
 macro_rules! integers {
     ($($type:ty),*) => {$(
         impl Field for $type {
@@ -62,9 +68,7 @@ macro_rules! integers {
 
             #[inline]
             fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
-                let (taken, rest) = bytes.split_first_chunk().ok_or(DecodeError("the row ends early"))?;
-                *bytes = rest;
-                Ok(Self::from_le_bytes(*taken))
+                chunk(bytes).map(Self::from_le_bytes)
             }
         }
     )*};
@@ -84,9 +88,7 @@ macro_rules! wide_integers {
             }
 
             fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
-                let (taken, rest) = bytes.split_first_chunk().ok_or(DecodeError("the row ends early"))?;
-                *bytes = rest;
-                Ok(Self::from_le_bytes(*taken))
+                chunk(bytes).map(Self::from_le_bytes)
             }
         }
     )*};
@@ -134,9 +136,7 @@ impl<const N: usize> Field for [u8; N] {
     }
 
     fn decode(bytes: &mut &[u8]) -> Result<Self, DecodeError> {
-        let (taken, rest) = bytes.split_first_chunk().ok_or(DecodeError("the row ends early"))?;
-        *bytes = rest;
-        Ok(*taken)
+        chunk(bytes)
     }
 }
 

@@ -36,7 +36,7 @@ pub use field::{Field, Serde};
 pub use memory::Memory;
 pub use metrics::{ExchangeMonitor, ExchangeSnapshot, Times};
 pub use operators::{
-    Addend, Aggregates, Average, Avg, Count, Distinct, Max, Min, Outlet, Reduce, ReduceSealed, Sum, Totals,
+    Addend, Aggregates, Average, Avg, Count, Distinct, Max, Min, Outlet, Reduce, ReduceSealed, Sum, Total, Totals,
 };
-pub use rows::{BLOCK, Changes, Rows};
+pub use rows::{BLOCK, Changes, Rows, Weight};
 pub use runs::{Change, Cursor, Group, Levels, Merger, Run, RunWriter, Sealed, seal};

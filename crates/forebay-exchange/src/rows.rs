@@ -132,32 +132,45 @@ pub trait Rows: Default + Send + Sync + 'static {
     }
 }
 
-/// Rows of a key `K`, a value `V` and a weight. With `V = ()` a row of a `u64` is 16 bytes.
+/// What weights of rows are: they are added up, and the default is nothing. Written, it takes at least its size.
+pub trait Weight: Field + Copy + Default {
+    /// The sum of both.
+    #[must_use]
+    fn plus(self, more: Self) -> Self;
+}
+
+impl Weight for i64 {
+    fn plus(self, more: Self) -> Self {
+        self.wrapping_add(more)
+    }
+}
+
+/// Rows of a key `K`, a value `V` and a weight `W`. With `V = ()` a row of a `u64` is 16 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changes<K, V = ()> {
-    rows: Vec<(K, V, i64)>,
+pub struct Changes<K, V = (), W = i64> {
+    rows: Vec<(K, V, W)>,
     /// Bytes that keys and values take beyond the rows.
     heap: usize,
 }
 
-impl<K: Field, V: Field> Changes<K, V> {
+impl<K: Field, V: Field, W: Weight> Changes<K, V, W> {
     /// No rows yet, and room for `rows`.
     pub fn with_capacity(rows: usize) -> Self {
         Changes { rows: Vec::with_capacity(rows), heap: 0 }
     }
 
     /// Adds a row.
-    pub fn add(&mut self, key: K, value: V, weight: i64) {
+    pub fn add(&mut self, key: K, value: V, weight: W) {
         self.heap += key.heap() + value.heap();
         self.rows.push((key, value, weight));
     }
 
     /// The rows.
-    pub fn iter(&self) -> std::slice::Iter<'_, (K, V, i64)> {
+    pub fn iter(&self) -> std::slice::Iter<'_, (K, V, W)> {
         self.rows.iter()
     }
 
-    fn compare(a: &(K, V, i64), b: &(K, V, i64)) -> Ordering {
+    fn compare(a: &(K, V, W), b: &(K, V, W)) -> Ordering {
         a.0.hash64().cmp(&b.0.hash64()).then_with(|| a.0.cmp(&b.0)).then_with(|| a.1.cmp(&b.1))
     }
 
@@ -168,22 +181,22 @@ impl<K: Field, V: Field> Changes<K, V> {
     }
 }
 
-impl<K, V> Default for Changes<K, V> {
+impl<K, V, W> Default for Changes<K, V, W> {
     fn default() -> Self {
         Changes { rows: Vec::new(), heap: 0 }
     }
 }
 
-impl<K: Field, V: Field> FromIterator<(K, V, i64)> for Changes<K, V> {
-    fn from_iter<I: IntoIterator<Item = (K, V, i64)>>(rows: I) -> Self {
+impl<K: Field, V: Field, W: Weight> FromIterator<(K, V, W)> for Changes<K, V, W> {
+    fn from_iter<I: IntoIterator<Item = (K, V, W)>>(rows: I) -> Self {
         let mut changes = Changes { rows: rows.into_iter().collect(), heap: 0 };
         changes.count_heap();
         changes
     }
 }
 
-impl<K: Field, V: Field> Extend<(K, V, i64)> for Changes<K, V> {
-    fn extend<I: IntoIterator<Item = (K, V, i64)>>(&mut self, rows: I) {
+impl<K: Field, V: Field, W: Weight> Extend<(K, V, W)> for Changes<K, V, W> {
+    fn extend<I: IntoIterator<Item = (K, V, W)>>(&mut self, rows: I) {
         let before = self.rows.len();
         self.rows.extend(rows);
         if K::ON_HEAP || V::ON_HEAP {
@@ -192,28 +205,28 @@ impl<K: Field, V: Field> Extend<(K, V, i64)> for Changes<K, V> {
     }
 }
 
-impl<K: Field, V: Field> Accountable for Changes<K, V> {
+impl<K: Field, V: Field, W: Weight> Accountable for Changes<K, V, W> {
     fn record_count(&self) -> i64 {
         self.rows.len() as i64
     }
 }
 
-impl<K: Field, V: Field> Rows for Changes<K, V> {
-    type Row<'a> = &'a (K, V, i64);
+impl<K: Field, V: Field, W: Weight> Rows for Changes<K, V, W> {
+    type Row<'a> = &'a (K, V, W);
 
     fn len(&self) -> usize {
         self.rows.len()
     }
 
     fn bytes(&self) -> usize {
-        self.rows.len() * size_of::<(K, V, i64)>() + self.heap
+        self.rows.len() * size_of::<(K, V, W)>() + self.heap
     }
 
-    fn get(&self, index: usize) -> &(K, V, i64) {
+    fn get(&self, index: usize) -> &(K, V, W) {
         &self.rows[index]
     }
 
-    fn push(&mut self, row: &(K, V, i64)) {
+    fn push(&mut self, row: &(K, V, W)) {
         self.add(row.0.clone(), row.1.clone(), row.2);
     }
 
@@ -225,34 +238,35 @@ impl<K: Field, V: Field> Rows for Changes<K, V> {
         self.rows.extend_from_slice(rows);
     }
 
-    fn merge_last(&mut self, row: &(K, V, i64)) {
+    fn merge_last(&mut self, row: &(K, V, W)) {
         let Some(last) = self.rows.last_mut() else { unreachable!("there is a row to merge with") };
-        last.2 = last.2.wrapping_add(row.2);
-        if last.2 == 0
+        last.2 = last.2.plus(row.2);
+        if last.2 == W::default()
             && let Some((key, value, _)) = self.rows.pop()
         {
             self.heap -= key.heap() + value.heap();
         }
     }
 
-    fn merge_at(&mut self, index: usize, row: &(K, V, i64)) -> bool {
+    fn merge_at(&mut self, index: usize, row: &(K, V, W)) -> bool {
         let weight = &mut self.rows[index].2;
-        let sum = weight.wrapping_add(row.2);
-        if sum != 0 {
+        let sum = weight.plus(row.2);
+        let is_left = sum != W::default();
+        if is_left {
             *weight = sum;
         }
-        sum != 0
+        is_left
     }
 
-    fn hash(row: &(K, V, i64)) -> u64 {
+    fn hash(row: &(K, V, W)) -> u64 {
         row.0.hash64()
     }
 
-    fn order(a: &(K, V, i64), b: &(K, V, i64)) -> Ordering {
+    fn order(a: &(K, V, W), b: &(K, V, W)) -> Ordering {
         Self::compare(a, b)
     }
 
-    fn same_group(a: &(K, V, i64), b: &(K, V, i64)) -> bool {
+    fn same_group(a: &(K, V, W), b: &(K, V, W)) -> bool {
         a.0 == b.0
     }
 
@@ -261,11 +275,11 @@ impl<K: Field, V: Field> Rows for Changes<K, V> {
         self.rows.dedup_by(|row, kept| {
             let same = row.0 == kept.0 && row.1 == kept.1;
             if same {
-                kept.2 = kept.2.wrapping_add(row.2);
+                kept.2 = kept.2.plus(row.2);
             }
             same
         });
-        self.rows.retain(|row| row.2 != 0);
+        self.rows.retain(|row| row.2 != W::default());
         self.count_heap();
     }
 
@@ -275,7 +289,7 @@ impl<K: Field, V: Field> Rows for Changes<K, V> {
     }
 
     fn reserve(&mut self, bytes: usize) {
-        self.rows.reserve(bytes / size_of::<(K, V, i64)>());
+        self.rows.reserve(bytes / size_of::<(K, V, W)>());
     }
 
     fn like(&self) -> Self {
@@ -288,19 +302,19 @@ impl<K: Field, V: Field> Rows for Changes<K, V> {
         for (key, value, weight) in &self.rows {
             key.encode(out);
             value.encode(out);
-            out.extend_from_slice(&weight.to_le_bytes());
+            weight.encode(out);
         }
     }
 
     fn decode(mut bytes: &[u8]) -> Result<Self, DecodeError> {
         let count = u64::decode(&mut bytes)?;
         // A row is at least its weight.
-        let most = bytes.len() / size_of::<i64>();
+        let most = bytes.len() / size_of::<W>();
         let count = usize::try_from(count).ok().filter(|count| *count <= most).ok_or(DecodeError("too many rows"))?;
         let mut changes = Self::with_capacity(count);
         for _ in 0..count {
             let (key, value) = (K::decode(&mut bytes)?, V::decode(&mut bytes)?);
-            changes.add(key, value, i64::decode(&mut bytes)?);
+            changes.add(key, value, W::decode(&mut bytes)?);
         }
         if bytes.is_empty() { Ok(changes) } else { Err(DecodeError("bytes after the last row")) }
     }

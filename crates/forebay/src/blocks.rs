@@ -90,7 +90,8 @@ fn pool() -> MutexGuard<'static, Pool> {
 
 // SAFETY: which of the two allocators is asked depends on the layout alone, so memory goes back to where it came from.
 // A block of the pool is given to one caller at a time, is at least as large as the layout says, and begins at a
-// multiple of its alignment (`is_block`).
+// multiple of its alignment (`is_block`). Nothing here unwinds: a lock that is poisoned is taken all the same, and what the
+// system refuses is a null or stays unused.
 unsafe impl GlobalAlloc for Blocks {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         if is_block(layout) {
@@ -121,9 +122,9 @@ unsafe impl GlobalAlloc for Blocks {
         // SAFETY: a block of this layout came from the pool, and the caller is done with it.
         let unused = unsafe { pool().give(ptr) };
         if let Some(chunk) = unused {
+            // What the system does not take stays unused; an allocator must not panic.
             // SAFETY: the chunk was mapped whole, is in no list, and none of its blocks is in use.
-            let unmapped = unsafe { munmap(chunk.cast(), CHUNK) };
-            debug_assert_eq!(unmapped, Ok(()), "a chunk is a mapping");
+            let _unused = unsafe { munmap(chunk.cast(), CHUNK) };
         }
     }
 
@@ -259,7 +260,10 @@ fn map() -> Option<*mut u8> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::thread;
+
+    use proptest::prelude::*;
 
     use super::*;
 
@@ -300,6 +304,208 @@ mod tests {
                 });
             }
         });
+    }
+
+    fn layout(size: usize, align: usize) -> Layout {
+        Layout::from_size_align(size, align).unwrap()
+    }
+
+    #[test]
+    fn what_is_allocated_is_aligned_as_it_was_asked_for() {
+        for align in (0..15).map(|bits| 1 << bits) {
+            for size in [8, BLOCK / 2, BLOCK / 2 + 1, BLOCK, BLOCK + 1] {
+                // Several, so that none is aligned by chance.
+                let layout = layout(size, align);
+                // SAFETY: the size is not zero.
+                let all: Vec<*mut u8> = (0..7).map(|_| unsafe { Blocks.alloc(layout) }).collect();
+                assert!(all.iter().all(|one| !one.is_null() && one.addr().is_multiple_of(align)), "{layout:?}");
+                // SAFETY: they were allocated with this layout.
+                all.into_iter().for_each(|one| unsafe { Blocks.dealloc(one, layout) });
+            }
+        }
+    }
+
+    #[test]
+    fn the_pool_serves_what_fills_more_than_half_of_a_block_and_fits() {
+        for (size, align, expected) in [
+            (BLOCK / 2, 8, false),
+            (BLOCK / 2 + 1, 8, true),
+            (BLOCK, PAGE, true),
+            (BLOCK + 1, 8, false),
+            (BLOCK, 2 * PAGE, false),
+        ] {
+            assert_eq!(is_block(layout(size, align)), expected, "{size} bytes, aligned to {align}");
+        }
+        assert!(BLOCK.is_multiple_of(PAGE) && ALL.count_ones() as usize * BLOCK <= HEAD);
+        assert!(HEAD + size_of::<Head>() <= CHUNK);
+    }
+
+    #[test]
+    fn what_was_used_before_is_zeroed() {
+        for size in [BLOCK / 2, BLOCK / 2 + 1, 64 << 10, BLOCK] {
+            let layout = layout(size, 8);
+            // SAFETY: the size is not zero.
+            let used: Vec<*mut u8> = (0..40).map(|_| unsafe { Blocks.alloc(layout) }).collect();
+            for block in used {
+                // SAFETY: it is so large, and was allocated with this layout.
+                unsafe {
+                    block.write_bytes(0xff, size);
+                    Blocks.dealloc(block, layout);
+                }
+            }
+            // SAFETY: the size is not zero.
+            let zeroed: Vec<*mut u8> = (0..40).map(|_| unsafe { Blocks.alloc_zeroed(layout) }).collect();
+            for block in zeroed {
+                // SAFETY: as above.
+                assert!(unsafe { std::slice::from_raw_parts(block, size) }.iter().all(|byte| *byte == 0));
+                // SAFETY: as above.
+                unsafe { Blocks.dealloc(block, layout) };
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_moved_keeps_its_bytes() {
+        let sizes = [1, 1000, BLOCK / 2, BLOCK / 2 + 1, 64 << 10, BLOCK, BLOCK + 1, 2 * BLOCK];
+        for (from, to) in sizes.iter().flat_map(|from| sizes.map(|to| (*from, to))) {
+            let (before, after) = (layout(from, 8), layout(to, 8));
+            // SAFETY: the sizes are not zero, and the bytes that are written and read are the allocation's.
+            unsafe {
+                let old = Blocks.alloc(before);
+                (0..from).for_each(|at| old.add(at).write(at as u8));
+                let new = Blocks.realloc(old, before, to);
+                let kept = std::slice::from_raw_parts(new, from.min(to));
+                assert!(kept.iter().enumerate().all(|(at, byte)| *byte == at as u8), "{from} to {to}");
+                Blocks.dealloc(new, after);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_moved_out_of_a_block_leaves_it_to_others() {
+        let (block, more) = (layout(BLOCK, 8), layout(2 * BLOCK, 8));
+        let mut chunks = BTreeSet::new();
+        for _ in 0..6000 {
+            // SAFETY: the sizes are not zero, and each allocation is given up with the layout that it has then.
+            unsafe {
+                let old = Blocks.alloc(block);
+                chunks.insert(old.addr() / CHUNK);
+                Blocks.dealloc(Blocks.realloc(old, block, more.size()), more);
+            }
+        }
+        // 200, if none were given back; a few, and those that other tests had a part of.
+        assert!(chunks.len() < 100, "{} chunks", chunks.len());
+    }
+
+    /// A pool, what is in use of it, and the chunks that it has.
+    struct Watched {
+        pool: Pool,
+        used: Vec<*mut u8>,
+        chunks: BTreeSet<usize>,
+    }
+
+    // SAFETY: as of the pool; the blocks in use are not looked into.
+    unsafe impl Send for Watched {}
+
+    impl Watched {
+        fn new() -> Watched {
+            let pool = Pool { first: ptr::null_mut(), last: ptr::null_mut(), idle: 0 };
+            Watched { pool, used: Vec::new(), chunks: BTreeSet::new() }
+        }
+
+        fn take(&mut self) {
+            let block = self.pool.take();
+            assert!(!block.is_null() && block.addr().is_multiple_of(PAGE));
+            assert!(self.used.iter().all(|used| used.addr().abs_diff(block.addr()) >= BLOCK), "two users of one block");
+            let chunk = block.addr() / CHUNK;
+            assert!(block.addr() + BLOCK <= chunk * CHUNK + HEAD, "a block in the head");
+            // SAFETY: the block is so large, and nobody else's.
+            unsafe { block.write_bytes(0xff, BLOCK) };
+            if self.chunks.insert(chunk) {
+                let full = (self.chunks.len() - 1) * ALL.count_ones() as usize;
+                assert_eq!(self.used.len(), full, "new memory while blocks are free");
+            }
+            self.used.push(block);
+        }
+
+        fn give(&mut self, at: usize) {
+            let block = self.used.swap_remove(at % self.used.len());
+            // SAFETY: it was taken from this pool.
+            let Some(chunk) = (unsafe { self.pool.give(block) }) else { return };
+            assert!(self.chunks.remove(&(chunk.addr() / CHUNK)));
+            assert!(self.used.iter().all(|used| used.addr() / CHUNK != chunk.addr() / CHUNK), "a chunk in use went");
+            // SAFETY: the chunk is in no list, and none of its blocks is in use.
+            assert_eq!(unsafe { munmap(chunk.cast(), CHUNK) }, Ok(()));
+        }
+
+        /// The list is of the chunks with free blocks, both ways, and the free blocks are those that nobody uses.
+        fn check(&self) {
+            let (mut listed, mut idle) = (BTreeSet::new(), 0);
+            let (mut before, mut at) = (ptr::null_mut(), self.pool.first);
+            while !at.is_null() {
+                // SAFETY: what is in the list is the head of a chunk.
+                let head = unsafe { &*at };
+                assert_eq!(head.before, before);
+                let chunk = at.addr() / CHUNK;
+                let used = self.used.iter().filter(|used| used.addr() / CHUNK == chunk);
+                let bits = used.fold(0, |bits, used| bits | 1 << (used.addr() % CHUNK / BLOCK));
+                assert_eq!(head.free, ALL & !bits);
+                assert!(head.free != 0 && listed.insert(chunk));
+                idle += usize::from(head.free == ALL);
+                (before, at) = (at, head.after);
+            }
+            assert_eq!((self.pool.last, self.pool.idle), (before, idle));
+            assert!(idle <= KEPT && listed.is_subset(&self.chunks));
+            for chunk in self.chunks.difference(&listed) {
+                let used = self.used.iter().filter(|used| used.addr() / CHUNK == *chunk).count();
+                assert_eq!(used, ALL.count_ones() as usize, "a chunk with free blocks is lost");
+            }
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn a_pool_is_its_chunks_less_what_is_used(steps in proptest::collection::vec((any::<bool>(), 1..70_usize), 1..20)) {
+            let mut watched = Watched::new();
+            for (take, count) in steps {
+                for n in 0..count {
+                    match take {
+                        true => watched.take(),
+                        false if watched.used.is_empty() => break,
+                        false => watched.give(n * 31),
+                    }
+                    watched.check();
+                }
+            }
+            while !watched.used.is_empty() {
+                watched.give(0);
+            }
+            watched.check();
+            prop_assert!(watched.chunks.len() <= KEPT);
+        }
+    }
+
+    /// One thread takes, another one gives back: what that one gave is taken again, and no new memory.
+    #[test]
+    fn what_another_thread_gives_back_is_used_again() {
+        let mut watched = Watched::new();
+        for _ in 0..50 {
+            (0..100).for_each(|_| watched.take());
+            watched = thread::spawn(move || {
+                // All but a few, which keep their chunks.
+                (0..95).for_each(|n| watched.give(n * 7));
+                watched.check();
+                watched
+            })
+            .join()
+            .unwrap();
+        }
+        assert!(watched.chunks.len() <= 350 / 30 + 1, "{} chunks", watched.chunks.len());
+        while !watched.used.is_empty() {
+            watched.give(0);
+        }
     }
 
     #[test]

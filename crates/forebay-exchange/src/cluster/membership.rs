@@ -38,6 +38,8 @@ pub(super) struct State {
     /// Everybody has connected.
     pub(super) formed: bool,
     pub(super) story: Option<ExchangeError>,
+    /// What the others are told of the story.
+    word: Option<Frame>,
     /// Threads that are telling others the story.
     pub(super) telling: usize,
     /// The run in progress, to be told of the story.
@@ -140,12 +142,12 @@ impl Membership {
         state.threads.push(thread);
         state.running += 1;
         state.peers[process] = Some(peer);
-        let story = state.story.clone();
-        state.telling += usize::from(story.is_some());
+        let word = state.word.clone();
+        state.telling += usize::from(word.is_some());
         drop(state);
-        if let Some(story) = story {
+        if let Some(word) = word {
             // It came while the others were told.
-            control.send(&self.word(&story));
+            control.send(&word);
             control.finish();
             self.told();
         }
@@ -189,11 +191,18 @@ impl Membership {
 
     /// Records why the run ends, tells it to everybody, and cuts all data connections. The first reason counts.
     pub(crate) fn end(&self, error: ExchangeError) {
+        let word = self.word(&error);
+        self.end_with(error, word);
+    }
+
+    /// The same; what the others are told is `word`.
+    fn end_with(&self, error: ExchangeError, word: Frame) {
         let mut state = self.lock();
         if state.story.is_some() {
             return;
         }
         state.story = Some(error.clone());
+        state.word = Some(word.clone());
         state.telling += 1;
         let failure = state.failure.clone();
         let (mut controls, mut lost) = (Vec::new(), None);
@@ -208,15 +217,14 @@ impl Membership {
             state.peers.iter().flatten().filter_map(|peer| peer.data.as_ref()?.try_clone().ok()).collect();
         drop(state);
         tracing::warn!(process = self.me, "the run ends: {error}");
-        let frame = self.word(&error);
         // First the word, then the cut: see the module's documentation.
         for control in controls {
-            control.send(&frame);
+            control.send(&word);
             control.finish();
         }
         if let Some(control) = lost {
             // It is told too, in case it can hear again one day, but its answer is not waited for.
-            control.send(&frame);
+            control.send(&word);
             control.cut();
         }
         self.told();
@@ -249,7 +257,18 @@ impl Membership {
 
     /// `process` is lost.
     pub(crate) fn lost(&self, process: usize, cause: Cause) {
-        self.end(ExchangeError::PeerLost { process, address: self.hosts[process].clone(), cause });
+        self.end(self.loss(process, cause));
+    }
+
+    /// `process` takes this one for lost. The others hear that this one is lost, and why, and not that it accuses in turn: which
+    /// of the two words came first would decide whom they name.
+    fn accused(&self, process: usize, cause: Cause) {
+        let error = self.loss(process, Cause::Accuses(cause.to_string()));
+        self.end_with(error, Frame::Lost { process: self.me as u32, cause });
+    }
+
+    fn loss(&self, process: usize, cause: Cause) -> ExchangeError {
+        ExchangeError::PeerLost { process, address: self.hosts[process].clone(), cause }
     }
 
     /// The data connection to `process` broke: waits for the word that explains it, and takes the process for lost if
@@ -301,7 +320,7 @@ impl Membership {
             Frame::Lost { process: lost, cause } => {
                 drop(state);
                 return match lost as usize {
-                    lost if lost == self.me => self.lost(process, Cause::Accuses(cause.to_string())),
+                    lost if lost == self.me => self.accused(process, cause),
                     lost if lost < self.hosts.len() => self.lost(lost, cause),
                     _ => self.lost(process, Cause::Garbled("a loss of no process".to_owned())),
                 };
@@ -363,6 +382,43 @@ mod tests {
         (ours, listener.accept().unwrap().0)
     }
 
+    /// A hello of the control connection of `process` of three.
+    fn hello(process: u32) -> Hello {
+        let incarnation = [process as u8; 16];
+        Hello { role: Role::Control, process, processes: 3, incarnation, job: [0; 32], nonce: [0; 32] }
+    }
+
+    /// What `stream` brings until it ends.
+    fn frames(mut stream: TcpStream) -> Vec<Frame> {
+        let mut heard = Vec::new();
+        stream.read_to_end(&mut heard).unwrap();
+        let frames = heard.chunks_exact(FRAME).map(|frame| Frame::decode(frame.try_into().unwrap()).unwrap());
+        frames.filter(|frame| *frame != Frame::Beat).collect()
+    }
+
+    /// Process 2 was started again, and process 0 tells the one that it replaces, which is still there. Process 1 hears of it
+    /// from that one first: it must not hear that process 0 is the one that is gone.
+    #[test]
+    fn the_accused_passes_the_accusation_on() {
+        let hosts: Vec<String> = (0..3).map(|n| format!("host{n}:1")).collect();
+        let membership = Membership::new(2, hosts, Duration::from_secs(10));
+        let ((ours, zero), (other, one)) = (connection(), connection());
+        membership.join(&hello(0), ours).unwrap();
+        membership.join(&hello(1), other).unwrap();
+        let accusation = Frame::Lost { process: 2, cause: Cause::Replaced };
+        (&zero).write_all(&accusation.encode()).unwrap();
+        assert_eq!([frames(zero), frames(one)], [[accusation.clone()], [accusation.clone()]]);
+        membership.finish();
+        let story = membership.story().unwrap();
+        let ExchangeError::PeerLost { process: 0, cause: Cause::Accuses(why), .. } = story else { panic!("{story}") };
+        assert_eq!(why, Cause::Replaced.to_string());
+        // Who connects only now hears the same.
+        let (late, theirs) = connection();
+        membership.join(&hello(1), late).unwrap();
+        membership.finish();
+        assert_eq!(frames(theirs), [accusation]);
+    }
+
     /// One peer does not read, so that telling it takes a moment. The thread that waits for the end of the run must not
     /// close the connection to the next one before that has been told: it would take this process for lost.
     #[test]
@@ -372,16 +428,8 @@ mod tests {
         let mut peers = Vec::new();
         for process in 1..3 {
             let (ours, theirs) = connection();
-            let hello = Hello {
-                role: Role::Control,
-                process,
-                processes: 3,
-                incarnation: [process as u8; 16],
-                job: [0; 32],
-                nonce: [0; 32],
-            };
             let full = ours.try_clone().unwrap();
-            membership.join(&hello, ours).unwrap();
+            membership.join(&hello(process), ours).unwrap();
             if process == 1 {
                 full.set_nonblocking(true).unwrap();
                 while (&full).write(&[0; 1 << 16]).is_ok() {}
@@ -397,10 +445,8 @@ mod tests {
             thread::yield_now();
         }
         membership.finish();
-        let mut heard = Vec::new();
-        peers[1].read_to_end(&mut heard).unwrap();
+        let heard = frames(peers.remove(1));
         telling.join().unwrap();
-        let frames = heard.chunks_exact(FRAME).map(|frame| Frame::decode(frame.try_into().unwrap()).unwrap());
-        assert!(frames.into_iter().any(|frame| matches!(frame, Frame::Lost { process: 0, .. })));
+        assert!(heard.into_iter().any(|frame| matches!(frame, Frame::Lost { process: 0, .. })));
     }
 }

@@ -127,3 +127,97 @@ fn cut<R: Rows>(rows: &R, blocks: &mut Vec<R>) {
         blocks.push(block);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::field::Field;
+    use crate::rows::Changes;
+
+    type Kv = Changes<u64, u64>;
+
+    /// What happens to buckets.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// So many rows are added, of numbers that follow from the seed, with keys and values below these.
+        Add {
+            seed: u64,
+            rows: usize,
+            keys: u64,
+            values: u64,
+        },
+        Consolidate,
+        Take,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        // Keys of all kinds: so few that one bucket has most rows, and so many that all buckets are alike.
+        let keys = prop_oneof![Just(1), 2..40_u64, Just(u64::MAX)];
+        let values = prop_oneof![Just(1), Just(u64::MAX)];
+        let rows = prop_oneof![0..20_usize, 0..9_000_usize];
+        prop_oneof![
+            4 => (any::<u64>(), rows, keys, values)
+                .prop_map(|(seed, rows, keys, values)| Step::Add { seed, rows, keys, values }),
+            1 => Just(Step::Consolidate),
+            1 => Just(Step::Take),
+        ]
+    }
+
+    fn rows(seed: u64, rows: usize, keys: u64, values: u64) -> Kv {
+        let numbers = (0..rows as u64).map(|n| (seed ^ n).hash64());
+        numbers
+            .map(|number| (number % keys, number.rotate_left(32) % values, [1, 1, -1][number as usize % 3]))
+            .collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(64))]
+
+        #[test]
+        fn what_is_added_is_taken_sorted_and_once(
+            steps in proptest::collection::vec(step(), 1..12),
+            run_blocks in 1..10_usize,
+        ) {
+            let mut buckets = Buckets::<Kv>::new(run_blocks * BLOCK);
+            // The weight of each row, in the order of rows; and how many bytes were added that nobody has merged.
+            let mut model: BTreeMap<(u64, u64, u64), i64> = BTreeMap::new();
+            let mut bytes = 0;
+            let row = size_of::<(u64, u64, i64)>();
+            for step in steps.into_iter().chain([Step::Take]) {
+                match step {
+                    Step::Add { seed, rows: count, keys, values } => {
+                        let rows = rows(seed, count, keys, values);
+                        buckets.add(&rows);
+                        bytes += rows.bytes();
+                        for (key, value, weight) in rows.iter() {
+                            *model.entry((key.hash64(), *key, *value)).or_default() += weight;
+                        }
+                    }
+                    Step::Consolidate => {
+                        buckets.consolidate();
+                        model.retain(|_, weight| *weight != 0);
+                        bytes = model.len() * row;
+                    }
+                    Step::Take => {
+                        buckets.consolidate();
+                        let blocks = buckets.take_blocks();
+                        let expected = std::mem::take(&mut model).into_iter().filter(|(_, weight)| *weight != 0);
+                        let expected: Vec<_> = expected.map(|((_, key, value), weight)| (key, value, weight)).collect();
+                        prop_assert!(blocks.iter().all(|block| !block.is_empty() && block.bytes() <= 2 * BLOCK));
+                        let pairs = blocks.windows(2).map(|pair| pair[0].bytes() + pair[1].bytes());
+                        prop_assert!(pairs.into_iter().all(|both| both > BLOCK), "two that would be one block");
+                        let taken: Vec<_> = blocks.iter().flat_map(Kv::iter).copied().collect();
+                        prop_assert_eq!(taken, expected);
+                        bytes = 0;
+                    }
+                }
+                prop_assert_eq!(buckets.bytes(), bytes);
+                prop_assert_eq!(buckets.is_full(), bytes >= run_blocks * PART);
+            }
+        }
+    }
+}

@@ -1,9 +1,9 @@
 //! `Entry`: bytes of a queue that are no longer in the queue itself.
 //!
 //! ```text
-//!   Open ----> Out (in memory -> on disk -> loaded)
-//!     |         |
-//!     +-- take -+--> Taken
+//!   Open ----> Out (in memory -> on disk -> loaded) -- bring --> Back
+//!     |         |                                                 |
+//!     +-- take -+------------------- take ------------------------+--> Taken
 //! ```
 //!
 //! An entry is one page. Small entries of timely's queue are copied together into one while it is *open*: so they
@@ -12,7 +12,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
-use forebay::Page;
+use forebay::{Page, Paged};
 use timely::bytes::arc::Bytes;
 use timely::communication::allocator::zero_copy::spill::BytesFetch;
 
@@ -33,8 +33,18 @@ pub(super) struct Entry {
 }
 
 enum State {
-    Open { buffer: Aligned, entries: u64, pin: Option<Bytes> },
-    Out { held: Weak<Held>, page: Arc<Page> },
+    Open {
+        buffer: Aligned,
+        entries: u64,
+        pin: Option<Bytes>,
+    },
+    /// The bytes are in memory as long as they are held, then on disk; from then on they may have been asked for.
+    Out {
+        held: Weak<Held>,
+        page: Arc<Page>,
+        asked: bool,
+    },
+    Back(Bytes),
     Taken,
 }
 
@@ -46,8 +56,7 @@ impl Entry {
 
     /// An entry that is on its way to the store.
     pub(super) fn out(bytes: Bytes, spool: &Spool) -> Self {
-        let (held, page) = spool.put(bytes, None, 1);
-        Entry { state: Mutex::new(State::Out { held, page: Arc::new(page) }) }
+        Entry { state: Mutex::new(State::out(spool.put(bytes, None, 1))) }
     }
 
     /// Copies `bytes` to the end of an open entry if they fit. As when timely merges what it sends, a message begins at
@@ -71,64 +80,82 @@ impl Entry {
     pub(super) fn close(&self, spool: &Spool) {
         let mut state = self.lock();
         *state = match std::mem::replace(&mut *state, State::Taken) {
-            State::Open { buffer, entries, pin } => {
-                let (held, page) = spool.put(buffer.freeze(), pin, entries);
-                State::Out { held, page: Arc::new(page) }
-            }
+            State::Open { buffer, entries, pin } => State::out(spool.put(buffer.freeze(), pin, entries)),
             other => other,
         };
     }
 
     /// Has the entry read back if it is on disk. Returns how many bytes it has.
     pub(super) fn load(&self, spool: &Spool) -> usize {
-        match &*self.lock() {
+        match &mut *self.lock() {
             State::Open { buffer, .. } => buffer.len(),
-            State::Out { page, .. } => {
-                spool.pager.load(page);
+            State::Out { held, page, asked } => {
+                *asked = held.strong_count() == 0;
+                if *asked {
+                    spool.pager.load(page);
+                }
                 page.len()
             }
+            State::Back(bytes) => bytes.len(),
             State::Taken => 0,
         }
     }
 
-    /// The bytes, once: from memory, or read back. `None` if that takes longer than `patience`.
-    ///
-    /// # Errors
-    /// If they cannot be read back. They can be asked for again.
-    pub(super) fn take(&self, spool: &Spool, patience: Duration) -> Result<Option<Bytes>, SpillFailed> {
+    /// The bytes, once, if they are in memory. Waits for nothing.
+    pub(super) fn take(&self, spool: &Spool) -> Option<Bytes> {
         let mut state = self.lock();
         let bytes = match &mut *state {
             State::Open { buffer, .. } => {
                 let buffer = std::mem::replace(buffer, Aligned::with_capacity(0));
-                spool.counters.recalled_bytes.add(buffer.len());
+                spool.counters.recalled_bytes.add(buffer.len() as u64);
                 buffer.freeze()
             }
-            State::Out { held, page } => match held.upgrade() {
+            State::Out { held, page, .. } => match held.upgrade() {
                 Some(held) => {
-                    spool.counters.recalled_bytes.add(page.len());
+                    spool.counters.recalled_bytes.add(page.len() as u64);
                     held.bytes().clone()
                 }
-                None => match page.get_within(patience).map_err(|error| spool.gate.refuse("read back", error))? {
-                    Some(paged) => {
-                        spool.counters.fetched_bytes.add(page.len());
-                        spool.counters.fetched_pages.add(1);
-                        // Giving the page's place on the disk back is a system call. The receiver makes it, when it is
-                        // done with the bytes: here it would be made under the queue's mutex.
-                        to_timely(paged.bytes, Arc::clone(page))
-                    }
-                    None => return Ok(None),
-                },
+                None => fetched(page.try_get()?, page, spool),
             },
-            State::Taken => return Ok(Some(Aligned::zeroed(0).freeze())),
+            State::Back(bytes) => std::mem::replace(bytes, Aligned::zeroed(0).freeze()),
+            State::Taken => Aligned::zeroed(0).freeze(),
         };
         // A page that is dropped before it is written is not written.
         *state = State::Taken;
-        Ok(Some(bytes))
+        Some(bytes)
+    }
+
+    /// Waits until what was asked for is read back, `patience` at most. Returns whether that is so, or nothing was asked for.
+    ///
+    /// # Errors
+    /// If it cannot be read back. It can be asked for again.
+    pub(super) fn bring(&self, spool: &Spool, patience: Duration) -> Result<bool, SpillFailed> {
+        let mut state = self.lock();
+        let State::Out { page, asked: true, .. } = &*state else { return Ok(true) };
+        let paged = page.get_within(patience).map_err(|error| spool.gate.refuse("read back", error))?;
+        let Some(paged) = paged else { return Ok(false) };
+        *state = State::Back(fetched(paged, page, spool));
+        Ok(true)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+impl State {
+    fn out((held, page): (Weak<Held>, Page)) -> State {
+        State::Out { held, page: Arc::new(page), asked: false }
+    }
+}
+
+/// What was read back of `page`.
+fn fetched(paged: Paged, page: &Arc<Page>, spool: &Spool) -> Bytes {
+    spool.counters.fetched_bytes.add(page.len() as u64);
+    spool.counters.fetched_pages.add(1);
+    // Giving the page's place on the disk back is a system call. The receiver makes it, when it is done with the bytes: here
+    // it could be made under the queue's mutex.
+    to_timely(paged.bytes, Arc::clone(page))
 }
 
 /// What stands in timely's queue for an entry.
@@ -140,9 +167,15 @@ pub(super) struct Handle {
 impl BytesFetch for Handle {
     /// For another reader's policy than this crate's: waits for the disk.
     fn fetch(self: Box<Self>) -> Result<Vec<Bytes>, Box<dyn BytesFetch>> {
-        match self.entry.take(&self.spool, Duration::MAX) {
-            Ok(Some(bytes)) => Ok(vec![bytes]),
-            Ok(None) | Err(_) => Err(self),
+        loop {
+            if let Some(bytes) = self.entry.take(&self.spool) {
+                return Ok(vec![bytes]);
+            }
+            self.entry.load(&self.spool);
+            if self.entry.bring(&self.spool, Duration::MAX).is_err() {
+                // The error is in the monitor.
+                return Err(self);
+            }
         }
     }
 }

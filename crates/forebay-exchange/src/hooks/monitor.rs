@@ -43,7 +43,7 @@ pub struct SpillSnapshot {
     pub unwritten_bytes: u64,
     /// The same: at most.
     pub unwritten_peak: u64,
-    /// Calls in which a reader got nothing, because what it needs was still being read.
+    /// Times that a reader waited, because what it needs was still being read.
     pub fetch_waits: u64,
     /// How long these took.
     pub fetch_wait_nanos: u64,

@@ -1,24 +1,25 @@
 //! `ReadAhead`: the policy of a queue's reader. Brings back what is at the front.
 //!
 //! The I/O thread reads; the policy takes what is there, a step at a time, because whatever leaves the queue waits in
-//! timely's own unbounded ones. It runs under the queue's mutex, so it waits for the disk at most half a millisecond, and
-//! only if it has nothing to give: timely has a reader that got nothing come again at once, so that wait is also what
-//! keeps it from spinning.
+//! timely's own unbounded ones. It runs under the queue's mutex, for which the sender spins, so it waits for nothing and
+//! reads nothing. If nothing is there it hands out a *pause*: an empty entry that waits for the front of the queue when
+//! it is let go, which the reader does right after, without the mutex. Without that the reader would come again at once.
 //!
 //! # Failure
-//! What cannot be read back ends the run. Not here: a panic would poison the mutex, and hide the reason. The policy
-//! hands out an empty entry that raises when it is let go, which the reader does right after, without the mutex.
+//! What cannot be read back ends the run. Not in the policy: a panic would poison the mutex, and hide the reason. The pause
+//! that finds out raises.
 
 use std::collections::VecDeque;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use timely::bytes::arc::{Bytes, BytesMut};
 use timely::communication::allocator::zero_copy::bytes_exchange::QueueEntry;
 use timely::communication::allocator::zero_copy::spill::SpillPolicy;
 
-use super::failed::SpillFailed;
+use super::entry::Entry;
 use super::line::Line;
 use super::spool::Spool;
 
@@ -28,8 +29,8 @@ pub(super) const AHEAD: usize = 2 << 20;
 /// Bytes after which no further entry is handed out in one call.
 const STEP: usize = 1 << 20;
 
-/// How long a call waits for the disk: half of what a call may take, because being woken takes time too.
-const PATIENCE: Duration = Duration::from_micros(500);
+/// How long a pause is at most: what else the reader's thread has to do has its turn in between.
+const PATIENCE: Duration = Duration::from_millis(1);
 
 pub(super) struct ReadAhead {
     spool: Arc<Spool>,
@@ -45,45 +46,32 @@ impl ReadAhead {
         ReadAhead { spool, line, waiting: None, ready: Vec::new() }
     }
 
-    /// Moves what is at the front of the line to `ready`, up to a step. Returns how many entries that were.
+    /// Moves what is at the front of the line and in memory to `ready`, up to a step; a pause, if nothing is. Returns how
+    /// many entries that were.
     fn bring(&mut self) -> usize {
-        let spool = &self.spool;
         let mut line = self.line.lock();
         let mut ahead = 0;
         for entry in line.iter() {
-            ahead += entry.load(spool);
+            ahead += entry.load(&self.spool);
             if ahead >= AHEAD {
                 break;
             }
         }
         let (mut taken, mut bytes) = (0, 0);
         while bytes < STEP
-            && let Some(entry) = line.front()
+            && let Some(ready) = line.front().and_then(|entry| entry.take(&self.spool))
         {
-            let patience = if taken == 0 { PATIENCE } else { Duration::ZERO };
-            let failed = match entry.take(spool, patience) {
-                Ok(Some(ready)) => {
-                    self.waiting = None;
-                    bytes += ready.len();
-                    self.ready.push(ready);
-                    line.pop_front();
-                    taken += 1;
-                    continue;
-                }
-                Ok(None) if taken > 0 => break,
-                Ok(None) => {
-                    let waited = self.waiting.get_or_insert_with(Instant::now).elapsed();
-                    if waited < spool.gate.deadline {
-                        break;
-                    }
-                    let failed = spool.gate.give_up("read back", waited);
-                    spool.abandon(&failed);
-                    failed
-                }
-                Err(failed) => failed,
-            };
-            self.ready.push(BytesMut::from(Alarm { failed, nothing: [] }).freeze());
-            break;
+            bytes += ready.len();
+            self.ready.push(ready);
+            line.pop_front();
+            taken += 1;
+        }
+        if taken > 0 {
+            self.waiting = None;
+        } else if let Some(front) = line.front() {
+            let since = *self.waiting.get_or_insert_with(Instant::now);
+            let pause = Pause { front: Arc::clone(front), spool: Arc::clone(&self.spool), since, nothing: [] };
+            self.ready.push(BytesMut::from(pause).freeze());
         }
         taken
     }
@@ -101,21 +89,20 @@ impl SpillPolicy for ReadAhead {
         while let Some(bytes) = self.ready.pop() {
             queue.push_front(QueueEntry::Bytes(bytes));
         }
-        let spent = begun.elapsed();
-        self.spool.counters.reader_applies.count(spent);
-        if taken == 0 {
-            self.spool.counters.fetch_waits.count(spent);
-        }
+        self.spool.counters.reader_applies.count(begun.elapsed());
     }
 }
 
-/// No bytes, and a panic when they are let go.
-struct Alarm {
-    failed: SpillFailed,
+/// No bytes. When they are let go, waits for the bytes at the front of the queue; raises if they cannot be read back.
+struct Pause {
+    front: Arc<Entry>,
+    spool: Arc<Spool>,
+    /// When they were first waited for.
+    since: Instant,
     nothing: [u8; 0],
 }
 
-impl Deref for Alarm {
+impl Deref for Pause {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
@@ -123,17 +110,32 @@ impl Deref for Alarm {
     }
 }
 
-impl DerefMut for Alarm {
+impl DerefMut for Pause {
     fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.nothing
     }
 }
 
-impl Drop for Alarm {
+impl Drop for Pause {
     fn drop(&mut self) {
         // While a panic unwinds a second one would end the process.
-        if !std::thread::panicking() {
-            super::raise(&self.failed);
+        if thread::panicking() {
+            return;
         }
+        let begun = Instant::now();
+        let brought = self.front.bring(&self.spool, PATIENCE);
+        self.spool.counters.fetch_waits.count(begun.elapsed());
+        // As timely does when a reader got nothing and its queue is not empty: this thread is to come again.
+        thread::current().unpark();
+        let failed = match brought {
+            Ok(false) if self.since.elapsed() >= self.spool.gate.deadline => {
+                let failed = self.spool.gate.give_up("read back", self.since.elapsed());
+                self.spool.abandon(&failed);
+                failed
+            }
+            Ok(_) => return,
+            Err(failed) => failed,
+        };
+        super::raise(&failed);
     }
 }

@@ -34,7 +34,7 @@ impl Spool {
     /// Hands `bytes`, which are `entries` entries of a queue, to the I/O thread. They are in memory as long as the
     /// weak reference can be upgraded, and can be read from the page afterwards. `pin` is kept for as long.
     pub(super) fn put(&self, bytes: Bytes, pin: Option<Bytes>, entries: u64) -> (Weak<Held>, Page) {
-        self.counters.handed_bytes.add(bytes.len());
+        self.counters.handed_bytes.add(bytes.len() as u64);
         let lease = self.consumer.lease_head(bytes.len());
         let held = Arc::new(Held::new(bytes, pin, &self.gate));
         let weak = Arc::downgrade(&held);

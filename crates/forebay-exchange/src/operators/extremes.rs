@@ -28,17 +28,21 @@ fn exists<K, V>(row: &&(K, V, i64)) -> bool {
     row.2 > 0
 }
 
-/// The first value of the group that there is, before the commit and after it.
-fn first<K: Field, V: Field>(
+/// Gives out how the first value of the group that there is changes.
+fn first<K: Field, V: Field, T: Field>(
     group: &mut Group<'_, '_, Changes<K, V>>,
-) -> Result<(Option<V>, Option<V>), ExchangeError> {
+    out: &mut Changes<K, T>,
+    value: impl Fn(V) -> T,
+) -> Result<(), ExchangeError> {
+    let key = group.key().0.clone();
     let (mut old, mut new) = (None, None);
     while old.is_none() || new.is_none() {
         let Some(row) = group.next()? else { break };
         old = old.or_else(|| row.before.filter(exists).map(|row| row.1.clone()));
         new = new.or_else(|| row.after.filter(exists).map(|row| row.1.clone()));
     }
-    Ok((old, new))
+    change(out, &key, old.map(&value), new.map(&value));
+    Ok(())
 }
 
 impl<K: Field, V: Field> Reduce<Changes<K, V>> for Min {
@@ -54,10 +58,7 @@ impl<K: Field, V: Field> Reduce<Changes<K, V>> for Min {
         group: &mut Group<'_, '_, Changes<K, V>>,
         out: &mut Outlet<'_, Self::Out>,
     ) -> Result<(), ExchangeError> {
-        let key = group.key().0.clone();
-        let (old, new) = first(group)?;
-        change(out.rows(), &key, old, new);
-        Ok(())
+        first(group, out.rows(), |value| value)
     }
 }
 
@@ -76,10 +77,7 @@ impl<K: Field, V: Field> Reduce<Changes<K, V>> for Max {
         group: &mut Group<'_, '_, Self::State>,
         out: &mut Outlet<'_, Self::Out>,
     ) -> Result<(), ExchangeError> {
-        let key = group.key().0.clone();
-        let (old, new) = first(group)?;
-        change(out.rows(), &key, old.map(|old| old.0), new.map(|new| new.0));
-        Ok(())
+        first(group, out.rows(), |Reverse(value)| value)
     }
 }
 

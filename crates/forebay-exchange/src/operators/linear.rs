@@ -3,8 +3,8 @@
 use crate::error::ExchangeError;
 use crate::field::Field;
 use crate::operators::reduce::{Outlet, Reduce};
-use crate::operators::totals::Totals;
-use crate::rows::{Changes, Rows};
+use crate::operators::totals::{Total, Totals};
+use crate::rows::{Changes, Rows, Weight};
 use crate::runs::Group;
 
 /// How many rows each key has.
@@ -67,27 +67,24 @@ impl<K: Field, V: Field> Reduce<Changes<K, V>> for Count {
         group: &mut Group<'_, '_, Changes<K>>,
         out: &mut Outlet<'_, Self::Out>,
     ) -> Result<(), ExchangeError> {
-        let key = group.key().0.clone();
-        let Some(row) = group.next()? else { return Ok(()) };
-        let count = |row: Option<&(K, (), i64)>| row.map(|row| row.2).filter(|count| *count > 0);
-        change(out.rows(), &key, count(row.before), count(row.after));
-        Ok(())
+        weight(group, out.rows(), |count| (count > 0).then_some(count))
     }
 }
 
 fn keep<K: Field, V: Addend>(row: &(K, V, i64), state: &mut Totals<K>) {
-    state.push_merged(&(row.0.clone(), row.1.widen() * i128::from(row.2), row.2));
+    let total = Total::new(row.1.widen() * i128::from(row.2), row.2);
+    state.push_merged(&(row.0.clone(), (), total));
 }
 
-fn totals<K: Field, T: Field>(
-    group: &mut Group<'_, '_, Totals<K>>,
+/// Gives out how what is made of the weight of a key changes.
+fn weight<K: Field, W: Weight, T: Field>(
+    group: &mut Group<'_, '_, Changes<K, (), W>>,
     out: &mut Changes<K, T>,
-    of: impl Fn(i128, i64) -> T,
+    of: impl Fn(W) -> Option<T>,
 ) -> Result<(), ExchangeError> {
     let key = group.key().0.clone();
     let Some(row) = group.next()? else { return Ok(()) };
-    let total = |row: Option<&(K, i128, i64)>| row.filter(|row| row.2 > 0).map(|row| of(row.1, row.2));
-    change(out, &key, total(row.before), total(row.after));
+    change(out, &key, row.before.and_then(|row| of(row.2)), row.after.and_then(|row| of(row.2)));
     Ok(())
 }
 
@@ -104,7 +101,7 @@ impl<K: Field, V: Addend> Reduce<Changes<K, V>> for Sum {
         group: &mut Group<'_, '_, Totals<K>>,
         out: &mut Outlet<'_, Self::Out>,
     ) -> Result<(), ExchangeError> {
-        totals(group, out.rows(), |sum, _| sum)
+        weight(group, out.rows(), |total| (total.count() > 0).then_some(total.sum()))
     }
 }
 
@@ -121,7 +118,7 @@ impl<K: Field, V: Addend> Reduce<Changes<K, V>> for Avg {
         group: &mut Group<'_, '_, Totals<K>>,
         out: &mut Outlet<'_, Self::Out>,
     ) -> Result<(), ExchangeError> {
-        totals(group, out.rows(), lowest_terms)
+        weight(group, out.rows(), |total| (total.count() > 0).then(|| lowest_terms(total.sum(), total.count())))
     }
 }
 

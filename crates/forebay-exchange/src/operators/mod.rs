@@ -50,7 +50,7 @@ use crate::runs::Sealed;
 pub use extremes::{Distinct, Max, Min};
 pub use linear::{Addend, Average, Avg, Count, Sum};
 pub use reduce::{Outlet, Reduce};
-pub use totals::Totals;
+pub use totals::{Total, Totals};
 
 /// Reduces sealed batches to changes.
 pub trait ReduceSealed<'scope, R: Rows> {

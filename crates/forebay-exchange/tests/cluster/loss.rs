@@ -204,6 +204,26 @@ fn stopped_before_it_says_goodbye() {
     });
 }
 
+/// The one that is replaced was not stopped, but hears of it, and may tell the others before they have found out.
+#[test]
+fn replaced_while_it_runs() {
+    within(|| {
+        let plan = Plan { deadline: Duration::from_secs(60), ..Plan::endless(3) };
+        let (replaced, survivors) = held(&plan, 2, "running");
+        let again = plan.start(2, &[]);
+        for survivor in survivors {
+            survivor.ends(SLACK).failed("lost", 2, "it was started again");
+        }
+        let outcome = replaced.ends(SLACK);
+        let accused = "it takes this process for lost: it was started again";
+        assert!(
+            outcome.said.iter().any(|line| line.starts_with("error lost") && line.contains(accused)),
+            "{outcome:?}"
+        );
+        drop(again);
+    });
+}
+
 #[test]
 fn replaced_by_another_incarnation() {
     within(|| {

@@ -198,6 +198,41 @@ proptest! {
 }
 
 #[test]
+fn a_reader_waits_for_the_disk_when_it_has_let_go_of_the_queue() {
+    within(30, || {
+        use forebay::spill::faulty::{Fault, FaultyFs, Operation};
+        let fs = FaultyFs::new();
+        let store = forebay::SegmentOptions::new().file_system(std::sync::Arc::new(fs.clone()));
+        let options = SpillOptions::new(store.open(std::env::temp_dir()).unwrap());
+        let ((writer, reader), monitor) = policies(&options);
+        let (mut sender, mut receiver) = MergeQueue::new_pair(Buzzer::default(), Some(writer), Some(reader));
+        for n in 0..3 {
+            sender.extend(Some(bytes(vec![n; 200 << 10])));
+        }
+        until("all is written", || monitor.snapshot().unwritten_bytes == 0);
+        fs.inject(Operation::Read, .., Fault::Hang);
+        let mut received = Vec::new();
+        receiver.drain_into(&mut received);
+        fs.wait_until_hanging(1);
+        // An empty entry, and nobody has waited: neither under the mutex nor behind it.
+        assert!(received.len() == 1 && received[0].is_empty());
+        assert_eq!(monitor.snapshot().fetch_waits, 0);
+        // Timely has emptied its list of entries: its thread waits, and is to come again.
+        received.clear();
+        assert_eq!(monitor.snapshot().fetch_waits, 1);
+        std::thread::park();
+        fs.release();
+        while received.iter().map(|entry: &Bytes| entry.len()).sum::<usize>() < 600 << 10 {
+            let mut more = Vec::new();
+            receiver.drain_into(&mut more);
+            received.extend(more.into_iter().filter(|entry| !entry.is_empty()));
+        }
+        assert!(received.iter().enumerate().all(|(n, entry)| entry.iter().all(|byte| *byte == n as u8)));
+        assert!(monitor.error().is_none());
+    });
+}
+
+#[test]
 fn what_cannot_be_read_back_is_raised_when_it_is_let_go_and_not_under_the_lock() {
     within(30, || {
         use forebay::spill::faulty::{Errno, Fault, FaultyFs, Operation};
@@ -215,6 +250,8 @@ fn what_cannot_be_read_back_is_raised_when_it_is_let_go_and_not_under_the_lock()
         while received.is_empty() {
             receiver.drain_into(&mut received);
         }
+        // Reads come in the order of the records, so that by the second one it is known that the first has failed.
+        until("two records cannot be read", || fs.fired() >= 2);
         // The reader got an empty entry, and the queue works on: its mutex is not poisoned.
         assert!(received.len() == 1 && received[0].is_empty());
         sender.extend(Some(bytes(vec![3])));

@@ -72,6 +72,34 @@ fn who_asks_for_a_limited_time_gets_nothing_while_the_disk_hangs() {
     });
 }
 
+#[test]
+fn who_waits_for_nothing_gets_what_is_in_memory_and_reads_nothing() {
+    within(20, || {
+        let (fs, pager, consumer) = setup(1 << 20);
+        fs.inject(Operation::Write, .., Fault::Hang);
+        let page = put(&pager, &consumer, 7);
+        fs.wait_until_hanging(1);
+        assert_eq!(page.try_get().unwrap().bytes, bytes_of(7, SIZE), "it is still in memory");
+        fs.release();
+        on_disk(std::slice::from_ref(&page));
+        assert!(page.try_get().is_none() && fs.calls(Operation::Read) == 0);
+        pager.load(&page);
+        until("it is read ahead", || pager.monitor().snapshot().prefetches == 1);
+        let paged = page.get_within(Duration::from_secs(15)).unwrap();
+        assert_eq!(paged.unwrap().bytes, bytes_of(7, SIZE));
+        // What was read ahead is there once.
+        assert!(page.try_get().is_none());
+        pager.load(&page);
+        let mut again = None;
+        until("it is read ahead again", || {
+            again = page.try_get();
+            again.is_some()
+        });
+        assert_eq!(again.unwrap().bytes, bytes_of(7, SIZE));
+        assert_eq!((fs.calls(Operation::Read), pager.monitor().snapshot().head_reads), (2, 0));
+    });
+}
+
 /// What fails ahead of the reader is not the reader's failure yet: it reads itself, and what it then meets is.
 #[test]
 fn a_load_that_fails_is_tried_again_by_the_reader() {

@@ -3,7 +3,8 @@
 use arrow::array::RecordBatch;
 use forebay::Weigh;
 
-use super::row::Malformed;
+use super::row::{Malformed, MalformedRow};
+use crate::table::TableError;
 
 /// The rows of a unit.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +21,18 @@ impl Decoded {
             self.rows += batch.num_rows() as u64;
             self.batches.push(batch);
         }
+    }
+
+    /// Leaves `row` out, which does not decode.
+    ///
+    /// # Errors
+    /// [`TableError::Malformed`] if it is to end the run.
+    pub(super) fn refuse(&mut self, strict: bool, row: impl FnOnce() -> MalformedRow) -> Result<(), TableError> {
+        if strict {
+            return Err(TableError::Malformed(row()));
+        }
+        self.malformed.add(row);
+        Ok(())
     }
 }
 

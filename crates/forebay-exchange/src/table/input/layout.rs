@@ -75,12 +75,9 @@ impl Layout {
             (Decoder::Parquet(layout), UnitKind::Part(part)) => layout.decode(part),
             (_, UnitKind::Text(piece)) if piece.dropped.is_some() => {
                 let reason = piece.dropped.clone().unwrap_or_default();
-                let row = MalformedRow { path: Arc::clone(&self.path), line: piece.line, reason };
-                if self.strict {
-                    return Err(TableError::Malformed(row));
-                }
                 let mut decoded = Decoded::default();
-                decoded.malformed.add(|| row);
+                let row = || MalformedRow { path: Arc::clone(&self.path), line: piece.line, reason };
+                decoded.refuse(self.strict, row)?;
                 Ok(decoded)
             }
             (Decoder::Csv(layout), UnitKind::Text(piece)) => layout.decode(piece),

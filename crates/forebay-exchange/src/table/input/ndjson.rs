@@ -14,7 +14,7 @@ use arrow::json::reader::{ArrayDecoder, Decoder, DecoderContext, DecoderFactory,
 
 use super::cut::{Record, Records, Scanner};
 use super::decoded::Decoded;
-use super::row::{MalformedRow, excerpt};
+use super::row::excerpt;
 use super::salvage::salvage;
 use super::text::TextPiece;
 use super::{BATCH, type_name};
@@ -71,22 +71,8 @@ impl NdjsonLayout {
 
     fn salvage(&self, text: &[u8], records: &[Record], decoded: &mut Decoded) -> Result<(), TableError> {
         let decode = |records: &[Record]| decode_lines(&mut new_decoder(&self.schema)?, text, records);
-        let malformed = &mut decoded.malformed;
-        let mut refuse = |record: &Record, error: ArrowError| {
-            let row = || MalformedRow {
-                path: Arc::clone(&self.path),
-                line: record.line,
-                reason: self.diagnose(text, record, &error),
-            };
-            if self.strict {
-                return Err(TableError::Malformed(row()));
-            }
-            malformed.add(row);
-            Ok(())
-        };
-        let batch = salvage(records, &decode, &mut refuse)?;
-        decoded.push(batch);
-        Ok(())
+        let diagnose = |record: &Record, error: &ArrowError| self.diagnose(text, record, error);
+        salvage(records, (&self.path, self.strict), &decode, &diagnose, decoded)
     }
 
     /// What is wrong with the one record that gave `error`.

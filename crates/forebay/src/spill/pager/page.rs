@@ -77,6 +77,28 @@ pub struct Paged {
     pub lease: Lease,
 }
 
+impl Paged {
+    /// What was put in and is still there.
+    fn joined(parts: &[Bytes], lease: &Lease) -> Self {
+        let bytes = join(parts);
+        let lease = lease.consumer().lease_head(bytes.len());
+        Paged { bytes, lease }
+    }
+}
+
+impl Ahead {
+    /// What was read, if it was.
+    fn take_done(&mut self) -> Option<Paged> {
+        match std::mem::replace(self, Ahead::No) {
+            Ahead::Done(paged) => Some(paged),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
+
 /// Where a page is.
 #[derive(Clone, Debug)]
 pub enum PageState {
@@ -140,15 +162,19 @@ impl Page {
         self.take(Instant::now().checked_add(patience))
     }
 
+    /// The bytes, if they are in memory or have been read ahead: reads nothing and waits for nothing.
+    pub fn try_get(&self) -> Option<Paged> {
+        match &mut *lock(&self.inner.state) {
+            State::Memory { parts, lease, .. } => Some(Paged::joined(parts, lease)),
+            State::Disk { ahead, .. } => ahead.take_done(),
+        }
+    }
+
     fn take(&self, deadline: Option<Instant>) -> Result<Option<Paged>, SpillError> {
         let (place, lease) = loop {
             let listener = self.inner.changed.listen();
             match &mut *lock(&self.inner.state) {
-                State::Memory { parts, lease, .. } => {
-                    let bytes = join(parts);
-                    let lease = lease.consumer().lease_head(bytes.len());
-                    return Ok(Some(Paged { bytes, lease }));
-                }
+                State::Memory { parts, lease, .. } => return Ok(Some(Paged::joined(parts, lease))),
                 State::Disk { place, ahead, index } => match std::mem::replace(ahead, Ahead::No) {
                     Ahead::Done(paged) => return Ok(Some(paged)),
                     Ahead::Reading => *ahead = Ahead::Reading,
