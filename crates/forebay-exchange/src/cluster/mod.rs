@@ -22,8 +22,8 @@
 //! goodbye is noticed by all who wait.
 //!
 //! *Badly*: the first reason that a process sees becomes its story. It tells the others, cuts its data connections, and
-//! has its workers leave. A process that hears a story makes it its own. So all end with the same one, in
-//! milliseconds; a peer that is stopped or cut off is noticed after the deadline.
+//! has its workers leave. A process that hears a story makes it its own, and one that hears that it is lost itself passes
+//! that on. So all end with the same one, in milliseconds; a peer that is stopped or cut off is noticed after the deadline.
 //!
 //! *Not seen*: a worker that computes for ever in a process that is alive.
 
