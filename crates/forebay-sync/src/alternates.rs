@@ -208,9 +208,8 @@ fn made_like(shared: &Shared<'_>, change: Change, src: &Stat, found: &Stat) -> C
 
 /// How `like`, which is as `src` says, differs from the directory in the first of the other trees that has it.
 pub(crate) fn directory(shared: &Shared<'_>, like: &Dir, src: &Stat) -> Option<Change> {
-    let rel = like.rel.strip_suffix(b"/").unwrap_or(&like.rel);
     shared.places.alternates.iter().find_map(|place| {
-        let dir = fs::open_beneath(place.fd.as_fd(), rel, false).ok()?;
+        let dir = fs::open_beneath(place.fd.as_fd(), like.path(), false).ok()?;
         let stat = shared.stat_open(dir.as_fd()).ok()?;
         let mut change = Change::new(src, Action::Copy);
         attrs::compare(shared, &mut change, src, &stat);

@@ -36,8 +36,7 @@ pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mu
     let entries = match read(shared, out, &there, |name| !dir.listing.contains(name)) {
         Ok((entries, _)) => entries,
         Err(errno) => {
-            let path = shared.target_path(&dir.rel, b"");
-            return shared.fail(out, "[generator] opendir", path.strip_suffix(b"/").unwrap_or(&path), errno);
+            return shared.fail(out, "[generator] opendir", &shared.target_dir(&dir.rel), errno);
         }
     };
     if shared.options.deletion.when == DeleteWhen::Delay {
@@ -65,8 +64,7 @@ pub(crate) fn doomed(shared: &Shared<'_>, doomed: &Doomed, out: &mut Outcome) {
         Ok(dir) => dir,
         Err(Errno::NOENT) => return,
         Err(errno) => {
-            let path = shared.target_path(rel, b"");
-            return shared.fail(out, "[generator] opendir", path.strip_suffix(b"/").unwrap_or(&path), errno);
+            return shared.fail(out, "[generator] opendir", &shared.target_dir(rel), errno);
         }
     };
     let there = There { at: dir.as_fd(), rel, local, doomed: false };
@@ -78,8 +76,10 @@ pub(crate) fn doomed(shared: &Shared<'_>, doomed: &Doomed, out: &mut Outcome) {
     }
     if let Some(time) = time.filter(|_| !shared.options.dry_run)
         && let Err(errno) = rustix::fs::utimensat(&dir, c".", &attrs::times(time), AtFlags::empty())
+        && errno != Errno::PERM
     {
-        shared.fail(out, "[generator] failed to set times on", &shared.target_path(rel, b""), errno);
+        // If the directory is another's, that has been said.
+        shared.fail(out, "[generator] failed to set times on", &shared.target_dir(rel), errno);
     }
 }
 
