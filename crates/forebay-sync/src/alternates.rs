@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use crate::attrs;
 use crate::content::copy::Failure;
 use crate::content::temp::Temp;
+use crate::delete;
 use crate::dir::Dir;
 use crate::extended::{self, Place};
 use crate::fs::{self, Stat};
@@ -143,14 +144,13 @@ impl Worker<'_> {
         out: &mut Outcome,
     ) -> bool {
         let (shared, dry_run) = (self.shared, self.shared.options.dry_run);
-        let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
         let mut action = Action::Keep;
         match shared.options.alternates.kind {
             AlternateKind::Compare => {
                 if let (true, Some(ready), false) = (entry.old_stays(), entry.ready, dry_run) {
                     entry.dir.touched.store(true, Ordering::Relaxed);
                     if let Err(errno) = rustix::fs::unlinkat(&ready.fd, entry.target, AtFlags::empty()) {
-                        shared.fail(out, "[generator] delete_file: unlink", &path(), errno);
+                        delete::not_deleted(shared, out, "unlink", &entry.target_rel(), errno);
                     }
                 }
             }

@@ -106,7 +106,7 @@ pub(crate) fn make_way(
         (_, "directory") if !shared.options.dry_run => match rustix::fs::unlinkat(at, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => true,
             Err(errno) => {
-                shared.fail(out, "[generator] delete_file: unlink", &shared.target_path(b"", rel), errno);
+                not_deleted(shared, out, "unlink", rel, errno);
                 false
             }
         },
@@ -285,8 +285,7 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
             }
             Err(errno) => {
                 let what = if is_dir { "rmdir" } else { "unlink" };
-                let path = shared.target_path(b"", rel);
-                shared.fail(out, &format!("[generator] delete_file: {what}"), &path, errno);
+                not_deleted(shared, out, what, rel, errno);
                 return false;
             }
         }
@@ -298,6 +297,13 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
         itemize::log_deleted(shared, out, rel, is_dir);
     }
     true
+}
+
+/// Reports and counts that `call` has not removed what is at `rel` in the tree.
+pub(crate) fn not_deleted(shared: &Shared<'_>, out: &mut Outcome, call: &str, rel: &[u8], errno: Errno) {
+    out.totals.failed += 1;
+    let after = format!(") failed: {}", fs::describe(errno));
+    shared.complain(out, &format!("rsync: [generator] delete_file: {call}("), rel, &after);
 }
 
 /// Removes everything in the directory `name`. Whether nothing remains in it.
@@ -368,7 +374,7 @@ fn remove_empty(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name
             false
         }
         Err(errno) => {
-            shared.fail(out, "[generator] delete_file: rmdir", &shared.target_path(b"", rel), errno);
+            not_deleted(shared, out, "rmdir", rel, errno);
             false
         }
     }

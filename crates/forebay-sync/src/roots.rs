@@ -75,8 +75,14 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
         if let Err(errno) = result {
             let mut argument = argument;
             // Where its name is, is looked for first.
-            if call == "link_stat" && !shared.options.select.relative && !prefix.is_empty() && !is_dir(prefix) {
-                (call, argument) = ("change_dir", prefix);
+            let above = match shared.options.select.relative {
+                // All of them are beneath the one source.
+                _ if shared.listed.is_some() => b"",
+                true => split_at_dot(argument).map_or(&b""[..], |(above, _)| above),
+                false => prefix,
+            };
+            if call == "link_stat" && !above.is_empty() && !is_dir(above) {
+                (call, argument) = ("change_dir", above);
             }
             if errno == Errno::NOENT && call == "link_stat" && shared.options.select.delete_missing {
                 match missing(shared, &mut root, &mut asked, argument, note) {
@@ -214,16 +220,15 @@ fn relative(
         }
         return Ok(());
     }
-    let full = [base, &path[..], if contents_too { b"/" } else { b"" }].concat();
-    let flags = if contents_too { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-    let kind = match rustix::fs::statat(CWD, &full[..], flags) {
-        // As with rsync, a file is one with a slash behind it, too.
-        Err(Errno::NOTDIR) if contents_too => {
-            rustix::fs::statat(CWD, &full[..full.len() - 1], AtFlags::SYMLINK_NOFOLLOW)
-        }
-        stat => stat,
+    let full = [base, &path[..]].concat();
+    let kind_of = |path: &[u8], flags| rustix::fs::statat(CWD, path, flags).map(|stat| Stat::from(stat).kind);
+    let own = kind_of(&full, AtFlags::SYMLINK_NOFOLLOW)?;
+    // As with rsync, what is no directory, and leads to none, is itself with a slash behind it, too.
+    let (kind, through) = match kind_of(&[&full[..], b"/"].concat(), AtFlags::empty()) {
+        _ if !contents_too => (own, false),
+        Err(Errno::NOTDIR | Errno::NOENT) => (own, false),
+        kind => (kind?, own == FileType::Symlink),
     };
-    let kind = Stat::from(kind?).kind;
     let at = given(shared, root, base)?;
     let (dir_len, name) = last(&path)?;
     let source = root.source(at)?;
@@ -247,7 +252,7 @@ fn relative(
         return Ok(());
     }
     let at = u32::try_from(at).map_err(|_| Errno::TOOBIG)?;
-    asked.push(&path, at, (is_dir, follow), contents_too && is_dir);
+    asked.push(&path, at, (is_dir, follow || through), contents_too && is_dir);
     Ok(())
 }
 

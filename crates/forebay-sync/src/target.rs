@@ -483,7 +483,7 @@ pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
     }
     let names = std::mem::take(&mut *dir.delayed.lock().unwrap_or_else(PoisonError::into_inner));
     if !names.is_empty() {
-        let time = ready.time.map(|(time, _)| time);
+        let time = ready.time.filter(|_| !ready.is_anothers).map(|(time, _)| time);
         return shared.delayed.push(Waiting { rel: dir.rel.clone(), names, time, mode: ready.mode });
     }
     let fd = ready.fd.as_fd();

@@ -54,7 +54,8 @@ fn what_is_written_belongs_to_that_user_and_what_it_may_not_write_fails() {
             "--delay-updates",
             "--delete",
             "--delete-after",
-            "-T .",
+            "--delete-before",
+            "--delete-delay",
             "--partial-dir=.p",
             "--log-file=log",
         ] {
