@@ -57,7 +57,6 @@ fn what_is_written_belongs_to_that_user_and_what_it_may_not_write_fails() {
             "--delete-before",
             "--delete-delay",
             "--partial-dir=.p",
-            "--log-file=log",
         ] {
             let bench = bench();
             let who = format!("--copy-as={who}");
@@ -77,10 +76,19 @@ fn what_is_written_belongs_to_that_user_and_what_it_may_not_write_fails() {
             let names = |dir: &str| fs::read_dir(ours.join(dir)).unwrap().count();
             assert_eq!(names("dst/d"), 1, "{args:?}");
             assert!(!ours.join("dst/secret").exists());
-            // What root has opened before is root's.
-            let log = fs::metadata(ours.join("log")).map(|log| log.uid());
-            assert_eq!(log.ok(), (options == "--log-file=log").then_some(0));
         }
+    }
+}
+
+#[test]
+fn what_was_opened_before_is_of_who_runs_the_program() {
+    let bench = bench();
+    let src = format!("{}/", bench.src().display());
+    let did = bench.did(&["-a", "--copy-as=nobody", "--log-file=log", &src, "dst"]);
+    assert_eq!((did[0].code, did[1].code), (Some(23), Some(23)));
+    for place in bench.places() {
+        assert_eq!(fs::metadata(place.join("log")).unwrap().uid(), 0);
+        assert!(fs::read_to_string(place.join("log")).unwrap().contains(">f+++++++++ a\n"));
     }
 }
 
@@ -103,10 +111,15 @@ fn the_groups_are_those_of_that_user_alone() {
         }
         let src = format!("{}/", bench.src().display());
         let who = format!("--copy-as={who}");
-        let did = bench.did(&["-rtiO", "--exclude=d", "--exclude=secret", &who, &src, "dst"]);
-        let [_, ours] = bench.places();
-        assert_eq!(did[1].code, did[0].code);
-        assert_eq!((did[1].code == Some(0), ours.join("dst/a").exists()), (may, may), "{who}: {did:?}");
+        let [theirs, ours] = bench.places();
+        // Who runs them is a member of that group, too.
+        let did = [("rsync", &[][..], &theirs), (FOREBAY, &["sync"][..], &ours)].map(|(program, first, place)| {
+            let mut run = command(None, "setpriv", &["--groups=7", program]);
+            run.args(first).args(["-rtO", "--exclude=d", "--exclude=secret", &who, &src, "dst"]).current_dir(place);
+            run.output().unwrap().status.code()
+        });
+        assert_eq!(did[1], did[0], "{who}");
+        assert_eq!((did[1] == Some(0), ours.join("dst/a").exists()), (may, may), "{who}");
     }
 }
 

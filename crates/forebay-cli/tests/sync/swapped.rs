@@ -6,29 +6,42 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
+
+use rustix::fs::{CWD, RenameFlags, renameat_with};
 
 use crate::harness::{Bench, FOREBAY, command};
 
-/// Puts links in the place of `dir/sub`, of `dir/sub/deep` and of the file `dir/sub/f`, and takes them away again, until that is
-/// `over`. What a mirror has done meanwhile may be in the way: then the next round has more luck.
-fn swap(dir: &Path, aside: &Path, outside: &Path, over: &AtomicBool, swaps: &AtomicU64) {
-    while !over.load(Ordering::Relaxed) {
-        for (name, to) in [("sub", "sub"), ("sub/deep", "sub/deep"), ("sub/f", "sub/f")] {
-            let (path, kept) = (dir.join(name), aside.join(name.replace('/', "-")));
-            if fs::rename(&path, &kept).is_err() {
-                continue;
-            }
-            let planted = symlink(outside.join(to), &path).is_ok();
-            thread::yield_now();
-            if planted && path.symlink_metadata().is_ok_and(|meta| meta.is_symlink()) {
-                swaps.fetch_add(u64::from(fs::remove_file(&path).is_ok()), Ordering::Relaxed);
-            }
-            if fs::rename(&kept, &path).is_err() {
-                // Something has been made there in the meantime.
-                let _ = fs::remove_dir_all(&kept).or_else(|_| fs::remove_file(&kept));
-            }
+/// What is swapped: a directory, and a file.
+const NAMES: [&str; 2] = ["sub", "f"];
+
+/// What the swapping process and the test know of each other.
+#[derive(Default)]
+struct Swaps {
+    /// Which of the names is swapped.
+    which: AtomicUsize,
+    done: AtomicU64,
+    over: AtomicBool,
+}
+
+/// Puts a link to what is `outside` in the place of the name in `dir`, and what was there back again, as fast as that goes, until
+/// it is over.
+fn swap(dir: &Path, aside: &Path, outside: &Path, swaps: &Swaps) {
+    let is_link = |path: &Path| path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+    while !swaps.over.load(Ordering::Relaxed) {
+        let name = NAMES[swaps.which.load(Ordering::Relaxed)];
+        let (path, link) = (dir.join(name), aside.join(name));
+        // A mirror may have taken it away.
+        if !is_link(&path) && !is_link(&link) {
+            let _ = fs::remove_dir_all(&link).or_else(|_| fs::remove_file(&link));
+            // Where what is there is still written to, the next time has more luck.
+            let _ = symlink(outside.join(name), &link);
+        }
+        for _ in 0..20 {
+            // What is being replaced just now is not there.
+            let swapped = renameat_with(CWD, &path, CWD, &link, RenameFlags::EXCHANGE).is_ok();
+            swaps.done.fetch_add(u64::from(swapped), Ordering::Relaxed);
         }
     }
 }
@@ -64,32 +77,34 @@ impl Drop for Ends<'_> {
 fn what_becomes_a_link_while_it_is_written_to_leads_nowhere() {
     let bench = Bench::new();
     let src = bench.src();
-    fs::create_dir_all(src.join("dir/sub/deep")).unwrap();
-    for name in ["f", "1", "2", "deep/f", "deep/1", "deep/2"] {
-        let path = src.join("dir/sub").join(name);
+    let [place, ours] = bench.places();
+    let (outside, aside, dir) = (place.join("outside"), place.join("aside"), ours.join("dst/dir"));
+    for path in [&src.join("dir"), &outside, &aside, &dir.join("sub")] {
+        fs::create_dir_all(path).unwrap();
+    }
+    fs::write(src.join("dir/f"), "new ".repeat(5000)).unwrap();
+    fs::write(outside.join("f"), "old").unwrap();
+    let sub = src.join("dir/sub");
+    fs::create_dir_all(sub.join("deep")).unwrap();
+    for file in ["1", "2", "deep/1"] {
+        let path = sub.join(file);
         fs::write(&path, "new ".repeat(5000)).unwrap();
-        let set = Command::new("setfattr").args(["-n", "user.new", "-v", "1"]).arg(&path).status();
-        assert!(set.unwrap().success());
+        assert!(Command::new("setfattr").args(["-n", "user.new", "-v", "1"]).arg(&path).status().unwrap().success());
         std::os::unix::fs::chown(&path, Some(5), Some(6)).unwrap();
     }
-    fs::hard_link(src.join("dir/sub/1"), src.join("dir/sub/deep/linked")).unwrap();
-    symlink("f", src.join("dir/sub/link")).unwrap();
-    (0..100).for_each(|n| fs::write(src.join(format!("dir/other{n}")), "new").unwrap());
-    let [place, ours] = bench.places();
-    let (outside, aside) = (place.join("outside"), place.join("aside"));
-    fs::create_dir(&aside).unwrap();
+    fs::hard_link(sub.join("1"), sub.join("deep/linked")).unwrap();
+    symlink("1", sub.join("link")).unwrap();
     fs::create_dir_all(outside.join("sub/deep/more")).unwrap();
-    for name in ["f", "1", "extra", "deep/f", "deep/1", "deep/extra", "deep/more/x"] {
-        fs::write(outside.join("sub").join(name), "old").unwrap();
+    for file in ["1", "extra", "deep/1", "deep/extra", "deep/more/x"] {
+        fs::write(outside.join("sub").join(file), "old").unwrap();
     }
-    let dir = ours.join("dst/dir");
-    fs::create_dir_all(dir.join("sub/deep")).unwrap();
+    fs::write(src.join("dir/other"), "new").unwrap();
     let before = look(&outside);
-    let (over, swaps) = (AtomicBool::new(false), AtomicU64::new(0));
+    let swaps = Swaps::default();
     thread::scope(|scope| {
-        scope.spawn(|| swap(&dir, &aside, &outside, &over, &swaps));
+        scope.spawn(|| swap(&dir, &aside, &outside, &swaps));
         // Also when the test fails.
-        let _ends = Ends(&over);
+        let _ends = Ends(&swaps.over);
         for options in [
             "-I",
             "-I --inplace",
@@ -114,8 +129,9 @@ fn what_becomes_a_link_while_it_is_written_to_leads_nowhere() {
             "-IR",
             "--delete -d --no-r",
         ] {
-            for _ in 0..3 {
-                let seen = swaps.load(Ordering::Relaxed);
+            for round in 0..12 {
+                swaps.which.store(round / 9, Ordering::Relaxed);
+                let seen = swaps.done.load(Ordering::Relaxed);
                 let mut run = command(None, FOREBAY, &["sync", "-a"]);
                 run.args(options.split(' ')).arg(format!("{}/./", src.display())).arg("dst").current_dir(&ours);
                 let output = run.output().unwrap();
@@ -123,11 +139,11 @@ fn what_becomes_a_link_while_it_is_written_to_leads_nowhere() {
                 // Names that come and go are no more than that; a directory of the options that is none ends the run.
                 assert!(matches!(output.status.code(), Some(0 | 3 | 11 | 23 | 24)), "{options}: {text}");
                 assert_eq!(look(&outside), before, "{options}: {text}");
-                while swaps.load(Ordering::Relaxed) == seen {
+                while swaps.done.load(Ordering::Relaxed) == seen {
                     thread::yield_now();
                 }
             }
         }
     });
-    assert!(dir.join("other99").exists());
+    assert!(dir.join("other").exists());
 }
