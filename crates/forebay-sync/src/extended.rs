@@ -286,7 +286,7 @@ fn taken_as(shared: &Shared<'_>, name: &CStr) -> Option<CString> {
         return None;
     }
     let options = shared.options;
-    match shared.me.is_root() && !options.fake_destination {
+    match shared.privileged() && !options.fake_destination {
         _ if bytes.starts_with(ACL) || bytes.starts_with(b"user.") => Some(name.to_owned()),
         true => Some(name.to_owned()),
         // As with rsync: who says with rules what is copied gets all of that.
@@ -302,8 +302,7 @@ fn is_kept(shared: &Shared<'_>, name: &[u8]) -> bool {
     if name.starts_with(ACL) {
         return shared.options.acls;
     }
-    let all = shared.me.is_root() || shared.options.fake_destination;
-    let namespace = if all { !name.starts_with(b"system.") } else { name.starts_with(b"user.") };
+    let namespace = if shared.privileged() { !name.starts_with(b"system.") } else { name.starts_with(b"user.") };
     shared.options.xattrs && namespace && shared.options.filters.takes_xattr(Side::Receiver, name)
 }
 
