@@ -1,7 +1,7 @@
 //! How content gets to its name: in place, appended, kept, delayed, backed up, beside other trees.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use crate::harness::{Bench, command};
@@ -275,5 +275,32 @@ fn a_limit_holds_what_is_written_back() {
         assert!(command.current_dir(&ours).status().unwrap().success());
         assert!(begun.elapsed() >= std::time::Duration::from_millis(480), "{options}: {:?}", begun.elapsed());
         assert_eq!(fs::read(ours.join("dst/file")).unwrap(), vec![1; 100_000]);
+    }
+}
+
+#[test]
+fn a_directory_of_backups_is_like_the_original_whatever_had_its_name() {
+    for before in ["nothing", "file", "link"] {
+        let bench = Bench::new();
+        fs::create_dir_all(bench.src().join("d/e")).unwrap();
+        bench.both(|place| {
+            for dir in ["dst/d/e", "bak"] {
+                fs::create_dir_all(place.join(dir)).unwrap();
+            }
+            match before {
+                "file" => fs::write(place.join("bak/d"), "older").unwrap(),
+                "link" => std::os::unix::fs::symlink("nowhere", place.join("bak/d")).unwrap(),
+                _ => {}
+            }
+            for file in ["d/1", "d/e/2"] {
+                fs::write(place.join("dst").join(file), "old").unwrap();
+            }
+        });
+        for file in ["d/1", "d/e/2"] {
+            fs::write(bench.src().join(file), "newer").unwrap();
+        }
+        fs::set_permissions(bench.src().join("d"), fs::Permissions::from_mode(0o751)).unwrap();
+        std::os::unix::fs::chown(bench.src().join("d"), Some(3), Some(4)).unwrap();
+        bench.same(&["-rlpgo", "--backup-dir=../bak", &format!("{}/", bench.src().display()), "dst"]);
     }
 }
