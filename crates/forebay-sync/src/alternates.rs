@@ -74,9 +74,11 @@ impl Worker<'_> {
             return Ok(None);
         }
         let there = entry.old_of_kind().is_some();
-        // Only a file makes way for one elsewhere.
+        // As with rsync, what is no file is looked for elsewhere only where the destination has nothing at all.
         let is_file = entry.src.kinds() == Kinds::File;
-        if there && (!is_file || shared.options.alternates.kind == AlternateKind::Copy) {
+        let only_there =
+            if is_file { there && shared.options.alternates.kind == AlternateKind::Copy } else { entry.old.is_some() };
+        if only_there {
             return Ok(None);
         }
         let mut best: Option<Found> = None;
@@ -182,14 +184,13 @@ impl Worker<'_> {
     fn link_alternate(&mut self, entry: &Entry<'_>, found: &Found) -> bool {
         let (Some(ready), Some(from)) = (entry.ready, self.alternates.get(found.tree)) else { return false };
         let at = ready.fd.as_fd();
+        // Whatever comes of it.
+        entry.dir.touched.store(true, Ordering::Relaxed);
         let linked = match &entry.old {
             None => rustix::fs::linkat(from, entry.name, at, entry.target, AtFlags::empty()),
             Some(_) => Temp::hard_link(&mut self.names, at, entry.target, from.as_fd(), entry.name)
                 .and_then(|temp| temp.commit(entry.target)),
         };
-        if linked.is_ok() {
-            entry.dir.touched.store(true, Ordering::Relaxed);
-        }
         linked.is_ok()
     }
 }

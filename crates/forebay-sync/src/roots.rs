@@ -234,17 +234,17 @@ fn relative(
     let source = root.source(at)?;
     let whole = CString::new(&path[..]).map_err(|_| Errno::INVAL)?;
     let (is_dir, follow, dangles) = match links::meant(shared, source, &whole, kind, &path[..dir_len], note) {
-        Ok((is_dir, follow)) => (is_dir, follow, false),
+        Ok((is_dir, follow)) => (is_dir, follow, None),
         // As with rsync, what is given and followed is looked for at once.
         Err(errno) if shared.options.copy_links => return Err(errno.into()),
-        Err(_) => (false, false, true),
+        Err(errno) => (false, false, Some(errno)),
     };
     let shown = [&source.shown, &path[..dir_len]].concat();
     if !walk::takes_part(shared, &Local::default(), (&mut path.clone(), dir_len, &shown), &name, is_dir, note) {
         return Ok(());
     }
-    if dangles {
-        links::dangling(shared, source, &whole, note);
+    if let Some(errno) = dangles {
+        links::dangling(shared, source, &whole, errno, note);
         return Ok(());
     }
     if is_dir && !shared.options.recursive && !shared.options.select.dirs {
@@ -365,17 +365,17 @@ fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: 
     let source = root.source(at)?;
     let kind = source.stat(&name, false)?.kind;
     let (is_dir, follow, dangles) = match links::meant(shared, source, &name, kind, b"", note) {
-        Ok((is_dir, follow)) => (is_dir, follow, false),
+        Ok((is_dir, follow)) => (is_dir, follow, None),
         // As with rsync, what is given and followed is looked for at once.
         Err(errno) if shared.options.copy_links => return Err(errno.into()),
-        Err(_) => (false, false, true),
+        Err(errno) => (false, false, Some(errno)),
     };
     // As with rsync, per-directory files have nothing to say of what is given itself.
     if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, &source.shown), &name, is_dir, note) {
         return Ok(());
     }
-    if dangles {
-        links::dangling(shared, source, &name, note);
+    if let Some(errno) = dangles {
+        links::dangling(shared, source, &name, errno, note);
         return Ok(());
     }
     if is_dir && !shared.options.recursive && !shared.options.select.dirs {

@@ -334,7 +334,7 @@ pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, not
             match meant {
                 Ok((_, follow)) => listing.push(name, number, is_dir, follow),
                 // As with rsync, only what takes part is missed.
-                Err(_) => links::dangling(shared, source, name, note),
+                Err(errno) => links::dangling(shared, source, name, errno, note),
             }
         }
     });

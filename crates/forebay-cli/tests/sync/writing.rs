@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use crate::harness::{Bench, command};
 use crate::tree::touch;
@@ -302,5 +303,62 @@ fn a_directory_of_backups_is_like_the_original_whatever_had_its_name() {
         fs::set_permissions(bench.src().join("d"), fs::Permissions::from_mode(0o751)).unwrap();
         std::os::unix::fs::chown(bench.src().join("d"), Some(3), Some(4)).unwrap();
         bench.same(&["-rlpgo", "--backup-dir=../bak", &format!("{}/", bench.src().display()), "dst"]);
+    }
+}
+
+#[test]
+fn what_is_no_file_is_looked_for_elsewhere_only_where_nothing_is() {
+    for kind in ["--link-dest", "--compare-dest", "--copy-dest"] {
+        for there in ["nothing", "file", "link", "same", "empty", "full"] {
+            let bench = Bench::new();
+            bench.both(|place| {
+                for dir in ["src", "dst", "other"] {
+                    fs::create_dir(place.join(dir)).unwrap();
+                }
+                for dir in ["src", "other"] {
+                    symlink("to", place.join(dir).join("l")).unwrap();
+                    assert!(Command::new("mkfifo").arg(place.join(dir).join("p")).status().unwrap().success());
+                    for name in ["l", "p"] {
+                        assert!(
+                            Command::new("touch")
+                                .args(["-h", "-d", NEW])
+                                .arg(place.join(dir).join(name))
+                                .status()
+                                .unwrap()
+                                .success()
+                        );
+                    }
+                }
+                for name in ["l", "p"] {
+                    let path = place.join("dst").join(name);
+                    match there {
+                        "file" => fs::write(path, "x").unwrap(),
+                        "link" => symlink("else", path).unwrap(),
+                        "same" => symlink("to", path).unwrap(),
+                        "empty" => fs::create_dir(path).unwrap(),
+                        "full" => fs::create_dir_all(path.join("full")).unwrap(),
+                        _ => {}
+                    }
+                }
+                for dir in ["src", "dst", "other"] {
+                    touch(&place.join(dir), NEW);
+                }
+            });
+            bench.same(&["-ai", &format!("{kind}=../other"), "src/", "dst"]);
+        }
+    }
+}
+
+#[test]
+fn a_link_that_leads_through_a_file_is_told_as_such() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("f"), "file").unwrap();
+    symlink("f/x", bench.src().join("through")).unwrap();
+    symlink("nowhere", bench.src().join("dangling")).unwrap();
+    let src = bench.src().display().to_string();
+    for args in [&["-aiL"][..], &["-ai", "-k"], &["-rti", "--copy-unsafe-links"]] {
+        for source in [format!("{src}/"), format!("{src}/through"), format!("{src}/dangling")] {
+            bench.same(&[args, &[&source[..], "dst"]].concat());
+        }
     }
 }
