@@ -198,10 +198,17 @@ impl Worker<'_> {
 /// What the code of a new entry says that is made like one in another tree, which has been compared.
 fn made_like(shared: &Shared<'_>, change: Change, src: &Stat, found: &Stat) -> Change {
     let mut change = Change { action: Action::Copy, ..change };
-    change.time = match shared.options.times {
+    let options = shared.options;
+    change.time = match options.times {
         true if !shared.same_time(src, found) => Time::Set,
-        // As with rsync, of a directory it is told beside something else only.
-        false if src.kinds() == Kinds::Dir && change.differs() => Time::Now,
+        // As with rsync, of a directory that does not get its time it is told beside something else only.
+        times if src.kinds() == Kinds::Dir && !options.dir_times() && change.differs() => {
+            if times {
+                Time::Set
+            } else {
+                Time::Now
+            }
+        }
         _ => Time::Same,
     };
     change

@@ -149,6 +149,10 @@ impl Worker<'_> {
                         shared.complain(out, "WARNING: ", &entry.rel(), what);
                     }
                     (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();
+                    if options.times {
+                        // It has been written to by then.
+                        change.time = Time::Set;
+                    }
                     let mut second = Outcome::default();
                     itemize::log(shared, &mut second, &change, &entry.dir.rel, entry.name.to_bytes(), None);
                     self.count_transfer(entry, &mut second);

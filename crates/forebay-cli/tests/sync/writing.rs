@@ -362,3 +362,43 @@ fn a_link_that_leads_through_a_file_is_told_as_such() {
         }
     }
 }
+
+#[test]
+fn a_file_that_fails_its_verification_is_told_with_its_time() {
+    for args in ["-ai", "-rti", "-ri", "-aiO"] {
+        let bench = Bench::new();
+        put(&bench.src().join("f"), "new content", NEW);
+        bench.both(|place| put(&place.join("dst/f"), "old", NEW));
+        touch(&bench.src(), NEW);
+        bench.same(&[args, "--append-verify", &format!("{}/", bench.src().display()), "dst"]);
+    }
+}
+
+#[test]
+fn a_directory_like_one_elsewhere_is_told_as_rsync_tells_it() {
+    for kind in ["--link-dest", "--compare-dest", "--copy-dest"] {
+        for args in ["-aiX -b", "-aiX -O", "-aiX", "-rlpiX", "-rlpiX -b", "-ai -b", "-ai -O"] {
+            for (time, differs) in [(NEW, true), (NEW, false), (OLD, true), (OLD, false)] {
+                let bench = Bench::new();
+                bench.both(|place| {
+                    put(&place.join("src/d/f"), "text", NEW);
+                    put(&place.join("other/d/f"), "text", NEW);
+                    fs::create_dir(place.join("dst")).unwrap();
+                    if differs {
+                        let dir = place.join("src/d");
+                        let set = Command::new("setfattr").args(["-n", "user.a", "-v", "1"]).arg(dir).status();
+                        assert!(set.unwrap().success());
+                        fs::set_permissions(place.join("other/d"), fs::Permissions::from_mode(0o700)).unwrap();
+                    }
+                    for (dir, time) in [("src/d", NEW), ("other/d", time), ("src", NEW), ("dst", NEW)] {
+                        touch(&place.join(dir), time);
+                    }
+                });
+                let mut all: Vec<&str> = args.split(' ').collect();
+                let other = format!("{kind}=../other");
+                all.extend([&other[..], "src/", "dst"]);
+                bench.same(&all);
+            }
+        }
+    }
+}
