@@ -10,6 +10,7 @@ use rustix::io::Errno;
 use crate::attrs;
 use crate::content::copy::Failure;
 use crate::content::temp::Temp;
+use crate::delete;
 use crate::dir::Dir;
 use crate::extended::{self, Place};
 use crate::fs::{self, Stat};
@@ -73,9 +74,11 @@ impl Worker<'_> {
             return Ok(None);
         }
         let there = entry.old_of_kind().is_some();
-        // Only a file makes way for one elsewhere.
+        // As with rsync, what is no file is looked for elsewhere only where the destination has nothing at all.
         let is_file = entry.src.kinds() == Kinds::File;
-        if there && (!is_file || shared.options.alternates.kind == AlternateKind::Copy) {
+        let only_there =
+            if is_file { there && shared.options.alternates.kind == AlternateKind::Copy } else { entry.old.is_some() };
+        if only_there {
             return Ok(None);
         }
         let mut best: Option<Found> = None;
@@ -143,14 +146,13 @@ impl Worker<'_> {
         out: &mut Outcome,
     ) -> bool {
         let (shared, dry_run) = (self.shared, self.shared.options.dry_run);
-        let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
         let mut action = Action::Keep;
         match shared.options.alternates.kind {
             AlternateKind::Compare => {
                 if let (true, Some(ready), false) = (entry.old_stays(), entry.ready, dry_run) {
                     entry.dir.touched.store(true, Ordering::Relaxed);
                     if let Err(errno) = rustix::fs::unlinkat(&ready.fd, entry.target, AtFlags::empty()) {
-                        shared.fail(out, "[generator] delete_file: unlink", &path(), errno);
+                        delete::not_deleted(shared, out, "unlink", &entry.target_rel(), errno);
                     }
                 }
             }
@@ -182,14 +184,13 @@ impl Worker<'_> {
     fn link_alternate(&mut self, entry: &Entry<'_>, found: &Found) -> bool {
         let (Some(ready), Some(from)) = (entry.ready, self.alternates.get(found.tree)) else { return false };
         let at = ready.fd.as_fd();
+        // Whatever comes of it.
+        entry.dir.touched.store(true, Ordering::Relaxed);
         let linked = match &entry.old {
             None => rustix::fs::linkat(from, entry.name, at, entry.target, AtFlags::empty()),
             Some(_) => Temp::hard_link(&mut self.names, at, entry.target, from.as_fd(), entry.name)
                 .and_then(|temp| temp.commit(entry.target)),
         };
-        if linked.is_ok() {
-            entry.dir.touched.store(true, Ordering::Relaxed);
-        }
         linked.is_ok()
     }
 }
@@ -197,10 +198,17 @@ impl Worker<'_> {
 /// What the code of a new entry says that is made like one in another tree, which has been compared.
 fn made_like(shared: &Shared<'_>, change: Change, src: &Stat, found: &Stat) -> Change {
     let mut change = Change { action: Action::Copy, ..change };
-    change.time = match shared.options.times {
+    let options = shared.options;
+    change.time = match options.times {
         true if !shared.same_time(src, found) => Time::Set,
-        // As with rsync, of a directory it is told beside something else only.
-        false if src.kinds() == Kinds::Dir && change.differs() => Time::Now,
+        // As with rsync, of a directory that does not get its time it is told beside something else only.
+        times if src.kinds() == Kinds::Dir && !options.dir_times() && change.differs() => {
+            if times {
+                Time::Set
+            } else {
+                Time::Now
+            }
+        }
         _ => Time::Same,
     };
     change
@@ -208,9 +216,8 @@ fn made_like(shared: &Shared<'_>, change: Change, src: &Stat, found: &Stat) -> C
 
 /// How `like`, which is as `src` says, differs from the directory in the first of the other trees that has it.
 pub(crate) fn directory(shared: &Shared<'_>, like: &Dir, src: &Stat) -> Option<Change> {
-    let rel = like.rel.strip_suffix(b"/").unwrap_or(&like.rel);
     shared.places.alternates.iter().find_map(|place| {
-        let dir = fs::open_beneath(place.fd.as_fd(), rel, false).ok()?;
+        let dir = fs::open_beneath(place.fd.as_fd(), like.path(), false).ok()?;
         let stat = shared.stat_open(dir.as_fd()).ok()?;
         let mut change = Change::new(src, Action::Copy);
         attrs::compare(shared, &mut change, src, &stat);

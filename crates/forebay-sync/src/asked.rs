@@ -190,6 +190,12 @@ pub(crate) fn components(path: &[u8], collapse: bool) -> Option<Vec<u8>> {
     Some(parts.join(&b'/'))
 }
 
+/// `path` without empty and `.` components, where each `..` takes back the one before it, if there is one.
+pub(crate) fn collapsed(path: &[u8]) -> Vec<u8> {
+    // Nothing is refused where all are taken back.
+    components(path, true).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Asked, Source, components};

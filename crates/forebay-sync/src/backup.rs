@@ -156,17 +156,24 @@ fn place<'a>(shared: &Shared<'_>, at: BorrowedFd<'a>, name: &CStr, rel: &[u8]) -
     for end in (0..above).filter(|&end| rel[end] == b'/') {
         let part = CString::new(&rel[now..end]).map_err(|_| Errno::INVAL)?;
         now = end + 1;
-        let made = rustix::fs::mkdirat(&dir, &part, Mode::from_raw_mode(0o700));
+        let mut made = rustix::fs::mkdirat(&dir, &part, Mode::from_raw_mode(0o700)).is_ok();
         let next = match fs::open_dir(dir.as_fd(), &part, false) {
-            // Something else has the name.
+            // Something else has the name; or had it, and another worker has been faster.
             Err(Errno::NOTDIR | Errno::LOOP) => {
-                rustix::fs::unlinkat(&dir, &part, AtFlags::empty())?;
-                rustix::fs::mkdirat(&dir, &part, Mode::from_raw_mode(0o700))?;
+                match rustix::fs::unlinkat(&dir, &part, AtFlags::empty()) {
+                    Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => {}
+                    Err(errno) => return Err(errno),
+                }
+                match rustix::fs::mkdirat(&dir, &part, Mode::from_raw_mode(0o700)) {
+                    Ok(()) => made = true,
+                    Err(Errno::EXIST) => {}
+                    Err(errno) => return Err(errno),
+                }
                 fs::open_dir(dir.as_fd(), &part, false)?
             }
             result => result?,
         };
-        if made.is_ok()
+        if made
             && let Some(root) = &shared.root.fd
             && let Ok(like) = fs::open_beneath(root.as_fd(), &rel[..end], false)
             && let Ok(stat) = rustix::fs::fstat(&like).map(Stat::from)

@@ -40,9 +40,8 @@ impl Delayed {
         all.sort_by(|a, b| a.rel.cmp(&b.rel));
         for waiting in all {
             if let Err(errno) = waiting.finish(shared, out) {
-                let path = shared.target_path(&waiting.rel, b"");
                 shared.removals.keep_in(&waiting.rel);
-                shared.fail(out, "[receiver] opendir", path.strip_suffix(b"/").unwrap_or(&path), errno);
+                shared.fail(out, "[receiver] opendir", &shared.target_dir(&waiting.rel), errno);
             }
         }
     }

@@ -36,8 +36,7 @@ pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mu
     let entries = match read(shared, out, &there, |name| !dir.listing.contains(name)) {
         Ok((entries, _)) => entries,
         Err(errno) => {
-            let path = shared.target_path(&dir.rel, b"");
-            return shared.fail(out, "[generator] opendir", path.strip_suffix(b"/").unwrap_or(&path), errno);
+            return shared.fail(out, "[generator] opendir", &shared.target_dir(&dir.rel), errno);
         }
     };
     if shared.options.deletion.when == DeleteWhen::Delay {
@@ -65,8 +64,7 @@ pub(crate) fn doomed(shared: &Shared<'_>, doomed: &Doomed, out: &mut Outcome) {
         Ok(dir) => dir,
         Err(Errno::NOENT) => return,
         Err(errno) => {
-            let path = shared.target_path(rel, b"");
-            return shared.fail(out, "[generator] opendir", path.strip_suffix(b"/").unwrap_or(&path), errno);
+            return shared.fail(out, "[generator] opendir", &shared.target_dir(rel), errno);
         }
     };
     let there = There { at: dir.as_fd(), rel, local, doomed: false };
@@ -78,8 +76,10 @@ pub(crate) fn doomed(shared: &Shared<'_>, doomed: &Doomed, out: &mut Outcome) {
     }
     if let Some(time) = time.filter(|_| !shared.options.dry_run)
         && let Err(errno) = rustix::fs::utimensat(&dir, c".", &attrs::times(time), AtFlags::empty())
+        && errno != Errno::PERM
     {
-        shared.fail(out, "[generator] failed to set times on", &shared.target_path(rel, b""), errno);
+        // If the directory is another's, that has been said.
+        shared.fail(out, "[generator] failed to set times on", &shared.target_dir(rel), errno);
     }
 }
 
@@ -106,7 +106,7 @@ pub(crate) fn make_way(
         (_, "directory") if !shared.options.dry_run => match rustix::fs::unlinkat(at, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => true,
             Err(errno) => {
-                shared.fail(out, "[generator] delete_file: unlink", &shared.target_path(b"", rel), errno);
+                not_deleted(shared, out, "unlink", rel, errno);
                 false
             }
         },
@@ -285,8 +285,7 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
             }
             Err(errno) => {
                 let what = if is_dir { "rmdir" } else { "unlink" };
-                let path = shared.target_path(b"", rel);
-                shared.fail(out, &format!("[generator] delete_file: {what}"), &path, errno);
+                not_deleted(shared, out, what, rel, errno);
                 return false;
             }
         }
@@ -298,6 +297,13 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
         itemize::log_deleted(shared, out, rel, is_dir);
     }
     true
+}
+
+/// Reports and counts that `call` has not removed what is at `rel` in the tree.
+pub(crate) fn not_deleted(shared: &Shared<'_>, out: &mut Outcome, call: &str, rel: &[u8], errno: Errno) {
+    out.totals.failed += 1;
+    let after = format!(") failed: {}", fs::describe(errno));
+    shared.complain(out, &format!("rsync: [generator] delete_file: {call}("), rel, &after);
 }
 
 /// Removes everything in the directory `name`. Whether nothing remains in it.
@@ -368,7 +374,7 @@ fn remove_empty(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name
             false
         }
         Err(errno) => {
-            shared.fail(out, "[generator] delete_file: rmdir", &shared.target_path(b"", rel), errno);
+            not_deleted(shared, out, "rmdir", rel, errno);
             false
         }
     }

@@ -67,6 +67,11 @@ impl Dir {
         size_of::<Self>() + self.rel.capacity() + self.listing.weight() + sources + sent
     }
 
+    /// The path below the root without a slash at its end; empty for the root.
+    pub(crate) fn path(&self) -> &[u8] {
+        self.rel.strip_suffix(b"/").unwrap_or(&self.rel)
+    }
+
     /// How many directories of the listings on the way to it come after it.
     pub(crate) fn dirs_ahead(&self) -> usize {
         let way = std::iter::successors(Some(self), |dir| dir.parent.as_deref());

@@ -18,6 +18,7 @@ use rustix::io::Errno;
 
 use crate::dir::SourceDir;
 use crate::fake;
+use crate::filter::Side;
 use crate::fs::{self, Stat};
 use crate::itemize::Change;
 use crate::outcome::Outcome;
@@ -260,28 +261,39 @@ pub(crate) fn wanted(shared: &Shared<'_>) -> bool {
     shared.options.xattrs || shared.options.acls
 }
 
-/// Whether the source's attribute `name` is among those that are copied.
-fn is_told(shared: &Shared<'_>, name: &[u8]) -> bool {
+/// Whether the attribute `name` of an entry may be copied at all, as far as this side is concerned.
+fn passes(shared: &Shared<'_>, side: Side, name: &[u8]) -> bool {
     let options = shared.options;
     match name.starts_with(ACL) {
         true => options.acls,
         false => {
             let reserved = name.starts_with(RESERVED) && !options.xattrs_all;
-            options.xattrs && !name.starts_with(b"system.") && !reserved
+            let copied = options.xattrs && !name.starts_with(b"system.") && !reserved;
+            copied && options.filters.takes_xattr(side, name)
         }
     }
+}
+
+/// Whether the source's attribute `name` is among those that are copied.
+fn is_told(shared: &Shared<'_>, name: &[u8]) -> bool {
+    passes(shared, Side::Sender, name)
 }
 
 /// The name that the source's attribute `name` has at the destination, if it is taken there.
 fn taken_as(shared: &Shared<'_>, name: &CStr) -> Option<CString> {
     let bytes = name.to_bytes();
-    if !is_told(shared, bytes) {
+    if !passes(shared, Side::Receiver, bytes) {
         return None;
     }
-    match shared.options.fake_destination {
+    let options = shared.options;
+    match shared.privileged() && !options.fake_destination {
         _ if bytes.starts_with(ACL) || bytes.starts_with(b"user.") => Some(name.to_owned()),
-        true => CString::new([fake::PREFIX, bytes].concat()).ok(),
-        false => shared.me.is_root().then(|| name.to_owned()),
+        true => Some(name.to_owned()),
+        // As with rsync: who says with rules what is copied gets all of that.
+        false if options.fake_destination || options.filters.has_xattr_rules() => {
+            CString::new([fake::PREFIX, bytes].concat()).ok()
+        }
+        false => None,
     }
 }
 
@@ -290,9 +302,8 @@ fn is_kept(shared: &Shared<'_>, name: &[u8]) -> bool {
     if name.starts_with(ACL) {
         return shared.options.acls;
     }
-    let all = shared.me.is_root() || shared.options.fake_destination;
-    let namespace = if all { !name.starts_with(b"system.") } else { name.starts_with(b"user.") };
-    shared.options.xattrs && namespace
+    let namespace = if shared.privileged() { !name.starts_with(b"system.") } else { name.starts_with(b"user.") };
+    shared.options.xattrs && namespace && shared.options.filters.takes_xattr(Side::Receiver, name)
 }
 
 /// Names of attributes of a source with `--fake-super` without what they have before them.

@@ -74,9 +74,7 @@ impl IdMap {
             };
             let to = match to.parse() {
                 Ok(id) => Some(id),
-                Err(_) => {
-                    entries.iter().find(|(_, name)| name == to.as_bytes()).map(|(id, _)| *id).or_else(|| ask(ids, to))
-                }
+                Err(_) => named(&entries, to).or_else(|| ask(ids, to)),
             };
             match to {
                 Some(id) => map.rules.push((from, id)),
@@ -116,6 +114,15 @@ pub(crate) fn names(ids: Ids) -> HashMap<u32, Vec<u8>> {
 /// The id that this machine has for `name`, where the file does not know it.
 pub(crate) fn find(ids: Ids, name: &[u8]) -> Option<u32> {
     std::str::from_utf8(name).ok().and_then(|name| ask(ids, name))
+}
+
+/// The id that this machine has for `name`.
+pub(crate) fn id(ids: Ids, name: &str) -> Option<u32> {
+    named(&entries(ids), name).or_else(|| ask(ids, name))
+}
+
+fn named(entries: &[(u32, Vec<u8>)], name: &str) -> Option<u32> {
+    entries.iter().find(|(_, known)| known == name.as_bytes()).map(|(id, _)| *id)
 }
 
 /// Ids and names of the system's file, in its order; empty if it cannot be read.

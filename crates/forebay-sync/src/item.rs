@@ -21,6 +21,19 @@ pub(crate) enum Item {
     Note(Box<Outcome>),
 }
 
+/// An item, and how many came before it.
+#[derive(Debug)]
+pub(crate) struct Numbered {
+    pub(crate) number: u64,
+    pub(crate) item: Item,
+}
+
+impl Weigh for Numbered {
+    fn weight(&self) -> usize {
+        self.item.weight() + size_of::<u64>()
+    }
+}
+
 impl Weigh for Item {
     fn weight(&self) -> usize {
         size_of::<Self>()

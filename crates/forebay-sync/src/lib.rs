@@ -56,6 +56,9 @@
 //! descriptors stay open for each directory on the way, so a tree that is deeper than half the limit on open files is
 //! reported as failing where that limit is reached, and what is above is mirrored.
 //!
+//! With [`Options::copy_as`] the calling thread and those that it starts are another user to the file system until the call
+//! returns; the process's other threads are not.
+//!
 //! Between two machines ([`pull`], [`push`], [`serve`]) the same workers do the same to a list of files that came over a
 //! connection, and content is asked for instead of copied; `wire` speaks rsync's protocol. Not here: daemons.
 #![forbid(unsafe_code)]
@@ -68,6 +71,7 @@ mod census;
 mod chmod;
 mod clock;
 mod content;
+mod credentials;
 mod delayed;
 mod delete;
 mod dir;
@@ -89,6 +93,7 @@ mod levels;
 mod links;
 mod list;
 mod listing;
+mod live;
 mod member;
 mod mirror;
 mod mkpath;
@@ -115,11 +120,13 @@ mod worker;
 
 pub use chmod::{BadMode, ModeRules};
 pub use clock::{local_date, local_now, local_seconds, local_time};
+pub use credentials::Credentials;
 pub use error::Error;
 pub use filter::{FilterError, Filters, Rule, Side};
 pub use format::Format;
 pub use idmap::{IdMap, Ids};
 pub use levels::Levels;
+pub use live::Copying;
 pub use mirror::{Log, Peer, Report, mirror};
 pub use number::human;
 pub use options::{AlternateKind, Alternates, Append, Options, Reflink};

@@ -7,6 +7,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::dir::SourceDir;
+use crate::fs;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 
@@ -52,11 +53,18 @@ pub(crate) fn meant(
     .map(|(dir, follow)| (dir && follow, follow))
 }
 
-/// Reports a link that is to be followed and leads nowhere: it is left out, and nothing is deleted any more.
-pub(crate) fn dangling(shared: &Shared<'_>, source: &SourceDir, name: &CStr, note: &mut Outcome) {
+/// Reports a link that is to be followed and leads nowhere, for the reason `errno`: it is left out, and nothing is deleted any more.
+pub(crate) fn dangling(shared: &Shared<'_>, source: &SourceDir, name: &CStr, errno: Errno, note: &mut Outcome) {
     shared.io_error.store(true, Ordering::Relaxed);
     note.totals.failed += 1;
-    shared.complain(note, "symlink has no referent: \"", &source.path_of(name), "\"");
+    let path = source.path_of(name);
+    match errno {
+        Errno::NOENT => shared.complain(note, "symlink has no referent: \"", &path, "\""),
+        _ => {
+            let after = format!("\") failed: {}", fs::describe(errno));
+            shared.complain(note, "rsync: [sender] readlink_stat(\"", &path, &after);
+        }
+    }
 }
 
 /// Whether a link in the directory `rel` of the tree with the target `to` could lead out of the tree, going by its text

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 
+use crate::backup;
 use crate::content::Plan;
 use crate::content::copy::Failure;
 use crate::content::temp::Temp;
@@ -217,6 +218,10 @@ impl Worker<'_> {
             if !self.make_way(&entry, out) {
                 return;
             }
+            let keeps = self.shared.options.backup && entry.old_stays();
+            if keeps && !backup::take(self.shared, out, at, entry.target, &entry.target_rel(), true) {
+                return;
+            }
             if let Err(errno) = self.hard_link(&entry, at, link) {
                 out.totals.failed += 1;
                 let path = self.shared.target_path(&entry.dir.rel, entry.target.to_bytes());
@@ -260,8 +265,12 @@ impl Worker<'_> {
     /// What changes for a name that is not the leader. `linked`: it is another name of the file already.
     fn linked_change(&self, entry: &Entry<'_>, linked: bool) -> Change {
         let shared = self.shared;
-        // As with rsync, what would be in the way is compared with what would take its name.
-        let old = entry.old.filter(|old| shared.options.dry_run || old.kinds() == entry.src.kinds());
+        // As with rsync, what would be in the way is compared with what would take its name, and so is what gets another name.
+        let counts = |old: &Stat| {
+            let renamed = shared.options.backup && old.kinds() != Kinds::Dir;
+            shared.options.dry_run || renamed || old.kinds() == entry.src.kinds()
+        };
+        let old = entry.old.filter(counts);
         let action = match (&old, linked) {
             (_, true) => Action::Keep,
             (Some(_), false) => Action::Replace,
@@ -271,6 +280,9 @@ impl Worker<'_> {
         change.hard = true;
         if let Some(old) = &old {
             entry.compare(shared, &mut change, old);
+            if old.kinds() != entry.src.kinds() {
+                change.perms = old.mode != entry.src.mode;
+            }
             change.size = entry.src.kinds() == Kinds::File && entry.src.size != old.size;
             change.time = replaced_time(shared, &entry.src, old);
             if linked && !shared.options.times {

@@ -2,15 +2,18 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use forebay::{Location, Snapshot, SpillStore};
 use forebay_delta::AssemblyStats;
 
+use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::item::Item;
+use crate::live::{Copying, Live, Over};
 use crate::options::Options;
 use crate::order;
 use crate::origins::Origins;
@@ -23,8 +26,8 @@ use crate::shared::{Root, Shared};
 use crate::totals::{Ahead, Kinds, Totals};
 use crate::walk::{self, Walk};
 
-/// Where a mirror's lines and numbers go. Called from one thread, in the order of the file list.
-pub trait Log {
+/// Where a mirror's lines and numbers go. Called from one thread at a time, in the order of the file list.
+pub trait Log: Send {
     /// Whole lines for standard output. Where progress of each file is asked for, a line that begins with a NUL stands for
     /// that of a file: its bytes, how many entries of these lines are behind it, itself among them, and how many directories
     /// have been listed and not been entered by then. An error ends the mirror.
@@ -45,6 +48,16 @@ pub trait Log {
     /// # Errors
     /// Whatever keeps it from being shown.
     fn listing(&mut self, _entries: u64, _complete: bool) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// On one machine, about once a second while a file is copied that [`text`](Log::text) has not told of yet, if progress is
+    /// asked for: the lines before that file's progress, which will not come again, and how far it is. Where progress of the
+    /// whole is asked for, there are no lines, and the numbers are those of all files that are being copied.
+    ///
+    /// # Errors
+    /// Whatever keeps it from being shown.
+    fn copying(&mut self, _lines: &[u8], _copying: &Copying, _ahead: &Ahead) -> io::Result<()> {
         Ok(())
     }
 
@@ -124,12 +137,15 @@ pub fn mirror(
     let mut spill = options.spill.take();
     let location = spill.as_ref().map(SpillStore::location);
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
+    // What the command line names belongs to whoever has typed it.
+    let from = options.files_from.as_deref();
+    let listed = from.map(|from| roots::names_from(from, options.filters.nul, false)).transpose()?;
+    let _taken = options.copy_as.as_ref().map(Credentials::take_on).transpose()?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
     let mut note = Outcome::default();
     let mut totals = Totals::default();
-    shared.listed =
-        options.files_from.as_deref().map(|from| roots::names_from(from, options.filters.nul, false)).transpose()?;
+    shared.listed = listed;
     shared.origins = Origins::new(&options, sources, shared.listed.as_deref());
     let top = roots::sources(&shared, sources, &mut note)?;
     // As with rsync, a destination is made where all sources may be missing.
@@ -202,21 +218,35 @@ pub fn mirror(
             list(&shared, Walk::new(&shared, root, note.take()), &mut totals, log)?;
         }
         shared.pass = pass;
+        shared.live = Live::is_wanted(&options).then(Live::default);
         let root = match first.take() {
             Some(root) => root,
             None => roots::sources(&shared, sources, &mut Outcome::default())?,
         };
         let walk = Walk::new(&shared, root, note.take());
-        let mut deliver = |outcome| deliver(&shared, outcome, &mut totals, log);
-        let snapshot = match spill.take() {
-            Some(store) if pass != Pass::Delete => {
-                run(pipeline("sync").spill(store), &shared, workers, walk, &mut deliver)
+        let log: Mutex<&mut dyn Log> = Mutex::new(&mut *log);
+        let mut deliver = |outcome| {
+            deliver(&shared, outcome, &mut totals, &mut **log.lock().unwrap_or_else(PoisonError::into_inner))?;
+            shared.live.iter().for_each(Live::told);
+            Ok(())
+        };
+        let snapshot = thread::scope(|scope| {
+            let _over = shared.live.as_ref().map(Over);
+            if let Some(live) = &shared.live {
+                let watch = || live.watch(options.levels.progress == 1, &log, || passes::ahead(&shared));
+                let thread = thread::Builder::new().name("sync-live".into()).spawn_scoped(scope, watch);
+                thread.map_err(|error| Error::Engine(format!("cannot start a thread: {error}")))?;
             }
-            store => {
-                spill = store;
-                run(pipeline("sync"), &shared, workers, walk, &mut deliver)
+            match spill.take() {
+                Some(store) if pass != Pass::Delete => {
+                    run(pipeline("sync").spill(store), &shared, workers, walk, &mut deliver)
+                }
+                store => {
+                    spill = store;
+                    run(pipeline("sync"), &shared, workers, walk, &mut deliver)
+                }
             }
-        }?;
+        })?;
         if pass != Pass::Delete {
             engine = snapshot;
             if options.hard_links {

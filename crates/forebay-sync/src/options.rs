@@ -6,6 +6,7 @@ use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use forebay::{Budget, CancelToken, SegmentStore};
 
 use crate::chmod::ModeRules;
+use crate::credentials::Credentials;
 use crate::filter::Filters;
 use crate::format::Format;
 use crate::idmap::IdMap;
@@ -54,6 +55,8 @@ pub struct Options {
     pub fake_source: bool,
     /// `--fake-super`: at the destination, what only the super-user may is kept in extended attributes.
     pub fake_destination: bool,
+    /// `--copy-as`: as whom files are read and written on this side. Default: who runs the program.
+    pub copy_as: Option<Credentials>,
     /// `--chmod`: the source's modes count as if they were changed so.
     pub chmod: ModeRules,
     /// `--usermap`, and the user of `--chown`.
@@ -194,6 +197,7 @@ impl Default for Options {
             super_user: None,
             fake_source: false,
             fake_destination: false,
+            copy_as: None,
             chmod: ModeRules::default(),
             user_map: IdMap::default(),
             group_map: IdMap::default(),

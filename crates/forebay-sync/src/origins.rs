@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::asked::components;
+use crate::asked::collapsed;
 use crate::options::Options;
 
 /// The sources, for names as they are shown.
@@ -62,11 +62,11 @@ impl Origins {
     fn add_relative(&mut self, argument: &[u8]) {
         let at = argument.windows(3).position(|three| three == b"/./");
         let (above, path) = at.map_or((&b""[..], argument), |at| (&argument[..=at], &argument[at + 3..]));
-        let mut above = components(above, true).unwrap_or_default();
+        let mut above = collapsed(above);
         if !above.is_empty() {
             above.push(b'/');
         }
-        let path = components(path, true).unwrap_or_default();
+        let path = collapsed(path);
         match path.split(|&b| b == b'/').next() {
             Some(first) if !first.is_empty() => self.put(first, above, at.is_none() && argument.starts_with(b"/")),
             _ => drop(self.contents.get_or_insert(above)),

@@ -14,7 +14,7 @@ use crate::content::partial;
 use crate::content::temp::TempNames;
 use crate::error::Error;
 use crate::filter::{FilterError, Filters};
-use crate::item::Item;
+use crate::item::{Item, Numbered};
 use crate::mirror::Log;
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -72,7 +72,12 @@ pub(crate) fn run<M: Mode<Outcome>>(
 ) -> Result<Snapshot, Error> {
     let init = || worker(shared, workers);
     // Items of a tree take very different times.
-    pipeline.batch(1).worker_init(init).run(walk, Worker::work, deliver).map_err(|error| ended(error.cause))
+    let walk = (0..).zip(walk).map(|(number, item)| item.map(|item| Numbered { number, item }));
+    let work = |worker: &mut Worker<'_>, Numbered { number, item }| {
+        worker.item = number;
+        worker.work(item)
+    };
+    pipeline.batch(1).worker_init(init).run(walk, work, deliver).map_err(|error| ended(error.cause))
 }
 
 /// Looks for what has several names in the list number `list`, and says who leads.
@@ -106,8 +111,9 @@ pub(crate) fn worker<'a>(shared: &'a Shared<'a>, workers: usize) -> Worker<'a> {
         reflink: shared.options.reflink,
         buffer: Vec::new(),
         done: 0,
+        watched: None,
     };
-    Worker { shared, copier, names: TempNames::new(), alternates: AlternateDirs::default(), arrived: false }
+    Worker { shared, copier, names: TempNames::new(), alternates: AlternateDirs::default(), arrived: false, item: 0 }
 }
 
 fn ended(cause: Cause<Error>) -> Error {
@@ -136,9 +142,12 @@ pub(crate) fn deliver(
         log.file(&outcome.log);
     }
     *totals += &outcome.totals;
-    let ahead =
-        Ahead { found: shared.found.load(Ordering::Relaxed), complete: shared.found_all.load(Ordering::Relaxed) };
-    log.progress(totals, &ahead).map_err(Error::Log)
+    log.progress(totals, &ahead(shared)).map_err(Error::Log)
+}
+
+/// How far the walk is.
+pub(crate) fn ahead(shared: &Shared<'_>) -> Ahead {
+    Ahead { found: shared.found.load(Ordering::Relaxed), complete: shared.found_all.load(Ordering::Relaxed) }
 }
 
 /// How many items may be in flight: each may hold a directory of its own open, with two descriptors.

@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::PoisonError;
+use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 
@@ -16,6 +17,7 @@ use crate::fuzzy;
 use crate::itemize::{self, Action, Change, Time};
 use crate::options::Append;
 use crate::outcome::Outcome;
+use crate::select::DeleteWhen;
 use crate::target::Ready;
 use crate::totals::Kinds;
 use crate::wire::Basis;
@@ -147,6 +149,10 @@ impl Worker<'_> {
                         shared.complain(out, "WARNING: ", &entry.rel(), what);
                     }
                     (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();
+                    if options.times {
+                        // It has been written to by then.
+                        change.time = Time::Set;
+                    }
                     let mut second = Outcome::default();
                     itemize::log(shared, &mut second, &change, &entry.dir.rel, entry.name.to_bytes(), None);
                     self.count_transfer(entry, &mut second);
@@ -277,8 +283,16 @@ impl Worker<'_> {
     pub(crate) fn unread(&self, entry: &Entry<'_>, failure: Failure, out: &mut Outcome) -> Result<(), Error> {
         match failure {
             Failure::Read(errno) | Failure::Write(errno) | Failure::Share(errno) => {
-                let path = entry.source.path_of(entry.name);
-                self.shared.unreadable(out, "[sender] send_files failed to open", &path, errno);
+                let (shared, path) = (self.shared, entry.source.path_of(entry.name));
+                if errno == Errno::NOENT {
+                    shared.vanished(out, "file", &path);
+                    return Ok(());
+                }
+                // As with rsync, what could be listed keeps nothing from being deleted along the way.
+                if shared.options.deletion.when == DeleteWhen::After {
+                    shared.io_error.store(true, Ordering::Relaxed);
+                }
+                shared.fail(out, "[sender] send_files failed to open", &path, errno);
                 Ok(())
             }
             Failure::Cancelled => Err(Error::Cancelled),

@@ -2,7 +2,7 @@
 
 use std::ffi::{CString, OsStr};
 use std::io::{BufRead, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -10,7 +10,7 @@ use std::sync::{Mutex, OnceLock};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::asked::{Asked, components};
+use crate::asked::{Asked, collapsed, components};
 use crate::dir::{Base, Dir, Reads, SourceDir};
 use crate::error::Error;
 use crate::filter::{FilterError, Folder, Local, clean};
@@ -75,8 +75,14 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
         if let Err(errno) = result {
             let mut argument = argument;
             // Where its name is, is looked for first.
-            if call == "link_stat" && !shared.options.select.relative && !prefix.is_empty() && !is_dir(prefix) {
-                (call, argument) = ("change_dir", prefix);
+            let above = match shared.options.select.relative {
+                // All of them are beneath the one source.
+                _ if shared.listed.is_some() => b"",
+                true => split_at_dot(argument).map_or(&b""[..], |(above, _)| above),
+                false => prefix,
+            };
+            if call == "link_stat" && !above.is_empty() && !is_dir(above) {
+                (call, argument) = ("change_dir", above);
             }
             if errno == Errno::NOENT && call == "link_stat" && shared.options.select.delete_missing {
                 match missing(shared, &mut root, &mut asked, argument, note) {
@@ -164,13 +170,12 @@ fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     }
     let (before, after) = split_at_dot(name).unwrap_or((b"", name));
     let slash: &[u8] = if after.ends_with(b"/") || after.ends_with(b"/.") { b"/" } else { b"" };
-    let clean = |path| components(path, true).unwrap_or_default();
     let source = source.strip_suffix(b"/").unwrap_or(source);
-    let before = match clean(before) {
+    let before = match collapsed(before) {
         before if before.is_empty() => before,
         before => [b"/", &before[..]].concat(),
     };
-    Some([source, &before, b"/./", &clean(after), slash].concat())
+    Some([source, &before, b"/./", &collapsed(after), slash].concat())
 }
 
 /// What is before and behind the first `/./`, the slash before it included.
@@ -183,6 +188,19 @@ fn is_dir(path: &[u8]) -> bool {
     rustix::fs::statat(CWD, path, AtFlags::empty()).is_ok_and(|stat| Stat::from(stat).kind == FileType::Directory)
 }
 
+/// An argument that keeps its path: what is above that, and the path.
+fn kept(argument: &[u8]) -> Result<(&[u8], Vec<u8>), Failure> {
+    let absolute_at = usize::from(argument.starts_with(b"/"));
+    let (base, path) = split_at_dot(argument).unwrap_or(argument.split_at(absolute_at));
+    Ok((base, components(path, false).ok_or(Failure::Upwards)?))
+}
+
+/// Where the last component of `path` begins, and that.
+fn last(path: &[u8]) -> Result<(usize, CString), Errno> {
+    let at = path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+    Ok((at, CString::new(&path[at..]).map_err(|_| Errno::INVAL)?))
+}
+
 /// An argument that keeps its path.
 fn relative(
     shared: &Shared<'_>,
@@ -191,10 +209,8 @@ fn relative(
     argument: &[u8],
     note: &mut Outcome,
 ) -> Result<(), Failure> {
-    let absolute_at = usize::from(argument.starts_with(b"/"));
-    let (base, path) = split_at_dot(argument).unwrap_or(argument.split_at(absolute_at));
-    let contents_too = path.ends_with(b"/") || path.ends_with(b"/.");
-    let path = components(path, false).ok_or(Failure::Upwards)?;
+    let (base, path) = kept(argument)?;
+    let contents_too = argument.ends_with(b"/") || argument.ends_with(b"/.");
     if path.is_empty() {
         let shifts = !root.transferred && !root.sources.is_empty();
         let base = if base.is_empty() { b"." } else { base };
@@ -204,26 +220,31 @@ fn relative(
         }
         return Ok(());
     }
-    let full = [base, &path[..], if contents_too { b"/" } else { b"" }].concat();
-    let flags = if contents_too { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-    let kind = Stat::from(rustix::fs::statat(CWD, &full[..], flags)?).kind;
+    let full = [base, &path[..]].concat();
+    let kind_of = |path: &[u8], flags| rustix::fs::statat(CWD, path, flags).map(|stat| Stat::from(stat).kind);
+    let own = kind_of(&full, AtFlags::SYMLINK_NOFOLLOW)?;
+    // As with rsync, what is no directory, and leads to none, is itself with a slash behind it, too.
+    let (kind, through) = match kind_of(&[&full[..], b"/"].concat(), AtFlags::empty()) {
+        _ if !contents_too => (own, false),
+        Err(Errno::NOTDIR | Errno::NOENT) => (own, false),
+        kind => (kind?, own == FileType::Symlink),
+    };
     let at = given(shared, root, base)?;
-    let dir_len = path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
-    let name = CString::new(&path[dir_len..]).map_err(|_| Errno::INVAL)?;
+    let (dir_len, name) = last(&path)?;
     let source = root.source(at)?;
     let whole = CString::new(&path[..]).map_err(|_| Errno::INVAL)?;
     let (is_dir, follow, dangles) = match links::meant(shared, source, &whole, kind, &path[..dir_len], note) {
-        Ok((is_dir, follow)) => (is_dir, follow, false),
+        Ok((is_dir, follow)) => (is_dir, follow, None),
         // As with rsync, what is given and followed is looked for at once.
         Err(errno) if shared.options.copy_links => return Err(errno.into()),
-        Err(_) => (false, false, true),
+        Err(errno) => (false, false, Some(errno)),
     };
     let shown = [&source.shown, &path[..dir_len]].concat();
     if !walk::takes_part(shared, &Local::default(), (&mut path.clone(), dir_len, &shown), &name, is_dir, note) {
         return Ok(());
     }
-    if dangles {
-        links::dangling(shared, source, &whole, note);
+    if let Some(errno) = dangles {
+        links::dangling(shared, source, &whole, errno, note);
         return Ok(());
     }
     if is_dir && !shared.options.recursive && !shared.options.select.dirs {
@@ -231,7 +252,7 @@ fn relative(
         return Ok(());
     }
     let at = u32::try_from(at).map_err(|_| Errno::TOOBIG)?;
-    asked.push(&path, at, (is_dir, follow), contents_too && is_dir);
+    asked.push(&path, at, (is_dir, follow || through), contents_too && is_dir);
     Ok(())
 }
 
@@ -245,15 +266,13 @@ fn missing(
 ) -> Result<(), Failure> {
     let relative = shared.options.select.relative;
     let (base, path) = if relative {
-        let (base, path) = split_at_dot(argument).unwrap_or(argument.split_at(usize::from(argument.starts_with(b"/"))));
-        (base, components(path, false).ok_or(Failure::Upwards)?)
+        kept(argument)?
     } else {
         let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
         (&argument[..split], argument[split..].to_vec())
     };
     let at = given(shared, root, base)?;
-    let dir_len = path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
-    let name = CString::new(&path[dir_len..]).map_err(|_| Errno::INVAL)?;
+    let (dir_len, name) = last(&path)?;
     let shown = [&root.source(at)?.shown, &path[..dir_len]].concat();
     let local = Local::default();
     if name.is_empty() || !walk::takes_part(shared, &local, (&mut path.clone(), dir_len, &shown), &name, false, note) {
@@ -346,17 +365,17 @@ fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: 
     let source = root.source(at)?;
     let kind = source.stat(&name, false)?.kind;
     let (is_dir, follow, dangles) = match links::meant(shared, source, &name, kind, b"", note) {
-        Ok((is_dir, follow)) => (is_dir, follow, false),
+        Ok((is_dir, follow)) => (is_dir, follow, None),
         // As with rsync, what is given and followed is looked for at once.
         Err(errno) if shared.options.copy_links => return Err(errno.into()),
-        Err(_) => (false, false, true),
+        Err(errno) => (false, false, Some(errno)),
     };
     // As with rsync, per-directory files have nothing to say of what is given itself.
     if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, &source.shown), &name, is_dir, note) {
         return Ok(());
     }
-    if dangles {
-        links::dangling(shared, source, &name, note);
+    if let Some(errno) = dangles {
+        links::dangling(shared, source, &name, errno, note);
         return Ok(());
     }
     if is_dir && !shared.options.recursive && !shared.options.select.dirs {
@@ -464,8 +483,9 @@ pub(crate) fn destination(
         }
         _ => return beside(shared, argument, &shown, &text),
     }
-    let fd = fs::open_dir(CWD, &CString::new(argument).unwrap_or_default(), true)
-        .map_err(|errno| Error::Select(text("rsync: [Receiver] change_dir#1 \"", &shown, errno)))?;
+    // Who may not look for names in it cannot enter it either.
+    let entered = open(argument).and_then(|fd| rustix::fs::statat(&fd, c".", AtFlags::empty()).map(|_| fd));
+    let fd = entered.map_err(|errno| Error::Select(text("rsync: [Receiver] change_dir#1 \"", &shown, errno)))?;
     if shown != b"/" {
         shown.push(b'/');
     }
@@ -510,8 +530,11 @@ fn beside(
     let parent = if parent.is_empty() { b"." } else { parent };
     let split = shown.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let above = &shown[..split];
-    let rename = CString::new(name).ok();
-    match fs::open_dir(CWD.as_fd(), &CString::new(parent).unwrap_or_default(), true) {
+    // Any other byte can be in a name.
+    let rename =
+        CString::new(name).map_err(|_| Error::Select(text("rsync: [Receiver] stat \"", shown, Errno::INVAL)))?;
+    let rename = Some(rename);
+    match open(parent) {
         Ok(fd) => Ok(Root { fd: Some(fd), created: false, rename, shown: above.to_vec() }),
         // `--mkpath` would have made it.
         Err(Errno::NOENT) if shared.options.dry_run && shared.options.select.mkpath => {
@@ -522,6 +545,11 @@ fn beside(
             Err(Error::Select(text("rsync: [Receiver] change_dir#3 \"", above, errno)))
         }
     }
+}
+
+/// Opens the directory at `path`, which was given.
+fn open(path: &[u8]) -> Result<OwnedFd, Errno> {
+    fs::open_dir(CWD, &CString::new(path).map_err(|_| Errno::INVAL)?, true)
 }
 
 pub(crate) fn without_slashes(path: &[u8]) -> &[u8] {

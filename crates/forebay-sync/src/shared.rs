@@ -26,6 +26,7 @@ use crate::fs::{self, Stat};
 use crate::hardlinks::Groups;
 use crate::itemize::Change;
 use crate::json;
+use crate::live::Live;
 use crate::options::Options;
 use crate::origins::Origins;
 use crate::outcome::Outcome;
@@ -74,6 +75,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) origins: Origins,
     /// What has several names in the source, with `-H`.
     pub(crate) groups: Groups,
+    /// Where progress is asked for: what is being copied.
+    pub(crate) live: Option<Live>,
     /// Entries that the walk has found.
     pub(crate) found: AtomicU64,
     /// The walk is over.
@@ -166,6 +169,7 @@ impl<'a> Shared<'a> {
             seed: RandomState::new().build_hasher().finish(),
             origins: Origins::default(),
             groups: Groups::default(),
+            live: None,
             found: AtomicU64::new(0),
             found_all: AtomicBool::new(false),
             remote: None,
@@ -324,6 +328,15 @@ impl<'a> Shared<'a> {
     /// The absolute path of the destination entry at `rel` and `name`, for messages.
     pub(crate) fn target_path(&self, rel: &[u8], name: &[u8]) -> Vec<u8> {
         [&self.root.shown, rel, name].concat()
+    }
+
+    /// The absolute path of the destination directory at `rel`, without a slash at its end, for messages.
+    pub(crate) fn target_dir(&self, rel: &[u8]) -> Vec<u8> {
+        let mut path = self.target_path(rel, b"");
+        if path.len() > 1 && path.ends_with(b"/") {
+            path.pop();
+        }
+        path
     }
 
     /// The name that `name` of the directory `dir` gets at the destination.

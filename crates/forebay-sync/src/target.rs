@@ -51,11 +51,22 @@ pub(crate) struct Ready {
     time: Option<(Timespec, bool)>,
     /// The mode that it gets in the end, where it had to be another until then.
     mode: Option<u32>,
+    /// It belongs to somebody else, and we may not change that.
+    is_anothers: bool,
 }
 
 impl Ready {
     fn new(fd: OwnedFd, made: bool, dev: u64) -> Self {
-        Ready { fd, made, dev, local: Local::default(), habits: OnceLock::new(), time: None, mode: None }
+        Ready {
+            fd,
+            made,
+            dev,
+            local: Local::default(),
+            habits: OnceLock::new(),
+            time: None,
+            mode: None,
+            is_anothers: false,
+        }
     }
 }
 
@@ -185,8 +196,7 @@ fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
 /// A directory that a dry run would make.
 fn enter_absent(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
     if shared.options.select.existing {
-        let rel = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
-        shared.pass_over(out, "not creating new directory \"", rel, "\"\n");
+        shared.pass_over(out, "not creating new directory \"", dir.path(), "\"\n");
         return Target::Failed;
     }
     match source(shared, dir, out) {
@@ -220,8 +230,7 @@ fn enter_on_the_way(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, ou
     match opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat)))) {
         Ok((fd, now)) => Target::Ready(Ready::new(fd, made, now.dev)),
         Err(errno) => {
-            let path = shared.target_path(&dir.rel, b"");
-            shared.fail(out, "[generator] recv_generator: mkdir", path.strip_suffix(b"/").unwrap_or(&path), errno);
+            shared.fail(out, "[generator] recv_generator: mkdir", &shared.target_dir(&dir.rel), errno);
             Target::Failed
         }
     }
@@ -235,9 +244,7 @@ fn enter_blocked(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
     if shared.options.dry_run {
         return Target::Absent;
     }
-    let path = shared.target_path(&dir.rel, b"");
-    let path = path.strip_suffix(b"/").unwrap_or(&path);
-    shared.fail(out, "[generator] recv_generator: mkdir", path, Errno::NOTDIR);
+    shared.fail(out, "[generator] recv_generator: mkdir", &shared.target_dir(&dir.rel), Errno::NOTDIR);
     shared.complain(out, SKIPPING, b"", "");
     Target::Failed
 }
@@ -250,7 +257,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
         return Target::Failed;
     };
     let place = at.fd.as_fd();
-    let path = || shared.target_path(&dir.rel, b"").strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or_default();
+    let path = || shared.target_dir(&dir.rel);
     let name = shared.target_name(parent, &dir.name);
     let old = if at.made { Err(Errno::NOENT) } else { shared.stat_there(place, name) };
     let dry_run = shared.options.dry_run;
@@ -277,19 +284,17 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             false
         }
         Ok(_) if shared.options.select.ignore_existing => {
-            shared.pass_over(out, "", dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel), " exists\n");
+            shared.pass_over(out, "", dir.path(), " exists\n");
             return Target::Blocked;
         }
         Ok(old) => {
-            let rel = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
-            if !delete::make_way(shared, out, at, name, &old, rel, "directory") {
+            if !delete::make_way(shared, out, at, name, &old, dir.path(), "directory") {
                 return Target::Failed;
             }
             true
         }
         Err(Errno::NOENT) if shared.options.select.existing => {
-            let rel = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
-            shared.pass_over(out, "not creating new directory \"", rel, "\"\n");
+            shared.pass_over(out, "not creating new directory \"", dir.path(), "\"\n");
             return Target::Failed;
         }
         Err(Errno::NOENT) => true,
@@ -333,7 +338,6 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
     Target::Ready(ready)
 }
 
-/// Says that a directory is made. Whether it counts as created, which one that another tree has does not.
 /// What the link `name` leads to, if that is a directory: with `-K` it stays, as long as it leads to somewhere in the
 /// tree of the destination.
 fn kept_link(
@@ -346,11 +350,11 @@ fn kept_link(
         return None;
     }
     let root = shared.root.fd.as_ref()?;
-    let rel = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
-    let opened = fs::open_beneath(root.as_fd(), rel, true);
+    let opened = fs::open_beneath(root.as_fd(), dir.path(), true);
     Some(opened.and_then(|fd| rustix::fs::fstat(&fd).map(|stat| (fd, Stat::from(stat)))))
 }
 
+/// Says that a directory is made. Whether it counts as created, which one that another tree has does not.
 fn say_created(shared: &Shared<'_>, dir: &Dir, src: &Stat, out: &mut Outcome) -> bool {
     let like = alternates::directory(shared, dir, src);
     let new = like.is_none();
@@ -414,11 +418,7 @@ fn adopt_changed(
         return;
     }
     let fd = ready.fd.as_fd();
-    let path = || {
-        let own: &[u8] = if dir.parent.is_none() { b"." } else { b"" };
-        let path = shared.target_path(&dir.rel, own);
-        path.strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or(path)
-    };
+    let path = || shown(shared, dir);
     let fake = options.fake_destination;
     let owner = if fake { (None, None) } else { attrs::wanted_owner(shared, src, now.uid, now.gid) };
     let mut mode_now = now.mode;
@@ -436,6 +436,16 @@ fn adopt_changed(
     let wanted = attrs::wanted_mode(shared, src, (!ready.made).then_some(before));
     // Without -p, a directory that inherited its set-group-ID bit keeps it.
     let wanted = if ready.made && !options.perms { wanted | (now.mode & 0o2000) } else { wanted };
+    // Who may not set the time of what is another's finds out now, as with rsync, and leaves the mode, too. That it changes
+    // again is not worth a word.
+    ready.is_anothers = !(ready.made || shared.me.is_root() || now.uid == shared.me.uid);
+    if let Some((time, false)) = ready.time
+        && ready.is_anothers
+        && let Err(errno) = rustix::fs::utimensat(fd, c".", &attrs::times(time), AtFlags::empty())
+    {
+        ready.time = None;
+        return shared.fail(out, "[generator] failed to set times on", &path(), errno);
+    }
     if fake {
         // Its owner can always work in it.
         let (place, to_be) = (shared.attributes_of(fd), shared.wanted_there(src, wanted, now));
@@ -455,6 +465,14 @@ fn adopt_changed(
     }
 }
 
+/// The absolute path of the destination of `dir`, as messages about its attributes show it.
+fn shown(shared: &Shared<'_>, dir: &Dir) -> Vec<u8> {
+    match dir.parent {
+        None => shared.target_path(b"", b"."),
+        Some(_) => shared.target_dir(&dir.rel),
+    }
+}
+
 /// Sets what had to wait until everything beneath `dir` was done.
 pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
     let Some(Target::Ready(ready)) = dir.target.get() else {
@@ -465,14 +483,15 @@ pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
     }
     let names = std::mem::take(&mut *dir.delayed.lock().unwrap_or_else(PoisonError::into_inner));
     if !names.is_empty() {
-        let time = ready.time.map(|(time, _)| time);
+        let time = ready.time.filter(|_| !ready.is_anothers).map(|(time, _)| time);
         return shared.delayed.push(Waiting { rel: dir.rel.clone(), names, time, mode: ready.mode });
     }
     let fd = ready.fd.as_fd();
-    let path = || shared.target_path(&dir.rel, b"").strip_suffix(b"/").map(<[u8]>::to_vec).unwrap_or_default();
+    let path = || shown(shared, dir);
     if let Some((time, same)) = ready.time
         && (!same || dir.touched.load(Ordering::Relaxed))
         && let Err(errno) = rustix::fs::utimensat(fd, c".", &attrs::times(time), AtFlags::empty())
+        && !ready.is_anothers
     {
         shared.fail(out, "[generator] failed to set times on", &path(), errno);
     }

@@ -286,7 +286,7 @@ pub(crate) fn barren(
         }
         match item? {
             Item::Enter(dir) => {
-                let path = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel);
+                let path = dir.path();
                 let dir_len = path.len() - dir.name.count_bytes();
                 let dir_shown = dir.sources.first().map_or(&b""[..], |source| &source.shown);
                 let place = Place { side: Side::Receiver, path, is_dir: true, dir_len, dir_shown, doomed: false };
@@ -297,7 +297,7 @@ pub(crate) fn barren(
             Item::Names(..) => holds.last_mut().into_iter().for_each(|holds| *holds = true),
             Item::Leave(dir) => match holds.pop() {
                 Some(false) if dir.parent.is_some() => {
-                    barren.insert(dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel).to_vec());
+                    barren.insert(dir.path().to_vec());
                 }
                 _ => holds.last_mut().into_iter().for_each(|holds| *holds = true),
             },
@@ -334,7 +334,7 @@ pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, not
             match meant {
                 Ok((_, follow)) => listing.push(name, number, is_dir, follow),
                 // As with rsync, only what takes part is missed.
-                Err(_) => links::dangling(shared, source, name, note),
+                Err(errno) => links::dangling(shared, source, name, errno, note),
             }
         }
     });

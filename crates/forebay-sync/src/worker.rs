@@ -40,6 +40,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) alternates: AlternateDirs,
     /// What is being worked on has its name at the destination, whole, or will have it in the end.
     pub(crate) arrived: bool,
+    /// The number of what is being worked on, among the items of the pass.
+    pub(crate) item: u64,
 }
 
 impl Worker<'_> {

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use forebay_sync::{Ahead, Log, Options, Totals, human};
+use forebay_sync::{Ahead, Copying, Log, Options, Totals, human};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::Report;
@@ -201,10 +201,19 @@ impl Output {
 
     /// Writes what waits, with the records of its files, now that `ahead` is known.
     fn flush_files(&mut self, totals: &Totals, ahead: &Ahead) {
+        let Shows::Files(files) = &mut self.shows else { return };
+        let text = std::mem::take(&mut files.text);
+        self.write_files(&text, ahead.found.max(totals.listed()), ahead.complete);
+        if let Shows::Files(files) = &mut self.shows {
+            files.before = *totals;
+        }
+    }
+
+    /// Writes lines with the records of their files, when `found` entries are known.
+    fn write_files(&mut self, text: &[u8], found: u64, complete: bool) {
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
         let level = self.human;
         let Shows::Files(files) = &mut self.shows else { return };
-        let text = std::mem::take(&mut files.text);
         let mut out = Vec::with_capacity(text.len());
         for line in text.split_inclusive(|&b| b == b'\n') {
             let Some(mark) = line.strip_prefix(b"\0") else {
@@ -218,13 +227,14 @@ impl Output {
             files.transferred += 1;
             // As with rsync, a list that comes bit by bit counts a directory where it is listed.
             let behind = if self.incremental { behind + listed } else { behind };
-            let (done, found) = (files.before.listed() + behind, ahead.found.max(totals.listed()));
+            let done = files.before.listed() + behind;
             let record = record(bytes, 100, bytes as f64 / seconds, 0, level);
             out.extend_from_slice(
-                format!("{record} {}\n", counts(files.transferred, done, found, ahead.complete)).as_bytes(),
+                format!("{record} {}\n", counts(files.transferred, done, found, complete)).as_bytes(),
             );
         }
-        files.before = *totals;
+        // A record takes the place of the one before it.
+        self.begun_line &= !out.starts_with(b"\r");
         self.write(&out);
     }
 }
@@ -298,6 +308,30 @@ impl Log for Output {
             if counts {
                 self.note(end.as_bytes());
             }
+        }
+        Ok(())
+    }
+
+    fn copying(&mut self, lines: &[u8], copying: &Copying, ahead: &Ahead) -> io::Result<()> {
+        match &self.shows {
+            Shows::Files(files) => {
+                let found = ahead.found.max(files.before.listed());
+                self.write_files(lines, found, ahead.complete);
+                let rate = copying.done as f64 / copying.elapsed.as_secs_f64().max(0.001);
+                let left = copying.size.saturating_sub(copying.done) as f64 / rate.max(1.0);
+                let percent = (u128::from(copying.done) * 100).checked_div(copying.size.into()).unwrap_or(100);
+                let record = record(copying.done, percent.min(100) as u64, rate, left as u64, self.human);
+                // What comes instead in the end is longer.
+                self.put(format!("{record}  ").as_bytes());
+                self.begun_line = true;
+            }
+            Shows::Line(line) => {
+                let mut totals = line.totals;
+                totals.transferred_bytes += copying.done;
+                let line = self.line(&totals, ahead);
+                self.write(line.as_bytes());
+            }
+            Shows::Nothing | Shows::Bar(_) => {}
         }
         Ok(())
     }

@@ -114,6 +114,7 @@ fn write_block(out: &mut String, report: &Report, level: u8) -> std::fmt::Result
     writeln!(out, "Literal data: {} bytes", human(totals.literal_bytes, level))?;
     writeln!(out, "Matched data: {} bytes", human(totals.matched_bytes, level))?;
     writeln!(out, "File list size: 0")?;
+    // On one machine there is no other side that a list would go to.
     let peer = report.peer.unwrap_or_default();
     writeln!(out, "File list generation time: {:.3} seconds", peer.list_made.as_secs_f64())?;
     writeln!(out, "File list transfer time: {:.3} seconds", peer.list_sent.as_secs_f64())?;

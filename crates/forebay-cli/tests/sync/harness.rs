@@ -189,6 +189,8 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
             &mut did.deletions
         } else if [
             "sender removed ",
+            // Said when the receiving side has told of it, whatever has been sent by then.
+            "sender file already removed: ",
             "skipping ",
             "not creating new ",
             "IO error ",

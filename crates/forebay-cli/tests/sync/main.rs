@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod arguments;
+mod copy_as;
 mod deletions;
 mod delta;
 mod devices;
@@ -23,8 +24,10 @@ mod relative;
 mod reports;
 mod selection;
 mod statistics;
+mod swapped;
 mod symlink_planted;
 mod tree;
 mod unfinished;
 mod vanished;
 mod writing;
+mod xattr_rules;

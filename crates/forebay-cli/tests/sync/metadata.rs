@@ -248,3 +248,61 @@ fn set_id_bits_outlive_a_change_of_owner() {
         bench.same(&options.split(' ').chain([&src[..], "dst"]).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn what_gets_another_name_of_a_file_is_backed_up() {
+    for options in [
+        "-b",
+        "-b --suffix=.old",
+        "--backup-dir=bak",
+        "--backup-dir=../bak",
+        "-b --inplace",
+        "-b -c",
+        "-b --delay-updates",
+    ] {
+        let bench = Bench::new();
+        bench.both(|place| {
+            fs::create_dir_all(place.join("src/d")).unwrap();
+            fs::create_dir_all(place.join("dst/d")).unwrap();
+            fs::write(place.join("src/a"), "new").unwrap();
+            for name in ["b", "c", "d/e", "z"] {
+                fs::hard_link(place.join("src/a"), place.join("src").join(name)).unwrap();
+            }
+            std::os::unix::fs::symlink("new", place.join("src/link")).unwrap();
+            fs::hard_link(place.join("src/link"), place.join("src/twin")).unwrap();
+            for name in ["b", "d/e", "twin"] {
+                fs::write(place.join("dst").join(name), format!("old {name}")).unwrap();
+                touch(&place.join("dst").join(name), "@900000000");
+            }
+            std::os::unix::fs::symlink("old", place.join("dst/z")).unwrap();
+            for dir in ["src", "src/d", "dst", "dst/d", "src/a"] {
+                touch(&place.join(dir), "@1000000000");
+            }
+        });
+        let args: Vec<String> = format!("-aiHO {options} src/ dst").split(' ').map(str::to_owned).collect();
+        same(&bench, &args);
+        same(&bench, &args);
+    }
+}
+
+#[test]
+fn who_is_no_super_user_by_name_copies_one_namespace() {
+    for option in ["--no-super", "--super", "--no-super --fake-super"] {
+        let bench = Bench::new();
+        bench.both(|place| {
+            for dir in ["src", "dst"] {
+                fs::create_dir(place.join(dir)).unwrap();
+                fs::write(place.join(dir).join("a"), "same").unwrap();
+                touch(&place.join(dir).join("a"), "@1000000000");
+                for name in ["user.a", "trusted.a", &format!("trusted.{dir}"), &format!("user.{dir}")] {
+                    let file = place.join(dir).join("a");
+                    let set = Command::new("setfattr").args(["-n", name, "-v", dir]).arg(file).status();
+                    assert!(set.unwrap().success());
+                }
+                touch(&place.join(dir), "@1000000000");
+            }
+        });
+        let args: Vec<String> = format!("-aiX {option} src/ dst").split(' ').map(str::to_owned).collect();
+        same(&bench, &args);
+    }
+}

@@ -51,6 +51,34 @@ fn unreadable_files_and_directories() {
 }
 
 #[test]
+fn what_cannot_be_deleted_is_said_so() {
+    for options in ["--delete", "--delete-before", "--delete-after", "--delete-delay", "--force", "-n --delete"] {
+        let bench = Bench::new();
+        let src = bench.src();
+        fs::create_dir_all(src.join("d")).unwrap();
+        for file in ["f", "d/1", "secret"] {
+            fs::write(src.join(file), file).unwrap();
+            touch(&src.join(file), "@1000000000");
+        }
+        mode(src.join("secret"), 0o600);
+        bench.both(|place| {
+            // `dst` may be entered, and nothing in it may be changed.
+            for dir in ["dst/gone", "dst/more/inner", "dst/f"] {
+                fs::create_dir_all(place.join(dir)).unwrap();
+            }
+            fs::create_dir(place.join("dst/d")).unwrap();
+            for file in ["x", "more/y", "d/extra"] {
+                fs::write(place.join("dst").join(file), "old").unwrap();
+            }
+        });
+        let mut args = vec!["-rtiO"];
+        args.extend(options.split(' '));
+        let did = same(&bench, &args);
+        assert_eq!(did.code, Some(if options.contains("-n") { 0 } else { 23 }), "{did:?}");
+    }
+}
+
+#[test]
 fn after_an_unreadable_directory_nothing_beneath_it_is_deleted() {
     let bench = Bench::new();
     fs::create_dir_all(bench.src().join("closed")).unwrap();

@@ -74,6 +74,39 @@ fn sources_keep_their_paths() {
 }
 
 #[test]
+fn a_slash_may_stand_behind_anything() {
+    for source in [
+        "SRC/./3/",
+        "SRC/./3/.",
+        "SRC/3//",
+        "SRC/./la/",
+        "SRC/./la/.",
+        "SRC/./l3/",
+        "SRC/./bad/",
+        "SRC/./pipe/",
+        "SRC/./nope/",
+        "SRC/3/./x",
+        "SRC/nope/./x",
+        "SRC/./3/x",
+        "SRC/./a/b/ SRC/./la/",
+    ] {
+        for options in ["-aiR", "-aiRL", "-aiRk", "-dRi", "-lRi", "-aiR --delete", "-aiR --ignore-missing-args"] {
+            let bench = bench();
+            let src = bench.src();
+            symlink("3", src.join("l3")).unwrap();
+            symlink("nowhere", src.join("bad")).unwrap();
+            assert!(Command::new("mkfifo").arg(src.join("pipe")).status().unwrap().success());
+            touch(&src, "@1000000000");
+            let text = src.display().to_string();
+            let args = format!("{options} {source} dst");
+            let args: Vec<String> = args.split(' ').map(|arg| arg.replace("SRC", &text)).collect();
+            eprintln!("{args:?}");
+            bench.same(&args);
+        }
+    }
+}
+
+#[test]
 fn a_file_names_the_sources() {
     for (names, args) in [
         ("a/b/1\n3\n#c\n;d\n\n/f/2\n../f\nnope/q\na/./x\nla\n", "-ai"),

@@ -210,6 +210,60 @@ fn each_file_has_its_progress() {
     }
 }
 
+/// What of a line stands between carriage returns, without numbers that are a matter of moments: rates, and how far it is.
+fn updates(text: &str, file: &str) -> Vec<String> {
+    let line = text.split_inclusive('\n').find(|line| line.starts_with('\r') && line.contains(file)).unwrap();
+    let shape = |update: &str| {
+        let words: Vec<&str> = update.split_whitespace().collect();
+        let [_, percent, rate, left, counts @ ..] = &words[..] else { panic!("{update:?}") };
+        let whole = *percent == "100%" && !counts.is_empty();
+        assert!(percent.ends_with('%') && rate.ends_with("B/s") && left.matches(':').count() == 2, "{update:?}");
+        assert_eq!(update.find('%'), Some(19), "{update:?}");
+        assert!(whole || (update.ends_with("  ") && !update.ends_with("   ")), "{update:?}");
+        if whole { format!("{} {}", words[0], counts.join(" ")) } else { "on its way".to_owned() }
+    };
+    let mut updates: Vec<String> = line.trim_end_matches('\n').split('\r').skip(1).map(shape).collect();
+    updates.dedup();
+    updates
+}
+
+#[test]
+fn a_file_that_takes_long_is_told_of_while_it_is_copied() {
+    let large = 2_000_000;
+    for args in [
+        "-a --progress --bwlimit=1000",
+        "-aiP --bwlimit=1000 --info=name0",
+        "-aP --bwlimit=1000 --sparse --inplace",
+        "-aP --bwlimit=1000 --delete-before",
+    ] {
+        let bench = bench();
+        let content: Vec<u8> = (0..large).map(|n: u32| (n % 251) as u8).collect();
+        fs::write(bench.src().join("d/large"), content).unwrap();
+        touch(&bench.src(), "@1200000000");
+        bench.places().iter().for_each(|place| touch(&place.join("dst"), "@1300000000"));
+        let mut args: Vec<&str> = args.split(' ').collect();
+        args.extend(["SRC", "dst"]);
+        let [theirs, ours] = said(&bench, &args);
+        let [theirs, ours] = [theirs.1, ours.1].map(|text| {
+            let lines: Vec<String> = text.lines().filter(|line| !line.starts_with('\r')).map(str::to_owned).collect();
+            (updates(&text, "2,000,000"), lines)
+        });
+        assert_eq!(ours, theirs, "{args:?}");
+        assert_eq!(ours.0[0], "on its way");
+    }
+}
+
+#[test]
+fn the_whole_is_told_of_while_one_file_takes_long() {
+    let bench = bench();
+    fs::write(bench.src().join("large"), vec![7; 2_500_000]).unwrap();
+    let [_, ours] = said(&bench, &["-a", "--info=progress2", "--bwlimit=1000", "SRC", "dst"]);
+    let before = ours.1.split('\r').take_while(|update| !update.contains("xfr#3")).filter(|it| it.contains("% "));
+    let bytes = before.map(|update| update.split_whitespace().next().unwrap().replace(',', "").parse::<u64>().unwrap());
+    let moving: Vec<u64> = bytes.filter(|bytes| (10_000..2_500_000).contains(bytes)).collect();
+    assert!(!moving.is_empty() && moving.is_sorted(), "{moving:?} in {}", ours.1);
+}
+
 #[test]
 fn a_list_that_is_made_first_is_told_as_rsync_does() {
     for args in [

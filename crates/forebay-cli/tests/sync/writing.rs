@@ -1,8 +1,9 @@
 //! How content gets to its name: in place, appended, kept, delayed, backed up, beside other trees.
 
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use crate::harness::{Bench, command};
 use crate::tree::touch;
@@ -275,5 +276,129 @@ fn a_limit_holds_what_is_written_back() {
         assert!(command.current_dir(&ours).status().unwrap().success());
         assert!(begun.elapsed() >= std::time::Duration::from_millis(480), "{options}: {:?}", begun.elapsed());
         assert_eq!(fs::read(ours.join("dst/file")).unwrap(), vec![1; 100_000]);
+    }
+}
+
+#[test]
+fn a_directory_of_backups_is_like_the_original_whatever_had_its_name() {
+    for before in ["nothing", "file", "link"] {
+        let bench = Bench::new();
+        fs::create_dir_all(bench.src().join("d/e")).unwrap();
+        bench.both(|place| {
+            for dir in ["dst/d/e", "bak"] {
+                fs::create_dir_all(place.join(dir)).unwrap();
+            }
+            match before {
+                "file" => fs::write(place.join("bak/d"), "older").unwrap(),
+                "link" => std::os::unix::fs::symlink("nowhere", place.join("bak/d")).unwrap(),
+                _ => {}
+            }
+            for file in ["d/1", "d/e/2"] {
+                fs::write(place.join("dst").join(file), "old").unwrap();
+            }
+        });
+        for file in ["d/1", "d/e/2"] {
+            fs::write(bench.src().join(file), "newer").unwrap();
+        }
+        fs::set_permissions(bench.src().join("d"), fs::Permissions::from_mode(0o751)).unwrap();
+        std::os::unix::fs::chown(bench.src().join("d"), Some(3), Some(4)).unwrap();
+        bench.same(&["-rlpgo", "--backup-dir=../bak", &format!("{}/", bench.src().display()), "dst"]);
+    }
+}
+
+#[test]
+fn what_is_no_file_is_looked_for_elsewhere_only_where_nothing_is() {
+    for kind in ["--link-dest", "--compare-dest", "--copy-dest"] {
+        for there in ["nothing", "file", "link", "same", "empty", "full"] {
+            let bench = Bench::new();
+            bench.both(|place| {
+                for dir in ["src", "dst", "other"] {
+                    fs::create_dir(place.join(dir)).unwrap();
+                }
+                for dir in ["src", "other"] {
+                    symlink("to", place.join(dir).join("l")).unwrap();
+                    assert!(Command::new("mkfifo").arg(place.join(dir).join("p")).status().unwrap().success());
+                    for name in ["l", "p"] {
+                        assert!(
+                            Command::new("touch")
+                                .args(["-h", "-d", NEW])
+                                .arg(place.join(dir).join(name))
+                                .status()
+                                .unwrap()
+                                .success()
+                        );
+                    }
+                }
+                for name in ["l", "p"] {
+                    let path = place.join("dst").join(name);
+                    match there {
+                        "file" => fs::write(path, "x").unwrap(),
+                        "link" => symlink("else", path).unwrap(),
+                        "same" => symlink("to", path).unwrap(),
+                        "empty" => fs::create_dir(path).unwrap(),
+                        "full" => fs::create_dir_all(path.join("full")).unwrap(),
+                        _ => {}
+                    }
+                }
+                for dir in ["src", "dst", "other"] {
+                    touch(&place.join(dir), NEW);
+                }
+            });
+            bench.same(&["-ai", &format!("{kind}=../other"), "src/", "dst"]);
+        }
+    }
+}
+
+#[test]
+fn a_link_that_leads_through_a_file_is_told_as_such() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("f"), "file").unwrap();
+    symlink("f/x", bench.src().join("through")).unwrap();
+    symlink("nowhere", bench.src().join("dangling")).unwrap();
+    let src = bench.src().display().to_string();
+    for args in [&["-aiL"][..], &["-ai", "-k"], &["-rti", "--copy-unsafe-links"]] {
+        for source in [format!("{src}/"), format!("{src}/through"), format!("{src}/dangling")] {
+            bench.same(&[args, &[&source[..], "dst"]].concat());
+        }
+    }
+}
+
+#[test]
+fn a_file_that_fails_its_verification_is_told_with_its_time() {
+    for args in ["-ai", "-rti", "-ri", "-aiO"] {
+        let bench = Bench::new();
+        put(&bench.src().join("f"), "new content", NEW);
+        bench.both(|place| put(&place.join("dst/f"), "old", NEW));
+        touch(&bench.src(), NEW);
+        bench.same(&[args, "--append-verify", &format!("{}/", bench.src().display()), "dst"]);
+    }
+}
+
+#[test]
+fn a_directory_like_one_elsewhere_is_told_as_rsync_tells_it() {
+    for kind in ["--link-dest", "--compare-dest", "--copy-dest"] {
+        for args in ["-aiX -b", "-aiX -O", "-aiX", "-rlpiX", "-rlpiX -b", "-ai -b", "-ai -O"] {
+            for (time, differs) in [(NEW, true), (NEW, false), (OLD, true), (OLD, false)] {
+                let bench = Bench::new();
+                bench.both(|place| {
+                    put(&place.join("src/d/f"), "text", NEW);
+                    put(&place.join("other/d/f"), "text", NEW);
+                    fs::create_dir(place.join("dst")).unwrap();
+                    if differs {
+                        let dir = place.join("src/d");
+                        let set = Command::new("setfattr").args(["-n", "user.a", "-v", "1"]).arg(dir).status();
+                        assert!(set.unwrap().success());
+                        fs::set_permissions(place.join("other/d"), fs::Permissions::from_mode(0o700)).unwrap();
+                    }
+                    for (dir, time) in [("src/d", NEW), ("other/d", time), ("src", NEW), ("dst", NEW)] {
+                        touch(&place.join(dir), time);
+                    }
+                });
+                let mut all: Vec<&str> = args.split(' ').collect();
+                let other = format!("{kind}=../other");
+                all.extend([&other[..], "src/", "dst"]);
+                bench.same(&all);
+            }
+        }
     }
 }

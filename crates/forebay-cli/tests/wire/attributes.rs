@@ -85,6 +85,29 @@ fn long_values_are_asked_for() {
 }
 
 #[test]
+fn rules_decide_which_attributes_go() {
+    let bench = bench();
+    for way in WAYS {
+        for rules in [
+            &["-x user.long"][..],
+            &["-x user.*"],
+            &["-x *short"],
+            &["-xs user.long"],
+            &["-xr user.long"],
+            &["+x user.long", "-x *"],
+            &["-x! user.*"],
+            &["-x trusted.*", "- some"],
+        ] {
+            let rules: Vec<String> = rules.iter().map(|rule| format!("--filter={rule}")).collect();
+            for options in [&["-aiX"][..], &["-aiX", "--delete"]] {
+                let args = [options, &rules.iter().map(String::as_str).collect::<Vec<_>>()].concat();
+                same(&bench, way, &args);
+            }
+        }
+    }
+}
+
+#[test]
 fn acls_go_along() {
     let bench = bench();
     for (args, path) in [

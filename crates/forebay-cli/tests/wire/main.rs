@@ -5,6 +5,7 @@ mod arguments;
 mod attributes;
 mod behaviour;
 mod choices;
+mod copy_as;
 mod cut;
 mod ends;
 mod harness;

@@ -30,7 +30,7 @@ impl<'a> Building<'a> {
     ) -> Self {
         let job = Job { src: dst, dst, range: from..from, devices: (0, 0), fresh: !existed };
         let basis = if existed { Some(dst) } else { basis };
-        Building { pair: copier.pair(&job), basis, itself: existed, at: from }
+        Building { pair: copier.pair(&job, None), basis, itself: existed, at: from }
     }
 
     /// How far it has grown.

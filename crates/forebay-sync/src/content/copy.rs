@@ -7,7 +7,8 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use forebay::{Budget, CancelToken};
 use rustix::io::Errno;
@@ -18,7 +19,7 @@ use crate::fs;
 use crate::options::Reflink;
 
 /// Up to this many bytes a file is read and written.
-const SMALL: u64 = 64 << 10;
+pub(super) const SMALL: u64 = 64 << 10;
 
 /// The buffer for reading and writing, in bytes.
 pub(super) const BUFFER: usize = 256 << 10;
@@ -92,6 +93,8 @@ pub(crate) struct Copier<'a> {
     pub(crate) buffer: Vec<u8>,
     /// How many bytes of the last job are in place, from the beginning of its range on without a gap.
     pub(crate) done: u64,
+    /// Where somebody wants to know how far it is.
+    pub(crate) watched: Option<Arc<AtomicU64>>,
 }
 
 impl<'a> Copier<'a> {
@@ -114,7 +117,8 @@ impl<'a> Copier<'a> {
             }
             return Ok(Method::Stream);
         }
-        let pair = self.pair(job);
+        let watched = self.watched.clone();
+        let pair = self.pair(job, watched.as_deref());
         let copied = if size >= LARGE && self.workers > 1 {
             pair.in_parts(&job.range, self.workers, self.budget, &mut self.done)
         } else {
@@ -128,8 +132,8 @@ impl<'a> Copier<'a> {
         Ok(if self.sparse { Method::Stream } else { self.methods.best(job.devices).max(Method::Range) })
     }
 
-    /// The files of `job`, as ranges of them are copied.
-    pub(super) fn pair<'j>(&self, job: &Job<'j>) -> Pair<'j>
+    /// The files of `job`, as ranges of them are copied, and where bytes are counted.
+    pub(super) fn pair<'j>(&self, job: &Job<'j>, watched: Option<&'j AtomicU64>) -> Pair<'j>
     where
         'a: 'j,
     {
@@ -142,6 +146,7 @@ impl<'a> Copier<'a> {
             rate: self.rate,
             sparse: self.sparse,
             fresh: job.fresh,
+            watched,
         }
     }
 

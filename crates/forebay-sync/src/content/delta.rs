@@ -64,6 +64,7 @@ impl Delta<'_> {
         let options = Options { in_place: self.basis.is_none() };
         let stats = search(&signature, Input::File(&new, self.size), options, settings, |token| {
             writer.apply(token)?;
+            self.pair.count(writer.at - *done);
             *done = writer.at;
             Ok::<_, Error>(())
         })?;

@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use forebay::{Budget, CancelToken, Cause, Pipeline, Weigh};
 use rustix::io::Errno;
@@ -32,6 +33,8 @@ pub(super) struct Pair<'a> {
     pub(super) sparse: bool,
     /// Where `dst` has not been written to, it is a hole.
     pub(super) fresh: bool,
+    /// Counts bytes that are in place, whatever their order.
+    pub(super) watched: Option<&'a AtomicU64>,
 }
 
 impl Pair<'_> {
@@ -96,8 +99,16 @@ impl Pair<'_> {
             }
             at += n as u64;
             *done += n as u64;
+            self.count(n as u64);
         }
         Ok(())
+    }
+
+    /// Tells whoever wants to know that so many more bytes are in place.
+    pub(super) fn count(self, bytes: u64) {
+        if let Some(watched) = self.watched {
+            watched.fetch_add(bytes, Ordering::Relaxed);
+        }
     }
 
     /// How much of `left` bytes may be written now; waits for that.

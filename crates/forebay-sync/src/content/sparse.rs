@@ -26,6 +26,7 @@ impl Pair<'_> {
             if data.start > at {
                 self.hole(at, data.start - at, buffer)?;
                 *done += data.start - at;
+                self.count(data.start - at);
             }
             at = data.start;
             while at < data.end {
@@ -43,6 +44,7 @@ impl Pair<'_> {
                 self.dense(at, &buffer[..n])?;
                 at += n as u64;
                 *done += n as u64;
+                self.count(n as u64);
             }
             if data.is_empty() {
                 return Ok(()); // Nothing but a hole up to the end.

@@ -45,6 +45,7 @@ impl TempNames {
             temp.push(LETTERS[(bits % 62) as usize]);
             bits /= 62;
         }
+        // It is made of a name and letters: there is no NUL in it.
         CString::new(temp).unwrap_or_default()
     }
 }

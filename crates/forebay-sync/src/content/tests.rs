@@ -11,7 +11,7 @@ use crate::options::Reflink;
 /// A copier for one file.
 fn copier<'a>(methods: &'a Methods, budget: &'a Budget, cancel: &'a CancelToken, workers: usize) -> Copier<'a> {
     let (reflink, buffer) = (Reflink::Auto, Vec::new());
-    Copier { methods, budget, cancel, workers, rate: None, sparse: false, reflink, buffer, done: 0 }
+    Copier { methods, budget, cancel, workers, rate: None, sparse: false, reflink, buffer, done: 0, watched: None }
 }
 
 /// Copies a file of `len` bytes of which `expected` were announced, and compares.

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use rustix::fs::{Mode, Timespec};
 use rustix::io::Errno;
 
-use super::copy::{Copier, Failure, Job, Method};
+use super::copy::{Copier, Failure, Job, Method, SMALL};
 use super::delta::{Delta, Stats};
 use super::draft::Draft;
 use super::partial;
@@ -96,7 +96,7 @@ impl Worker<'_> {
         self.arrived = false;
         let in_place = !plan.local && self.shared.options.writes_in_place();
         let Some(open) = self.open_draft(entry, ready, plan.old.as_ref(), in_place, out) else { return Ok(()) };
-        if let Err(failure) = self.fill(plan, ready, &open, out) {
+        if let Err(failure) = self.fill_in_view(entry, plan, ready, &open, out) {
             if !matches!(failure, Failure::Share(_)) && self.copier.done > 0 {
                 self.keep_partial(entry, ready, open.draft, self.copier.done, out);
             }
@@ -104,6 +104,29 @@ impl Worker<'_> {
         }
         self.close_draft(entry, ready, open, plan.old.as_ref(), out);
         Ok(())
+    }
+
+    /// Fills the draft; where that may take long, somebody says meanwhile how far it is.
+    fn fill_in_view(
+        &mut self,
+        entry: &Entry<'_>,
+        plan: &Plan,
+        ready: &Ready,
+        open: &Open<'_>,
+        out: &mut Outcome,
+    ) -> Result<(), Failure> {
+        let options = self.shared.options;
+        // Of names of one file, the lines may belong to another place.
+        let in_place = !(options.hard_links && entry.src.nlink > 1);
+        let live = self.shared.live.as_ref().filter(|_| plan.size > SMALL && in_place);
+        let Some(live) = live else { return self.fill(plan, ready, open, out) };
+        self.copier.watched = live.begin(self.item, &mut out.text, plan.size, options.levels.progress == 1);
+        self.copier.watched.iter().for_each(|watched| watched.store(plan.from, Ordering::Relaxed));
+        let filled = self.fill(plan, ready, open, out);
+        if self.copier.watched.take().is_some() {
+            live.end(self.item, &mut out.text);
+        }
+        filled
     }
 
     /// Opens what the content goes to, where `old` is. `None` if that is not possible, which has been reported.
@@ -215,7 +238,8 @@ impl Worker<'_> {
             return Ok(None);
         }
         let basis = plan.basis.as_ref().filter(|_| !itself).map(AsFd::as_fd);
-        let delta = Delta { pair: self.copier.pair(job), size: plan.size, basis };
+        let watched = self.copier.watched.clone();
+        let delta = Delta { pair: self.copier.pair(job, watched.as_deref()), size: plan.size, basis };
         let Copier { workers, buffer, done, .. } = &mut self.copier;
         *done = 0;
         let built = delta.build(self.shared, *workers, buffer, done)?;

@@ -170,6 +170,20 @@ impl Filters {
         None
     }
 
+    /// Whether a rule is about the names of extended attributes.
+    pub(crate) fn has_xattr_rules(&self) -> bool {
+        self.list.entries.iter().any(|entry| matches!(entry, Entry::Rule(rule) if rule.is_about_xattrs()))
+    }
+
+    /// Whether the rules about names of extended attributes let `name` take part on this side. Per-directory files have none to add.
+    pub(crate) fn takes_xattr(&self, side: Side, name: &[u8]) -> bool {
+        let decides = |entry: &Entry| match entry {
+            Entry::Rule(rule) if rule.decides_xattr(side, name, self.delete_excluded) => Some(rule.includes()),
+            _ => None,
+        };
+        self.list.entries.iter().find_map(decides).unwrap_or(true)
+    }
+
     fn has_merge_files(&self) -> bool {
         self.list.entries.iter().any(|entry| matches!(entry, Entry::PerDir(_)))
     }

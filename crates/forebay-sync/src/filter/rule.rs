@@ -106,15 +106,32 @@ impl Rule {
         modifiers.told(to_sender).map(|letters| [&[sign], &letters[..], b" ", &self.pattern].concat())
     }
 
-    /// Whether it has a say at `place` about an entry, and what it says is what decides.
-    pub(super) fn decides(&self, place: &Place<'_>, delete_excluded: bool) -> bool {
-        let Modifiers { sides, absolute, negated, perishable, xattr, .. } = self.modifiers;
-        let counts = match place.side {
-            _ if xattr || (perishable && place.doomed) => false,
+    /// Whether it has a say about names of extended attributes, and not about entries.
+    pub(super) fn is_about_xattrs(&self) -> bool {
+        self.modifiers.xattr
+    }
+
+    /// As [`decides`](Rule::decides), about the extended attribute `name`.
+    pub(super) fn decides_xattr(&self, side: Side, name: &[u8], delete_excluded: bool) -> bool {
+        self.modifiers.xattr
+            && self.counts(side, delete_excluded)
+            && self.modifiers.negated != self.matches(name, false)
+    }
+
+    /// Whether it has a say on this side.
+    fn counts(&self, side: Side, delete_excluded: bool) -> bool {
+        let sides = self.modifiers.sides;
+        match side {
             Side::Sender => sides.sender || !sides.given(),
             Side::Receiver => sides.receiver || !(sides.given() || delete_excluded),
-        };
-        counts
+        }
+    }
+
+    /// Whether it has a say at `place` about an entry, and what it says is what decides.
+    pub(super) fn decides(&self, place: &Place<'_>, delete_excluded: bool) -> bool {
+        let Modifiers { absolute, negated, perishable, xattr, .. } = self.modifiers;
+        !(xattr || (perishable && place.doomed))
+            && self.counts(place.side, delete_excluded)
             && negated
                 != match absolute {
                     true => self.matches(&place.absolute(), place.is_dir),

@@ -28,6 +28,7 @@ use super::secluded;
 use super::sender::{self, Arrivals};
 use super::shell::{Connected, RemoteShell};
 use super::terms::Terms;
+use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::itemize;
 use crate::mirror::{Log, Peer, Report};
@@ -292,6 +293,7 @@ fn send(
     let spill = options.spill.take();
     let location = spill.as_ref().map(SpillStore::location);
     let Opened { terms, mut from, outgoing, received, arrivals, .. } = opened;
+    let _taken = options.copy_as.as_ref().map(Credentials::take_on).transpose()?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
     shared.sums = (terms.transfer, terms.files);

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use forebay::Budget;
 
-use forebay_sync::Compressor;
+use forebay_sync::{Compressor, Credentials};
 
 use super::row::{Row, flag, later, remote, remote_number, remote_value, value};
 use super::state::State;
@@ -102,7 +102,10 @@ pub(super) const ROWS: &[Row] = &[
     }),
     remote_value("early-input"),
     remote("motd").no(),
-    later("copy-as"),
+    value("copy-as", |s, value| {
+        s.options.copy_as = Some(Credentials::parse(&value.lossy())?);
+        Ok(())
+    }),
     value("max-alloc", |_, value| match value.size("max-alloc")? {
         1..=0xf_ffff => {
             let text = value.lossy();

@@ -12,6 +12,7 @@ use super::reader;
 use super::remote::Remote;
 use super::role::{self, Incoming};
 use super::teller::{Late, Mail, Mailbox, Message, Way};
+use crate::credentials::Credentials;
 use crate::error::Error;
 use crate::mirror::{Log, Peer, Report};
 use crate::options::Options;
@@ -105,6 +106,7 @@ pub(crate) fn run<R: ReadAhead + Send>(
     let location = spill.as_ref().map(SpillStore::location);
     let Link { terms, server, mut from, outgoing, mailbox, mail, asked } = link;
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
+    let _taken = options.copy_as.as_ref().map(Credentials::take_on).transpose()?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
     // What is written comes no faster than it is sent.
