@@ -213,33 +213,30 @@ impl std::fmt::Debug for Spares {
     }
 }
 
-/// How many buffers outlast an operation, and the most bytes of one.
-const KEPT: usize = 4;
-const SHORT: usize = 4 << 20;
+/// Bytes of buffers that wait to be used again, at most.
+const KEPT: usize = 16 << 20;
 
 impl Spares {
     /// A buffer of at least `len` bytes, with whatever in it.
     pub(crate) fn take(&self, len: usize) -> Vec<u8> {
-        let mut buf = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        if buf.len() < len {
-            // Nothing of the old is worth copying.
-            buf.clear();
-            buf.resize(len, 0);
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = spares.iter().enumerate().filter(|(_, buf)| buf.len() >= len);
+        let least = fitting.min_by_key(|(_, buf)| buf.len()).map(|(at, _)| at);
+        if let Some(at) = least {
+            return spares.swap_remove(at);
         }
-        buf
+        // One that is too short makes room for one that is not.
+        let short = spares.pop();
+        drop(spares);
+        drop(short);
+        vec![0; len]
     }
 
-    /// Gives back what is to outlast the operation, if it is little.
+    /// Takes back a buffer, if there is room for it.
     pub(crate) fn keep(&self, buf: Vec<u8>) {
         let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spares.len() < KEPT && !buf.is_empty() && buf.capacity() <= SHORT {
+        if !buf.is_empty() && spares.iter().map(Vec::capacity).sum::<usize>() + buf.capacity() <= KEPT {
             spares.push(buf);
-        }
-    }
-
-    pub(crate) fn give(&self, buf: Vec<u8>) {
-        if !buf.is_empty() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buf);
         }
     }
 }

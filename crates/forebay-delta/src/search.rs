@@ -3,7 +3,7 @@
 use forebay::Weigh;
 
 use crate::error::{Error, Role, of_run};
-use crate::input::{Input, Segment, Spares};
+use crate::input::{Input, Segment};
 use crate::scan::{Match, Scan};
 use crate::settings::Settings;
 use crate::signature::Signature;
@@ -12,8 +12,12 @@ use crate::stitch::Stitch;
 use crate::table::Table;
 use crate::token::Token;
 
-/// The most bytes of the new file that are one item of work.
+/// The most bytes of the new file that are one item of work,
 const SEGMENT: usize = 8 << 20;
+/// and those of a long one, or one whose length is not known: what several threads have in hand stays in the processor's cache.
+const PIECE: usize = 2 << 20;
+/// What is longer is long.
+const LONG: u64 = 2 * SEGMENT as u64;
 
 /// What kinds of matches are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -115,13 +119,14 @@ where
     let table = Table::build(basis)?;
     let scan = Scan { signature: basis, table: &table, options };
     let block_len = basis.format().block_len();
-    let len = settings.segment_len(SEGMENT, block_len as usize);
+    let most = if matches!(new, Input::File(_, whole) if whole <= LONG) { SEGMENT } else { PIECE };
+    let len = settings.segment_len(most, block_len as usize);
     let short = matches!(new, Input::File(_, whole) if whole <= len as u64);
-    let spares = if short { settings.spares.clone() } else { Spares::default() };
-    let segments = new.segments(Role::New, len, block_len as usize - 1, &spares);
+    let spares = &settings.spares;
+    let segments = new.segments(Role::New, len, block_len as usize - 1, spares);
     let mut stitch = Stitch::new(block_len, sink);
     let work = |mut segment: Segment<'_>| -> Result<Searched, E> {
-        segment.load(&spares)?;
+        segment.load(spares)?;
         let (at, own) = (segment.at, segment.own);
         let (matches, stats) = scan.matches(segment.bytes(), own, at);
         Ok(Searched { at, own, buf: segment.into_buf(), matches, stats })
@@ -132,11 +137,7 @@ where
         let bytes = buf.get(..own).unwrap_or(&[]);
         read(bytes);
         stitch.segment(at, bytes, &matches)?;
-        if short {
-            spares.keep(buf)
-        } else {
-            spares.give(buf)
-        }
+        spares.keep(buf);
         Ok(())
     };
     let workers = if short {
