@@ -2,13 +2,14 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use forebay::{Location, Snapshot, SpillStore};
 use forebay_delta::AssemblyStats;
 
+use crate::doomed::Dooms;
 use crate::error::Error;
 use crate::item::Item;
 use crate::options::Options;
@@ -38,6 +39,14 @@ pub trait Log {
 
     /// Whole lines for a log file, if [`Options::log_format`] asks for any: changes in that format, messages and errors.
     fn file(&mut self, _lines: &[u8]) {}
+
+    /// The other side is there, and what happens next is the list. Comes once, and never where all is on this machine.
+    ///
+    /// # Errors
+    /// Whatever keeps what there is to say of it from being written.
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// With [`Options::list_first`]: how many entries have been listed, and whether that is all. Comes before everything but
     /// what there is to say of listing them.
@@ -121,11 +130,12 @@ pub fn mirror(
     log: &mut dyn Log,
 ) -> Result<Report, Error> {
     let begun = Instant::now();
-    let mut spill = options.spill.take();
+    let mut spill = options.spill.take().map(Arc::new);
     let location = spill.as_ref().map(SpillStore::location);
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
+    shared.dooms = Dooms::spilling(spill.clone().map(|store| store as _));
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     shared.listed =
@@ -202,6 +212,9 @@ pub fn mirror(
             list(&shared, Walk::new(&shared, root, note.take()), &mut totals, log)?;
         }
         shared.pass = pass;
+        if pass != Pass::Delete {
+            passes::tell_of_deltas(&shared, note.get_or_insert_default());
+        }
         let root = match first.take() {
             Some(root) => root,
             None => roots::sources(&shared, sources, &mut Outcome::default())?,
