@@ -119,7 +119,7 @@ where
     let spares = &settings.spares;
     let segments = basis.segments(Role::Basis, len, 0, spares);
     let sum = |mut segment: Segment<'_>| {
-        segment.load(spares)?;
+        segment.load(spares, short)?;
         let sums = Sums::of(&segment, format);
         spares.keep(segment.into_buf());
         Ok(sums)

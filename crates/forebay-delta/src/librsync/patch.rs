@@ -51,7 +51,7 @@ struct Pieces<'a, R> {
 
 impl<R: Read> Pieces<'_, R> {
     fn piece(&mut self) -> Result<Piece, Error> {
-        let mut piece = Piece { buf: self.spares.take(self.piece_len), len: 0, copies: Vec::new() };
+        let mut piece = Piece { buf: self.spares.take(self.piece_len, false), len: 0, copies: Vec::new() };
         while piece.len < self.piece_len && piece.copies.len() < PARTS {
             match &mut self.rest {
                 Command::Literal { len } => {
