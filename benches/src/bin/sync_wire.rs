@@ -57,9 +57,22 @@ impl Wire {
 
     /// A pull of `source` to `copy`: who receives, and who sends.
     fn pull(&self, [receiver, sender]: [&str; 2], args: &[&str]) -> Command {
-        let mut command = files::command_line(receiver);
-        command.arg("-e").arg(self.path("shell")).arg(format!("--rsync-path={sender}")).arg("-a").args(args);
+        let mut command = self.client(receiver, sender, args);
         command.arg(format!("host:{}/", self.path("source").display())).arg(self.path("copy"));
+        command
+    }
+
+    /// A push of `source` to `copy`.
+    fn push(&self, [receiver, sender]: [&str; 2], args: &[&str]) -> Command {
+        let mut command = self.client(sender, receiver, args);
+        command.arg(self.path("source/")).arg(format!("host:{}", self.path("copy").display()));
+        command
+    }
+
+    /// The command `client`, which starts `server` and has still to be told what is copied to where.
+    fn client(&self, client: &str, server: &str, args: &[&str]) -> Command {
+        let mut command = files::command_line(client);
+        command.arg("-e").arg(self.path("shell")).arg(format!("--rsync-path={server}")).arg("-a").args(args);
         command
     }
 
@@ -101,20 +114,25 @@ impl Wire {
         Ok(())
     }
 
-    /// What forebay's engines did when the files were copied once more, as it says itself, and the memory of both ends.
+    /// What forebay's engines did when the files were copied twice more, as the client says: the receiving end of a pull, the
+    /// sending end of a push. And the memory of both ends.
     fn tell_engine(&self, args: &[&str]) -> Result<()> {
         let (copy, old) = (self.path("copy"), self.path("old"));
-        if old.exists() {
-            measure_command(Command::new("cp").arg("-a").args([&old, &copy]))?;
+        let both = [&*self.forebay; 2];
+        for (end, mut command) in [("receiving", self.pull(both, args)), ("sending", self.push(both, args))] {
+            if old.exists() {
+                measure_command(Command::new("cp").arg("-a").args([&old, &copy]))?;
+            }
+            let said = self.path("said");
+            let (peak, count) = family::peak_of(command.arg("--stats").stdout(File::create(&said)?), &["forebay"])?;
+            println!("The {end} end:\n");
+            for line in fs::read_to_string(&said)?.lines().filter(|line| line.starts_with("forebay:")) {
+                println!("{line}");
+            }
+            println!("memory of {count} processes at most {:.1} MiB\n", peak as f64 / f64::from(1 << 20));
+            fs::remove_dir_all(&copy)?;
         }
-        let mut command = self.pull([&self.forebay; 2], args);
-        let said = self.path("said");
-        let (peak, count) = family::peak_of(command.arg("--stats").stdout(File::create(&said)?), &["forebay"])?;
-        for line in fs::read_to_string(&said)?.lines().filter(|line| line.starts_with("forebay:")) {
-            println!("{line}");
-        }
-        println!("memory of {count} processes at most {:.1} MiB\n", peak as f64 / f64::from(1 << 20));
-        Ok(fs::remove_dir_all(&copy)?)
+        Ok(())
     }
 
     fn small_files(&self) -> Result<()> {

@@ -109,10 +109,11 @@ pub(crate) struct Segment<'a> {
 }
 
 impl Segment<'_> {
-    /// Reads it, if that was not done, into a buffer from `spares`.
-    pub(crate) fn load(&mut self, spares: &Spares) -> Result<(), Error> {
+    /// Reads it, if that was not done, into a buffer from `spares`. A `roomy` one, for which nobody pays, serves for somewhat
+    /// longer files, too.
+    pub(crate) fn load(&mut self, spares: &Spares, roomy: bool) -> Result<(), Error> {
         if let Some((file, role)) = self.from.take() {
-            self.buf = spares.take(self.filled);
+            self.buf = spares.take(self.filled, roomy);
             read_exact_at(file, role, &mut self.buf[..self.filled], self.at)?;
         }
         Ok(())
@@ -158,7 +159,7 @@ impl<'a> Segments<'a> {
     fn stream_segment(&mut self) -> Result<Segment<'a>, Error> {
         let Input::Stream(stream) = &mut self.input else { unreachable!("only streams are read here") };
         let want = self.len + self.reach;
-        let mut buf = self.spares.take(want);
+        let mut buf = self.spares.take(want, false);
         let mut filled = self.carried.len();
         buf[..filled].copy_from_slice(&self.carried);
         while filled < want {
@@ -213,33 +214,30 @@ impl std::fmt::Debug for Spares {
     }
 }
 
-/// How many buffers outlast an operation, and the most bytes of one.
-const KEPT: usize = 4;
-const SHORT: usize = 4 << 20;
+/// Bytes of buffers that wait to be used again, at most.
+const KEPT: usize = 16 << 20;
 
 impl Spares {
-    /// A buffer of at least `len` bytes, with whatever in it.
-    pub(crate) fn take(&self, len: usize) -> Vec<u8> {
-        let mut buf = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default();
-        if buf.len() < len {
-            // Nothing of the old is worth copying.
-            buf.clear();
-            buf.resize(len, 0);
+    /// A buffer of at least `len` bytes, with whatever in it. A `roomy` one may have twice as many.
+    pub(crate) fn take(&self, len: usize, roomy: bool) -> Vec<u8> {
+        let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fitting = spares.iter().enumerate().filter(|(_, buf)| buf.len() >= len);
+        let least = fitting.min_by_key(|(_, buf)| buf.len()).map(|(at, _)| at);
+        if let Some(at) = least {
+            return spares.swap_remove(at);
         }
-        buf
+        // One that is too short makes room for one that is not.
+        let short = spares.pop();
+        drop(spares);
+        drop(short);
+        vec![0; if roomy { len.next_power_of_two() } else { len }]
     }
 
-    /// Gives back what is to outlast the operation, if it is little.
+    /// Takes back a buffer, if there is room for it.
     pub(crate) fn keep(&self, buf: Vec<u8>) {
         let mut spares = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if spares.len() < KEPT && !buf.is_empty() && buf.capacity() <= SHORT {
+        if !buf.is_empty() && spares.iter().map(Vec::capacity).sum::<usize>() + buf.capacity() <= KEPT {
             spares.push(buf);
-        }
-    }
-
-    pub(crate) fn give(&self, buf: Vec<u8>) {
-        if !buf.is_empty() {
-            self.0.lock().unwrap_or_else(PoisonError::into_inner).push(buf);
         }
     }
 }

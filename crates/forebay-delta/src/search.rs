@@ -3,7 +3,7 @@
 use forebay::Weigh;
 
 use crate::error::{Error, Role, of_run};
-use crate::input::{Input, Segment, Spares};
+use crate::input::{Input, Segment};
 use crate::scan::{Match, Scan};
 use crate::settings::Settings;
 use crate::signature::Signature;
@@ -12,7 +12,11 @@ use crate::stitch::Stitch;
 use crate::table::Table;
 use crate::token::Token;
 
-/// The most bytes of the new file that are one item of work.
+/// The most bytes of the new file that are one item of work: what several threads have in hand stays in the processor's cache.
+const PIECE: usize = 1 << 20;
+/// A file of up to so many pieces is searched on the caller's thread, one after the other in the same buffer,
+const SHORT: u64 = 4;
+/// and a longer one of up to so many bytes at once, or in two halves: threads would not be worth it for less.
 const SEGMENT: usize = 8 << 20;
 
 /// What kinds of matches are wanted.
@@ -115,13 +119,18 @@ where
     let table = Table::build(basis)?;
     let scan = Scan { signature: basis, table: &table, options };
     let block_len = basis.format().block_len();
-    let len = settings.segment_len(SEGMENT, block_len as usize);
-    let short = matches!(new, Input::File(_, whole) if whole <= len as u64);
-    let spares = if short { settings.spares.clone() } else { Spares::default() };
-    let segments = new.segments(Role::New, len, block_len as usize - 1, &spares);
+    let most = match new {
+        Input::File(_, whole) if whole > SHORT * PIECE as u64 && whole <= 2 * SEGMENT as u64 => SEGMENT,
+        _ => PIECE,
+    };
+    let len = settings.segment_len(most, block_len as usize);
+    let pieces = if most == PIECE { SHORT } else { 1 };
+    let short = matches!(new, Input::File(_, whole) if whole <= pieces * len as u64);
+    let spares = &settings.spares;
+    let segments = new.segments(Role::New, len, block_len as usize - 1, spares);
     let mut stitch = Stitch::new(block_len, sink);
     let work = |mut segment: Segment<'_>| -> Result<Searched, E> {
-        segment.load(&spares)?;
+        segment.load(spares, short)?;
         let (at, own) = (segment.at, segment.own);
         let (matches, stats) = scan.matches(segment.bytes(), own, at);
         Ok(Searched { at, own, buf: segment.into_buf(), matches, stats })
@@ -132,11 +141,7 @@ where
         let bytes = buf.get(..own).unwrap_or(&[]);
         read(bytes);
         stitch.segment(at, bytes, &matches)?;
-        if short {
-            spares.keep(buf)
-        } else {
-            spares.give(buf)
-        }
+        spares.keep(buf);
         Ok(())
     };
     let workers = if short {

@@ -7,16 +7,16 @@ use crate::input::Spares;
 /// Threads and memory of one operation. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// How many threads work, at least one. Default: one per core. What fits into one segment is done on the caller's
-    /// thread.
+    /// How many threads work, at least one. Default: one per core. What is short is done on the caller's thread: a few
+    /// segments.
     pub workers: usize,
     /// Pays for what is read and waits for its turn, for block sums and for the table that finds them. Default: 64 MiB
     /// of its own ([`Budget::modest`]).
     pub budget: Budget,
     /// Ends the operation with [`Error::Cancelled`](crate::Error::Cancelled).
     pub cancel: CancelToken,
-    /// Buffers in which one short file after another is read, by operations with clones of these settings: at most 16 MiB,
-    /// beside the budget. Default: none yet.
+    /// Buffers in which one file after another is read, by operations with clones of these settings: at most 16 MiB wait to be
+    /// used again, beside the budget. Default: none yet.
     pub spares: Spares,
 }
 
@@ -46,9 +46,15 @@ impl Settings {
     }
 
     pub(crate) fn pipeline(&self, name: &str) -> Pipeline {
-        Pipeline::new().name(name).workers(self.workers).budget(&self.budget).batch(1).cancel(&self.cancel)
+        let ahead = AHEAD.saturating_mul(self.workers.max(1) as u64);
+        let pipeline = Pipeline::new().name(name).workers(self.workers).budget(&self.budget).batch(1);
+        pipeline.outstanding(ahead).cancel(&self.cancel)
     }
 }
+
+/// For each worker, segments that are read and not taken yet: enough for it to go on, and few enough for their buffers to be used
+/// again and again.
+const AHEAD: u64 = 4;
 
 /// The most blocks of one segment.
 const MOST_BLOCKS: usize = 1 << 16;

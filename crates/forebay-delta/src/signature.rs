@@ -4,13 +4,16 @@ use forebay::{Consumer, Lease, Weigh};
 
 use crate::block::{MAX_BLOCK_LEN, block_len};
 use crate::error::{Error, Role, of_run};
-use crate::input::{Input, Segment, Spares};
+use crate::input::{Input, Segment};
 use crate::settings::Settings;
 use crate::strong::Strong;
 use crate::weak::Weak;
 
 /// The most bytes of a file that are signed as one item: they stay in the processor's cache from reading to hashing.
 const SEGMENT: usize = 1 << 20;
+/// A file of up to so many segments is signed on the caller's thread, one segment after the other in the same buffer: threads
+/// take as long to start.
+const SHORT: u64 = 4;
 
 /// How a basis is cut and summed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,7 +104,7 @@ impl Weigh for Sums {
     }
 }
 
-/// Sums the blocks of `basis`, on several threads if it is long, and gives them to `sink` in order, some at a time.
+/// Sums the blocks of `basis`, on several threads if it is longer than 4 MiB, and gives them to `sink` in order, some at a time.
 /// Returns how many threads worked.
 ///
 /// # Errors
@@ -112,18 +115,13 @@ where
     K: FnMut(Sums) -> Result<(), E>,
 {
     let len = settings.segment_len(SEGMENT, format.block_len as usize);
-    let short = matches!(basis, Input::File(_, whole) if whole <= len as u64);
-    let spares = if short { settings.spares.clone() } else { Spares::default() };
-    let segments = basis.segments(Role::Basis, len, 0, &spares);
+    let short = matches!(basis, Input::File(_, whole) if whole <= SHORT * len as u64);
+    let spares = &settings.spares;
+    let segments = basis.segments(Role::Basis, len, 0, spares);
     let sum = |mut segment: Segment<'_>| {
-        segment.load(&spares)?;
+        segment.load(spares, short)?;
         let sums = Sums::of(&segment, format);
-        let buf = segment.into_buf();
-        if short {
-            spares.keep(buf)
-        } else {
-            spares.give(buf)
-        }
+        spares.keep(segment.into_buf());
         Ok(sums)
     };
     if short {

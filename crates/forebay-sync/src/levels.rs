@@ -29,6 +29,8 @@ pub struct Levels {
     pub stats: u8,
     /// Symbolic links that are not safe.
     pub symsafe: u8,
+    /// `--debug=cmd`: how the other side is started.
+    pub debug_cmd: u8,
     /// `--debug=del`: where deletion begins, if it is a pass of its own.
     pub debug_del: u8,
     /// `--debug=deltasum`: what of the content was found at the destination.
@@ -60,6 +62,7 @@ impl Levels {
         skip: 0,
         stats: 0,
         symsafe: 0,
+        debug_cmd: 0,
         debug_del: 0,
         debug_deltasum: 0,
         debug_filter: 0,

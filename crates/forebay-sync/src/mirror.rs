@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -11,6 +11,7 @@ use forebay::{Location, Snapshot, SpillStore};
 use forebay_delta::AssemblyStats;
 
 use crate::credentials::Credentials;
+use crate::doomed::Dooms;
 use crate::error::Error;
 use crate::item::Item;
 use crate::live::{Copying, Live, Over};
@@ -41,6 +42,14 @@ pub trait Log: Send {
 
     /// Whole lines for a log file, if [`Options::log_format`] asks for any: changes in that format, messages and errors.
     fn file(&mut self, _lines: &[u8]) {}
+
+    /// The other side is there, and what happens next is the list. Comes once, and never where all is on this machine.
+    ///
+    /// # Errors
+    /// Whatever keeps what there is to say of it from being written.
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 
     /// With [`Options::list_first`]: how many entries have been listed, and whether that is all. Comes before everything but
     /// what there is to say of listing them.
@@ -134,7 +143,7 @@ pub fn mirror(
     log: &mut dyn Log,
 ) -> Result<Report, Error> {
     let begun = Instant::now();
-    let mut spill = options.spill.take();
+    let mut spill = options.spill.take().map(Arc::new);
     let location = spill.as_ref().map(SpillStore::location);
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     // What the command line names belongs to whoever has typed it.
@@ -143,6 +152,7 @@ pub fn mirror(
     let _taken = options.copy_as.as_ref().map(Credentials::take_on).transpose()?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
+    shared.dooms = Dooms::spilling(spill.clone().map(|store| store as _));
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     shared.listed = listed;
@@ -219,6 +229,9 @@ pub fn mirror(
         }
         shared.pass = pass;
         shared.live = Live::is_wanted(&options).then(Live::default);
+        if pass != Pass::Delete {
+            passes::tell_of_deltas(&shared, note.get_or_insert_default());
+        }
         let root = match first.take() {
             Some(root) => root,
             None => roots::sources(&shared, sources, &mut Outcome::default())?,

@@ -150,6 +150,16 @@ pub(crate) fn ahead(shared: &Shared<'_>) -> Ahead {
     Ahead { found: shared.found.load(Ordering::Relaxed), complete: shared.found_all.load(Ordering::Relaxed) }
 }
 
+/// Says, with `--debug=flist`, whether what is there serves to build files.
+pub(crate) fn tell_of_deltas(shared: &Shared<'_>, out: &mut Outcome) {
+    let text: &[u8] = match shared.options.whole_file && shared.options.append.is_none() {
+        _ if shared.options.levels.debug_flist == 0 => return,
+        true => b"delta-transmission disabled for local transfer or --whole-file\n",
+        false => b"delta-transmission enabled\n",
+    };
+    shared.say(out, &[text], b"", b"");
+}
+
 /// How many items may be in flight: each may hold a directory of its own open, with two descriptors.
 fn window(workers: usize) -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;

@@ -51,7 +51,12 @@ fn run(command: Command) -> ExitCode {
         return ExitCode::from(forebay_sync::serve(options, &connection, served));
     }
     let Report { human, limit, .. } = report;
-    let said = stats::Said { levels: options.levels, dry_run: options.dry_run, human };
+    let pulls = matches!(place, Place::Pull(_));
+    let mut said = stats::Said { levels: options.levels, dry_run: options.dry_run, human };
+    if pulls {
+        // The side that sends says what it has found.
+        said.levels.debug_deltasum = 0;
+    }
     let (quiet, json) = (options.quiet, options.json);
     let log = report.log_file.as_ref().and_then(|path| {
         let opened = LogFile::open(path);
@@ -81,7 +86,6 @@ fn run(command: Command) -> ExitCode {
     // There is something to say of the list before it is complete.
     let told = levels.flist > 1 || (levels.flist > 0 && levels.debug_filter > 0);
     options.list_first = at_once && lists && told && !quiet && !json;
-    let pulls = matches!(place, Place::Pull(_));
     let mut output = Output::new(&options, log, &report, !at_once, pulls);
     output.note(b"building file list\n");
     let mut head = String::new();
@@ -95,16 +99,8 @@ fn run(command: Command) -> ExitCode {
             (_, false) => "sending incremental file list\n",
         });
     }
-    if options.levels.debug_flist > 0 {
-        let text = match options.whole_file && options.append.is_none() {
-            true => "delta-transmission disabled for local transfer or --whole-file\n",
-            false => "delta-transmission enabled\n",
-        };
-        head.push_str(text);
-        output.note(text.as_bytes());
-    }
     if !quiet && !json {
-        output.begin(&head);
+        output.head(head, matches!(place, Place::Here));
     }
     let mirrored = match &place {
         Place::Pull(host) => forebay_sync::pull(options, &connection, host, &sources, &destination, &mut output),

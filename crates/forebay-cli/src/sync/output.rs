@@ -29,6 +29,8 @@ pub(crate) struct Output {
     incremental: bool,
     /// What is said of the list while it is made.
     list: Option<List>,
+    /// What is said when the other side is there. Until then, everything is written at once.
+    head: Option<String>,
     /// A line has been begun: whatever else is said begins another.
     begun_line: bool,
 }
@@ -106,11 +108,21 @@ impl Output {
         let Report { all_to_stderr, human, .. } = *report;
         let list =
             options.list_first.then(|| List { counts: options.levels.flist > 1, comes: pulls, ..List::default() });
-        Output { all_to_stderr, gone: false, begun: now, shows, log, human, incremental, list, begun_line: false }
+        let (head, begun_line) = (None, false);
+        Output { all_to_stderr, gone: false, begun: now, shows, log, human, incremental, list, head, begun_line }
     }
 
-    /// Writes what comes before everything else. Where the list is made first, that ends the first line.
-    pub(crate) fn begin(&mut self, head: &str) {
+    /// What comes before everything else: `now`, or when the other side is there. Where the list is made first, that ends the
+    /// line.
+    pub(crate) fn head(&mut self, head: String, now: bool) {
+        self.head = Some(head);
+        if now {
+            self.write_head();
+        }
+    }
+
+    fn write_head(&mut self) {
+        let Some(head) = self.head.take() else { return };
         match (&mut self.list, head.split_once("... ")) {
             (Some(list), Some((line, behind))) => {
                 list.behind = behind.to_owned();
@@ -168,7 +180,12 @@ impl Output {
     /// Ends what shows progress after an orderly end.
     pub(crate) fn finish(&mut self) {
         match &self.shows {
-            Shows::Nothing | Shows::Files(_) => {}
+            Shows::Nothing => {}
+            // What the other side has said last.
+            Shows::Files(files) => {
+                let before = files.before;
+                self.flush_files(&before, &Ahead::default());
+            }
             Shows::Line(line) => {
                 // What was there twice or has vanished was counted as found.
                 let mut ahead = line.ahead;
@@ -261,7 +278,7 @@ fn counts(transferred: u64, done: u64, found: u64, complete: bool) -> String {
 impl Log for Output {
     fn text(&mut self, lines: &[u8]) -> io::Result<()> {
         match &mut self.shows {
-            Shows::Files(files) => files.text.extend_from_slice(lines),
+            Shows::Files(files) if self.head.is_none() => files.text.extend_from_slice(lines),
             _ => self.write(lines),
         }
         Ok(())
@@ -281,6 +298,11 @@ impl Log for Output {
 
     fn file(&mut self, lines: &[u8]) {
         self.note(lines);
+    }
+
+    fn begin(&mut self) -> io::Result<()> {
+        self.write_head();
+        Ok(())
     }
 
     fn listing(&mut self, entries: u64, complete: bool) -> io::Result<()> {

@@ -39,6 +39,34 @@ fn a_list_that_is_complete_before_anything_else_is_told_as_stock_rsync_does() {
 }
 
 #[test]
+fn with_vv_what_comes_first_and_last_is_told_as_stock_rsync_does() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("a file"), "x").unwrap();
+    for way in WAYS {
+        for args in
+            [&["-avv"][..], &["-avvs"], &["-avvn", "--delete-before"], &["-avv", "--progress"], &["-av", "--debug=cmd"]]
+        {
+            for server in [End::Stock, End::Ours] {
+                let told = |client| {
+                    let _ = fs::remove_dir_all(bench.path("new"));
+                    let output = finish(bench.client((client, server), way, args, "new"));
+                    let text = String::from_utf8(output.stdout).unwrap();
+                    let is_told = |line: &&str| {
+                        let starts =
+                            ["opening ", "protected ", "receiving ", "sending ", "building ", "created ", "delta-"];
+                        starts.iter().any(|start| line.starts_with(start)) || line.starts_with("total: matches")
+                    };
+                    text.lines().filter(is_told).map(str::to_owned).collect::<Vec<_>>()
+                };
+                let expected = told(End::Stock);
+                assert!(expected[0].starts_with("opening connection using: "), "{expected:?}");
+                assert_eq!(told(End::Ours), expected, "{server:?} {way:?} {args:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_directory_that_cannot_be_read_is_told_of_and_the_rest_is_copied() {
     let bench = Bench::new();
     for d in 0..30 {

@@ -10,10 +10,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::ioctl_fionread;
 use rustix::net::sockopt::{set_socket_recv_buffer_size, set_socket_send_buffer_size};
@@ -97,16 +96,36 @@ fn both_are_ours_and_do_not_read_at_times() {
 /// One direction of the way.
 #[derive(Default)]
 struct Direction {
-    /// Bytes that may still be taken, or a few more.
-    granted: Mutex<u64>,
-    more: Condvar,
-    moved: AtomicU64,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+/// In bytes.
+#[derive(Default)]
+struct State {
+    /// What may still be taken, or a little more.
+    granted: u64,
+    /// What has been passed on.
+    moved: u64,
 }
 
 impl Direction {
     fn grant(&self, bytes: u64) {
-        *self.granted.lock().unwrap() = bytes;
-        self.more.notify_all();
+        self.state.lock().unwrap().granted = bytes;
+        self.changed.notify_all();
+    }
+
+    /// Waits until nothing has been passed on for so long.
+    fn stand_still(&self) {
+        let mut state = self.state.lock().unwrap();
+        loop {
+            let before = state.moved;
+            let (now, waited) = self.changed.wait_timeout_while(state, STILL, |now| now.moved == before).unwrap();
+            if waited.timed_out() {
+                return;
+            }
+            state = now;
+        }
     }
 
     /// Passes on what comes, as far as that is granted.
@@ -114,11 +133,11 @@ impl Direction {
         // All that is there at once: what is left of a page or a packet keeps its writer from going on like a full one.
         let mut buffer = [0; 4 * HOLDS];
         loop {
-            drop(self.more.wait_while(self.granted.lock().unwrap(), |granted| *granted == 0).unwrap());
+            drop(self.changed.wait_while(self.state.lock().unwrap(), |state| state.granted == 0).unwrap());
             let Ok(n) = rustix::io::retry_on_intr(|| rustix::io::read(from, &mut buffer)) else { return };
-            let mut granted = self.granted.lock().unwrap();
-            *granted = granted.saturating_sub(n as u64);
-            drop(granted);
+            let mut state = self.state.lock().unwrap();
+            state.granted = state.granted.saturating_sub(n as u64);
+            drop(state);
             let mut rest = &buffer[..n];
             while !rest.is_empty()
                 && let Ok(n) = rustix::io::retry_on_intr(|| rustix::io::write(to, rest))
@@ -128,22 +147,10 @@ impl Direction {
             if n == 0 || !rest.is_empty() {
                 return;
             }
-            self.moved.fetch_add(n as u64, Ordering::Relaxed);
+            self.state.lock().unwrap().moved += n as u64;
+            self.changed.notify_all();
         }
     }
-}
-
-/// Waits until `is` has given the same for so long. Returns that.
-fn settled<T: PartialEq>(mut is: impl FnMut() -> T) -> T {
-    let (mut last, mut since) = (is(), Instant::now());
-    while since.elapsed() < STILL {
-        thread::sleep(Duration::from_millis(5));
-        let now = is();
-        if now != last {
-            (last, since) = (now, Instant::now());
-        }
-    }
-    last
 }
 
 /// Two ends of a socket that hold little. The first is read from or written to by us, the other is a command's.
@@ -192,7 +199,16 @@ fn relay() {
         let ((withheld, unread, _), (other, ..)) = (&ways[at], &ways[1 - at]);
         withheld.grant(0);
         other.grant(GRANT);
-        let (there, _) = settled(|| (ioctl_fionread(unread).unwrap_or(0), other.moved.load(Ordering::Relaxed)));
+        let count = || ioctl_fionread(unread).unwrap_or(0);
+        // Until nothing more comes in either direction.
+        let mut there = count();
+        loop {
+            other.stand_still();
+            match count() {
+                now if now == there => break,
+                now => there = now,
+            }
+        }
         // A socket counts what it holds with what it takes to hold it.
         full[at] += u64::from(there >= HOLDS as u64 / 2);
     }

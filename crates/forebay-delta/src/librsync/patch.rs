@@ -51,7 +51,7 @@ struct Pieces<'a, R> {
 
 impl<R: Read> Pieces<'_, R> {
     fn piece(&mut self) -> Result<Piece, Error> {
-        let mut piece = Piece { buf: self.spares.take(self.piece_len), len: 0, copies: Vec::new() };
+        let mut piece = Piece { buf: self.spares.take(self.piece_len, false), len: 0, copies: Vec::new() };
         while piece.len < self.piece_len && piece.copies.len() < PARTS {
             match &mut self.rest {
                 Command::Literal { len } => {
@@ -114,10 +114,9 @@ where
     K: FnMut(&[u8]) -> Result<(), E>,
 {
     let mut delta = DeltaReader::new(delta)?;
-    let spares = Spares::default();
     let rest = delta.command()?;
     let piece_len = settings.share(PIECE);
-    let pieces = Pieces { delta: &mut delta, piece_len, rest, done: false, spares: &spares };
+    let pieces = Pieces { delta: &mut delta, piece_len, rest, done: false, spares: &settings.spares };
     let fetch = |mut piece: Piece| -> Result<Piece, E> {
         for (at, offset, len) in std::mem::take(&mut piece.copies) {
             read_exact_at(basis, Role::Basis, &mut piece.buf[at..at + len], offset)?;
@@ -126,7 +125,7 @@ where
     };
     let take = |piece: Piece| {
         sink(&piece.buf[..piece.len])?;
-        spares.give(piece.buf);
+        settings.spares.keep(piece.buf);
         Ok(())
     };
     let source = pieces.map(|piece| piece.map_err(E::from));

@@ -67,27 +67,36 @@ impl Default for RemoteShell {
 }
 
 impl RemoteShell {
-    /// Starts the program on `host` with `args`, of which the last `paths` are paths. What it says on standard error goes
-    /// to ours.
+    /// The command that starts the program on `host` with `args`, of which the last `paths` are paths.
+    pub(crate) fn words(&self, host: &OsStr, args: &[OsString], paths: usize) -> Vec<OsString> {
+        let mut words: Vec<_> = split(self.command.as_bytes()).into_iter().map(OsString::from_vec).collect();
+        if words.is_empty() {
+            words.push("ssh".into());
+        }
+        let host = host.as_bytes();
+        let (user, host) = match host.iter().rposition(|&byte| byte == b'@') {
+            Some(at) => (host.get(..at), host.get(at + 1..).unwrap_or_default()),
+            None => (None, host),
+        };
+        if let Some(user) = user {
+            words.extend(["-l".into(), OsStr::from_bytes(user).to_owned()]);
+        }
+        words.extend([OsStr::from_bytes(host).to_owned(), self.program.clone()]);
+        let first_path = args.len().saturating_sub(paths);
+        words.extend(args.iter().enumerate().map(|(at, arg)| match self.old_args {
+            true => arg.clone(),
+            false => OsString::from_vec(escape(arg.as_bytes(), at >= first_path)),
+        }));
+        words
+    }
+
+    /// Runs the command `words`. What it says on standard error goes to ours.
     ///
     /// # Errors
     /// The shell cannot be started.
-    pub(crate) fn start(&self, host: &OsStr, args: &[OsString], paths: usize) -> std::io::Result<Connected> {
-        let mut words = split(self.command.as_bytes());
-        if words.is_empty() {
-            words.push(b"ssh".to_vec());
-        }
-        let mut words = words.into_iter().map(OsString::from_vec);
-        let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).arg(host).arg(&self.program);
-        let first_path = args.len().saturating_sub(paths);
-        for (at, arg) in args.iter().enumerate() {
-            match self.old_args {
-                true => command.arg(arg),
-                false => command.arg(OsString::from_vec(escape(arg.as_bytes(), at >= first_path))),
-            };
-        }
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    pub(crate) fn start(words: &[OsString]) -> std::io::Result<Connected> {
+        let (program, args) = words.split_first().ok_or(std::io::ErrorKind::NotFound)?;
+        let mut child = Command::new(program).args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let missing = || std::io::Error::other("no pipe to the remote shell");
         let to = child.stdin.take().ok_or_else(missing)?.into();
         let from = child.stdout.take().ok_or_else(missing)?.into();
@@ -101,6 +110,18 @@ pub(crate) struct Connected {
     pub(crate) child: Child,
     pub(crate) to: OwnedFd,
     pub(crate) from: OwnedFd,
+}
+
+/// `words` as they are told: those that a shell would not take as they are stand in quotes. How many there are is behind them.
+pub(crate) fn shown(words: &[OsString]) -> Vec<u8> {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+,-./=@_".contains(byte);
+    let mut line = Vec::new();
+    for word in words.iter().map(|word| word.as_bytes()) {
+        let quote: &[u8] = if word.iter().all(plain) { b"" } else { b"\"" };
+        [quote, word, quote, b" "].into_iter().for_each(|part| line.extend_from_slice(part));
+    }
+    line.extend_from_slice(format!(" ({} args)", words.len()).as_bytes());
+    line
 }
 
 /// Splits a command line at spaces; quotes of both kinds keep them, and two of them stand for one within their kind.
@@ -164,5 +185,16 @@ mod tests {
         assert_eq!(escape(b"--x=a b$", false), b"--x=a\\ b\\$");
         assert_eq!(escape(b"~/a *'", true), b"~/a\\ *\\'");
         assert_eq!(escape(b"a~*", false), b"a\\~\\*");
+    }
+
+    #[test]
+    fn commands_are_told_as_stock_rsync_tells_them() {
+        let shell = RemoteShell { command: "ssh 'q\"r' ''".into(), ..RemoteShell::default() };
+        let words = |host: &str, path: &str| {
+            let words = shell.words(OsStr::new(host), &["--server".into(), ".".into(), path.into()], 1);
+            String::from_utf8(shown(&words)).unwrap()
+        };
+        assert_eq!(words("host", "a+,-./=@_9"), "ssh \"q\"r\"  host rsync --server . a+,-./=@_9  (8 args)");
+        assert_eq!(words("u@v@::1", "a b%"), "ssh \"q\"r\"  -l u@v \"::1\" rsync --server . \"a\\ b%\"  (10 args)");
     }
 }

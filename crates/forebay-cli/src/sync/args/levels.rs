@@ -56,7 +56,7 @@ const DEBUG: &[Topic] = &[
     topic("BIND", &[2], None, "Sockets"),
     topic("CHDIR", &[5], None, "Changes of the working directory"),
     topic("CONNECT", &[2, 3], None, "Connections (levels 1-2)"),
-    topic("CMD", &[2, 4], None, "Commands that are run (levels 1-2)"),
+    topic("CMD", &[2, 4], Some(|l| &mut l.debug_cmd), "Commands that are run (levels 1-2)"),
     topic("DEL", &[2, 3, 4], Some(|l| &mut l.debug_del), "Deletions (levels 1-3)"),
     topic("DELTASUM", &[2, 3, 4, 5], Some(|l| &mut l.debug_deltasum), "Content found at the destination (levels 1-4)"),
     topic("DUP", &[2], None, "Names given twice"),

@@ -8,8 +8,8 @@
 //! The reader waits for nothing but the disk and the log. Who writes to the other side waits for that alone.
 
 use std::io::Read;
-use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::thread;
 
 use forebay::{Mode, Pipeline, SegmentStore, Snapshot};
@@ -57,7 +57,7 @@ pub(crate) fn run<R: ReadAhead + Send, W: Way + ?Sized>(
     from: Incoming<'_, R>,
     way: &W,
     (mailbox, mail): (&Mailbox, Mail),
-    (spill, log): (Option<SegmentStore>, &mut dyn Log),
+    (spill, log): (Option<Arc<SegmentStore>>, &mut dyn Log),
 ) -> Result<End, Stop> {
     let mut end = End::default();
     let workers = passes::workers(shared.options);
@@ -69,6 +69,9 @@ pub(crate) fn run<R: ReadAhead + Send, W: Way + ?Sized>(
         delete(shared, pass, batch, (way, mailbox), &mut end.totals, log)?;
     }
     shared.pass = all.get(copies).copied().unwrap_or(Pass::Copy);
+    let mut deltas = Outcome::default();
+    passes::tell_of_deltas(shared, &mut deltas);
+    passes::deliver(shared, deltas, &mut end.totals, log)?;
     let mut from = from;
     (end.engine, end.assembly) =
         transfer(shared, batch, &mut from, (way, mailbox, mail), spill, (&mut end.totals, log))?;
@@ -139,7 +142,7 @@ fn transfer<R: ReadAhead + Send, W: Way + ?Sized>(
     batch: &Batch,
     from: &mut Incoming<'_, R>,
     (way, mailbox, mail): (&W, &Mailbox, Mail),
-    spill: Option<SegmentStore>,
+    spill: Option<Arc<SegmentStore>>,
     (totals, log): (&mut Totals, &mut dyn Log),
 ) -> Result<(Snapshot, AssemblyStats), Stop> {
     let Some(remote) = &shared.remote else { return Ok(<_>::default()) };
@@ -240,7 +243,7 @@ fn ask<W: Way + ?Sized>(
     shared: &Shared<'_>,
     lists: (&Batch, &Queue),
     teller: &Teller<'_, W>,
-    spill: Option<SegmentStore>,
+    spill: Option<Arc<SegmentStore>>,
     workers: usize,
     say: &Say,
 ) -> Result<Snapshot, Error> {

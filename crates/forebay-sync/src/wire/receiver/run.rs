@@ -1,6 +1,7 @@
 //! The receiving role from the first byte behind the handshake to the last.
 
 use std::ffi::OsStr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -13,6 +14,7 @@ use super::remote::Remote;
 use super::role::{self, Incoming};
 use super::teller::{Late, Mail, Mailbox, Message, Way};
 use crate::credentials::Credentials;
+use crate::doomed::Dooms;
 use crate::error::Error;
 use crate::mirror::{Log, Peer, Report};
 use crate::options::Options;
@@ -44,8 +46,8 @@ pub(crate) struct Link<'l, R> {
 }
 
 impl Way for Outgoing {
-    fn send(&self, bytes: Vec<u8>) -> Result<(), WireError> {
-        Outgoing::send(self, &bytes)
+    fn send(&self, bytes: &[u8]) -> Result<(), WireError> {
+        Outgoing::send(self, bytes)
     }
 
     fn message(&self, message: Message<'_>) {
@@ -102,13 +104,14 @@ pub(crate) fn run<R: ReadAhead + Send>(
     log: &mut dyn Log,
 ) -> Result<Report, Stop> {
     let begun = Instant::now();
-    let spill = options.spill.take();
+    let spill = options.spill.take().map(Arc::new);
     let location = spill.as_ref().map(SpillStore::location);
     let Link { terms, server, mut from, outgoing, mailbox, mail, asked } = link;
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     let _taken = options.copy_as.as_ref().map(Credentials::take_on).transpose()?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
+    shared.dooms = Dooms::spilling(spill.clone().map(|store| store as _));
     // What is written comes no faster than it is sent.
     shared.rate = None;
     let mut decoder = Decoder::new(Shape::new(&options, &terms), options.select.relative);

@@ -14,7 +14,7 @@ use crate::wire::number::{Indexes, Put, special};
 /// The way to the other side.
 pub(crate) trait Way: Sync {
     /// Sends bytes of the stream. Waits as long as too much is on its way.
-    fn send(&self, bytes: Vec<u8>) -> Result<(), WireError>;
+    fn send(&self, bytes: &[u8]) -> Result<(), WireError>;
     /// Sends a message, without waiting.
     fn message(&self, message: Message<'_>);
     /// Ends it at once, in both directions: who waits for it fails.
@@ -156,24 +156,27 @@ impl<'t, W: Way + ?Sized> Teller<'t, W> {
                 }
                 Notice::Deleted(name) => self.way.message(Message::Deleted(name)),
                 Notice::Walked(first) => {
-                    self.send(std::mem::take(&mut bytes))?;
+                    self.send(&bytes)?;
+                    bytes.clear();
                     match self.remote.hard_links {
                         true => self.late.put(Late::Walked(first)),
                         false => self.remote.ledger.walked(first),
                     }
                 }
                 Notice::Settled(index) => {
-                    self.send(std::mem::take(&mut bytes))?;
+                    self.send(&bytes)?;
+                    bytes.clear();
                     self.remote.ledger.close(index);
                 }
                 // What was said of it goes first: the line of a link tells where it leads.
                 Notice::Arrived(_) => {
-                    self.send(std::mem::take(&mut bytes))?;
+                    self.send(&bytes)?;
+                    bytes.clear();
                     self.arrived(notice);
                 }
             }
         }
-        self.send(bytes)
+        self.send(&bytes)
     }
 
     fn arrived(&self, notice: Notice<'_>) {
@@ -187,7 +190,7 @@ impl<'t, W: Way + ?Sized> Teller<'t, W> {
         let mut bytes = Vec::new();
         let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
         indexes.write(&mut bytes, special::DONE);
-        self.send(bytes)
+        self.send(&bytes)
     }
 
     /// Tells how many entries of each kind have been deleted.
@@ -196,10 +199,10 @@ impl<'t, W: Way + ?Sized> Teller<'t, W> {
         let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
         indexes.write(&mut bytes, special::DEL_STATS);
         counts.into_iter().for_each(|count| bytes.put_varint(i32::try_from(count).unwrap_or(i32::MAX)));
-        self.send(bytes)
+        self.send(&bytes)
     }
 
-    fn send(&self, bytes: Vec<u8>) -> Result<(), Error> {
+    fn send(&self, bytes: &[u8]) -> Result<(), Error> {
         if bytes.is_empty() {
             return Ok(());
         }

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 
 use super::arrivals;
 use super::beneath::Folders;
+use super::bodies::Bodies;
 use super::entries::PIECE;
 use super::lines;
 use super::live::Found;
@@ -157,11 +158,15 @@ pub(crate) struct Answerer<'a> {
     shared: &'a Shared<'a>,
     terms: &'a Terms,
     shelf: &'a Shelf,
+    bodies: &'a Bodies,
     /// This side has been started by the other one, which says what there is to say.
     server: bool,
     settings: Settings,
     tokens: Option<TokenWriter>,
+    /// What a file is read to.
     buffer: Vec<u8>,
+    /// What an answer is written to whose length is not known before.
+    draft: Vec<u8>,
     folders: Folders,
 }
 
@@ -178,12 +183,13 @@ impl<'a> Answerer<'a> {
     pub(crate) fn new(
         shared: &'a Shared<'a>,
         terms: &'a Terms,
-        shelf: &'a Shelf,
+        (shelf, bodies): (&'a Shelf, &'a Bodies),
         server: bool,
         workers: usize,
     ) -> Self {
         let settings = shared.settings(workers);
-        Answerer { shared, terms, shelf, server, settings, tokens: None, buffer: Vec::new(), folders: <_>::default() }
+        let (buffer, draft, folders) = (Vec::new(), Vec::new(), Folders::default());
+        Answerer { shared, terms, shelf, bodies, server, settings, tokens: None, buffer, draft, folders }
     }
 
     pub(crate) fn answer(&mut self, job: Job) -> Result<Answer, Stop> {
@@ -215,27 +221,38 @@ impl<'a> Answerer<'a> {
         if !self.server {
             lines::say(self.shared, &mut self.folders, &request, opened.as_ref(), &mut out);
         }
-        let mut body = Vec::new();
+        let mut item = Vec::new();
         let flags = request.flags & !(flag::BASIS_FOLLOWS | flag::NAME_FOLLOWS);
-        Item { flags, basis: request.basis, name: request.name.as_deref() }.write(&mut body);
+        Item { flags, basis: request.basis, name: request.name.as_deref() }.write(&mut item);
         if let Some(numbers) = &request.values {
-            self.put_values(found, numbers, &mut body);
+            self.put_values(found, numbers, &mut item);
         }
         match opened {
-            None => Ok(Answer::Whole(out, index, body)),
+            None => Ok(Answer::Whole(out, index, item)),
             Some(Content { len, wanted, in_place, .. }) if len > LARGE => Ok(Answer::Large(
                 out,
                 index,
-                body,
+                item,
                 self.shelf.put(Shelved { found: request.found, content: Some((wanted, in_place)) }),
             )),
             Some(content) => {
+                let mut body;
                 if content.wanted.sums.is_none() && self.terms.compress.is_none() {
                     // Lengths of pieces, the head and the sum are little beside it.
                     let len = content.len as usize;
-                    body.reserve_exact(len + len / 4096 + 64);
+                    body = self.bodies.take(item.len() + len + len / 4096 + 64);
+                    body.put(&item);
+                    self.put(content, &mut body, &mut out, &mut |_| Ok(()))?;
+                } else {
+                    // An answer that grows is moved again and again, and leaves room behind it that nobody needs.
+                    let mut draft = std::mem::take(&mut self.draft);
+                    draft.clear();
+                    draft.put(&item);
+                    self.put(content, &mut draft, &mut out, &mut |_| Ok(()))?;
+                    body = self.bodies.take(draft.len());
+                    body.put(&draft);
+                    self.draft = draft;
                 }
-                self.put(content, &mut body, &mut out, &mut |_| Ok(()))?;
                 Ok(Answer::Whole(out, index, body))
             }
         }

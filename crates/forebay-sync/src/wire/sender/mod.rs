@@ -14,10 +14,12 @@
 mod answer;
 mod arrivals;
 mod beneath;
+mod bodies;
 mod entries;
 mod lines;
 mod lists;
 mod live;
+mod pace;
 mod patience;
 mod request;
 mod role;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use forebay::{Decision, SpillPolicy, Threshold, View};
 
 /// For how long the head may stand still. It is also how often that is looked at, while answers wait.
-const STILL: Duration = Duration::from_millis(50);
+pub(super) const STILL: Duration = Duration::from_millis(50);
 
 #[derive(Debug, Default)]
 pub(super) struct Patience {

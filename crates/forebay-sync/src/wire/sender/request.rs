@@ -10,6 +10,7 @@ use rustix::fs::FileType;
 use super::arrivals::Arrivals;
 use super::lists::{Ended, Lists};
 use super::live::Found;
+use super::pace::Pace;
 use crate::error::Error;
 use crate::options::Options;
 use crate::wire::error::WireError;
@@ -80,6 +81,7 @@ pub(crate) struct Requests<'r, R> {
     pub(crate) lists: &'r Lists,
     pub(crate) settings: Settings,
     pub(crate) arrivals: &'r Arrivals,
+    pub(crate) pace: &'r Pace,
     /// With `--append`: whose content has been asked for.
     pub(crate) asked: HashSet<i32>,
     /// Links that have arrived.
@@ -202,7 +204,11 @@ impl<R: Read> Iterator for Requests<'_, R> {
     type Item = Result<Job, Stop>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        self.next_job().transpose()
+        let job = self.next_job().transpose();
+        if matches!(job, Some(Ok(_))) {
+            self.pace.ask();
+        }
+        job
     }
 }
 

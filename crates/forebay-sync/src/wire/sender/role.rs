@@ -10,7 +10,9 @@ use forebay::{Cause, Mode, Pipeline, Prefetch, RunError, SegmentStore, Snapshot}
 use super::answer::{Answer, Answerer, Shelf};
 use super::arrivals::{self, Arrivals};
 use super::beneath::Folders;
+use super::bodies::Bodies;
 use super::lists::{Lists, Summary};
+use super::pace::Pace;
 use super::patience::Patience;
 use super::request::{self, Requests};
 use super::stream::Stream;
@@ -192,6 +194,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
         let options = shared.options;
         let workers = passes::workers(options);
         let settings = shared.settings(workers);
+        let pace = &Pace::default();
         let mut requests = Requests {
             from,
             indexes: Indexes::default(),
@@ -200,6 +203,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
             lists,
             settings,
             arrivals: link.arrivals,
+            pace,
             asked: HashSet::new(),
             links: Vec::new(),
             done: false,
@@ -232,26 +236,37 @@ impl<W: Way + ?Sized> Answering<'_, W> {
         requests: &mut Requests<'_, R>,
     ) -> Result<Snapshot, Stop> {
         let Answering { shared, link, .. } = *self;
-        let shelf = &Shelf::default();
-        let answerer = |workers| Answerer::new(shared, link.terms, shelf, link.server, workers);
+        let (shelf, bodies, pace) = (&Shelf::default(), &Bodies::default(), requests.pace);
+        let answerer = |workers| Answerer::new(shared, link.terms, (shelf, bodies), link.server, workers);
         let mut large = answerer(workers);
-        pipeline
+        let mut found = Totals::default();
+        let snapshot = pipeline
             .worker_init(|| answerer(1))
             .run(requests, Answerer::answer, |answer| {
-                let sent = self.send(answer, &mut large).and_then(|outcome| {
+                let sent = self.send(answer, bodies, &mut large).and_then(|outcome| {
+                    found += &outcome.totals;
                     self.faults.note(&outcome);
                     self.say.say(outcome)
                 });
                 if sent.is_err() {
                     link.way.cut();
                 }
+                pace.sent();
                 sent
             })
-            .map_err(ended)
+            .map_err(ended)?;
+        if link.server && shared.options.levels.debug_deltasum > 0 {
+            let Totals { matches, hash_hits, false_alarms, literal_bytes, .. } = found;
+            let line = format!(
+                "total: matches={matches}  hash_hits={hash_hits}  false_alarms={false_alarms} data={literal_bytes}\n"
+            );
+            link.way.message(Message::Info(line.as_bytes()));
+        }
+        Ok(snapshot)
     }
 
     /// Sends an answer. Long files are read here.
-    fn send(&self, answer: Answer, answerer: &mut Answerer<'_>) -> Result<Outcome, Stop> {
+    fn send(&self, answer: Answer, bodies: &Bodies, answerer: &mut Answerer<'_>) -> Result<Outcome, Stop> {
         let mut turn = self.stream.turn();
         let mut head = Vec::new();
         match answer {
@@ -259,11 +274,12 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                 turn.number(index, &mut head);
                 if body.len() <= SHORT {
                     head.put(&body);
-                    turn.send(head)?;
+                    turn.send(&head)?;
                 } else {
-                    turn.send(head)?;
-                    turn.send(body)?;
+                    turn.send(&head)?;
+                    turn.send(&body)?;
                 }
+                bodies.give(body);
                 Ok(outcome)
             }
             Answer::Large(mut outcome, index, body, key) => match answerer.reopen(key) {
@@ -272,10 +288,14 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                     head.put(&body);
                     let mut flush = |out: &mut Vec<u8>| match out.len() {
                         0..PIECE => Ok(()),
-                        _ => Ok(turn.send(std::mem::take(out))?),
+                        _ => {
+                            turn.send(out)?;
+                            out.clear();
+                            Ok(())
+                        }
                     };
                     answerer.put(content, &mut head, &mut outcome, &mut flush)?;
-                    turn.send(head)?;
+                    turn.send(&head)?;
                     Ok(outcome)
                 }
                 Err(outcome) => {
@@ -305,7 +325,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
         for value in [read, written, summary.size_bytes, made, sent] {
             out.put_varlong(value.cast_signed(), 3);
         }
-        self.stream.turn().send(out)
+        self.stream.turn().send(&out)
     }
 
     /// The last words: section 12 of the protocol. Gives what was deleted.
@@ -332,7 +352,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                     let mut out = Vec::new();
                     turn.number(special::DEL_STATS, &mut out);
                     counts.into_iter().for_each(|count| out.put_varint(count.cast_signed()));
-                    turn.send(out)?;
+                    turn.send(&out)?;
                 }
             }
             self.stream.done()?;

@@ -35,7 +35,7 @@ impl<'w, W: Way + ?Sized> Stream<'w, W> {
         let mut turn = self.turn();
         let mut out = Vec::new();
         turn.number(special::DONE, &mut out);
-        turn.send(out)
+        turn.send(&out)
     }
 }
 
@@ -46,12 +46,12 @@ impl<W: Way + ?Sized> Turn<'_, W> {
     }
 
     /// Waits as long as too much is on its way.
-    pub(crate) fn send(&self, bytes: Vec<u8>) -> Result<(), WireError> {
+    pub(crate) fn send(&self, bytes: &[u8]) -> Result<(), WireError> {
         self.way.send(bytes)
     }
 
     /// As [`send`](Turn::send). Adds how long it took to `time`.
-    pub(crate) fn send_timed(&self, bytes: Vec<u8>, time: &mut Duration) -> Result<(), WireError> {
+    pub(crate) fn send_timed(&self, bytes: &[u8], time: &mut Duration) -> Result<(), WireError> {
         let begun = Instant::now();
         let sent = self.way.send(bytes);
         *time += begun.elapsed();

@@ -202,8 +202,8 @@ impl<W: Way + ?Sized> Telling<'_, W> {
         }
         // Nothing else is on its way as long as the first list is.
         if open.number.is_none() && open.out.len() >= PIECE {
-            let out = std::mem::take(&mut open.out);
-            self.stream.turn().send_timed(out, &mut self.summary.sent)?;
+            self.stream.turn().send_timed(&open.out, &mut self.summary.sent)?;
+            open.out.clear();
         }
         Ok(())
     }
@@ -311,7 +311,7 @@ impl<W: Way + ?Sized> Telling<'_, W> {
             head.append(&mut out);
             out = head;
         }
-        turn.send_timed(out, &mut self.summary.sent)?;
+        turn.send_timed(&out, &mut self.summary.sent)?;
         drop(turn);
         if io_error != 0 && !self.safe {
             self.link.way.message(Message::IoError(io_error));
@@ -335,7 +335,7 @@ impl<W: Way + ?Sized> Telling<'_, W> {
             let mut turn = self.stream.turn();
             let mut out = Vec::new();
             turn.number(special::FLIST_EOF, &mut out);
-            turn.send(out)?;
+            turn.send(&out)?;
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `TokenReader`: tokens of one file after another, from the wire.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead};
 
 use forebay_delta::ReadAt;
 
@@ -77,14 +77,14 @@ impl TokenReader {
     }
 
     /// Reads what comes next. Literal bytes are appended to `literal`, 64 KiB or so at a time.
-    pub(crate) fn next<R: Read>(&mut self, from: &mut R, literal: &mut Vec<u8>) -> Result<Piece, WireError> {
+    pub(crate) fn next<R: BufRead>(&mut self, from: &mut R, literal: &mut Vec<u8>) -> Result<Piece, WireError> {
         match self.decoder {
             None => self.plain(from, literal),
             Some(_) => self.compressed(from, literal),
         }
     }
 
-    fn plain<R: Read>(&mut self, from: &mut R, literal: &mut Vec<u8>) -> Result<Piece, WireError> {
+    fn plain<R: BufRead>(&mut self, from: &mut R, literal: &mut Vec<u8>) -> Result<Piece, WireError> {
         if self.left == 0 {
             match from.int()? {
                 0 => return Ok(Piece::End),
@@ -93,14 +93,13 @@ impl TokenReader {
                 token => self.left = token.unsigned_abs(),
             }
         }
-        let (now, begin) = (self.left.min(PIECE), literal.len());
-        literal.resize(begin + now as usize, 0);
-        from.read_exact(literal.get_mut(begin..).unwrap_or_default())?;
+        let now = self.left.min(PIECE);
+        append(from, now as usize, literal)?;
         self.left -= now;
         Ok(Piece::Literal)
     }
 
-    fn compressed<R: Read>(&mut self, from: &mut R, literal: &mut Vec<u8>) -> Result<Piece, WireError> {
+    fn compressed<R: BufRead>(&mut self, from: &mut R, literal: &mut Vec<u8>) -> Result<Piece, WireError> {
         let Some(decoder) = &mut self.decoder else { return Ok(Piece::End) };
         loop {
             if self.draining {
@@ -117,9 +116,7 @@ impl TokenReader {
             };
             if flag & 0xc0 == flag::DATA {
                 let len = usize::from(flag & 0x3f) << 8 | usize::from(from.byte()?);
-                let input = decoder.input();
-                input.resize(len, 0);
-                from.read_exact(input)?;
+                append(from, len, decoder.input())?;
                 (self.draining, self.cut) = (!self.blind, decoder.is_cut() && !self.blind);
             } else if std::mem::take(&mut self.cut) {
                 decoder.input().put(&[0, 0, 0xff, 0xff]);
@@ -132,7 +129,7 @@ impl TokenReader {
         }
     }
 
-    fn reference<R: Read>(&mut self, flag: u8, from: &mut R) -> Result<Piece, WireError> {
+    fn reference<R: BufRead>(&mut self, flag: u8, from: &mut R) -> Result<Piece, WireError> {
         let block = match flag {
             flag::BLOCK | flag::BLOCKS => i64::from(from.int()?),
             flag::NEXT.. => i64::from(self.last) + i64::from(flag & 0x3f),
@@ -176,6 +173,24 @@ impl TokenReader {
         self.blind = entered.is_err();
         entered
     }
+}
+
+/// Appends the next `len` bytes to `out`, straight from where they have been read to.
+fn append<R: BufRead>(from: &mut R, len: usize, out: &mut Vec<u8>) -> Result<(), WireError> {
+    let mut left = len;
+    while left > 0 {
+        let there = match from.fill_buf() {
+            Ok([]) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Ok(there) => there.get(..left).unwrap_or(there),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error.into()),
+        };
+        out.extend_from_slice(there);
+        let n = there.len();
+        from.consume(n);
+        left -= n;
+    }
+    Ok(())
 }
 
 /// Enters long blocks as protocol 30 has it. Each but the last of the basis fills the history.

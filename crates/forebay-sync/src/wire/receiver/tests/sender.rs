@@ -68,8 +68,8 @@ pub(super) struct Pipe {
 }
 
 impl Way for Pipe {
-    fn send(&self, bytes: Vec<u8>) -> Result<(), WireError> {
-        Ok((&self.stream).write_all(&bytes)?)
+    fn send(&self, bytes: &[u8]) -> Result<(), WireError> {
+        Ok((&self.stream).write_all(bytes)?)
     }
     fn message(&self, message: Message<'_>) {
         let (Message::Info(text) | Message::Warning(text) | Message::Error(text) | Message::Deleted(text)) = message

@@ -62,10 +62,10 @@ impl Read for Pipe {
 struct To(Mutex<Option<Sender<Vec<u8>>>>);
 
 impl Way for To {
-    fn send(&self, bytes: Vec<u8>) -> Result<(), WireError> {
+    fn send(&self, bytes: &[u8]) -> Result<(), WireError> {
         let gone = || WireError::from(io::Error::from(io::ErrorKind::BrokenPipe));
         let to = self.0.lock().unwrap();
-        to.as_ref().ok_or_else(gone)?.send(bytes).map_err(|_| gone())
+        to.as_ref().ok_or_else(gone)?.send(bytes.to_vec()).map_err(|_| gone())
     }
 
     fn message(&self, message: Message<'_>) {

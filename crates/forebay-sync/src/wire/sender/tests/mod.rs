@@ -64,11 +64,11 @@ impl Pipe {
 }
 
 impl Way for Pipe {
-    fn send(&self, bytes: Vec<u8>) -> Result<(), WireError> {
+    fn send(&self, bytes: &[u8]) -> Result<(), WireError> {
         if let Some(path) = self.vanishes.lock().unwrap().take() {
             std::fs::remove_file(path).unwrap();
         }
-        Ok(self.frame(0, &bytes)?)
+        Ok(self.frame(0, bytes)?)
     }
 
     fn message(&self, message: Message<'_>) {

@@ -10,8 +10,10 @@ use rustix::fs::CWD;
 
 use super::super::Arrivals;
 use super::super::answer::{Answer, Answerer, Shelf};
+use super::super::bodies::Bodies;
 use super::super::lists::{Lists, Summary};
 use super::super::live::{Folder, Live};
+use super::super::pace::Pace;
 use super::super::request::{Job, Request, Requests};
 use crate::fs::Stat;
 use crate::options::Options;
@@ -54,6 +56,7 @@ fn read(bytes: &[u8], lists: &Lists, budget: usize) -> Result<Vec<Job>, Stop> {
         lists,
         settings,
         arrivals: &Arrivals::default(),
+        pace: &Pace::default(),
         asked: HashSet::new(),
         links: Vec::new(),
         done: false,
@@ -104,8 +107,8 @@ fn what_has_vanished_is_not_sent() {
     std::fs::remove_file(dir.path().join("file")).unwrap();
     let (options, terms) = (Options::default(), terms());
     let shared = Shared::new(&options, Root { fd: None, created: false, rename: None, shown: Vec::new() });
-    let shelf = Shelf::default();
-    let mut answerer = Answerer::new(&shared, &terms, &shelf, true, 1);
+    let (shelf, bodies) = (Shelf::default(), Bodies::default());
+    let mut answerer = Answerer::new(&shared, &terms, (&shelf, &bodies), true, 1);
     let jobs = read(&[request(1, 0x8000, [0; 4]), vec![0; 3]].concat(), &lists, 1 << 20).unwrap();
     let answer = answerer.answer(jobs.into_iter().next().unwrap()).unwrap();
     let Answer::NoSend(outcome, 1) = answer else { panic!("{answer:?}") };
@@ -139,8 +142,9 @@ fn a_link_that_is_planted_on_the_way_is_not_followed() {
     lists.complete(Summary::default());
     let ask = |options: &Options| {
         let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
-        let (shared, terms, shelf) = (Shared::new(options, nowhere), terms(), Shelf::default());
-        let mut answerer = Answerer::new(&shared, &terms, &shelf, true, 1);
+        let (shared, terms) = (Shared::new(options, nowhere), terms());
+        let (shelf, bodies) = (Shelf::default(), Bodies::default());
+        let mut answerer = Answerer::new(&shared, &terms, (&shelf, &bodies), true, 1);
         let mut bytes = request(0, 0x8000, [0; 4]);
         bytes.extend([0; 3]);
         let job = read(&bytes, &lists, 1 << 20).unwrap().remove(0);

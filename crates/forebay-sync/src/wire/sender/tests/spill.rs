@@ -48,7 +48,7 @@ struct Late<'a> {
 }
 
 impl Way for Late<'_> {
-    fn send(&self, bytes: Vec<u8>) -> Result<(), WireError> {
+    fn send(&self, bytes: &[u8]) -> Result<(), WireError> {
         if bytes.len() > 20_000 {
             let asked = self.asked.0.lock().unwrap();
             drop(self.asked.1.wait_while(asked, |asked| !*asked).unwrap());

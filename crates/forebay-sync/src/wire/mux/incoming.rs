@@ -1,0 +1,122 @@
+//! `Incoming`: the bytes that come.
+
+use std::io::{self, BufRead, Read};
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+
+use super::outgoing::Outgoing;
+use super::pipe::{READ, ready, widen};
+use crate::wire::error::WireError;
+
+/// Reads a descriptor that may or may not block, with a limit on how long nothing may come.
+#[derive(Debug)]
+pub(crate) struct Incoming {
+    fd: OwnedFd,
+    buffer: Box<[u8]>,
+    at: usize,
+    end: usize,
+    timeout: Option<Duration>,
+    /// Becomes readable when nothing more can be written: then nothing more is waited for.
+    alarm: Option<OwnedFd>,
+    bytes: Arc<AtomicU64>,
+}
+
+impl Incoming {
+    pub(crate) fn new(fd: OwnedFd, timeout: Option<Duration>) -> Self {
+        widen(&fd);
+        Incoming { fd, buffer: vec![0; READ].into(), at: 0, end: 0, timeout, alarm: None, bytes: Arc::default() }
+    }
+
+    /// Fails when `outgoing` has: the other side may be waiting for what could not be written.
+    ///
+    /// # Errors
+    /// There is no descriptor left.
+    pub(crate) fn watch(&mut self, outgoing: &Outgoing) -> io::Result<()> {
+        self.alarm = Some(outgoing.alarm()?);
+        Ok(())
+    }
+
+    /// Counts the bytes that have come.
+    pub(crate) fn count(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.bytes)
+    }
+
+    fn fill(&mut self) -> io::Result<usize> {
+        (self.at, self.end) = (0, 0);
+        loop {
+            if self.timeout.is_some() || self.alarm.is_some() {
+                self.wait()?;
+            }
+            match rustix::io::read(&self.fd, &mut *self.buffer) {
+                Ok(n) => {
+                    self.end = n;
+                    self.bytes.fetch_add(n as u64, Ordering::Relaxed);
+                    return Ok(n);
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => self.wait()?,
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+    }
+
+    /// Waits until something has come, for as long as the time-out says, or until nothing more can be written.
+    fn wait(&self) -> io::Result<()> {
+        let own = PollFd::new(&self.fd, PollFlags::IN);
+        let ready = match &self.alarm {
+            Some(alarm) => {
+                let mut both = [own, PollFd::new(alarm, PollFlags::IN)];
+                let ready = ready(&mut both, self.timeout)?;
+                let [own, alarm] = both;
+                if own.revents().is_empty() && !alarm.revents().is_empty() {
+                    return Err(io::ErrorKind::BrokenPipe.into());
+                }
+                ready
+            }
+            None => ready(&mut [own], self.timeout)?,
+        };
+        if ready { Ok(()) } else { Err(timed_out(self.timeout)) }
+    }
+}
+
+/// A stream that reads ahead.
+pub(crate) trait ReadAhead: BufRead {
+    /// Bytes that can be read without waiting for anybody; there may be more.
+    fn at_hand(&self) -> usize;
+}
+
+impl ReadAhead for Incoming {
+    fn at_hand(&self) -> usize {
+        self.end - self.at
+    }
+}
+
+impl Read for Incoming {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let n = self.fill_buf()?.read(into)?;
+        self.consume(n);
+        Ok(n)
+    }
+}
+
+impl BufRead for Incoming {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.at == self.end {
+            self.fill()?;
+        }
+        Ok(self.buffer.get(self.at..self.end).unwrap_or_default())
+    }
+
+    fn consume(&mut self, n: usize) {
+        self.at = self.end.min(self.at + n);
+    }
+}
+
+fn timed_out(timeout: Option<Duration>) -> io::Error {
+    WireError::Timeout(timeout.map_or(0, |timeout| timeout.as_secs())).into()
+}

@@ -1,0 +1,210 @@
+//! The client: it starts the other side.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::num::NonZeroU64;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::child::reap;
+use super::connection::Connection;
+use super::heard::{Heard, Messages, Telling};
+use super::sending::{Listed, send};
+use super::{Opened, may_be_incremental};
+use crate::error::Error;
+use crate::mirror::{Log, Report};
+use crate::options::Options;
+use crate::passes;
+use crate::roots;
+use crate::wire::command;
+use crate::wire::error::WireError;
+use crate::wire::handshake::{self, Offer};
+use crate::wire::mux::{Incoming, MuxReader, Outgoing};
+use crate::wire::names;
+use crate::wire::receiver::{self, Asked, Mailbox, Stop};
+use crate::wire::rules;
+use crate::wire::secluded;
+use crate::wire::sender::Arrivals;
+use crate::wire::shell::{Connected, RemoteShell, shown};
+
+/// Mirrors `sources`, which are paths on `host`, into `destination`.
+///
+/// # Errors
+/// What ends the run early, on this side or the other.
+pub fn pull(
+    options: Options,
+    connection: &Connection,
+    host: &OsStr,
+    sources: &[OsString],
+    destination: &OsStr,
+    log: &mut dyn Log,
+) -> Result<Report, Error> {
+    let listed = options.files_from.as_deref().map(|from| names::read(from, &options)).transpose()?;
+    let asked = match &listed {
+        _ if connection.shell.trust_sender || connection.names_there.is_some() => Asked::Anything,
+        Some(listed) => Asked::names(listed, options.select.relative),
+        None => Asked::of(&sources.iter().map(|path| path.as_bytes()).collect::<Vec<_>>(), options.select.relative),
+    };
+    start(&options, connection, host, sources, true, log)?.run(log, |way, log| {
+        let Opened { terms, from, outgoing, mailbox, mail, .. } = way;
+        if let Some(listed) = listed {
+            names::post(&listed, terms.protocol, outgoing);
+        }
+        let link = receiver::Link { terms, server: false, from, outgoing, mailbox, mail, asked };
+        receiver::run(options, link, destination, log)
+    })
+}
+
+/// Mirrors `sources` into `destination`, which is a path on `host`.
+///
+/// # Errors
+/// What ends the run early, on this side or the other.
+pub fn push(
+    options: Options,
+    connection: &Connection,
+    host: &OsStr,
+    sources: &[impl AsRef<OsStr>],
+    destination: &OsStr,
+    log: &mut dyn Log,
+) -> Result<Report, Error> {
+    let listed = match &options.files_from {
+        Some(from) => Listed::Names(roots::names_from(from, options.filters.nul, false)?),
+        None if connection.names_there.is_some() => Listed::There,
+        None => Listed::No,
+    };
+    let started = start(&options, connection, host, &[destination.to_owned()], false, log)?;
+    started.run(log, |way, log| send(options, way, listed, false, sources, log))
+}
+
+/// Starts the other side, and says how.
+fn start(
+    options: &Options,
+    connection: &Connection,
+    host: &OsStr,
+    paths: &[OsString],
+    server_sends: bool,
+    log: &mut dyn Log,
+) -> Result<Started, Error> {
+    let Connection { shell, offer, timeout, .. } = connection;
+    let incremental = offer.incremental && may_be_incremental(options, !server_sends);
+    let offer = Offer { incremental, ..offer.clone() };
+    let mut args = command::server_args(options, connection, &offer, server_sends);
+    args.extend(connection.remote_options.iter().cloned());
+    args.push(".".into());
+    args.extend(paths.iter().map(|path| if path.is_empty() { OsString::from(".") } else { path.clone() }));
+    // Behind the letters, which say that more follow.
+    let rest =
+        args.split_off(if shell.secluded { command::LETTERS + 1 + usize::from(server_sends) } else { args.len() });
+    let secluded = if shell.secluded { secluded::told(&rest) } else { Vec::new() };
+    let paths = if shell.secluded { 0 } else { paths.len() };
+    let words = shell.words(host, &args, paths);
+    let heard = Heard::new(options);
+    if options.levels.debug_cmd > 0 {
+        heard.say(&[&b"opening connection using: "[..], &shown(&words)].concat(), log)?;
+    }
+    let Connected { child, to, from } = RemoteShell::start(&words).map_err(|error| Error::Remote {
+        text: format!("rsync: [client] Failed to exec {}: {error}", shell.command.to_string_lossy()),
+        code: 14,
+    })?;
+    if shell.secluded && options.levels.debug_cmd > 0 {
+        heard.say(&[&b"protected args: "[..], &shown(&rest)].concat(), log)?;
+    }
+    let mut rules = Vec::new();
+    if rules::are_sent(options, server_sends) {
+        let told = passes::with_own_rules(options).map_err(|error| Error::Usage(error.to_string()))?;
+        rules::write(&told, server_sends, &mut rules);
+    }
+    Ok(Started {
+        child,
+        pipes: Some((to, from)),
+        secluded,
+        offer,
+        timeout: *timeout,
+        rules,
+        rate: options.bwlimit,
+        heard,
+    })
+}
+
+/// The other side runs.
+struct Started {
+    child: Child,
+    /// Where it is written to and read from, until that begins.
+    pipes: Option<(OwnedFd, OwnedFd)>,
+    /// What it is told before anything else.
+    secluded: Vec<u8>,
+    offer: Offer,
+    timeout: Option<Duration>,
+    rules: Vec<u8>,
+    /// How much may be sent in a second.
+    rate: Option<NonZeroU64>,
+    heard: Heard,
+}
+
+impl Started {
+    fn run<F>(mut self, log: &mut dyn Log, role: F) -> Result<Report, Error>
+    where
+        F: FnOnce(Opened<'_>, &mut dyn Log) -> Result<Report, Stop>,
+    {
+        let heard = self.heard.clone();
+        let result = self.converse(log, role);
+        let theirs = reap(&mut self.child, result.is_ok());
+        heard.tell(log)?;
+        match result {
+            Ok(mut report) => {
+                report.peer.get_or_insert_default().code = theirs;
+                Ok(report)
+            }
+            Err(stop) => Err(match stop {
+                Stop::Here(error) => error,
+                Stop::Wire(error) => {
+                    // What the other side ended with says more than that it has ended.
+                    let code = error.exit_code().max(theirs);
+                    Error::Remote { text: format!("rsync: {error}"), code }
+                }
+            }),
+        }
+    }
+
+    fn converse<F>(&mut self, log: &mut dyn Log, role: F) -> Result<Report, Stop>
+    where
+        F: FnOnce(Opened<'_>, &mut dyn Log) -> Result<Report, Stop>,
+    {
+        let closed = || WireError::from(io::Error::from(io::ErrorKind::BrokenPipe));
+        let (to, from) = self.pipes.take().ok_or_else(closed)?;
+        let mut incoming = Incoming::new(from, self.timeout);
+        let (outgoing, writing) =
+            Outgoing::start(to, self.timeout.map(|timeout| timeout / 2), self.rate).map_err(WireError::from)?;
+        incoming.watch(&outgoing).map_err(WireError::from)?;
+        outgoing.send(&self.secluded)?;
+        let terms = handshake::client(&mut incoming, |bytes| outgoing.send(bytes), &self.offer)?;
+        outgoing.multiplex();
+        outgoing.send(&self.rules)?;
+        log.begin().map_err(Error::Log)?;
+        let (mailbox, mail) = Mailbox::new();
+        let received = incoming.count();
+        let arrivals = Arrivals::default();
+        let messages =
+            Messages { heard: Some(self.heard.clone()), mailbox: mailbox.clone(), arrivals: arrivals.clone() };
+        let from = MuxReader::new(incoming, messages);
+        let opened = Opened {
+            terms,
+            from,
+            outgoing: &outgoing,
+            received: Arc::clone(&received),
+            mailbox: &mailbox,
+            mail,
+            arrivals,
+        };
+        let mut told = Telling { log, heard: &self.heard };
+        let mut report = role(opened, &mut told)?;
+        writing.finish()?;
+        let peer = report.peer.get_or_insert_default();
+        (peer.sent, peer.received) = (outgoing.written(), received.load(Ordering::Relaxed));
+        Ok(report)
+    }
+}

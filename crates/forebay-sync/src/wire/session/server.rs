@@ -1,0 +1,200 @@
+//! The server: it was started by a client, and speaks over standard input and output.
+
+use std::ffi::OsString;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io;
+use std::num::NonZeroU64;
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+
+use super::connection::Connection;
+use super::heard::Messages;
+use super::sending::{Listed, send};
+use super::{Opened, may_be_incremental};
+use crate::error::Error;
+use crate::mirror::Log;
+use crate::options::Options;
+use crate::roots;
+use crate::totals::{Ahead, Totals};
+use crate::wire::error::WireError;
+use crate::wire::handshake::{self, Letters, Offer};
+use crate::wire::mux::{self, Incoming, MuxReader, Outgoing, Tag, Writing};
+use crate::wire::names;
+use crate::wire::receiver::{self, Asked, Mailbox, Stop};
+use crate::wire::rules;
+use crate::wire::secluded;
+use crate::wire::sender::Arrivals;
+use crate::wire::terms::Terms;
+
+/// What a server was told about its client and its paths.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Served {
+    /// `--sender`: it sends.
+    pub sends: bool,
+    /// The value of `-e`: what the client can do.
+    pub letters: OsString,
+    /// What it sends, or where it puts what it receives.
+    pub paths: Vec<OsString>,
+    /// No shell has read the paths: wildcards in them are expanded here.
+    pub secluded: bool,
+}
+
+/// Does what a client asks for, over standard input and output. Returns the exit code.
+pub fn serve(options: Options, connection: &Connection, served: &Served) -> u8 {
+    let incremental = connection.offer.incremental && may_be_incremental(&options, served.sends);
+    let offer = Offer { incremental, ..connection.offer.clone() };
+    match Server::begin(connection, &offer, served, options.bwlimit) {
+        Ok(server) => server.run(options, served),
+        Err(error) => {
+            // Nobody may be there to read it.
+            let _ = io::Write::write_all(&mut io::stderr(), format!("rsync: {error}\n").as_bytes());
+            error.exit_code()
+        }
+    }
+}
+
+/// The server's end of a connection.
+struct Server {
+    terms: Terms,
+    from: Incoming,
+    outgoing: Outgoing,
+    writing: Writing,
+}
+
+impl Server {
+    fn begin(
+        connection: &Connection,
+        offer: &Offer,
+        served: &Served,
+        rate: Option<NonZeroU64>,
+    ) -> Result<Self, WireError> {
+        let (stdin, stdout) = (io::stdin(), io::stdout());
+        let mut from = Incoming::new(stdin.as_fd().try_clone_to_owned()?, connection.timeout);
+        let keep_alive = connection.timeout.map(|timeout| timeout / 2);
+        let (outgoing, writing) = Outgoing::start(stdout.as_fd().try_clone_to_owned()?, keep_alive, rate)?;
+        from.watch(&outgoing)?;
+        let letters = Letters::parse(served.letters.as_bytes());
+        let seed = (RandomState::new().build_hasher().finish() as i32 & i32::MAX).max(1);
+        let terms = handshake::server(&mut from, |bytes| outgoing.send(bytes), offer, &letters, seed)?;
+        outgoing.multiplex();
+        Ok(Server { terms, from, outgoing, writing })
+    }
+
+    fn run(self, mut options: Options, served: &Served) -> u8 {
+        let Server { terms, from, outgoing, writing } = self;
+        let ((mailbox, mail), arrivals) = (Mailbox::new(), Arrivals::default());
+        let received = from.count();
+        let mut from =
+            MuxReader::new(from, Messages { heard: None, mailbox: mailbox.clone(), arrivals: arrivals.clone() });
+        let (protocol, mut told) = (terms.protocol, false);
+        let result = (|| {
+            if rules::are_sent(&options, served.sends) {
+                rules::read(&mut from, &mut options.filters)?;
+            }
+            let opened = Opened { terms, from, outgoing: &outgoing, received, mailbox: &mailbox, mail, arrivals };
+            if served.sends {
+                let listed = match options.files_from.take() {
+                    None => Listed::No,
+                    Some(from) if from == names::STREAM => Listed::There,
+                    Some(from) => Listed::Names(roots::names_from(&from, options.filters.nul, false)?),
+                };
+                let paths = match served.secluded {
+                    true => &served.paths.iter().flat_map(|path| secluded::expand(path)).collect(),
+                    false => &served.paths,
+                };
+                return send(options, opened, listed, true, paths, &mut Silent);
+            }
+            if let Some(from) = &options.files_from {
+                names::post(&names::read(from, &options)?, protocol, opened.outgoing);
+            }
+            let Opened { terms, from, outgoing, mailbox, mail, .. } = opened;
+            let link = receiver::Link { terms, server: true, from, outgoing, mailbox, mail, asked: Asked::Anything };
+            let destination = served.paths.first().cloned().unwrap_or_else(|| ".".into());
+            receiver::run(options, link, &destination, &mut Speaking(outgoing))
+        })();
+        let code = match result {
+            Ok(report) => report.exit_code(),
+            Err(stop) => {
+                let (text, code, gone) = match &stop {
+                    Stop::Here(Error::Cancelled) => (String::new(), 20, false),
+                    Stop::Here(error) => (format!("{error}\n"), error.exit_code(), false),
+                    Stop::Wire(error) => (format!("rsync: {error}\n"), error.exit_code(), true),
+                };
+                told = !gone;
+                if !gone {
+                    if !text.is_empty() {
+                        outgoing.message(Tag::Error, text.as_bytes());
+                    }
+                    if protocol >= 31 {
+                        outgoing.message(Tag::ErrorExit, &i32::from(code).to_le_bytes());
+                    }
+                }
+                code
+            }
+        };
+        // Who is gone cannot be told.
+        let _ = writing.finish();
+        if told {
+            discard();
+        }
+        code
+    }
+}
+
+/// How long a client that has been told why the session ends may go on sending.
+const LEAVE: Duration = Duration::from_secs(10);
+
+/// Reads what a client still sends until it ends: it might fail at that before it has read what it was told.
+fn discard() {
+    let (stdin, until, mut buffer) = (io::stdin(), Instant::now() + LEAVE, vec![0; 64 << 10]);
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        match mux::ready(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(left)) {
+            Ok(true) => {}
+            Ok(false) | Err(_) => return,
+        }
+        match rustix::io::read(&stdin, &mut *buffer) {
+            Ok(0) => return,
+            Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
+            Err(_) => return,
+        }
+    }
+}
+
+/// The log of a server that sends: its role says everything over the wire.
+struct Silent;
+
+impl Log for Silent {
+    fn text(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn errors(&mut self, _: &[u8]) {}
+
+    fn progress(&mut self, _: &Totals, _: &Ahead) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// The log of a server that receives: its client prints.
+struct Speaking<'s>(&'s Outgoing);
+
+impl Log for Speaking<'_> {
+    fn text(&mut self, lines: &[u8]) -> io::Result<()> {
+        lines.split_inclusive(|&byte| byte == b'\n').for_each(|line| self.0.message(Tag::Info, line));
+        Ok(())
+    }
+
+    fn errors(&mut self, lines: &[u8]) {
+        lines.split_inclusive(|&byte| byte == b'\n').for_each(|line| self.0.message(Tag::ErrorXfer, line));
+    }
+
+    fn progress(&mut self, _: &Totals, _: &Ahead) -> io::Result<()> {
+        Ok(())
+    }
+}
