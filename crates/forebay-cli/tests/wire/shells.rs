@@ -55,6 +55,29 @@ fn a_shell_that_is_not_there() {
     assert_eq!(output.status.code(), Some(14), "{output:?}");
 }
 
+#[test]
+fn a_host_that_the_shell_would_take_for_an_option_is_refused() {
+    let bench = Bench::new();
+    let shell = bench.script("rsh", "touch \"$0.started\"\n");
+    for host in ["-oProxyCommand=x", "me@-x", "[-x]", "me@[-x]"] {
+        let (here, there) = (bench.src().display().to_string(), format!("{host}:there"));
+        for paths in [[&there, &here], [&here, &there]] {
+            let told = [End::Stock, End::Ours].map(|program| {
+                let mut command = Command::new(if program == End::Stock { "rsync" } else { FOREBAY });
+                if program == End::Ours {
+                    command.arg("sync");
+                }
+                command.arg("-e").arg(&shell).arg("--").args(paths);
+                let output = finish(command);
+                assert_eq!(output.status.code(), Some(1), "{program:?}, {paths:?}");
+                String::from_utf8_lossy(&output.stderr).lines().next().map(str::to_owned)
+            });
+            assert_eq!(told[0], told[1], "{paths:?}");
+            assert!(!bench.path("rsh.started").exists(), "{paths:?}");
+        }
+    }
+}
+
 /// Sends a file of `len` bytes, none of which goes to the disk, through a shell.
 fn through_a_shell_that_does_not_block(len: u64) {
     // Stock rsync gives its shell a standard output that does not block.

@@ -5,6 +5,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::process::{Child, Command, Stdio};
 
+use crate::error::Error;
+
 /// A path on another machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RemotePath {
@@ -68,7 +70,10 @@ impl Default for RemoteShell {
 
 impl RemoteShell {
     /// The command that starts the program on `host` with `args`, of which the last `paths` are paths.
-    pub(crate) fn words(&self, host: &OsStr, args: &[OsString], paths: usize) -> Vec<OsString> {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the shell would take the host for an option.
+    pub(crate) fn words(&self, host: &OsStr, args: &[OsString], paths: usize) -> Result<Vec<OsString>, Error> {
         let mut words: Vec<_> = split(self.command.as_bytes()).into_iter().map(OsString::from_vec).collect();
         if words.is_empty() {
             words.push("ssh".into());
@@ -78,6 +83,9 @@ impl RemoteShell {
             Some(at) => (host.get(..at), host.get(at + 1..).unwrap_or_default()),
             None => (None, host),
         };
+        if host.starts_with(b"-") {
+            return Err(Error::Usage("Invalid remote host: hostnames may not start with '-'.".to_owned()));
+        }
         if let Some(user) = user {
             words.extend(["-l".into(), OsStr::from_bytes(user).to_owned()]);
         }
@@ -87,7 +95,7 @@ impl RemoteShell {
             true => arg.clone(),
             false => OsString::from_vec(escape(arg.as_bytes(), at >= first_path)),
         }));
-        words
+        Ok(words)
     }
 
     /// Runs the command `words`. What it says on standard error goes to ours.
@@ -192,7 +200,7 @@ mod tests {
         let shell = RemoteShell { command: "ssh 'q\"r' ''".into(), ..RemoteShell::default() };
         let words = |host: &str, path: &str| {
             let words = shell.words(OsStr::new(host), &["--server".into(), ".".into(), path.into()], 1);
-            String::from_utf8(shown(&words)).unwrap()
+            String::from_utf8(shown(&words.unwrap())).unwrap()
         };
         assert_eq!(words("host", "a+,-./=@_9"), "ssh \"q\"r\"  host rsync --server . a+,-./=@_9  (8 args)");
         assert_eq!(words("u@v@::1", "a b%"), "ssh \"q\"r\"  -l u@v \"::1\" rsync --server . \"a\\ b%\"  (10 args)");

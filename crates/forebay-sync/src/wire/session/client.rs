@@ -101,7 +101,7 @@ fn start(
         args.split_off(if shell.secluded { command::LETTERS + 1 + usize::from(server_sends) } else { args.len() });
     let secluded = if shell.secluded { secluded::told(&rest) } else { Vec::new() };
     let paths = if shell.secluded { 0 } else { paths.len() };
-    let words = shell.words(host, &args, paths);
+    let words = shell.words(host, &args, paths)?;
     let heard = Heard::new(options);
     if options.levels.debug_cmd > 0 {
         heard.say(&[&b"opening connection using: "[..], &shown(&words)].concat(), log)?;
