@@ -230,7 +230,15 @@ pub fn mirror(
         shared.pass = pass;
         shared.live = Live::is_wanted(&options).then(Live::default);
         if pass != Pass::Delete {
-            passes::tell_of_deltas(&shared, note.get_or_insert_default());
+            match &mut note {
+                Some(note) => passes::tell_of_deltas(&shared, note),
+                // The walk has had its say, and is silent.
+                None => {
+                    let mut said = Outcome::default();
+                    passes::tell_of_deltas(&shared, &mut said);
+                    deliver(&shared, said, &mut totals, log)?;
+                }
+            }
         }
         let root = match first.take() {
             Some(root) => root,

@@ -53,6 +53,7 @@ fn what_is_not_there_is_looked_through_as_well() {
                 bench.both(|place| {
                     fs::create_dir_all(place.join("src/b")).unwrap();
                     fs::write(place.join("src/b/f"), "text").unwrap();
+                    fs::write(place.join("src/b/x"), "left out").unwrap();
                     fs::create_dir(place.join("dst")).unwrap();
                     if blocked {
                         fs::write(place.join("dst/src"), "file").unwrap();
@@ -61,7 +62,7 @@ fn what_is_not_there_is_looked_through_as_well() {
                         touch(&place.join(path), "@1000000000");
                     }
                 });
-                let args = format!("-avv {when} {sources} dst");
+                let args = format!("-avv --exclude=x {when} {sources} dst");
                 bench.same(&args.split(' ').collect::<Vec<_>>());
             }
         }
