@@ -105,6 +105,19 @@ impl Worker<'_> {
         Ok(best.filter(|found| !there || found.likeness == Likeness::Exact))
     }
 
+    /// Whether any of the other trees has a file of that name.
+    pub(crate) fn is_elsewhere(&mut self, entry: &Entry<'_>) -> bool {
+        let shared = self.shared;
+        if shared.places.alternates.is_empty() {
+            return false;
+        }
+        self.alternates
+            .enter(shared, &entry.dir.rel)
+            .iter()
+            .flatten()
+            .any(|dir| shared.stat_there(dir.as_fd(), entry.name).is_ok_and(|stat| stat.kinds() == entry.src.kinds()))
+    }
+
     /// Where the extended attributes are of what the tree `tree` has for the entry.
     pub(crate) fn place_of(&self, entry: &Entry<'_>, tree: usize) -> Option<Place> {
         self.alternates.get(tree).map(|dir| self.shared.attributes_at(dir.as_fd(), entry.name))
@@ -167,14 +180,17 @@ impl Worker<'_> {
                 }
             }
         }
-        if let (true, Some(ready), false) = (shared.options.fake_destination, entry.ready, dry_run)
-            && shared.options.alternates.kind == AlternateKind::Link
-            && action == Action::Keep
-        {
-            // As with rsync, what is linked already is a file of the destination.
-            self.adjust(entry, ready.fd.as_fd(), entry.target, &found.stat, Some(&found.stat), false, out);
-        }
         let mut change = Change::new(&entry.src, action);
+        if shared.options.alternates.kind == AlternateKind::Link && action == Action::Keep {
+            // As with rsync, what is linked already is a file of the destination.
+            change.exact_time = shared.corrects_fraction(&entry.src, &found.stat);
+            if let (true, Some(ready), false) =
+                (shared.options.fake_destination || change.exact_time, entry.ready, dry_run)
+            {
+                let (at, old) = (ready.fd.as_fd(), &found.stat);
+                self.adjust(entry, at, entry.target, old, Some(old), change.exact_time, out);
+            }
+        }
         entry.sum(shared, &mut change);
         itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
         true

@@ -27,6 +27,8 @@ pub(crate) struct Name {
     newer: bool,
     /// What the destination has under this name, and whether that is up to date.
     existing: Option<(Inode, bool)>,
+    /// Another tree of the destination's has a file under this name.
+    elsewhere: bool,
 }
 
 /// The names in one item.
@@ -69,8 +71,8 @@ struct Found {
 impl Census {
     /// Takes in the next item's names, which are in the list number `list`.
     pub(crate) fn add(&mut self, names: Names, list: i32) {
-        for Name { inode, path, file, newer, existing } in names.0 {
-            let settled = !newer && (!file || existing.is_some());
+        for Name { inode, path, file, newer, existing, elsewhere } in names.0 {
+            let settled = !newer && (!file || existing.is_some() || elsewhere);
             let found = self.0.entry(inode).or_default();
             found.names += 1;
             if !newer && !found.settled {
@@ -145,7 +147,8 @@ impl Worker<'_> {
                 None => None,
             };
             let newer = file && self.is_newer(&entry);
-            names.push(Name { inode: src.inode(), path: entry.rel(), file, newer, existing });
+            let elsewhere = file && existing.is_none() && self.is_elsewhere(&entry);
+            names.push(Name { inode: src.inode(), path: entry.rel(), file, newer, existing, elsewhere });
         }
         Ok(Names(names))
     }

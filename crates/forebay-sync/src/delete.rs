@@ -23,12 +23,7 @@ use crate::target::Ready;
 /// Deletes what is in the destination of `dir` and neither in its listing nor protected by a filter rule, last first,
 /// as rsync does.
 pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mut Outcome) {
-    let top = dir.parent.as_ref().is_none_or(|parent| !parent.complete);
-    let at_once = matches!(shared.options.deletion.when, DeleteWhen::Before | DeleteWhen::After);
-    if at_once && top && dir.complete && shared.options.levels.debug_del > 0 {
-        let path = dir.rel.strip_suffix(b"/").unwrap_or(b".");
-        shared.say(out, &[b"deleting in "], path, b"\n");
-    }
+    say_where(shared, dir, out);
     if shared.deletions_off(out) || !dir.complete || ready.made {
         return;
     }
@@ -52,6 +47,16 @@ pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mu
         }
         remove(shared, out, &there, &name, kind, true);
         dir.touched.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Says with `--debug=del` that a directory of the sources is looked through, if that happens for all of them at once.
+pub(crate) fn say_where(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
+    let top = dir.parent.as_ref().is_none_or(|parent| !parent.complete);
+    let at_once = matches!(shared.options.deletion.when, DeleteWhen::Before | DeleteWhen::After);
+    if at_once && top && dir.complete && shared.options.levels.debug_del > 0 {
+        let path = dir.rel.strip_suffix(b"/").unwrap_or(b".");
+        shared.say(out, &[b"deleting in "], path, b"\n");
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use rustix::io::Errno;
 
+use crate::alternates::{Found, Likeness};
 use crate::backup;
 use crate::content::Plan;
 use crate::content::copy::Failure;
@@ -17,6 +18,7 @@ use crate::error::Error;
 use crate::fs::{self, Stat};
 use crate::hardlinks::{Inode, Link, Role, Turn, Waiting};
 use crate::itemize::{self, Action, Change};
+use crate::options::AlternateKind;
 use crate::order;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -48,7 +50,8 @@ impl Worker<'_> {
                 self.alone(entry, out)?;
                 self.leave_hole(inode, path, out);
             } else {
-                self.say_linked(entry, role, linked, &self.linked_change(entry, linked), &leader, out);
+                let change = self.changes(entry, linked);
+                self.say_linked(entry, role, linked, &change, &leader, out);
             }
             return Ok(());
         }
@@ -58,8 +61,9 @@ impl Worker<'_> {
             }
             Waiting { dir: Arc::clone(dir), at }
         };
-        // Without -p, the mode is that of what the leader replaces.
-        let later = self.shared.remote.is_some() || !self.shared.options.perms;
+        // Without -p, the mode is that of what the leader replaces. In another tree it is the leader that is looked for.
+        let elsewhere = !self.shared.places.alternates.is_empty();
+        let later = self.shared.remote.is_some() || !self.shared.options.perms || elsewhere;
         match self.shared.groups.turn(inode, &path, later, waiting) {
             Turn::Wait => {
                 self.leave_hole(inode, path, out);
@@ -212,7 +216,7 @@ impl Worker<'_> {
         let mut counted = Outcome::default();
         let change = match role {
             Role::Leader => self.transfer_change(&entry, None, &mut counted),
-            _ => self.linked_change(&entry, linked),
+            _ => self.changes(&entry, linked),
         };
         if !linked {
             if !self.make_way(&entry, out) {
@@ -263,6 +267,34 @@ impl Worker<'_> {
     }
 
     /// What changes for a name that is not the leader. `linked`: it is another name of the file already.
+    fn changes(&mut self, entry: &Entry<'_>, linked: bool) -> Change {
+        // What cannot be read elsewhere is linked all the same.
+        let found = if entry.old.is_none() { self.alternate(entry).unwrap_or_default() } else { None };
+        let link = self.shared.options.alternates.kind == AlternateKind::Link;
+        let enough = if link { Likeness::Exact } else { Likeness::Content };
+        match found.filter(|found| found.likeness >= enough) {
+            Some(found) => self.like_elsewhere(entry, &found),
+            None => self.linked_change(entry, linked),
+        }
+    }
+
+    /// What changes for a name that is not the leader, and that another tree has the same file for. With `--link-dest` that is
+    /// nothing, as rsync tells it, where nothing differs.
+    fn like_elsewhere(&self, entry: &Entry<'_>, found: &Found) -> Change {
+        let options = self.shared.options;
+        let mut change = self.like(entry, found);
+        change.hard = true;
+        let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);
+        if options.alternates.kind == AlternateKind::Link && !all {
+            change.action = Action::Keep;
+        } else if !options.times {
+            change.time = itemize::Time::Now;
+        }
+        entry.sum(self.shared, &mut change);
+        change
+    }
+
+    /// As [`changes`](Worker::changes), whatever other trees have.
     fn linked_change(&self, entry: &Entry<'_>, linked: bool) -> Change {
         let shared = self.shared;
         // As with rsync, what would be in the way is compared with what would take its name, and so is what gets another name.
@@ -309,7 +341,7 @@ impl Worker<'_> {
         }
         let mut text = Outcome::default();
         let (rel, name) = (&entry.dir.rel[..], entry.name.to_bytes());
-        if linked {
+        if linked || change.action == Action::Keep {
             let to = entry.read_link().ok().filter(|_| entry.src.kinds() == Kinds::Link);
             itemize::log(shared, &mut text, change, rel, name, to.as_deref().map(CStr::to_bytes));
         } else {

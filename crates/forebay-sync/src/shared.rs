@@ -285,6 +285,11 @@ impl<'a> Shared<'a> {
         self.options.fake_destination || self.options.super_user.unwrap_or_else(|| self.me.is_root())
     }
 
+    /// Whether a file that stays gets its exact time with `-c`, even where the second is right.
+    pub(crate) fn corrects_fraction(&self, src: &Stat, old: &Stat) -> bool {
+        self.options.checksum && self.options.times && src.kinds() == Kinds::File && src.mtime != old.mtime
+    }
+
     /// Stats what the destination has under `name` beneath `at`: what it stands for.
     pub(crate) fn stat_there(&self, at: BorrowedFd<'_>, name: &CStr) -> Result<Stat, Errno> {
         self.seen_there(Stat::at(at, name)?, || self.attributes_at(at, name))

@@ -109,6 +109,9 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
             if dir.transferred && shared.deletes() {
                 delete::extraneous(shared, dir, ready, &mut out);
             }
+        } else if shared.pass == Pass::Delete && dir.parent.is_some() && dir.transferred && shared.deletes() {
+            // As with rsync, of what is not there as well.
+            delete::say_where(shared, dir, &mut out);
         }
         if let Target::Ready(ready) = &target {
             dir.candidates.get_or_init(|| fuzzy::candidates(shared, dir, ready));
@@ -407,7 +410,9 @@ fn adopt_changed(
     }
     if attrs::keeps_time(shared, FileType::Directory) {
         let same = shared.same_time(src, before);
-        ready.time = Some((src.mtime, same && !ready.made));
+        // As with rsync, what gets other extended attributes gets its exact time, too.
+        let right = if change.xattr { src.mtime == before.mtime } else { same };
+        ready.time = Some((src.mtime, right && !ready.made));
         change.time = if same { Time::Same } else { Time::Set };
     }
     if !ready.made {

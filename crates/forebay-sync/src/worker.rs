@@ -310,16 +310,15 @@ impl Worker<'_> {
         entry.compare(shared, &mut change, old);
         let retime = attrs::keeps_time(shared, entry.src.kind) && !shared.same_time(&entry.src, old);
         change.time = if retime { Time::Set } else { Time::Same };
-        // With -c, a file gets its exact time even where the second is right, and nothing is said of that.
-        change.exact_time = shared.options.checksum
-            && shared.options.times
-            && entry.src.kinds() == Kinds::File
-            && entry.src.mtime != old.mtime;
+        // With -c, a file gets its exact time, and nothing is said of that but its name.
+        change.exact_time = shared.corrects_fraction(&entry.src, old);
+        // As with rsync, whatever gets other extended attributes does, too.
+        let exact = change.exact_time || (change.xattr && attrs::keeps_time(shared, entry.src.kind));
         if (change.any() || change.exact_time || shared.options.fake_destination)
             && !shared.options.dry_run
             && let Some(ready) = entry.ready
         {
-            self.adjust(entry, ready.fd.as_fd(), entry.target, old, Some(old), retime || change.exact_time, out);
+            self.adjust(entry, ready.fd.as_fd(), entry.target, old, Some(old), retime || exact, out);
         }
         self.arrived = true;
         change.lacking = entry.lacking(shared);

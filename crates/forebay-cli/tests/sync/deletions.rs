@@ -1,7 +1,9 @@
 //! When and how much is deleted, on random trees: the same entries, in the same order, counted alike.
 
+use std::fs;
+
 use crate::harness::{Bench, copy, rounds};
-use crate::tree::{Rng, change, fill};
+use crate::tree::{Rng, change, fill, touch};
 
 const WHEN: &[&str] = &[
     "--delete",
@@ -40,4 +42,29 @@ fn round(seed: u64) {
 #[test]
 fn whatever_is_deleted_whenever_is_what_rsync_deletes() {
     rounds(60, round);
+}
+
+#[test]
+fn what_is_not_there_is_looked_through_as_well() {
+    for when in ["--delete-before", "--delete-after -n", "--delete-before -n", "--delete-before --existing"] {
+        for sources in ["src", "src/", "-R src/", "-R src/b/", "src src/b"] {
+            for blocked in [false, true] {
+                let bench = Bench::new();
+                bench.both(|place| {
+                    fs::create_dir_all(place.join("src/b")).unwrap();
+                    fs::write(place.join("src/b/f"), "text").unwrap();
+                    fs::write(place.join("src/b/x"), "left out").unwrap();
+                    fs::create_dir(place.join("dst")).unwrap();
+                    if blocked {
+                        fs::write(place.join("dst/src"), "file").unwrap();
+                    }
+                    for path in ["src/b/f", "src/b", "src", "dst"] {
+                        touch(&place.join(path), "@1000000000");
+                    }
+                });
+                let args = format!("-avv --exclude=x {when} {sources} dst");
+                bench.same(&args.split(' ').collect::<Vec<_>>());
+            }
+        }
+    }
 }

@@ -306,3 +306,74 @@ fn who_is_no_super_user_by_name_copies_one_namespace() {
         same(&bench, &args);
     }
 }
+
+#[test]
+fn what_gets_other_extended_attributes_gets_its_exact_time() {
+    for options in ["-aXi", "-avvX", "-aXn", "-rltXJi", "-rltXOi", "-rlXi"] {
+        let bench = Bench::new();
+        bench.both(|place| {
+            for (dir, time) in [("src", "@1000000000.6"), ("dst", "@1000000000.3")] {
+                let dir = place.join(dir);
+                fs::create_dir_all(dir.join("d")).unwrap();
+                for name in ["a", "b", "c"] {
+                    fs::write(dir.join(name), name).unwrap();
+                }
+                std::os::unix::fs::symlink("a", dir.join("l")).unwrap();
+                let dressed: &[&str] = if dir.ends_with("src") { &["a", "d", "l"] } else { &["b"] };
+                for name in dressed {
+                    let path = dir.join(name);
+                    let set = Command::new("setfattr").args(["-h", "-n", "trusted.a", "-v", "1"]).arg(path).status();
+                    assert!(set.unwrap().success());
+                }
+                ["a", "b", "c", "d", "l"].iter().for_each(|name| touch(&dir.join(name), time));
+                touch(&dir, "@1000000000");
+            }
+        });
+        let args: Vec<String> = format!("{options} src/ dst").split(' ').map(str::to_owned).collect();
+        same(&bench, &args);
+        let [theirs, ours] = bench.places().map(|place| place.join("dst/d").metadata().unwrap().mtime_nsec());
+        assert_eq!(ours, theirs, "{args:?}");
+    }
+}
+
+#[test]
+fn a_file_with_several_names_comes_from_another_tree_that_has_it() {
+    for kind in ["--link-dest", "--copy-dest"] {
+        for options in ["-aHi", "-aHi --info=name2", "-aHvv", "-rlpgoi -H", "-rlpgoi -H --info=name2", "-aHin", "-aHic"]
+        {
+            // Of copies, stock rsync says twice with -vv what comes before the leader.
+            if kind == "--copy-dest" && options == "-aHvv" {
+                continue;
+            }
+            for (time, content, there) in
+                [(0, "text", false), (1, "text", false), (0, "more", false), (0, "text", true)]
+            {
+                let bench = Bench::new();
+                bench.both(|place| {
+                    let [src, dst, other] = ["src", "dst", "other"].map(|dir| place.join(dir));
+                    fs::create_dir_all(src.join("d")).unwrap();
+                    fs::create_dir(&dst).unwrap();
+                    fs::write(src.join("a"), "text").unwrap();
+                    let link = |name: &str| fs::hard_link(src.join("a"), src.join(name)).unwrap();
+                    ["b", "d/z"].into_iter().for_each(link);
+                    copy(&src, &other);
+                    ["0", "c", "d/e"].into_iter().for_each(link);
+                    fs::write(other.join("a"), content).unwrap();
+                    touch(&src.join("a"), "@1000000000");
+                    touch(&other.join("a"), &format!("@{}", 1_000_000_000 + time));
+                    if there {
+                        fs::write(dst.join("c"), "text").unwrap();
+                        touch(&dst.join("c"), "@1000000000");
+                    }
+                    for dir in ["src/d", "src", "dst", "other/d", "other"] {
+                        touch(&place.join(dir), "@1000000000");
+                    }
+                });
+                let args: Vec<String> =
+                    format!("{options} {kind}=../other src/ dst").split(' ').map(str::to_owned).collect();
+                same(&bench, &args);
+                same(&bench, &args);
+            }
+        }
+    }
+}

@@ -120,12 +120,30 @@ const APART: &[(&[&str], &[&str])] = &[
     ),
     // It does not find the way to the backup.
     (&["--inplace", "--append", "--append-verify"], &["--backup-dir=../bak"]),
-    // It gives a backup more permissions than the original had.
-    (&["--no-super"], &["--backup-dir=../bak"]),
+    // Who is no super-user lets owners write what is deleted or in the way, and leaves backups and what stays like that.
+    (
+        &[
+            "-b",
+            "-b --suffix=.old",
+            "--backup-dir=../bak",
+            "--delete",
+            "--delete-before",
+            "--delete-delay",
+            "--delete-after",
+            "--delete --delete-excluded",
+            "--delete --max-delete=2",
+            "--force",
+        ],
+        &["--no-super"],
+    ),
     // It complains in a dry run of links that will not be there.
     (&["-n"], &["-p -X"]),
     // It counts differently what was found, and writes what it knows of its memory.
-    (&["-avv", "-aivv"], &["--no-W", "--stats"]),
+    (&["-avv", "-aivv"], &["--no-W", "--stats", "--append-verify"]),
+    // It waits for ever for the leader of names that another tree has, or says some of them twice.
+    (&["--compare-dest=../{other}", "--copy-dest=../{other}"], &["-H"]),
+    // It gives its receiving side both `--append` and `--whole-file`, which that refuses.
+    (&["-M--fake-super"], &["--append", "--append-verify"]),
     // It keeps arbitrary owners where such are not preserved, other masks of ACLs, and set-ID bits as it likes.
     (
         &[
@@ -167,7 +185,7 @@ fn round(seed: u64) {
     let has = |option: &str| chosen.contains(&option);
     // The default ACL of a directory tells in which of its places a file with several names was made first.
     let dressed = has("-A") || (has("-p -X") && !has("-H"));
-    let dst_there = !rng.one_in(8);
+    let mut dst_there = !rng.one_in(8);
     bench.both(|place| {
         let (src, dst, other) = (place.join("src"), place.join("dst"), place.join("other"));
         fs::create_dir(&src).unwrap();
@@ -175,8 +193,11 @@ fn round(seed: u64) {
         if has("-H") {
             link_some(&mut rng, &src);
         }
+        let others = chosen.iter().any(|row| row.contains("{other}"));
+        // With nothing to copy and nowhere to copy it to, it looks for other trees in another place.
+        dst_there |= others && fs::read_dir(&src).unwrap().next().is_none();
         let mut variants = Vec::from_iter(dst_there.then_some(&dst));
-        variants.extend(chosen.iter().any(|row| row.contains("{other}")).then_some(&other));
+        variants.extend(others.then_some(&other));
         for variant in variants {
             copy(&src, variant);
             change(&mut rng, variant, 3);
@@ -193,6 +214,11 @@ fn round(seed: u64) {
         change(&mut rng, &src, 3);
         if dressed {
             dress_some(&mut rng, &src);
+        }
+        // A directory that hands its group on tells the same where groups are not preserved.
+        if has("-H") && (has("--no-g") || !args[0].contains(['a', 'g'])) {
+            let bits = ["-type", "d", "-perm", "-2000", "-exec", "chmod", "g-s", "{}", "+"];
+            assert!(std::process::Command::new("find").arg(place).args(bits).status().unwrap().success());
         }
         // Of a directory that something stands in the way of, it changes that.
         if (has("-H") || has("--ignore-existing")) && dst_there {

@@ -402,3 +402,18 @@ fn a_directory_like_one_elsewhere_is_told_as_rsync_tells_it() {
         }
     }
 }
+
+#[test]
+fn a_file_of_another_tree_too_gets_its_exact_time_by_its_sum() {
+    for args in ["-aic", "-avvc", "-aicn", "-ai", "-rlic"] {
+        let bench = Bench::new();
+        bench.both(|place| {
+            put(&place.join("src/f"), "text", NEW);
+            put(&place.join("other/f"), "text", &format!("{NEW}.6"));
+            fs::create_dir(place.join("dst")).unwrap();
+            fs::hard_link(place.join("other/f"), place.join("dst/f")).unwrap();
+            ["src", "other", "dst"].iter().for_each(|dir| touch(&place.join(dir), NEW));
+        });
+        bench.same(&[args, "--link-dest=../other", "src/", "dst"]);
+    }
+}
