@@ -1,9 +1,12 @@
 //! Finds the blocks of a basis in one segment of the new file.
 //!
-//! Two ways to a match, the likely one first:
+//! Three ways to a match, the likely one first:
 //!
 //! * *a guess*: the block that follows the last match, or at the beginning the one that lies at the same offset. A file
 //!   that has hardly changed is compared block by block and never rolled along.
+//! * *a hop*: where neither the block that should follow is nor any other, the one behind it may be where it belongs all the
+//!   same, because bytes were changed in place. What is between is literal: no other block would fit there whole. A block that
+//!   occurs more than once in the basis proves nothing: what is before it may be the same again.
 //! * *the window*: the weak sum moves byte by byte, a filter of bits turns most sums away, the table has candidates, and
 //!   a strong sum of the window decides.
 //!
@@ -98,11 +101,8 @@ impl<'a> Walk<'a> {
     fn run<R: Roll>(&mut self, own: usize) {
         let mut pos = 0;
         while pos < own {
-            let found = match self.guess(pos) {
-                Some(block) => Some((pos, block)),
-                None => self.roll::<R>(pos, own),
-            };
-            let Some((start, block)) = found else { return };
+            let near = self.guess(pos).map(|block| (pos, block)).or_else(|| self.hop::<R>(pos, own));
+            let Some((start, block)) = near.or_else(|| self.roll::<R>(pos, own)) else { return };
             pos = start + self.note(start, block);
         }
     }
@@ -119,11 +119,33 @@ impl<'a> Walk<'a> {
         len
     }
 
+    /// Any block at `pos`, or the one behind the expected one where it belongs, if it is there, begins before `own`, and no
+    /// earlier block of the basis is the same.
+    fn hop<R: Roll>(&mut self, pos: usize, own: usize) -> Option<(usize, u32)> {
+        let at = self.at + pos as u64;
+        let expected = self.next(at).or_else(|| self.found.is_empty().then_some(at))?;
+        let block = u32::try_from(expected / self.block_len as u64 + 1).ok()?;
+        let (start, signature, table) = (pos + self.block_len, self.scan.signature, self.scan.table);
+        let is = start < own && u64::from(block) < signature.blocks() && self.is_at(block, start);
+        let same = |other: &u32| signature.strong(*other) == signature.strong(block);
+        if !is || table.blocks(signature.weak(block)).find(same) != Some(block) {
+            return None;
+        }
+        let weak = R::start(&self.bytes[pos..start]).value();
+        let here = table.may_have(weak).then(|| self.confirm(pos, weak)).flatten();
+        Some(here.map_or((start, block), |block| (pos, block)))
+    }
+
+    /// The offset that follows the last match in the basis, if that ends at `at`.
+    fn next(&self, at: u64) -> Option<u64> {
+        self.found.last().filter(|last| last.at + last.len == at).map(|last| last.offset + last.len)
+    }
+
     /// A block that is likely to be at `pos`, if it is.
     fn guess(&mut self, pos: usize) -> Option<u32> {
         let at = self.at + pos as u64;
         let block_len = self.block_len as u64;
-        let next = self.found.last().filter(|last| last.at + last.len == at).map(|last| last.offset + last.len);
+        let next = self.next(at);
         let same = (next.is_none() || self.scan.options.in_place).then_some(at);
         let aligned = |offset: &u64| offset.is_multiple_of(block_len);
         [next, same.filter(|same| Some(*same) != next)]

@@ -20,6 +20,17 @@ pub(super) enum Slot {
 pub(super) struct Waiting {
     pub(super) slot: Slot,
     pub(super) weight: usize,
+    /// It stands for much more than it weighs.
+    pub(super) long: bool,
+    /// Pays for it.
+    pub(super) lease: Lease,
+}
+
+/// A chunk that can be applied, or what is wrong with it.
+pub(super) struct Next {
+    pub(super) chunk: Result<Chunk, Error>,
+    pub(super) weight: usize,
+    pub(super) long: bool,
     /// Pays for it.
     pub(super) lease: Lease,
 }
@@ -49,16 +60,16 @@ impl<T: Target> File<'_, T> {
     }
 
     /// The next chunk, if it can be applied.
-    pub(super) fn take_next(&mut self) -> Option<(Result<Chunk, Error>, usize, Lease)> {
+    pub(super) fn take_next(&mut self) -> Option<Next> {
         let entry = self.waiting.first_entry().filter(|entry| *entry.key() == self.next)?;
         match entry.get().slot {
             Slot::Checking => return None,
             Slot::Checked(_) => {}
         }
-        let Waiting { slot, weight, lease } = entry.remove();
+        let Waiting { slot, weight, long, lease } = entry.remove();
         self.next += 1;
         match slot {
-            Slot::Checked(chunk) => Some((chunk, weight, lease)),
+            Slot::Checked(chunk) => Some(Next { chunk, weight, long, lease }),
             Slot::Checking => None,
         }
     }

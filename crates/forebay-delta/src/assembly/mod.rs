@@ -13,7 +13,8 @@
 //!   it: commit belongs there.
 //! * A chunk that is wrong, or cannot be applied, ends its file and no other: its later chunks are dropped, and the end is told
 //!   why.
-//! * Chunks hold at most a quarter of the budget, which is set aside for them, and those on their way at most 2 MiB. Who brings
+//! * Chunks hold at most a quarter of the budget, which is set aside for them, and those on their way at most 2 MiB, but for
+//!   those that mostly copy: they would keep a worker busy for long, and the others without work. Who brings
 //!   more waits, for other chunks to be applied and for nothing else. What cannot be applied because earlier chunks have not
 //!   come is refused before it fills that memory, so nobody waits for himself. A single chunk that is larger than all of it is
 //!   taken when nothing else is on its way.

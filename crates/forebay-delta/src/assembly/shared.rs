@@ -8,11 +8,11 @@ use std::collections::{HashMap, VecDeque};
 use std::hash::Hash;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use forebay::{CancelToken, Consumer, Lease, Weigh};
+use forebay::{CancelToken, Consumer, Weigh};
 
 use super::chunk::Chunk;
 use super::error::AssemblyError;
-use super::file::{File, Slot, Waiting};
+use super::file::{File, Next, Slot, Waiting};
 use super::stats::{AssemblyStats, Strategy};
 use super::{Done, Target};
 use crate::error::Error;
@@ -27,6 +27,9 @@ const SHARE: usize = 4;
 /// Bytes of chunks that are on their way at most: enough to keep the workers busy, and little enough to stay in the
 /// processor's cache until they are applied.
 const FLIGHT: usize = 2 << 20;
+/// Chunks that stand for so many times what they weigh do not count there: applying them takes so long that other workers
+/// would wait for the files behind them, and it is the basis that goes through the cache.
+const LONG: u64 = 8;
 /// What workers are woken for while more follows at once: so many jobs for each, or a chunk of so many bytes.
 const SEVERAL: usize = 16;
 const HEAVY: usize = 64 << 10;
@@ -57,6 +60,8 @@ struct State<'d, K, T: Target> {
     held: usize,
     /// and those of them whose predecessors have not come.
     ahead: usize,
+    /// or which are long ones.
+    long: usize,
     /// Chunks that will be applied without anything more coming.
     in_flight: usize,
     /// Files whose end was told and is not done.
@@ -96,6 +101,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             spares: Vec::new(),
             held: 0,
             ahead: 0,
+            long: 0,
             in_flight: 0,
             ending: 0,
             parallel: false,
@@ -139,12 +145,14 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         start: &dyn Fn() -> bool,
     ) -> Result<(), AssemblyError<K>> {
         let weight = chunk.weight();
-        let mut state = self.admit(file, number, weight)?;
+        let long = chunk.len() / LONG >= weight as u64;
+        let mut state = self.admit(file, number, weight, long)?;
         state.held += weight;
+        state.long += if long { weight } else { 0 };
         state.stats.peak = state.stats.peak.max(state.held);
         // Within what was set aside, or the one chunk that is alone on its way: never refused.
         let lease = self.consumer.lease_head(weight);
-        let basis_len = state.accept(file, number, weight, lease);
+        let basis_len = state.accept(file, number, Waiting { slot: Slot::Checking, weight, long, lease });
         self.begin_parallel(&mut state, start);
         let job = Job::Check { file: file.clone(), number, basis_len, chunk };
         if state.parallel {
@@ -158,7 +166,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
     }
 
     /// Waits until there is memory for a chunk.
-    fn admit(&self, file: &K, number: u64, weight: usize) -> Result<Guard<'_, 'd, K, T>, AssemblyError<K>> {
+    fn admit(&self, file: &K, number: u64, weight: usize, long: bool) -> Result<Guard<'_, 'd, K, T>, AssemblyError<K>> {
         let mut state = self.lock();
         let mut waited = false;
         loop {
@@ -176,7 +184,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
                 return Err(AssemblyError::Ahead { file: file.clone(), chunk: number });
             }
             let fits = state.held.saturating_add(weight) <= self.share;
-            let light = (state.held - state.ahead).saturating_add(weight) <= FLIGHT;
+            let light = long || state.in_cache().saturating_add(weight) <= FLIGHT;
             if fits && (light || number > known.upto) || state.in_flight == 0 {
                 return Ok(state);
             }
@@ -302,7 +310,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
     fn advance<'g>(&'g self, mut state: Guard<'g, 'd, K, T>, key: &K) {
         let Some(mut target) = state.files.get_mut(key).and_then(|file| file.target.take()) else { return };
         while let Some(file) = state.files.get_mut(key) {
-            let Some((chunk, weight, lease)) = file.take_next() else { break };
+            let Some(Next { chunk, weight, long, lease }) = file.take_next() else { break };
             let (at, failed) = (file.at, file.failed.is_some());
             drop(state);
             let (applied, spare) = match chunk {
@@ -314,9 +322,11 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             drop(lease);
             state = self.lock();
             state.applied(key, weight, applied);
+            state.long -= if long { weight } else { 0 };
             state.keep(spare);
             // Not for every chunk: who waits then brings several at once.
-            if state.held - state.ahead <= FLIGHT.min(self.share) / 2 || state.in_flight == 0 {
+            let roomy = state.in_cache() <= FLIGHT / 2 && state.held - state.ahead <= self.share / 2;
+            if roomy || state.in_flight == 0 {
                 self.room.notify_all();
             }
         }
@@ -382,9 +392,10 @@ struct Applied {
 
 impl<K: Eq + Hash, T: Target> State<'_, K, T> {
     /// Makes a chunk known. Returns the length of its basis.
-    fn accept(&mut self, file: &K, number: u64, weight: usize, lease: Lease) -> u64 {
+    fn accept(&mut self, file: &K, number: u64, waiting: Waiting) -> u64 {
         let Some(file) = self.files.get_mut(file) else { return 0 };
-        file.waiting.insert(number, Waiting { slot: Slot::Checking, weight, lease });
+        let weight = waiting.weight;
+        file.waiting.insert(number, waiting);
         if number == file.upto {
             let (chunks, freed) = file.extend();
             self.in_flight += chunks;
@@ -414,6 +425,11 @@ impl<K: Eq + Hash, T: Target> State<'_, K, T> {
 }
 
 impl<K, T: Target> State<'_, K, T> {
+    /// Bytes that should stay in the processor's cache until they are applied.
+    fn in_cache(&self) -> usize {
+        self.held.saturating_sub(self.ahead).saturating_sub(self.long)
+    }
+
     /// Takes up to `most` workers for called. Gives how many.
     fn call(&mut self, most: usize) -> usize {
         let count = most.min(self.idle);

@@ -264,6 +264,40 @@ fn who_brings_too_much_waits_for_what_is_on_its_way() {
 }
 
 #[test]
+fn long_chunks_of_one_file_leave_room_for_the_next() {
+    let (go, wait) = mpsc::channel();
+    let held = Held { go: Arc::new(Mutex::new(wait)), bytes: 0 };
+    let (send, free) = mpsc::channel();
+    send.send(()).unwrap();
+    let (ended, end) = mpsc::channel();
+    // 16 MiB are set aside.
+    let assembled = assemble(&settings(64 << 20, 2), Who::Parallel, |assembly| {
+        assembly.open(0, 1 << 30, held).unwrap();
+        assembly.open(1, 0, Held { go: Arc::new(Mutex::new(free)), bytes: 0 }).unwrap();
+        let mut long = literal(&[1; 500_000]);
+        long.push(Token::Copy { offset: 0, len: 16 << 20 });
+        thread::scope(|scope| {
+            let brings = scope.spawn(|| {
+                // 4 MB wait for a worker that does not go on.
+                (0..8).for_each(|n| assembly.submit(&0, n, long.clone()).unwrap());
+                assembly.submit(&1, 0, literal(&[1; 60_000])).unwrap();
+                assembly.finish(&1, 1, move |_, result| ended.send(result.is_ok()).unwrap()).unwrap();
+            });
+            while !brings.is_finished() && assembly.stats().waits == 0 {
+                thread::yield_now();
+            }
+            let waits = assembly.stats().waits;
+            let whole = (waits == 0).then(|| end.recv().unwrap());
+            (0..16).for_each(|_| go.send(()).unwrap());
+            assert_eq!((waits, whole), (0, Some(true)));
+        });
+    });
+    let Assembled { left, stats, .. } = assembled.unwrap();
+    assert_eq!(left.iter().map(|(_, target)| target.bytes).sum::<u64>(), 8 * (500_000 + (16 << 20)));
+    assert_eq!((stats.files, stats.chunks), (2, 9));
+}
+
+#[test]
 fn chunks_too_far_ahead_are_refused() {
     let assembled = assemble(&settings(400_000, 2), Who::Parallel, |assembly| {
         assembly.open('f', 0, Patch::new(Vec::<u8>::new(), Vec::new())).unwrap();

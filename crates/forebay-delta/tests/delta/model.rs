@@ -7,18 +7,28 @@ use proptest::prelude::*;
 
 use crate::support::{delta, noise, settings};
 
-/// Bytes that a greedy search, which knows all of both files, leaves literal.
+/// Bytes that a greedy search, which knows all of both files, leaves literal. It goes over a block that has changed in place.
 fn literal(basis: &[u8], new: &[u8], block_len: usize, may_copy: impl Fn(usize, usize) -> bool) -> u64 {
-    let (mut pos, mut literal) = (0, 0);
+    let blocks: Vec<_> = basis.chunks(block_len).collect();
+    let is = |n: &usize, pos: usize| {
+        let rest = new.get(pos..).unwrap_or_default();
+        let whole = |block: &&&[u8]| block.len() == block_len || block.len() == rest.len();
+        blocks.get(*n).filter(whole).is_some_and(|block| rest.starts_with(block)) && may_copy(n * block_len, pos)
+    };
+    let (mut pos, mut literal, mut expected) = (0, 0, Some(0));
     while pos < new.len() {
-        let rest = &new[pos..];
-        let mut blocks = basis.chunks(block_len).enumerate();
-        let found = blocks.find(|(n, block)| {
-            let whole = block.len() == block_len || block.len() == rest.len();
-            whole && rest.starts_with(block) && may_copy(n * block_len, pos)
-        });
-        pos += found.map_or(1, |(_, block)| block.len());
-        literal += u64::from(found.is_none());
+        let here = expected.filter(|n| is(n, pos)).or_else(|| (0..blocks.len()).find(|n| is(n, pos)));
+        let first = |n: &usize| blocks.iter().position(|block| *block == blocks[*n]) == Some(*n);
+        let behind = expected.map(|n| n + 1).filter(|n| is(n, pos + block_len) && first(n));
+        let gap = match (here, behind) {
+            (Some(_), _) => 0,
+            (_, Some(_)) => block_len,
+            _ => 1,
+        };
+        let found = here.or(behind);
+        pos += gap + found.map_or(0, |n| blocks[n].len());
+        literal += gap as u64;
+        expected = found.map(|n| n + 1);
     }
     literal
 }
@@ -233,4 +243,43 @@ fn a_file_that_has_not_changed_is_never_rolled_along() {
         delta(&basis, Input::bytes(&basis), &Format::local(basis.len() as u64), Options::default(), &settings).unwrap();
     assert_eq!(outcome.stats.hash_hits, 0, "only guesses");
     assert_eq!(outcome.tokens, [(Some(0), basis.len() as u64)]);
+}
+
+#[test]
+fn what_was_changed_in_place_is_hopped_over() {
+    let basis = noise(20 << 20, 3);
+    let format = Format::local(basis.len() as u64);
+    let block_len = format.block_len() as usize;
+    let mut new = basis.clone();
+    // The first block, and every fifth.
+    new.chunks_mut(5 * block_len).for_each(|five| five[block_len / 3] ^= 1);
+    let changed = new.len().div_ceil(5 * block_len) as u64;
+    let outcome = delta(&basis, Input::bytes(&new), &format, Options::default(), &settings(2, 8 << 20)).unwrap();
+    assert!(outcome.rebuilt == new);
+    assert_eq!(outcome.stats.hash_hits, 0, "never rolled along");
+    assert_eq!(outcome.stats.literal, changed * block_len as u64);
+}
+
+#[test]
+fn blocks_that_are_not_where_they_were_are_not_hopped_over() {
+    let format = Format::local(20 << 20);
+    let block_len = format.block_len() as usize;
+    let search = |basis: &Vec<u8>, new: &Vec<u8>| {
+        let outcome = delta(basis, Input::bytes(new), &format, Options::default(), &settings(1, 32 << 20)).unwrap();
+        assert!(outcome.rebuilt == *new);
+        (outcome.tokens, outcome.stats.hash_hits)
+    };
+    // The third block is in place of the second, too.
+    let basis = noise(10 * block_len, 4);
+    let mut new = basis.clone();
+    new.copy_within(2 * block_len..3 * block_len, block_len);
+    let (tokens, hash_hits) = search(&basis, &new);
+    let (len, at) = (block_len as u64, |n: u64| Some(n * block_len as u64));
+    assert_eq!((tokens, hash_hits), (vec![(at(0), len), (at(2), len), (at(2), 8 * len)], 2));
+    // What is everywhere goes on right behind the change.
+    let basis = vec![0; 10 * block_len];
+    let mut new = basis.clone();
+    new[block_len + 9] = 1;
+    let (tokens, hash_hits) = search(&basis, &new);
+    assert_eq!((tokens[..2].to_vec(), hash_hits), (vec![(at(0), len), (None, 10)], 1));
 }
