@@ -17,6 +17,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("setfacl", "acl"),         // access control lists, likewise
     ("setpriv", "util-linux"),  // runs a test as somebody who is not root
     ("mkfs.ext4", "e2fsprogs"), // a file system that a test can freeze
+    ("mkfs.xfs", "xfsprogs"),   // one on which files can share what they have
     ("mount", "mount"),         // and small ones that a test can fill
     ("losetup", "mount"),       // devices that hold what a test writes
     ("fsfreeze", "util-linux"), // a disk that stalls

@@ -64,7 +64,8 @@ pub(crate) struct DeltaOptions {
 
 /// Rebuild the new file from the old one and a delta
 ///
-/// The delta may be rdiff's.
+/// The delta may be rdiff's. Where the file system can share what is on disk between files (XFS, Btrfs), bytes that stay in
+/// their place are shared with the old file, which takes neither time nor room.
 #[derive(Args, Debug)]
 #[command(after_long_help = AFTER)]
 pub(crate) struct PatchOptions {

@@ -96,6 +96,13 @@ impl Target {
         Ok(target)
     }
 
+    /// Lets it begin as a copy of `basis` that shares what it has on disk, where the file system can do that. Returns how many
+    /// bytes it has then.
+    pub(crate) fn begin_as(&self, basis: &File) -> u64 {
+        let shared = self.place.is_some() && share(&self.file, basis);
+        self.file.metadata().ok().filter(|_| shared).map_or(0, |metadata| metadata.len())
+    }
+
     /// Everything is written: the file gets its name.
     pub(crate) fn publish(mut self) -> Result<(), String> {
         let failed = |error: io::Error| format!("write {}: {error}", self.name);
@@ -116,6 +123,16 @@ impl Drop for Target {
             self.cleanup.remove();
         }
     }
+}
+
+#[cfg(target_os = "linux")]
+fn share(file: &File, basis: &File) -> bool {
+    rustix::fs::ioctl_ficlone(file, basis).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn share(_: &File, _: &File) -> bool {
+    false
 }
 
 /// Renames, unless the new name exists.

@@ -5,9 +5,10 @@ mod cleanup;
 mod files;
 mod stats;
 
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::process::ExitCode;
 
+use forebay_delta::librsync::Next;
 use forebay_delta::{Error, Options, Role, librsync, search, sign};
 
 pub(crate) use args::{DeltaOptions, PatchOptions, SignatureOptions};
@@ -82,14 +83,26 @@ pub(crate) fn patch(options: &PatchOptions) -> ExitCode {
         let target = Target::open(options.new.as_deref(), options.common.force, &cleanup)?;
         let (from, by, to) = (basis.name.clone(), delta.name.clone(), target.name.clone());
         let names = |error| explain(&error, |role| if role == Role::Delta { &by } else { &from }, &to);
+        let kept = target.begin_as(&basis.file);
         let mut out = &target.file;
-        let done = librsync::patch(&basis.file, &delta.file, &options.common.settings(), |bytes| {
-            out.write_all(bytes).map_err(Error::Write)
+        let done = librsync::patch(&basis.file, &delta.file, kept, &options.common.settings(), |next| {
+            let done = match next {
+                Next::Bytes(bytes) => out.write_all(bytes),
+                Next::Kept(bytes) => out.seek_relative(bytes.cast_signed()),
+            };
+            done.map_err(Error::Write)
         });
         let done = done.map_err(names)?;
-        target.publish()?;
         let bytes = done.counts.literal_bytes + done.counts.copied_bytes;
-        Ok(vec![stats::counts(&done.counts), stats::cost(bytes, done.workers, &usage)])
+        if kept > 0 {
+            target.file.set_len(bytes).map_err(|error| format!("write {}: {error}", target.name))?;
+        }
+        target.publish()?;
+        let mut lines = vec![stats::counts(&done.counts), stats::cost(bytes, done.workers, &usage)];
+        if kept > 0 {
+            lines.insert(1, stats::kept(done.kept));
+        }
+        Ok(lines)
     })
 }
 

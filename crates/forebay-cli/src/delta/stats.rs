@@ -27,6 +27,11 @@ pub(crate) fn counts(counts: &Counts) -> String {
     )
 }
 
+/// The line about what a new file shares with the old one.
+pub(crate) fn kept(bytes: u64) -> String {
+    format!("{} bytes shared with the old file, neither read nor written", with_commas(bytes))
+}
+
 /// The line about a search.
 pub(crate) fn search(stats: &Stats) -> String {
     let leaps = match stats.leaps {

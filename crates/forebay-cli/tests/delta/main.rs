@@ -5,3 +5,4 @@ mod harness;
 mod malformed;
 mod outputs;
 mod peers;
+mod shared;

@@ -72,8 +72,10 @@ struct State<'d, K, T: Target> {
     more: bool,
     /// Workers that wait and have not been called,
     idle: usize,
-    /// and those that have been and have not come yet.
+    /// those that have been and have not come yet,
     called: usize,
+    /// and those that apply a long chunk, and will not come for anything soon.
+    slow: usize,
     closed: bool,
     panicked: bool,
     stats: AssemblyStats,
@@ -108,6 +110,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             more: false,
             idle: 0,
             called: 0,
+            slow: 0,
             closed: false,
             panicked: false,
             stats: AssemblyStats::default(),
@@ -212,7 +215,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
     fn enqueue(&self, state: &mut State<'d, K, T>, job: Job<K>, heavy: bool) {
         state.queue.push_back(job);
         // Those who are awake will come for theirs.
-        let awake = (state.stats.workers as usize).saturating_sub(state.idle);
+        let awake = (state.stats.workers as usize).saturating_sub(state.idle + state.slow);
         let due = if state.more && !heavy { (awake + 1) * SEVERAL } else { awake + 1 };
         if state.idle > 0 && state.queue.len() >= due {
             state.call(1);
@@ -312,6 +315,11 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         while let Some(file) = state.files.get_mut(key) {
             let Some(Next { chunk, weight, long, lease }) = file.take_next() else { break };
             let (at, failed) = (file.at, file.failed.is_some());
+            let slow = usize::from(long && state.parallel);
+            if slow > 0 {
+                state.slow += slow;
+                self.call(&mut state);
+            }
             drop(state);
             let (applied, spare) = match chunk {
                 Ok(chunk) if failed => (Ok(Applied::default()), Some(chunk)),
@@ -323,6 +331,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             state = self.lock();
             state.applied(key, weight, applied);
             state.long -= if long { weight } else { 0 };
+            state.slow -= slow;
             state.keep(spare);
             // Not for every chunk: who waits then brings several at once.
             let roomy = state.in_cache() <= FLIGHT / 2 && state.held - state.ahead <= self.share / 2;

@@ -28,8 +28,10 @@
 //! let delta = delta.finish()?;
 //!
 //! let mut rebuilt = Vec::new();
-//! librsync::patch(&basis, &delta[..], &settings, |bytes| {
-//!     rebuilt.extend_from_slice(bytes);
+//! librsync::patch(&basis, &delta[..], 0, &settings, |next| {
+//!     if let librsync::Next::Bytes(bytes) = next {
+//!         rebuilt.extend_from_slice(bytes);
+//!     }
 //!     Ok::<_, Error>(())
 //! })?;
 //! assert!(rebuilt == new);
@@ -45,7 +47,7 @@ mod signature_file;
 
 pub use delta_reader::DeltaReader;
 pub use delta_writer::DeltaWriter;
-pub use patch::{PatchStats, patch};
+pub use patch::{Next, PatchStats, patch};
 pub use signature_file::{SignatureWriter, StrongLen, format, read_signature};
 
 pub use command::{Command, Counts};
