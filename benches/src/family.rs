@@ -12,11 +12,11 @@ use anyhow::{Context, Result, ensure};
 const LOOK: Duration = Duration::from_millis(10);
 
 /// Runs a command to its end. Gives the most memory, in bytes, that was resident in each process of the family that
-/// runs one of `programs`, added up, and how many those were.
+/// runs one of `programs`, in the order of their numbers.
 ///
 /// # Errors
 /// When it cannot be started or fails.
-pub fn peak_of(command: &mut Command, programs: &[&str]) -> Result<(u64, usize)> {
+pub fn peaks_of(command: &mut Command, programs: &[&str]) -> Result<Vec<u64>> {
     let mut child = command.spawn().with_context(|| format!("run {command:?}"))?;
     let mut peaks = BTreeMap::new();
     let status = loop {
@@ -27,7 +27,7 @@ pub fn peak_of(command: &mut Command, programs: &[&str]) -> Result<(u64, usize)>
         thread::sleep(LOOK);
     };
     ensure!(status.success(), "{command:?}: {status}");
-    Ok((peaks.values().sum(), peaks.len()))
+    Ok(peaks.into_values().collect())
 }
 
 /// Adds what `process` and its descendants have had at most so far. A process that is gone has been looked at before.

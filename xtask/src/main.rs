@@ -37,6 +37,7 @@ usage: cargo xtask TASK [OPTION]...
   bench [NAME [ARG]...]   Measure against peers: one table, or all of them.
   bench record [ARG]...   Writers of arrays: [--dir DIR] [--rounds N] [--only TABLE]... (about ten minutes). Installs the
                           peers in `target/python`.
+  bench sync_wire [ARG].. Both ends of a connection: [--rounds N] [--only TABLE]...
   bench aggregate [ARG].. Groups beside DuckDB: [--rounds N] [--rows N]. Installs DuckDB in `target/python`.
   python                  Make `target/python`, where the tests find other readers of Zarr, and DuckDB. (`test` and
                           `soak` do so themselves; this is for `cargo nextest run` by hand.)

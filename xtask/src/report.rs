@@ -118,8 +118,8 @@ fn run_tests(mut command: Command) -> Result<(usize, usize)> {
 
 /// Tests passed and failed according to a closing line of nextest or of cargo's own runner.
 fn summary(line: &str) -> (usize, usize) {
-    let line = line.trim_start();
-    if !(line.starts_with("Summary [") || line.starts_with("test result:")) {
+    // Nextest indents its own closing line, and what a failed test has printed, among which is that of cargo's runner.
+    if !(line.trim_start().starts_with("Summary [") || line.starts_with("test result:")) {
         return (0, 0);
     }
     let words: Vec<&str> = line.split_whitespace().collect();
@@ -164,5 +164,9 @@ mod tests {
     fn counts_nothing_else() {
         assert_eq!(summary("warning: 3 failed"), (0, 0));
         assert_eq!(summary("        PASS [   0.005s] (1/2) x 7 passed"), (0, 0));
+        assert_eq!(
+            summary("    test result: FAILED. 0 passed; 1 failed; 0 ignored; 0 measured; 3 filtered out"),
+            (0, 0)
+        );
     }
 }

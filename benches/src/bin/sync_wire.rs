@@ -1,10 +1,15 @@
 //! `forebay sync` over a pipe beside stock rsync: at both ends, at one, and not at all. What is pulled goes through a shell
 //! that only drops the name of the host. In memory (`/dev/shm`).
 //!
+//! ```text
+//! sync_wire [--rounds N] [--only TABLE]...
+//! ```
+//!
 //! * 20,000 files of 4 KiB, copied for the first time;
 //! * one file of 1 GiB, and ten of 256 MiB, of which a hundredth has changed;
 //! * 1,000 files of 4 KiB to 4 MiB that compress, of which every other has changed, with zstd;
-//! * 10,000 small files behind one of 2 GiB: how long it takes until the last small one is there;
+//! * 10,000 small files, more than the memory holds, behind one of 2 GiB: how long it takes until the last small one is
+//!   there, what was spilled, and the memory;
 //! * the memory of all processes while a million empty files are copied, once.
 
 use std::env;
@@ -12,40 +17,76 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use forebay_benches::family;
 use forebay_benches::files::{self, MEMORY, Room, same};
-use forebay_benches::harness::{Cost, alternate, heading, measure_command, measure_commands, variant};
+use forebay_benches::harness::{Cost, alternate_for, heading, measure_command, measure_commands, variant};
 use forebay_benches::items;
 
 const BASE: &str = "rsync at both ends";
 
 fn main() -> Result<()> {
-    let forebay = env::var("FOREBAY").context("FOREBAY names the program: use `cargo xtask bench sync_wire`")?;
-    let mut wire = Wire { forebay: format!("{forebay} sync"), room: Room::new(Path::new(MEMORY))? };
-    wire.prepare()?;
-    wire.small_files()?;
-    wire.changed_files("One file of 1 GiB, a hundredth changed", 1, 1 << 30)?;
-    wire.changed_files("Ten files of 256 MiB, a hundredth of each changed", 10, 256 << 20)?;
-    wire.compressed_files()?;
-    wire.forebay.push_str(" --memory=64M");
-    wire.behind_a_large_file()?;
-    wire.a_million_files()
+    let room = Room::new(Path::new(MEMORY))?;
+    let (wire, only) = Wire::new(room.path())?;
+    for (name, table) in TABLES {
+        if only.is_empty() || only.iter().any(|wanted| wanted == name) {
+            table(&wire)?;
+        }
+    }
+    Ok(())
 }
+
+type Table = fn(&Wire) -> Result<()>;
+
+const TABLES: &[(&str, Table)] = &[
+    ("small", Wire::small_files),
+    ("one", |wire| wire.changed_files("One file of 1 GiB, a hundredth changed", 1, 1 << 30)),
+    ("ten", |wire| wire.changed_files("Ten files of 256 MiB, a hundredth of each changed", 10, 256 << 20)),
+    ("zstd", Wire::compressed_files),
+    ("behind", |wire| wire.within("64M").behind_a_large_file()),
+    ("million", |wire| wire.within("64M").a_million_files()),
+];
 
 struct Wire {
     /// The program and its command.
     forebay: String,
-    room: Room,
+    dir: PathBuf,
+    rounds: usize,
 }
 
 impl Wire {
+    /// What the command line says, and the tables that it names.
+    fn new(dir: &Path) -> Result<(Self, Vec<String>)> {
+        let (mut rounds, mut only) = (9, Vec::new());
+        let mut args = env::args().skip(1);
+        while let Some(arg) = args.next() {
+            let value = args.next().with_context(|| format!("`{arg}` needs a value"))?;
+            match arg.as_str() {
+                "--rounds" => rounds = value.parse().context("--rounds takes a number")?,
+                "--only" if TABLES.iter().any(|(name, _)| *name == value) => only.push(value),
+                _ => {
+                    let tables: Vec<_> = TABLES.iter().map(|&(name, _)| name).collect();
+                    bail!("usage: [--rounds N] [--only TABLE]...; tables: {}", tables.join(", "))
+                }
+            }
+        }
+        let forebay = env::var("FOREBAY").context("FOREBAY names the program: use `cargo xtask bench sync_wire`")?;
+        let wire = Wire { forebay: format!("{forebay} sync"), dir: dir.to_owned(), rounds };
+        wire.prepare()?;
+        Ok((wire, only))
+    }
+
+    /// The same with a budget.
+    fn within(&self, memory: &str) -> Self {
+        Wire { forebay: format!("{} --memory={memory}", self.forebay), dir: self.dir.clone(), rounds: self.rounds }
+    }
+
     fn path(&self, name: &str) -> PathBuf {
-        self.room.path().join(name)
+        self.dir.join(name)
     }
 
     /// Writes the shell.
@@ -105,7 +146,7 @@ impl Wire {
                 Ok(cost)
             })
         });
-        println!("{}", alternate(variants.into())?.table(BASE));
+        println!("{}", alternate_for(self.rounds, variants.into())?.table(BASE));
         self.tell_engine(args)?;
         fs::remove_dir_all(&source)?;
         if old.exists() {
@@ -115,7 +156,7 @@ impl Wire {
     }
 
     /// What forebay's engines did when the files were copied twice more, as the client says: the receiving end of a pull, the
-    /// sending end of a push. And the memory of both ends.
+    /// sending end of a push. And the memory of both ends, also of a run behind that which has nothing to do.
     fn tell_engine(&self, args: &[&str]) -> Result<()> {
         let (copy, old) = (self.path("copy"), self.path("old"));
         let both = [&*self.forebay; 2];
@@ -124,19 +165,24 @@ impl Wire {
                 measure_command(Command::new("cp").arg("-a").args([&old, &copy]))?;
             }
             let said = self.path("said");
-            let (peak, count) = family::peak_of(command.arg("--stats").stdout(File::create(&said)?), &["forebay"])?;
+            let peaks = family::peaks_of(command.arg("--stats").stdout(File::create(&said)?), &["forebay"])?;
             println!("The {end} end:\n");
             for line in fs::read_to_string(&said)?.lines().filter(|line| line.starts_with("forebay:")) {
                 println!("{line}");
             }
-            println!("memory of {count} processes at most {:.1} MiB\n", peak as f64 / f64::from(1 << 20));
+            let idle = family::peaks_of(command.stdout(Stdio::null()), &["forebay"])?;
+            println!(
+                "memory at most {} MiB, of that and the other end; with nothing to do {}\n",
+                mib(&peaks),
+                mib(&idle)
+            );
             fs::remove_dir_all(&copy)?;
         }
         Ok(())
     }
 
     fn small_files(&self) -> Result<()> {
-        small(&self.path("source"), 20_000)?;
+        small(&self.path("source"), 20_000, 4096)?;
         self.table("20,000 files of 4 KiB, first copy", &[], measure_command)
     }
 
@@ -181,15 +227,17 @@ impl Wire {
         self.table("1,000 files of 4 KiB to 4 MiB, every other changed, -z with zstd", &args, measure_command)
     }
 
-    /// The time until the last small file is there, instead of that to the end.
+    /// The time until the last small file is there, instead of that to the end. Lists that come one by one would have to wait for
+    /// the large file, too, and nothing be asked for meanwhile of which they tell.
     fn behind_a_large_file(&self) -> Result<()> {
         let source = self.path("source");
         fs::create_dir(&source)?;
         files::make(&source.join("0-large"), 2 << 30)?;
-        small(&source.join("small"), 10_000)?;
+        small(&source.join("small"), 10_000, 16 << 10)?;
         let last = self.path("copy").join("small/099/09999.dat");
-        let title = "10,000 files of 4 KiB behind one of 2 GiB, --memory=64M: until the last of them is there";
-        self.table(title, &[], |command| {
+        let title =
+            "10,000 files of 16 KiB behind one of 2 GiB, --memory=64M --no-i-r: until the last of them is there";
+        self.table(title, &["--no-inc-recursive"], |command| {
             let start = Instant::now();
             let (cost, wall) = measure_commands(|| {
                 let mut child = command.spawn().with_context(|| format!("run {command:?}"))?;
@@ -220,9 +268,10 @@ impl Wire {
         let mut base = None;
         let copied = measure_command(&mut self.pull(["rsync"; 2], &[]))?;
         for (name, pair) in self.pairs() {
-            let (peak, count) = family::peak_of(&mut self.pull(pair, &[]), &["rsync", "forebay"])?;
+            let peaks = family::peaks_of(&mut self.pull(pair, &[]), &["rsync", "forebay"])?;
+            let peak: u64 = peaks.iter().sum();
             let ratio = peak as f64 / *base.get_or_insert(peak) as f64;
-            println!("| {name} | {:.1} | {count} | {ratio:.2} |", peak as f64 / f64::from(1 << 20));
+            println!("| {name} | {} | {} | {ratio:.2} |", mib(&[peak]), peaks.len());
         }
         println!("\nThe first copy, by rsync: {:.1} s", copied.wall);
         fs::remove_dir_all(&source)?;
@@ -230,14 +279,20 @@ impl Wire {
     }
 }
 
-/// Files of 4 KiB that do not compress, a hundred in a directory.
-fn small(root: &Path, count: u64) -> Result<()> {
+/// Sizes in MiB.
+fn mib(sizes: &[u64]) -> String {
+    let sizes: Vec<_> = sizes.iter().map(|&size| format!("{:.1}", size as f64 / f64::from(1 << 20))).collect();
+    sizes.join(" and ")
+}
+
+/// Files of `len` bytes that do not compress, a hundred in a directory.
+fn small(root: &Path, count: u64, len: usize) -> Result<()> {
     for seq in 0..count {
         let directory = root.join(format!("{:03}", seq / 100));
         if seq % 100 == 0 {
             fs::create_dir_all(&directory)?;
         }
-        fs::write(directory.join(format!("{seq:05}.dat")), items::generate(seq, 4096))?;
+        fs::write(directory.join(format!("{seq:05}.dat")), items::generate(seq, len))?;
     }
     Ok(())
 }

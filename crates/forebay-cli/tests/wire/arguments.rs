@@ -13,40 +13,158 @@ fn told(bench: &Bench, program: End, way: Way, args: &[&str]) -> String {
     fs::read_to_string(bench.path("told")).unwrap()
 }
 
+/// Options that the other side may have to be told of; words are apart by one space.
+const TOLD: &[&str] = &[
+    "-a",
+    "-av",
+    "-avvv",
+    "-aq",
+    "-aqv",
+    "-ai",
+    "-aii",
+    "-aiv",
+    "-a --debug=cmd",
+    "-av --debug=all",
+    "-a --progress",
+    "-avP",
+    "-aq --progress",
+    "-a --stats",
+    "-a --out-format=%n",
+    "-av --out-format=%n",
+    "-a --out-format=%-10o%n",
+    "-a --out-format=%%o",
+    "-aii --out-format=%i",
+    "-aii --out-format=%n",
+    "-a --out-format=",
+    "-a --log-file=/dev/null --log-file-format=%i",
+    "-a --info=name",
+    "-a --info=name0",
+    "-av --info=name",
+    "-avv --info=name2",
+    "-a --info=progress2,name0",
+    "-a --info=all",
+    "-a --info=none,name",
+    "-av --info=del,skip2,misc,stats2,symsafe0",
+    "-a --info=backup,copy,nonreg,mount,flist2",
+    "-a --info=remove",
+    "-avv --info=remove0",
+    "-a --info=all4,name2,del0",
+    "-a --info=name --info=none",
+    "-ai --info=name",
+    "-a --info=backup,copy,del,flist,misc,mount,name,nonreg,progress,remove,skip,stats,symsafe",
+    "-a --remove-source-files",
+    "-an",
+    "-ain --delete",
+    "-a --delete-before",
+    "-a --del",
+    "-a --delete-delay",
+    "-a --delete-after --force",
+    "-a --max-delete=0 --del",
+    "-a --max-delete=5 --del",
+    "-a --ignore-errors --del",
+    "-a --list-only",
+    "-r --list-only",
+    "-az",
+    "-az --zc=zstd --zl=19",
+    "-az --zc=zlib",
+    "-az --zc=zlibx",
+    "-az --zc=lz4",
+    "-az --zl=3",
+    "-ac --cc=md5",
+    "-a --cc=xxh64,md5",
+    "-a --cc=none",
+    "-a --checksum-seed=5",
+    "-az --skip-compress=gz/zip",
+    "-ab",
+    "-ab --suffix=~",
+    "-ab --suffix=.x",
+    "-a --suffix=.x",
+    "-ab --backup-dir=x --suffix=.y",
+    "-auIS",
+    "-aW",
+    "-aAXH",
+    "-aXX",
+    "-rE",
+    "-aEOJK",
+    "-akL",
+    "-aU",
+    "-aUU",
+    "-a --open-noatime",
+    "-aR --no-implied-dirs",
+    "-ax",
+    "-axx",
+    "-ay",
+    "-ayy",
+    "-ayy --compare-dest=c",
+    "-am",
+    "-dl",
+    "-rD",
+    "-r --devices",
+    "-r --specials",
+    "-a --copy-devices",
+    "-a --write-devices",
+    "-a --copy-unsafe-links",
+    "-a --safe-links",
+    "-a --size-only --existing --ignore-existing",
+    "-a --modify-window=2",
+    "-a -@-1",
+    "-a --min-size=1k --max-size=1.5m",
+    "-a --max-alloc=100m",
+    "-a --partial",
+    "-aP --partial-dir=p",
+    "-a --delay-updates",
+    "-a --inplace",
+    "-a --append",
+    "-a --append-verify",
+    "-aT t --fsync --preallocate",
+    "-a --numeric-ids",
+    "-a --super",
+    "-a --fake-super",
+    "-a --copy-dest=c --copy-dest=d",
+    "-a --link-dest=c",
+    "-a --timeout=7",
+    "-a --bwlimit=1.5m",
+    "-a --bwlimit=600b",
+    "-aB1000",
+    "-a --ignore-missing-args",
+    "-a --delete-missing-args",
+    "-a --no-inc-recursive",
+    "-a --usermap=0:1,2:x --groupmap=*:5",
+    "-a --chown=a:b",
+    "-a --mkpath",
+    "-a --stderr=all",
+    "-a --stderr=client",
+    "-a --stderr=errors",
+    "-a --no-msgs2stderr",
+    "-ai -M--fsync -M -X --remote-option=--suffix=a,b",
+];
+
 #[test]
 fn what_the_other_side_is_to_do_is_told_in_stock_rsyncs_words() {
     let bench = Bench::new();
     fs::write(bench.path("list"), "a\n").unwrap();
-    let list = format!("--files-from={}", bench.path("list").display());
-    let remote_list = format!("--files-from=:{}", bench.path("list").display());
+    let list = bench.path("list");
+    let lists = ["-a --files-from=LIST", "-ar --no-relative --files-from=LIST", "-a0 --files-from=:LIST"];
+    let lists = lists.map(|args| args.replace("LIST", list.to_str().unwrap()));
     for way in WAYS {
-        for args in [
-            &["-ai"][..],
-            &["-a", "--remove-source-files"],
-            &["-aXAH", "--numeric-ids"],
-            &["-a", &list],
-            &["-ar", &list, "--no-relative"],
-            &["-a", &remote_list, "-0"],
-            &["-ai", "-M--fsync", "-M", "-X", "--remote-option=--suffix=a b"],
-            &["-a", "--bwlimit=100"],
-            &["-a", "--bwlimit=1.5m"],
-            &["-a", "--bwlimit=600b"],
-            &["-a", "--usermap=0:1,2:x", "--groupmap=*:5"],
-            &["-a", "--chown=a:b"],
-        ] {
-            // Letters for lists of single directories are a matter of each side.
-            let [stock, ours] = [End::Stock, End::Ours].map(|end| {
-                let words = told(&bench, end, way, args).replace("e.iLsf", "e.Lsf");
-                let (before, after) = words.trim().split_once(" . ").unwrap();
-                let mut words: Vec<_> = before.split(" -").map(|word| word.trim().to_owned()).collect();
-                // Each says in its own way that it has nothing to say.
-                words.retain(|word| word != "-log-format=X");
-                words.sort();
-                (words, after.to_owned())
-            });
-            assert_eq!(ours, stock, "{way:?} {args:?}");
+        for args in TOLD.iter().copied().chain(lists.iter().map(String::as_str)) {
+            let words: Vec<_> = args.split(' ').collect();
+            let [stock, ours] = [End::Stock, End::Ours].map(|end| sorted(&told(&bench, end, way, &words)));
+            assert_eq!(ours, stock, "{way:?} {args}");
         }
     }
+}
+
+/// The options of a command line in any order, and what is behind them.
+fn sorted(words: &str) -> (Vec<String>, String) {
+    // Lists of single directories are a matter of each side.
+    let words = words.replace("e.iLsf", "e.Lsf");
+    let (options, paths) = words.trim().split_once(" . ").unwrap();
+    let mut options: Vec<_> = options.split(" -").map(|word| word.trim().to_owned()).collect();
+    // What is usual where nothing is said of when to delete is told.
+    options.iter_mut().filter(|word| *word == "-delete").for_each(|word| word.push_str("-during"));
+    options.sort();
+    (options, paths.to_owned())
 }
 
 #[test]

@@ -101,18 +101,28 @@ impl Chunk {
         self
     }
 
-    /// Holds what it copies against the length of the basis, and its literal bytes against their sum.
-    pub(super) fn verify(&self, basis_len: u64) -> Result<(), Error> {
-        for part in &self.parts {
-            if let Part::Copy { offset, len } = *part
-                && offset.checked_add(len).is_none_or(|end| end > basis_len)
-            {
-                return Err(Error::Short { file: Role::Basis, offset: basis_len });
-            }
-        }
+    /// Whether it came with a sum.
+    pub(super) fn has_sum(&self) -> bool {
+        self.sum.is_some()
+    }
+
+    /// Holds its literal bytes against their sum.
+    pub(super) fn check_sum(&self) -> Result<(), Error> {
         match &self.sum {
             Some((strong, sum)) if strong.sum(&self.literal) != *sum => Err(Error::ChunkSum),
             _ => Ok(()),
+        }
+    }
+
+    /// Holds what it copies against the length of the basis.
+    pub(super) fn check_copies(&self, basis_len: u64) -> Result<(), Error> {
+        let beyond = |part: &Part| match *part {
+            Part::Literal(_) => false,
+            Part::Copy { offset, len } => offset.checked_add(len).is_none_or(|end| end > basis_len),
+        };
+        match self.parts.iter().any(beyond) {
+            true => Err(Error::Short { file: Role::Basis, offset: basis_len }),
+            false => Ok(()),
         }
     }
 

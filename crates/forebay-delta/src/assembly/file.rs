@@ -12,7 +12,7 @@ use crate::error::Error;
 pub(super) enum Slot {
     /// Somebody is checking it.
     Checking,
-    /// It can be applied, or is wrong.
+    /// It can be applied, or is not what its sum says.
     Checked(Result<Chunk, Error>),
 }
 
@@ -38,6 +38,8 @@ pub(super) struct Next {
 pub(super) struct File<'d, T: Target> {
     /// `None` while somebody applies chunks to it.
     pub(super) target: Option<T>,
+    /// Somebody has been told to.
+    pub(super) due: bool,
     pub(super) basis_len: u64,
     /// The next chunk to be applied.
     pub(super) next: u64,
@@ -56,17 +58,25 @@ pub(super) struct File<'d, T: Target> {
 impl<T: Target> File<'_, T> {
     pub(super) fn new(basis_len: u64, target: T) -> Self {
         let waiting = BTreeMap::new();
-        File { target: Some(target), basis_len, next: 0, upto: 0, at: 0, waiting, failed: None, end: None }
+        File { target: Some(target), due: false, basis_len, next: 0, upto: 0, at: 0, waiting, failed: None, end: None }
+    }
+
+    /// Whether the next chunk can be applied.
+    pub(super) fn is_ready(&self) -> bool {
+        self.waiting.get(&self.next).is_some_and(|waiting| matches!(waiting.slot, Slot::Checked(_)))
+    }
+
+    /// Whether all its chunks are applied, and no more come.
+    pub(super) fn ends(&self) -> bool {
+        self.end.as_ref().is_some_and(|(chunks, _)| *chunks == self.next)
     }
 
     /// The next chunk, if it can be applied.
     pub(super) fn take_next(&mut self) -> Option<Next> {
-        let entry = self.waiting.first_entry().filter(|entry| *entry.key() == self.next)?;
-        match entry.get().slot {
-            Slot::Checking => return None,
-            Slot::Checked(_) => {}
+        if !self.is_ready() {
+            return None;
         }
-        let Waiting { slot, weight, long, lease } = entry.remove();
+        let Waiting { slot, weight, long, lease } = self.waiting.remove(&self.next)?;
         self.next += 1;
         match slot {
             Slot::Checked(chunk) => Some(Next { chunk, weight, long, lease }),

@@ -27,12 +27,13 @@ const SHARE: usize = 4;
 /// Bytes of chunks that are on their way at most: enough to keep the workers busy, and little enough to stay in the
 /// processor's cache until they are applied.
 const FLIGHT: usize = 2 << 20;
-/// Chunks that stand for so many times what they weigh do not count there: applying them takes so long that other workers
-/// would wait for the files behind them, and it is the basis that goes through the cache.
-const LONG: u64 = 8;
-/// What workers are woken for while more follows at once: so many jobs for each, or a chunk of so many bytes.
+/// Chunks that stand for so many bytes, and for so many times what they weigh, do not count there: applying them takes so long
+/// that other workers would wait for the files behind them, and it is the basis that goes through the cache.
+const LONG: u64 = 1 << 20;
+const TIMES: u64 = 8;
+/// What workers are woken for while more follows at once: so many jobs for each, or a chunk that stands for so many bytes.
 const SEVERAL: usize = 16;
-const HEAVY: usize = 64 << 10;
+const HEAVY: u64 = 64 << 10;
 /// How many buffers of chunks are kept for the next ones, and the most bytes of one.
 const SPARES: usize = 16;
 const SPARE: usize = 256 << 10;
@@ -82,14 +83,10 @@ struct State<'d, K, T: Target> {
 }
 
 enum Job<K> {
-    Check {
-        file: K,
-        number: u64,
-        basis_len: u64,
-        chunk: Chunk,
-    },
-    /// Nothing of the file is on its way: what is to be done at its end.
-    End(K),
+    /// Hold a chunk against its sum, and go on with its file.
+    Check { file: K, number: u64, chunk: Chunk },
+    /// Apply the chunks of the file that have come, and do what is to be done at its end.
+    Advance(K),
 }
 
 type Guard<'g, 'd, K, T> = MutexGuard<'g, State<'d, K, T>>;
@@ -147,25 +144,42 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         chunk: Chunk,
         start: &dyn Fn() -> bool,
     ) -> Result<(), AssemblyError<K>> {
-        let weight = chunk.weight();
-        let long = chunk.len() / LONG >= weight as u64;
+        let (weight, len) = (chunk.weight(), chunk.len());
+        let long = len >= LONG && len / TIMES >= weight as u64;
         let mut state = self.admit(file, number, weight, long)?;
         state.held += weight;
         state.long += if long { weight } else { 0 };
         state.stats.peak = state.stats.peak.max(state.held);
         // Within what was set aside, or the one chunk that is alone on its way: never refused.
         let lease = self.consumer.lease_head(weight);
-        let basis_len = state.accept(file, number, Waiting { slot: Slot::Checking, weight, long, lease });
+        // One without a sum goes with those that are on their way: waking somebody for each costs more than applying it.
+        let (slot, check) =
+            if chunk.has_sum() { (Slot::Checking, Some(chunk)) } else { (Slot::Checked(Ok(chunk)), None) };
+        state.accept(file, number, Waiting { slot, weight, long, lease });
         self.begin_parallel(&mut state, start);
-        let job = Job::Check { file: file.clone(), number, basis_len, chunk };
-        if state.parallel {
-            self.enqueue(&mut state, job, weight >= HEAVY);
-        } else {
-            state.stats.inline += 1;
-            drop(state);
-            self.run(job);
-        }
+        state.stats.inline += u64::from(!state.parallel);
+        let job = match check {
+            Some(chunk) => Some(Job::Check { file: file.clone(), number, chunk }),
+            None => state.due(file).then(|| Job::Advance(file.clone())),
+        };
+        self.give(state, job, len >= HEAVY);
         Ok(())
+    }
+
+    /// Has a job done, if there is one: by a worker, where there are any. What is `heavy` does not wait for more.
+    fn give(&self, mut state: Guard<'_, 'd, K, T>, job: Option<Job<K>>, heavy: bool) {
+        if !state.parallel {
+            drop(state);
+            return job.into_iter().for_each(|job| self.run(job));
+        }
+        state.queue.extend(job);
+        // Those who are awake will come for theirs.
+        let awake = (state.stats.workers as usize).saturating_sub(state.idle + state.slow);
+        let due = if state.more && !heavy { (awake + 1) * SEVERAL } else { awake + 1 };
+        if state.idle > 0 && state.queue.len() >= due {
+            state.call(1);
+            self.work.notify_one();
+        }
     }
 
     /// Waits until there is memory for a chunk.
@@ -212,17 +226,6 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         }
     }
 
-    fn enqueue(&self, state: &mut State<'d, K, T>, job: Job<K>, heavy: bool) {
-        state.queue.push_back(job);
-        // Those who are awake will come for theirs.
-        let awake = (state.stats.workers as usize).saturating_sub(state.idle + state.slow);
-        let due = if state.more && !heavy { (awake + 1) * SEVERAL } else { awake + 1 };
-        if state.idle > 0 && state.queue.len() >= due {
-            state.call(1);
-            self.work.notify_one();
-        }
-    }
-
     /// Calls workers for what waits in the queue.
     fn call(&self, state: &mut State<'d, K, T>) {
         for _ in 0..state.call(state.queue.len().div_ceil(SEVERAL)) {
@@ -255,14 +258,9 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             return Err(AssemblyError::Missing { file: file.clone(), chunk: known.upto });
         }
         known.end = Some((chunks, done));
-        let still = known.target.is_some() && known.next == chunks;
         state.ending += 1;
-        if still && state.parallel {
-            self.enqueue(&mut state, Job::End(file.clone()), false);
-        } else if still {
-            drop(state);
-            self.run(Job::End(file.clone()));
-        }
+        let job = state.due(file).then(|| Job::Advance(file.clone()));
+        self.give(state, job, false);
         Ok(())
     }
 
@@ -294,27 +292,28 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
 
     fn run(&self, job: Job<K>) {
         let _alarm = Alarm(self);
-        let file = match job {
-            Job::Check { file, number, basis_len, chunk } => {
-                let checked = chunk.verify(basis_len).map(|()| chunk);
+        match job {
+            Job::Check { file, number, chunk } => {
+                let checked = chunk.check_sum().map(|()| chunk);
                 let mut state = self.lock();
                 let waiting = state.files.get_mut(&file).and_then(|file| file.waiting.get_mut(&number));
                 if let Some(waiting) = waiting {
                     waiting.slot = Slot::Checked(checked);
                 }
-                return self.advance(state, &file);
+                self.advance(state, &file);
             }
-            Job::End(file) => file,
-        };
-        self.advance(self.lock(), &file);
+            Job::Advance(file) => self.advance(self.lock(), &file),
+        }
     }
 
     /// Applies what can be applied of a file, unless somebody else does.
     fn advance<'g>(&'g self, mut state: Guard<'g, 'd, K, T>, key: &K) {
-        let Some(mut target) = state.files.get_mut(key).and_then(|file| file.target.take()) else { return };
+        let Some(file) = state.files.get_mut(key) else { return };
+        let Some(mut target) = file.target.take() else { return };
+        file.due = false;
         while let Some(file) = state.files.get_mut(key) {
             let Some(Next { chunk, weight, long, lease }) = file.take_next() else { break };
-            let (at, failed) = (file.at, file.failed.is_some());
+            let (at, basis_len, failed) = (file.at, file.basis_len, file.failed.is_some());
             let slow = usize::from(long && state.parallel);
             if slow > 0 {
                 state.slow += slow;
@@ -323,7 +322,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             drop(state);
             let (applied, spare) = match chunk {
                 Ok(chunk) if failed => (Ok(Applied::default()), Some(chunk)),
-                Ok(chunk) => (self.apply(&chunk, at, &mut target), Some(chunk)),
+                Ok(chunk) => (self.apply(&chunk, at, basis_len, &mut target), Some(chunk)),
                 Err(_) if failed => (Ok(Applied::default()), None),
                 Err(error) => (Err(error.into()), None),
             };
@@ -339,8 +338,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
                 self.room.notify_all();
             }
         }
-        let ends = |file: &File<'d, T>| file.end.as_ref().is_some_and(|(chunks, _)| *chunks == file.next);
-        if !state.files.get(key).is_some_and(ends) {
+        if !state.files.get(key).is_some_and(File::ends) {
             if let Some(file) = state.files.get_mut(key) {
                 file.target = Some(target);
             }
@@ -358,10 +356,11 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         self.lock().spares.pop().unwrap_or_default()
     }
 
-    fn apply(&self, chunk: &Chunk, at: u64, target: &mut T) -> Result<Applied, T::Error> {
+    fn apply(&self, chunk: &Chunk, at: u64, basis_len: u64, target: &mut T) -> Result<Applied, T::Error> {
         if self.cancel.is_cancelled() {
             return Err(Error::Cancelled.into());
         }
+        chunk.check_copies(basis_len)?;
         chunk.tokens(at, |token| target.apply(token))?;
         let literal = chunk.literal_len() as u64;
         Ok(Applied { literal, copied: chunk.len().saturating_sub(literal) })
@@ -400,9 +399,8 @@ struct Applied {
 }
 
 impl<K: Eq + Hash, T: Target> State<'_, K, T> {
-    /// Makes a chunk known. Returns the length of its basis.
-    fn accept(&mut self, file: &K, number: u64, waiting: Waiting) -> u64 {
-        let Some(file) = self.files.get_mut(file) else { return 0 };
+    fn accept(&mut self, file: &K, number: u64, waiting: Waiting) {
+        let Some(file) = self.files.get_mut(file) else { return };
         let weight = waiting.weight;
         file.waiting.insert(number, waiting);
         if number == file.upto {
@@ -413,7 +411,14 @@ impl<K: Eq + Hash, T: Target> State<'_, K, T> {
             self.ahead += weight;
             self.stats.peak_ahead = self.stats.peak_ahead.max(self.ahead);
         }
-        file.basis_len
+    }
+
+    /// Whether somebody has to be told to go on with the file, who then is: something can be done for it, and nobody is at it.
+    fn due(&mut self, file: &K) -> bool {
+        let Some(file) = self.files.get_mut(file) else { return false };
+        let due = !file.due && file.target.is_some() && (file.is_ready() || file.ends());
+        file.due |= due;
+        due
     }
 
     /// A chunk is gone from memory.

@@ -32,12 +32,14 @@ pub(crate) fn server_args(
     add(options.devices && !options.specials, "--no-specials");
     add(!options.devices && options.specials, "--specials");
     if !server_sends {
-        let format = match () {
-            () if options.itemize_all => "--log-format=%i%I",
-            () if options.has_codes() => "--log-format=%i",
-            () if options.format.is_some() => "--log-format=%o",
-            () if options.levels.name == 0 && !options.remove_source_files => "--log-format=X",
-            () => "",
+        // What of the format takes the other side's knowledge; `X` is one that takes none.
+        let says = options.format.is_some() || options.levels.name > 0;
+        let format = match options.has_codes() {
+            true if options.itemize_all => "--log-format=%i%I",
+            true => "--log-format=%i",
+            false if options.format.as_ref().is_some_and(|format| format.has(b"o")) => "--log-format=%o",
+            false if says && connection.verbose == 0 => "--log-format=X",
+            false => "",
         };
         add(!format.is_empty(), format);
     }
@@ -51,7 +53,8 @@ pub(crate) fn server_args(
         add(true, &format!("--bwlimit={}", rate.get().saturating_add(512) / 1024));
     }
     if let Some((transfer, files)) = offer.checksums {
-        add(true, &format!("--checksum-choice={},{}", transfer.name(), files.name()));
+        let files = if files == transfer { String::new() } else { format!(",{}", files.name()) };
+        add(true, &format!("--checksum-choice={}{files}", transfer.name()));
     }
     if let Compression::By(kind, _) = offer.compress {
         match kind {
@@ -68,9 +71,11 @@ pub(crate) fn server_args(
     add(select.relative && select.no_implied_dirs, "--no-implied-dirs");
     add(select.ignore_missing && server_sends, "--ignore-missing-args");
     add(select.delete_missing, "--delete-missing-args");
-    add(options.open_noatime, "--open-noatime");
+    add(options.open_noatime && !options.atimes, "--open-noatime");
     add(options.remove_source_files, "--remove-source-files");
-    add(server_sends && options.levels.remove > 0 && options.levels.name < 2, "--info=REMOVE");
+    add(options.copy_unsafe_links, "--copy-unsafe-links");
+    add(options.safe_links, "--safe-links");
+    add(options.deletion.ignore_errors, "--ignore-errors");
     let streamed = server_sends && options.files_from.is_some();
     add(streamed, "--files-from=-");
     add(streamed || (connection.names_there.is_some() && options.filters.nul), "--from0");
@@ -85,16 +90,21 @@ pub(crate) fn server_args(
     if let Some(names) = &connection.names_there {
         args.extend(["--files-from".into(), names.clone()]);
     }
+    if let Some(dir) = &options.backup_dir {
+        args.extend(["--backup-dir".into(), dir.clone()]);
+    }
+    let usual = if options.backup_dir.is_some() { "" } else { "~" };
+    if let Some(suffix) = options.suffix.as_ref().filter(|suffix| *suffix != usual) {
+        args.push(joined("--suffix=", suffix));
+    }
+    if server_sends {
+        return args;
+    }
     let mut add = |on: bool, arg: &str| {
         if on {
             args.push(arg.into());
         }
     };
-    if server_sends {
-        add(options.copy_unsafe_links, "--copy-unsafe-links");
-        add(options.safe_links, "--safe-links");
-        return args;
-    }
     if options.delete {
         add(
             true,
@@ -108,9 +118,9 @@ pub(crate) fn server_args(
     }
     add(options.filters.delete_excluded, "--delete-excluded");
     add(options.deletion.force, "--force");
-    add(options.deletion.ignore_errors, "--ignore-errors");
     if let Some(max) = options.deletion.max {
-        add(true, &format!("--max-delete={max}"));
+        // A number of 0 would be no limit there.
+        add(true, &format!("--max-delete={}", if max == 0 { "-1".to_owned() } else { max.to_string() }));
     }
     for (name, size) in [("min", select.min_size), ("max", select.max_size)] {
         if let Some(size) = size {
@@ -120,28 +130,26 @@ pub(crate) fn server_args(
     add(select.size_only, "--size-only");
     add(select.existing, "--existing");
     add(select.ignore_existing, "--ignore-existing");
-    if select.modify_window != 0 {
-        add(true, &format!("--modify-window={}", select.modify_window));
+    match select.modify_window {
+        0 => {}
+        // An option of its own for those that take no negative number behind the long name.
+        window @ ..0 => add(true, &format!("-@{window}")),
+        window => add(true, &format!("--modify-window={window}")),
     }
+    add(select.mkpath, "--mkpath");
     add(options.super_user == Some(true), "--super");
     add(options.delay_updates, "--delay-updates");
-    add(options.partial, "--partial");
+    add(options.partial && options.partial_dir.is_none(), "--partial");
     add(options.fsync, "--fsync");
     add(options.preallocate, "--preallocate");
     for (name, map) in ["--usermap=", "--groupmap="].iter().zip(&connection.owner_maps) {
-        if let Some(map) = map {
-            let mut arg = OsString::from(name);
-            arg.push(map);
-            args.push(arg);
-        }
+        args.extend(map.as_ref().map(|map| joined(name, map)));
     }
     let mut pair = |name: &str, value: Option<&OsStr>| {
         if let Some(value) = value {
             args.extend([name.into(), value.to_owned()]);
         }
     };
-    pair("--backup-dir", options.backup_dir.as_deref());
-    pair("--suffix", options.suffix.as_deref().filter(|_| options.backup));
     pair("--partial-dir", options.partial_dir.as_deref());
     pair("--temp-dir", options.temp_dir.as_deref());
     let name = match options.alternates.kind {
@@ -153,26 +161,37 @@ pub(crate) fn server_args(
     args
 }
 
+/// `name`, which ends with an equals sign, with `value` behind it.
+fn joined(name: &str, value: &OsStr) -> OsString {
+    let mut arg = OsString::from(name);
+    arg.push(value);
+    arg
+}
+
 /// The bundle of letters, with what we can do behind its `e`.
 fn letters(options: &Options, connection: &Connection, offer: &Offer, server_sends: bool) -> String {
     let mut all = if connection.shell.secluded { "-s" } else { "-" }.to_owned();
-    (0..options.levels.name).for_each(|_| all.push('v'));
+    (0..connection.verbose).for_each(|_| all.push('v'));
     // Names that are listed bring directories along.
     let listed = options.files_from.is_some() || connection.names_there.is_some();
     let select = &options.select;
+    // What is only listed is not changed, without being told.
+    let dry_run = options.dry_run && options.list_only.is_none();
+    let fuzzy = if options.alternates.dirs.is_empty() { options.fuzzy.min(1) } else { options.fuzzy };
+    let zlib_or_any = matches!(offer.compress, Compression::Best(_) | Compression::By(Compressor::Zlib, _));
     for (on, letter) in [
         (options.quiet, "q"),
-        (options.backup && !server_sends, "b"),
-        (options.update && !server_sends, "u"),
-        (options.dry_run, "n"),
+        (options.backup, "b"),
+        (options.update, "u"),
+        (dry_run, "n"),
         (options.links, "l"),
         (select.dirs && !options.recursive && !listed, "d"),
         (options.keep_dirlinks && !server_sends, "K"),
-        (select.prune_empty_dirs, "m"),
+        (select.prune_empty_dirs && !server_sends, "m"),
         (options.omit_dir_times && !server_sends, "O"),
         (options.omit_link_times && !server_sends, "J"),
-        (options.fuzzy > 0 && !server_sends, "y"),
-        (options.fuzzy > 1 && !server_sends, "y"),
+        (fuzzy > 0 && !server_sends, "y"),
+        (fuzzy > 1 && !server_sends, "y"),
         (options.copy_links && server_sends, "L"),
         (options.copy_dirlinks && server_sends, "k"),
         (options.whole_file, "W"),
@@ -182,6 +201,7 @@ fn letters(options: &Options, connection: &Connection, offer: &Offer, server_sen
         (options.devices, "D"),
         (options.times, "t"),
         (options.atimes, "U"),
+        (options.atimes && options.open_noatime, "U"),
         (options.perms, "p"),
         (options.executability && !options.perms && !server_sends, "E"),
         (options.acls, "A"),
@@ -189,12 +209,12 @@ fn letters(options: &Options, connection: &Connection, offer: &Offer, server_sen
         (options.xattrs && options.xattrs_all, "X"),
         (options.recursive, "r"),
         (options.checksum, "c"),
-        (select.ignore_times && !server_sends, "I"),
+        (select.ignore_times, "I"),
         (select.relative, "R"),
-        (select.one_file_system > 0 && server_sends, "x"),
-        (select.one_file_system > 1 && server_sends, "x"),
-        (options.sparse && !server_sends, "S"),
-        (matches!(offer.compress, Compression::Best(_)), "z"),
+        (select.one_file_system > 0, "x"),
+        (select.one_file_system > 1, "x"),
+        (options.sparse, "S"),
+        (zlib_or_any, "z"),
     ] {
         if on {
             all.push_str(letter);

@@ -1,5 +1,6 @@
 //! The connection to another machine, the work on it, and what is limited.
 
+use std::ffi::OsString;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,6 +12,7 @@ use super::row::{Row, flag, later, remote, remote_number, remote_value, value};
 use super::state::State;
 use super::stop_at;
 use super::value::{Refusal, Value, not_yet};
+use super::wire::Told;
 use crate::size;
 
 /// The options about transport, limits and the engine.
@@ -80,7 +82,10 @@ pub(super) const ROWS: &[Row] = &[
     })
     .alias(&["zl"]),
     remote_number("compress-threads").alias(&["zt"]),
-    remote_value("skip-compress"),
+    value("skip-compress", |s, value| {
+        s.wire.told.push((Told::Sender, joined("--skip-compress=", value)));
+        Ok(())
+    }),
     remote("blocking-io").no(),
     flag("secluded-args", |s, on| s.secluded_args = Some(on)).short('s').alias(&["protect-args"]).no(),
     flag("old-args", |s, on| s.old_args = Some(on)).no(),
@@ -90,7 +95,11 @@ pub(super) const ROWS: &[Row] = &[
         .alias(&["i-r"])
         .no(),
     value("protocol", protocol),
-    remote_number("checksum-seed"),
+    value("checksum-seed", |s, value| {
+        value.number()?;
+        s.wire.told.push((Told::Both, joined("--checksum-seed=", value)));
+        Ok(())
+    }),
     later("iconv").no(),
     remote("ipv4").short('4'),
     remote("ipv6").short('6'),
@@ -106,12 +115,15 @@ pub(super) const ROWS: &[Row] = &[
         s.options.copy_as = Some(Credentials::parse(&value.lossy())?);
         Ok(())
     }),
-    value("max-alloc", |_, value| match value.size("max-alloc")? {
+    value("max-alloc", |s, value| match value.size("max-alloc")? {
         1..=0xf_ffff => {
             let text = value.lossy();
             Err(format!("rsync: --max-alloc={text} is too small (min: 1.00M or 0 for unlimited)").into())
         }
-        _ => Ok(()),
+        _ => {
+            s.wire.told.push((Told::Both, joined("--max-alloc=", value)));
+            Ok(())
+        }
     }),
     value("stop-after", |s, value| {
         let text = value.lossy();
@@ -182,6 +194,13 @@ fn bwlimit(s: &mut State, value: &Value) -> Result<(), Refusal> {
     }
     s.options.bwlimit = NonZeroU64::new(bytes);
     Ok(())
+}
+
+/// `name`, which ends with an equals sign, with the value behind it.
+fn joined(name: &str, value: &Value) -> OsString {
+    let mut word = OsString::from(name);
+    word.push(&value.text);
+    word
 }
 
 /// The slowest that may be asked for, in bytes a second.

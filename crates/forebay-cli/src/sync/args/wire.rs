@@ -20,6 +20,25 @@ pub(crate) enum Place {
     Serve(Served),
 }
 
+/// Which sides are told of an option.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    Sender,
+    Receiver,
+    Both,
+}
+
+impl Told {
+    /// Whether the side that sends, or the one that receives, is one of them.
+    pub(super) fn has(self, sends: bool) -> bool {
+        match self {
+            Told::Sender => sends,
+            Told::Receiver => !sends,
+            Told::Both => true,
+        }
+    }
+}
+
 /// The options about a connection as far as they have been read.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
@@ -31,6 +50,8 @@ pub(super) struct Wire {
     pub(super) compress: Option<Option<Compressor>>,
     /// `--compress-level`
     pub(super) level: Option<i32>,
+    /// Options that the other side is told as they were given, if it is one of those.
+    pub(super) told: Vec<(Told, OsString)>,
 }
 
 impl Wire {
@@ -105,6 +126,9 @@ impl Wire {
                 Place::Pull(first.host)
             }
         };
+        let sends = matches!(place, Place::Pull(_));
+        let told = self.told.into_iter().filter_map(|(to, word)| to.has(sends).then_some(word));
+        self.connection.remote_options.splice(0..0, told);
         Ok((place, self.connection))
     }
 }

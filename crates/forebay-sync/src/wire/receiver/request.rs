@@ -4,7 +4,7 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use forebay_delta::{Input, Settings};
+use forebay_delta::Input;
 
 use super::item::{self, Item, basis, flag};
 use super::ledger::{Awaited, Basis, Expected, Said};
@@ -65,7 +65,7 @@ impl Worker<'_> {
         } else if let Some(strong) = strong
             && let Some((found, file)) = self.basis(entry, ready, found)
         {
-            (head, sums) = sign(shared, file, strong, again);
+            (head, sums) = sign(shared, self.copier.workers, file, strong, again);
             basis = if head.count > 0 { found } else { Basis::None };
         }
         if sums.is_empty() {
@@ -99,12 +99,19 @@ impl Worker<'_> {
     }
 }
 
-/// The sums of the blocks of `file`, and what stands before them. None where it cannot be read: then all is sent.
-fn sign(shared: &Shared<'_>, file: OwnedFd, strong: forebay_delta::Strong, whole: bool) -> (SumHead, Vec<u8>) {
+/// The sums of the blocks of `file`, and what stands before them, by `workers` threads where it is long. None where it cannot be
+/// read: then all is sent.
+fn sign(
+    shared: &Shared<'_>,
+    workers: usize,
+    file: OwnedFd,
+    strong: forebay_delta::Strong,
+    whole: bool,
+) -> (SumHead, Vec<u8>) {
     let (options, file) = (shared.options, File::from(file));
     let Ok(len) = file.metadata().map(|metadata| metadata.len()) else { return <_>::default() };
     let head = SumHead::of(len, options.block_size, strong.digest_len(), whole);
-    let settings = shared.settings(Settings::default().workers);
+    let settings = shared.settings(workers);
     let mut sums = Vec::new();
     head.write(&mut sums);
     match head.sign(Input::File(&file, len), strong, &settings, &mut sums) {

@@ -19,15 +19,13 @@ pub(super) struct Patience {
 }
 
 impl Patience {
-    fn decide_at(&mut self, view: &View, now: Instant) -> Decision {
+    /// Whether `head` was the head for as long as it may be.
+    fn stands_still(&mut self, head: u64, now: Instant) -> bool {
         match self.head {
-            Some((head, since)) if head == view.head => match now.duration_since(since) >= STILL {
-                true => self.threshold.decide(view),
-                false => Decision::default(),
-            },
+            Some((seen, since)) if seen == head => now.duration_since(since) >= STILL,
             _ => {
-                self.head = Some((view.head, now));
-                Decision::default()
+                self.head = Some((head, now));
+                false
             }
         }
     }
@@ -35,10 +33,27 @@ impl Patience {
 
 impl SpillPolicy for Patience {
     fn decide(&mut self, view: &View) -> Decision {
-        self.decide_at(view, Instant::now())
+        match self.stands_still(view.head, Instant::now()) {
+            true => self.threshold.decide(view),
+            false => Decision::default(),
+        }
     }
 
     fn every(&self) -> Option<Duration> {
         Some(STILL)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_stands_still_when_it_was_the_same_for_a_while() {
+        let (mut patience, begun) = (Patience::default(), Instant::now());
+        let mut at = |head, millis| patience.stands_still(head, begun + Duration::from_millis(millis));
+        assert!(!at(7, 0) && !at(7, 49) && at(7, 50));
+        assert!(!at(8, 60) && !at(8, 109) && at(8, 110) && at(8, 500));
+        assert!(!at(9, 501));
     }
 }

@@ -20,6 +20,8 @@ pub struct Connection {
     pub names_there: Option<OsString>,
     /// `--usermap` and `--groupmap`, where the other side receives: it reads them.
     pub owner_maps: [Option<OsString>; 2],
-    /// `-M`: what else the other side is told.
+    /// `-v`, as often as the other side is told it. What is said on this side is a matter of [`Options`](crate::Options).
+    pub verbose: u8,
+    /// What else the other side is told: `-M`, and options as they were given that nothing here depends on.
     pub remote_options: Vec<OsString>,
 }
