@@ -40,7 +40,7 @@ use timely::worker::Worker;
 use crate::error::ExchangeError;
 use crate::failure::Failure;
 use crate::memory::Memory;
-use crate::metrics::{ExchangeMonitor, Metrics};
+use crate::metrics::{Counted, ExchangeMonitor, Metrics};
 use crate::rows::{BLOCK, Rows};
 use crate::runs::{Merger, Sealed};
 use spares::Spares;
@@ -61,7 +61,7 @@ pub struct ExchangeOptions {
     pager: Option<Pager>,
     window: Option<usize>,
     failure: Failure,
-    metrics: Arc<Metrics>,
+    counted: Arc<Counted>,
 }
 
 impl ExchangeOptions {
@@ -73,7 +73,7 @@ impl ExchangeOptions {
             pager,
             window: None,
             failure: Failure::new(),
-            metrics: Arc::new(Metrics::default()),
+            counted: Arc::default(),
         }
     }
 
@@ -92,7 +92,7 @@ impl ExchangeOptions {
 
     /// The counters of this process.
     pub fn monitor(&self) -> ExchangeMonitor {
-        ExchangeMonitor::new(Arc::clone(&self.metrics), self.budget.clone(), self.pager.as_ref().map(Pager::monitor))
+        ExchangeMonitor::new(Arc::clone(&self.counted), self.budget.clone(), self.pager.as_ref().map(Pager::monitor))
     }
 }
 
@@ -132,7 +132,7 @@ impl Exchange {
                 pager: options.pager.clone(),
                 merger,
                 failure: options.failure.clone(),
-                metrics: Arc::clone(&options.metrics),
+                metrics: options.counted.by(me),
                 window,
                 run_bytes: clamp(limit / 4 / workers, RUN),
                 reclaims: RefCell::default(),
