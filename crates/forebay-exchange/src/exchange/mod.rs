@@ -7,8 +7,9 @@
 //! ```
 //!
 //! # Invariants
-//! * A sender has at most a window of bytes (and one container) on the way to a receiver. The receiver gives a receipt
-//!   once a lease pays for what arrived. What is on the way is bounded by workers times workers times the window.
+//! * A sender has at most a window of bytes (and one container) on the way to a receiver. The receiver gives receipts
+//!   once leases pay for what arrived: while rows come, one for each quarter of a window. What is on the way is bounded
+//!   by workers times workers times the window.
 //! * A receiver that gets no memory spills, and gives no receipts meanwhile: a slow one makes its senders park and
 //!   grows nowhere.
 //! * At most three commits are open; a source is parked that would begin a fourth. There is no barrier: one sender may
