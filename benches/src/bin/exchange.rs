@@ -186,6 +186,10 @@ impl Rows for Added {
         self.rows.bytes()
     }
 
+    fn room(&self) -> usize {
+        self.rows.room()
+    }
+
     fn get(&self, index: usize) -> Self::Row<'_> {
         self.rows.get(index)
     }
@@ -200,6 +204,10 @@ impl Rows for Added {
 
     fn hash(row: Self::Row<'_>) -> u64 {
         Changes::<u64>::hash(row)
+    }
+
+    fn hashed<'a>(&'a self, range: Range<usize>, each: impl FnMut(u64, Self::Row<'a>)) {
+        self.rows.hashed(range, each);
     }
 
     fn order(a: Self::Row<'_>, b: Self::Row<'_>) -> Ordering {
