@@ -421,8 +421,9 @@ impl<R: Rows> Receiver<R> {
         [open, sealing, frontier].into_iter().flatten().min().unwrap_or(u64::MAX)
     }
 
-    /// Tells senders what they have not been told: while rows keep coming, of a quarter of a window at a time, because each
-    /// receipt is a message that wakes a worker. Whether there is more to tell when no rows come.
+    /// Tells senders what they have not been told: while rows keep coming, of a quarter of a window at a time, because
+    /// each receipt is a message that wakes a worker. `last` when no sender has rows left. Returns whether there is more
+    /// to tell once no rows come.
     fn tell(&mut self, sealed: u64, last: bool, mut give: impl FnMut(Receipt)) -> bool {
         let news = sealed > self.told;
         self.told = self.told.max(sealed);

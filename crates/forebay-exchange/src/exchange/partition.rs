@@ -238,7 +238,8 @@ mod tests {
     use crate::field::Field;
     use crate::rows::Changes;
 
-    /// Every target gets its rows in their order, in containers that are full, and no fuller than their last row makes them.
+    /// Every target gets its rows in their order, in containers that are full, and no fuller than their last row makes
+    /// them.
     fn dealt<K: Field>(workers: usize, key: impl Fn(u64) -> K) {
         let rows = |begin: u64| -> Changes<K> { (begin..begin + 3001).map(|number| (key(number), (), 1)).collect() };
         let mut targets: Vec<Changes<K>> = (0..workers).map(|_| Changes::default()).collect();

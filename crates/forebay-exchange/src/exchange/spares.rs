@@ -4,8 +4,8 @@
 //! receives about as many as it sends, so what it has emptied is what it fills next. Each worker has its own: nobody
 //! is waited for, and what there is no room for is dropped.
 //!
-//! What is taken stays paid for until all are given back, because others are soon kept in its place, and the budget is one
-//! lock for all workers.
+//! What is taken stays paid for until all are given back, because others are soon kept in its place, and the budget is
+//! one lock for all workers.
 
 use std::cell::RefCell;
 
