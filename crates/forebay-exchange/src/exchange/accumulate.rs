@@ -100,6 +100,7 @@ pub(crate) fn accumulate<'scope, R: Rows>(
                 let more = receiver.tell(sealed, frontier.is_empty(), |mut receipt| {
                     receipts.session_with_builder(&*capability).give_container(&mut receipt);
                 });
+                // Timely activates an operator once more after it had input, but does not promise it.
                 if more {
                     again.activate();
                 }
