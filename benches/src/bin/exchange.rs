@@ -57,7 +57,7 @@ fn main() -> Result<()> {
 fn timely<C>(rows: u64) -> Result<u64>
 where
     C: Accountable + Default + Clone + Send + ContainerBytes + SizableContainer + PushInto<(u64, i64)> + 'static,
-    C: for<'a> DrainContainer<Item<'a> = (u64, i64)>,
+    C: for<'a> DrainContainer<Item<'a> = (u64, i64)> + Extend<(u64, i64)>,
 {
     let sum = Arc::new(AtomicU64::new(0));
     let all = Arc::clone(&sum);
@@ -66,18 +66,20 @@ where
         let sum = Arc::clone(&all);
         worker.dataflow::<u64, _, _>(|scope| {
             let pact = ExchangeCore::<CapacityContainerBuilder<C>, _>::new(|row: &(u64, i64)| keyed::hash(&row.0));
-            scope.input_from(&mut input).sink(pact, "add", move |(input, _)| {
+            let mut own = 0_u64;
+            scope.input_from(&mut input).sink(pact, "add", move |(input, frontier)| {
                 input.for_each(|_, rows: &mut C| {
-                    let own =
-                        rows.drain().fold(0, |sum: u64, (key, weight)| sum.wrapping_add(keyed::check(key, weight)));
-                    sum.fetch_add(own, atomic::Ordering::Relaxed);
+                    own = rows.drain().fold(own, |sum, (key, weight)| sum.wrapping_add(keyed::check(key, weight)));
                 });
+                if frontier.is_empty() {
+                    sum.fetch_add(std::mem::take(&mut own), atomic::Ordering::Relaxed);
+                }
             });
         });
         let mut batch = C::default();
         for numbers in keyed::share(0..rows, worker.index()) {
             batch.ensure_capacity(&mut None);
-            numbers.for_each(|number| batch.push_into((keyed::key(number), 1)));
+            batch.extend(numbers.map(|number| (keyed::key(number), 1)));
             input.send_batch(&mut batch);
             worker.step();
         }
@@ -120,6 +122,12 @@ impl SizableContainer for Plain {
 impl PushInto<(u64, i64)> for Plain {
     fn push_into(&mut self, row: (u64, i64)) {
         self.0.push(row);
+    }
+}
+
+impl Extend<(u64, i64)> for Plain {
+    fn extend<I: IntoIterator<Item = (u64, i64)>>(&mut self, rows: I) {
+        self.0.extend(rows);
     }
 }
 
@@ -186,6 +194,10 @@ impl Rows for Added {
         self.rows.bytes()
     }
 
+    fn room(&self) -> usize {
+        self.rows.room()
+    }
+
     fn get(&self, index: usize) -> Self::Row<'_> {
         self.rows.get(index)
     }
@@ -200,6 +212,10 @@ impl Rows for Added {
 
     fn hash(row: Self::Row<'_>) -> u64 {
         Changes::<u64>::hash(row)
+    }
+
+    fn hashed<'a>(&'a self, range: Range<usize>, each: impl FnMut(u64, Self::Row<'a>)) {
+        self.rows.hashed(range, each);
     }
 
     fn order(a: Self::Row<'_>, b: Self::Row<'_>) -> Ordering {

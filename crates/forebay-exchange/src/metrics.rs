@@ -1,5 +1,9 @@
 //! `ExchangeMonitor` and `ExchangeSnapshot`: what the workers of a process have done and are doing.
+//!
+//! Each worker has its own counters, and a look adds them up: a counter that two workers raised for every container
+//! would go back and forth between their caches all the time.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -37,6 +41,14 @@ impl Gauge {
     pub(crate) fn sub(&self, count: u64) {
         self.now.fetch_sub(count, Ordering::Relaxed);
     }
+
+    fn now(&self) -> u64 {
+        self.now.load(Ordering::Relaxed)
+    }
+
+    fn most(&self) -> u64 {
+        self.most.load(Ordering::Relaxed)
+    }
 }
 
 /// How often something took how long.
@@ -58,9 +70,10 @@ impl Spans {
         Activation { spans: self, since: Instant::now() }
     }
 
-    fn get(&self) -> Times {
+    fn add_to(&self, times: &mut Times) {
         let all = self.lock();
-        Times { nanos: all.0.clone(), total: Duration::from_nanos(all.1) }
+        times.nanos.merge(&all.0);
+        times.total += Duration::from_nanos(all.1);
     }
 
     fn lock(&self) -> MutexGuard<'_, (Histogram, u64)> {
@@ -70,7 +83,7 @@ impl Spans {
 
 impl fmt::Debug for Spans {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Spans").field(&self.get().total).finish()
+        f.debug_tuple("Spans").field(&Duration::from_nanos(self.lock().1)).finish()
     }
 }
 
@@ -85,7 +98,24 @@ impl Drop for Activation<'_> {
     }
 }
 
-/// Counters of one process, shared by its workers.
+/// The counters of all workers of a process, by their numbers.
+#[derive(Debug, Default)]
+pub(crate) struct Counted {
+    workers: Mutex<BTreeMap<usize, Arc<Metrics>>>,
+}
+
+impl Counted {
+    /// Those of one worker.
+    pub(crate) fn by(&self, worker: usize) -> Arc<Metrics> {
+        Arc::clone(self.lock().entry(worker).or_default())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<usize, Arc<Metrics>>> {
+        self.workers.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Counters of one worker and its merger thread.
 #[derive(Debug, Default)]
 pub(crate) struct Metrics {
     pub(crate) rows_sent: Counter,
@@ -112,7 +142,7 @@ pub(crate) struct Metrics {
 }
 
 /// How often something happened and how long it took.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Times {
     /// Nanoseconds of each.
     pub nanos: Histogram,
@@ -136,11 +166,11 @@ pub struct ExchangeSnapshot {
     pub workers_used: u64,
     /// Bytes sent from here of which no receipt has come.
     pub bytes_in_flight: u64,
-    /// The most of them at a time.
+    /// The most of them at a time: of each worker, added up.
     pub bytes_in_flight_most: u64,
     /// Commits of which rows have arrived and that are not sealed, over all workers.
     pub open_commits: u64,
-    /// The most of them at a time.
+    /// The most of them at a time: of each worker, added up.
     pub open_commits_most: u64,
     /// Waits of sources for a receiver's credit.
     pub credit_waits: Times,
@@ -181,45 +211,49 @@ pub struct ExchangeSnapshot {
 /// Looks at the counters of a process, from any thread.
 #[derive(Clone, Debug)]
 pub struct ExchangeMonitor {
-    metrics: Arc<Metrics>,
+    counted: Arc<Counted>,
     budget: Budget,
     pager: Option<Monitor>,
 }
 
 impl ExchangeMonitor {
-    pub(crate) fn new(metrics: Arc<Metrics>, budget: Budget, pager: Option<Monitor>) -> Self {
-        ExchangeMonitor { metrics, budget, pager }
+    pub(crate) fn new(counted: Arc<Counted>, budget: Budget, pager: Option<Monitor>) -> Self {
+        ExchangeMonitor { counted, budget, pager }
     }
 
     /// What has been done so far. Counters are read one after the other, not at one instant.
     pub fn snapshot(&self) -> ExchangeSnapshot {
-        let metrics = &*self.metrics;
-        let now = |gauge: &Gauge| gauge.now.load(Ordering::Relaxed);
-        let most = |gauge: &Gauge| gauge.most.load(Ordering::Relaxed);
+        let workers: Vec<_> = self.counted.lock().values().cloned().collect();
+        let all = |of: fn(&Metrics) -> u64| workers.iter().map(|worker| of(worker)).sum();
+        let times = |of: fn(&Metrics) -> &Spans| {
+            let mut times = Times::default();
+            workers.iter().for_each(|worker| of(worker).add_to(&mut times));
+            times
+        };
         ExchangeSnapshot {
-            rows_sent: metrics.rows_sent.get(),
-            rows_moved: metrics.rows_moved.get(),
-            bytes_sent: metrics.bytes_sent.get(),
-            rows_received: metrics.rows_received.get(),
-            workers_used: metrics.workers_used.get(),
-            bytes_in_flight: now(&metrics.in_flight),
-            bytes_in_flight_most: most(&metrics.in_flight),
-            open_commits: now(&metrics.open_commits),
-            open_commits_most: most(&metrics.open_commits),
-            credit_waits: metrics.credit_waits.get(),
-            commit_waits: metrics.commit_waits.get(),
-            commits: metrics.commit.get(),
-            runs: metrics.runs.get(),
-            runs_spilled: metrics.runs_spilled.get(),
-            merged_early: metrics.merged_early.get(),
-            memory_refused: metrics.refused.get(),
-            memory_waits: metrics.memory_waits.get(),
-            overdrawn: metrics.overdrawn.get(),
-            source: metrics.source.get(),
-            partition: metrics.partition.get(),
-            accumulate: metrics.accumulate.get(),
-            seal: metrics.seal.get(),
-            reduce: metrics.reduce.get(),
+            rows_sent: all(|worker| worker.rows_sent.get()),
+            rows_moved: all(|worker| worker.rows_moved.get()),
+            bytes_sent: all(|worker| worker.bytes_sent.get()),
+            rows_received: all(|worker| worker.rows_received.get()),
+            workers_used: all(|worker| worker.workers_used.get()),
+            bytes_in_flight: all(|worker| worker.in_flight.now()),
+            bytes_in_flight_most: all(|worker| worker.in_flight.most()),
+            open_commits: all(|worker| worker.open_commits.now()),
+            open_commits_most: all(|worker| worker.open_commits.most()),
+            credit_waits: times(|worker| &worker.credit_waits),
+            commit_waits: times(|worker| &worker.commit_waits),
+            commits: times(|worker| &worker.commit),
+            runs: all(|worker| worker.runs.get()),
+            runs_spilled: all(|worker| worker.runs_spilled.get()),
+            merged_early: all(|worker| worker.merged_early.get()),
+            memory_refused: all(|worker| worker.refused.get()),
+            memory_waits: times(|worker| &worker.memory_waits),
+            overdrawn: all(|worker| worker.overdrawn.get()),
+            source: times(|worker| &worker.source),
+            partition: times(|worker| &worker.partition),
+            accumulate: times(|worker| &worker.accumulate),
+            seal: times(|worker| &worker.seal),
+            reduce: times(|worker| &worker.reduce),
             resident: self.budget.used() as u64,
             resident_most: self.budget.peak() as u64,
             spill: self.pager.as_ref().map(Monitor::snapshot),

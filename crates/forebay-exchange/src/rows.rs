@@ -40,6 +40,12 @@ pub trait Rows: Default + Send + Sync + 'static {
     /// Bytes that the rows take in memory. Constant time.
     fn bytes(&self) -> usize;
 
+    /// How many more rows there can be, whatever they are, before all take [`BLOCK`] bytes; 0 if that is not known.
+    /// Constant time.
+    fn room(&self) -> usize {
+        0
+    }
+
     /// The row at `index`.
     ///
     /// # Panics
@@ -68,6 +74,17 @@ pub trait Rows: Default + Send + Sync + 'static {
 
     /// The hash of the row's key, spread evenly over all 64 bits, the same in every process of a run.
     fn hash(row: Self::Row<'_>) -> u64;
+
+    /// Calls `each` with every row in `range`, in their order, and the hash of its key.
+    ///
+    /// # Panics
+    /// If they are not all there.
+    fn hashed<'a>(&'a self, range: Range<usize>, mut each: impl FnMut(u64, Self::Row<'a>)) {
+        for index in range {
+            let row = self.get(index);
+            each(Self::hash(row), row);
+        }
+    }
 
     /// The order of rows, whatever their weights: by hash, then by key, then by what is below the key.
     fn order(a: Self::Row<'_>, b: Self::Row<'_>) -> Ordering;
@@ -222,6 +239,10 @@ impl<K: Field, V: Field, W: Weight> Rows for Changes<K, V, W> {
         self.rows.len() * size_of::<(K, V, W)>() + self.heap
     }
 
+    fn room(&self) -> usize {
+        if K::ON_HEAP || V::ON_HEAP { 0 } else { (BLOCK - 1).saturating_sub(self.bytes()) / size_of::<(K, V, W)>() }
+    }
+
     fn get(&self, index: usize) -> &(K, V, W) {
         &self.rows[index]
     }
@@ -260,6 +281,16 @@ impl<K: Field, V: Field, W: Weight> Rows for Changes<K, V, W> {
 
     fn hash(row: &(K, V, W)) -> u64 {
         row.0.hash64()
+    }
+
+    /// Hashes of a few rows before anything is done with these: the processor works on them side by side.
+    fn hashed<'a>(&'a self, range: Range<usize>, mut each: impl FnMut(u64, &'a (K, V, W))) {
+        let (fours, rest) = self.rows[range].as_chunks::<4>();
+        for rows in fours {
+            let hashes = rows.each_ref().map(|row| row.0.hash64());
+            hashes.into_iter().zip(rows).for_each(|(hash, row)| each(hash, row));
+        }
+        rest.iter().for_each(|row| each(row.0.hash64(), row));
     }
 
     fn order(a: &(K, V, W), b: &(K, V, W)) -> Ordering {

@@ -35,6 +35,11 @@ const BUCKETS: usize = 40;
 /// [0, 1, 5, 6, 1000].into_iter().for_each(|size| sizes.record(size));
 /// assert_eq!(sizes.buckets(), [1, 1, 0, 2, 0, 0, 0, 0, 0, 0, 1]);
 /// assert_eq!((sizes.count(), sizes.quantile(0.5)), (5, 7)); // half of them are 7 or less
+///
+/// let mut all = Histogram::default();
+/// all.record(5000);
+/// all.merge(&sizes);
+/// assert_eq!((all.count(), all.quantile(0.5)), (6, 7));
 /// ```
 #[derive(Clone, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -50,6 +55,14 @@ impl Histogram {
             self.counts.resize(bucket + 1, 0);
         }
         self.counts[bucket] += 1;
+    }
+
+    /// Counts every value that `other` has counted.
+    pub fn merge(&mut self, other: &Histogram) {
+        if self.counts.len() < other.counts.len() {
+            self.counts.resize(other.counts.len(), 0);
+        }
+        self.counts.iter_mut().zip(&other.counts).for_each(|(own, more)| *own += more);
     }
 
     /// The counts of the buckets, up to the last one that is not empty.

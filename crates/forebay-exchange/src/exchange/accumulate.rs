@@ -55,6 +55,7 @@ pub(crate) fn accumulate<'scope, R: Rows>(
     let memory = exchange.account("accumulate");
     memory.consumer().can_spill(Arc::downgrade(&as_reclaim));
     let activator: Arc<SyncActivator> = Arc::new(activator());
+    let again = scope.activator_for(address.into());
     let mut receiver =
         Receiver::new(scope.index(), scope.peers(), exchange.clone(), Rc::clone(spares), memory, activator);
     let metrics = Arc::clone(exchange.metrics());
@@ -96,9 +97,13 @@ pub(crate) fn accumulate<'scope, R: Rows>(
             if let Some(capability) = &mut to_tell {
                 let sealed = receiver.sealed_below(frontier.first().copied());
                 let mut receipts = receipts_out.activate();
-                receiver.tell(sealed, |mut receipt| {
+                let more = receiver.tell(sealed, frontier.is_empty(), |mut receipt| {
                     receipts.session_with_builder(&*capability).give_container(&mut receipt);
                 });
+                // Timely activates an operator once more after it had input, but does not promise it.
+                if more {
+                    again.activate();
+                }
             }
             if frontier.is_empty() {
                 to_tell = None;
@@ -135,8 +140,10 @@ struct Receiver<R: Rows> {
     open: BTreeMap<u64, Open<R>>,
     /// Rows that nobody pays for yet, as they came.
     unpaid: VecDeque<(u64, usize, R)>,
-    /// For each sender, what it has not been told.
+    /// For each sender, the bytes that are paid for and of which it has not been told.
     owed: Vec<u64>,
+    /// Whether rows have come since senders were told last.
+    arrived: bool,
     told: u64,
     /// Commits that the merger works on, oldest first.
     sealing: VecDeque<(u64, Capability<u64>, Instant)>,
@@ -179,6 +186,7 @@ impl<R: Rows> Receiver<R> {
             open: BTreeMap::new(),
             unpaid: VecDeque::new(),
             owed: vec![0; peers],
+            arrived: false,
             told: 0,
             sealing: VecDeque::new(),
             results,
@@ -209,6 +217,7 @@ impl<R: Rows> Receiver<R> {
         self.metrics.rows_received.add(rows.len() as u64);
         self.metrics.workers_used.add(u64::from(!self.used));
         self.used = true;
+        self.arrived = true;
         self.unpaid.push_back((commit, from, rows));
     }
 
@@ -413,15 +422,21 @@ impl<R: Rows> Receiver<R> {
         [open, sealing, frontier].into_iter().flatten().min().unwrap_or(u64::MAX)
     }
 
-    fn tell(&mut self, sealed: u64, mut give: impl FnMut(Receipt)) {
+    /// Tells senders what they have not been told: while rows keep coming, of a quarter of a window at a time, because
+    /// each receipt is a message that wakes a worker. `last` when no sender has rows left. Returns whether there is more
+    /// to tell once no rows come.
+    fn tell(&mut self, sealed: u64, last: bool, mut give: impl FnMut(Receipt)) -> bool {
         let news = sealed > self.told;
         self.told = self.told.max(sealed);
+        let arriving = std::mem::take(&mut self.arrived) && !last;
+        let least = if arriving { self.exchange.window() as u64 / 4 } else { 0 }.max(1);
         for (to, owed) in self.owed.iter_mut().enumerate() {
-            if *owed > 0 || news {
+            if *owed >= least || news {
                 let bytes = std::mem::take(owed);
                 give(Receipt { to: to as u32, from: self.me as u32, bytes, sealed, whole: true });
             }
         }
+        self.owed.iter().any(|owed| *owed > 0)
     }
 }
 
@@ -450,7 +465,11 @@ fn run_of<R: Rows>(buffer: &mut Buckets<R>, lease: &mut Lease, metrics: &Metrics
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use forebay::Budget;
+    use timely::dataflow::channels::pact::Pipeline;
+    use timely::dataflow::operators::Operator;
     use timely::dataflow::operators::generic::source;
 
     use super::*;
@@ -484,5 +503,47 @@ mod tests {
         });
         let error = failure.get().unwrap();
         assert!(matches!(error, ExchangeError::Counts { commit: 0, from: 0, to: 0, sent: 4, received: 3 }), "{error}");
+    }
+
+    /// The sender goes on for ever; its rows come first one by one, and then not at all.
+    #[test]
+    fn receipts_are_gathered_while_rows_come_and_given_when_none_do() {
+        let options = ExchangeOptions::new(&Budget::new(1 << 20), None).window(16 << 10);
+        let (parcels, rows) = (10, 64_u64);
+        let mut receipts = timely::execute_directly(move |worker| {
+            let exchange = Exchange::new(&options, worker).unwrap();
+            let given = Rc::new(RefCell::new(Vec::new()));
+            let index = worker.next_dataflow_index();
+            worker.dataflow::<u64, _, _>(|scope| {
+                let sender =
+                    source::<_, NoopBuilder<Parcel<Changes<u64>>>, _, _>(scope, "parcels", |capability, info| {
+                        let again = scope.activator_for(info.address);
+                        let mut left = parcels;
+                        move |output| {
+                            if left > 0 {
+                                left -= 1;
+                                let some: Changes<u64> = (0..rows).map(|key| (key, (), 1)).collect();
+                                let mut parcel = Parcel::new(0, 0, Content::Rows(some));
+                                output.session_with_builder(&capability).give_container(&mut parcel);
+                                again.activate();
+                            }
+                        }
+                    });
+                let spares = Rc::new(Spares::new(exchange.memory(), 1));
+                let (_, receipts) = accumulate(&exchange, &spares, sender);
+                let given = Rc::clone(&given);
+                receipts.sink(Pipeline, "receipts", move |(input, _)| {
+                    input.for_each(|_, receipt: &mut Receipt| given.borrow_mut().push(receipt.bytes));
+                });
+            });
+            for _ in 0..100 {
+                worker.step();
+            }
+            worker.drop_dataflow(index);
+            given.take()
+        });
+        // Of 1 KiB each; a quarter of the window is four of them.
+        receipts.retain(|bytes| *bytes > 0);
+        assert_eq!(receipts, [4 << 10, 4 << 10, 2 << 10]);
     }
 }

@@ -7,8 +7,9 @@
 //! ```
 //!
 //! # Invariants
-//! * A sender has at most a window of bytes (and one container) on the way to a receiver. The receiver gives a receipt
-//!   once a lease pays for what arrived. What is on the way is bounded by workers times workers times the window.
+//! * A sender has at most a window of bytes (and one container) on the way to a receiver. The receiver gives receipts
+//!   once leases pay for what arrived: while rows come, one for each quarter of a window. What is on the way is bounded
+//!   by workers times workers times the window.
 //! * A receiver that gets no memory spills, and gives no receipts meanwhile: a slow one makes its senders park and
 //!   grows nowhere.
 //! * At most three commits are open; a source is parked that would begin a fourth. There is no barrier: one sender may
@@ -40,7 +41,7 @@ use timely::worker::Worker;
 use crate::error::ExchangeError;
 use crate::failure::Failure;
 use crate::memory::Memory;
-use crate::metrics::{ExchangeMonitor, Metrics};
+use crate::metrics::{Counted, ExchangeMonitor, Metrics};
 use crate::rows::{BLOCK, Rows};
 use crate::runs::{Merger, Sealed};
 use spares::Spares;
@@ -61,7 +62,7 @@ pub struct ExchangeOptions {
     pager: Option<Pager>,
     window: Option<usize>,
     failure: Failure,
-    metrics: Arc<Metrics>,
+    counted: Arc<Counted>,
 }
 
 impl ExchangeOptions {
@@ -73,7 +74,7 @@ impl ExchangeOptions {
             pager,
             window: None,
             failure: Failure::new(),
-            metrics: Arc::new(Metrics::default()),
+            counted: Arc::default(),
         }
     }
 
@@ -92,7 +93,7 @@ impl ExchangeOptions {
 
     /// The counters of this process.
     pub fn monitor(&self) -> ExchangeMonitor {
-        ExchangeMonitor::new(Arc::clone(&self.metrics), self.budget.clone(), self.pager.as_ref().map(Pager::monitor))
+        ExchangeMonitor::new(Arc::clone(&self.counted), self.budget.clone(), self.pager.as_ref().map(Pager::monitor))
     }
 }
 
@@ -132,7 +133,7 @@ impl Exchange {
                 pager: options.pager.clone(),
                 merger,
                 failure: options.failure.clone(),
-                metrics: Arc::clone(&options.metrics),
+                metrics: options.counted.by(me),
                 window,
                 run_bytes: clamp(limit / 4 / workers, RUN),
                 reclaims: RefCell::default(),

@@ -195,13 +195,24 @@ impl<R: Rows> Sender<R> {
 
 /// Puts the rows from `begin` on into the targets that own them, until one is full: the next row, and which is full.
 fn deal<R: Rows>(rows: &R, begin: usize, targets: &mut [R]) -> Option<(usize, usize)> {
-    for index in begin..rows.len() {
-        let row = rows.get(index);
-        let to = owner(R::hash(row), targets.len());
-        let target = &mut targets[to];
-        target.push(row);
-        if target.bytes() >= BLOCK {
-            return Some((index + 1, to));
+    let workers = targets.len();
+    let mut index = begin;
+    while index < rows.len() {
+        // So many rows fill none, whosever they are: nothing is asked after each.
+        let sure = targets.iter().map(R::room).min().unwrap_or(0).min(rows.len() - index);
+        rows.hashed(index..index + sure, |hash, row| targets[owner(hash, workers)].push(row));
+        index += sure;
+        // With some more it is worth another look.
+        let end = rows.len().min(index + 4 * workers);
+        while index < end {
+            let row = rows.get(index);
+            let to = owner(R::hash(row), workers);
+            let target = &mut targets[to];
+            target.push(row);
+            index += 1;
+            if target.bytes() >= BLOCK {
+                return Some((index, to));
+            }
         }
     }
     None
@@ -218,5 +229,52 @@ impl<R: Rows> Open<R> {
                 receiver.waiting.push_back((commit, std::mem::take(block)));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::field::Field;
+    use crate::rows::Changes;
+
+    /// Every target gets its rows in their order, in containers that are full, and no fuller than their last row makes
+    /// them.
+    fn dealt<K: Field>(workers: usize, key: impl Fn(u64) -> K) {
+        let rows = |begin: u64| -> Changes<K> { (begin..begin + 3001).map(|number| (key(number), (), 1)).collect() };
+        let mut targets: Vec<Changes<K>> = (0..workers).map(|_| Changes::default()).collect();
+        let mut got: Vec<Vec<K>> = vec![Vec::new(); workers];
+        let mut keep = |to: usize, rows: &Changes<K>| got[to].extend(rows.iter().map(|(key, (), _)| key.clone()));
+        let mut expected: Vec<Vec<K>> = vec![Vec::new(); workers];
+        for begin in (0..20).map(|part| part * 3001) {
+            let rows = rows(begin);
+            rows.iter().for_each(|(key, (), _)| expected[owner(key.hash64(), workers)].push(key.clone()));
+            let mut index = 0;
+            while let Some((next, to)) = deal(&rows, index, &mut targets) {
+                index = next;
+                let full = std::mem::take(&mut targets[to]);
+                let last = size_of::<(K, (), i64)>() + full.get(full.len() - 1).0.heap();
+                assert!((BLOCK..BLOCK + last).contains(&full.bytes()), "{} bytes", full.bytes());
+                keep(to, &full);
+            }
+        }
+        assert!(targets.iter().all(|rest| rest.bytes() < BLOCK));
+        targets.iter().enumerate().for_each(|(to, rest)| keep(to, rest));
+        assert!(got == expected);
+    }
+
+    #[test]
+    fn rows_are_dealt_into_containers_that_are_just_full() {
+        for workers in [1, 2, 3, 8] {
+            dealt(workers, |number| number);
+            dealt(workers, |number| (number, number as u8));
+            dealt(workers, |number| "x".repeat(number as usize % 50));
+        }
+    }
+
+    /// The other target has room, but nobody's rows.
+    #[test]
+    fn rows_of_one_key_fill_one_target() {
+        dealt(2, |_| 7_u64);
     }
 }

@@ -3,6 +3,9 @@
 //! A new container costs sixteen pages that the kernel has to clear, which takes longer than filling it. A worker
 //! receives about as many as it sends, so what it has emptied is what it fills next. Each worker has its own: nobody
 //! is waited for, and what there is no room for is dropped.
+//!
+//! What is taken stays paid for until all are given back, because others are soon kept in its place, and the budget is
+//! one lock for all workers.
 
 use std::cell::RefCell;
 
@@ -21,15 +24,18 @@ pub(crate) struct Spares<R> {
 }
 
 struct Kept<R> {
-    /// Empty containers, and what is paid for each.
+    /// Empty containers, and what each takes.
     containers: Vec<(R, usize)>,
+    /// What all of them take.
+    bytes: usize,
+    /// Pays for as many bytes as there have been at a time.
     lease: Lease,
 }
 
 impl<R: Rows> Spares<R> {
     /// None yet; `memory` pays for at most `most`.
     pub(crate) fn new(memory: &Memory, most: usize) -> Self {
-        let kept = Kept { containers: Vec::new(), lease: memory.consumer().empty_lease() };
+        let kept = Kept { containers: Vec::new(), bytes: 0, lease: memory.consumer().empty_lease() };
         Spares { kept: RefCell::new(kept), most }
     }
 
@@ -37,8 +43,7 @@ impl<R: Rows> Spares<R> {
     pub(crate) fn take(&self) -> Option<R> {
         let mut kept = self.kept.borrow_mut();
         let (container, bytes) = kept.containers.pop()?;
-        let rest = kept.lease.bytes() - bytes;
-        kept.lease.shrink_to(rest);
+        kept.bytes -= bytes;
         Some(container)
     }
 
@@ -46,8 +51,13 @@ impl<R: Rows> Spares<R> {
     pub(crate) fn put(&self, mut container: R) {
         let mut kept = self.kept.borrow_mut();
         let bytes = container.bytes().max(BLOCK);
-        if bytes <= LARGEST && kept.containers.len() < self.most && kept.lease.try_grow(bytes) {
+        if bytes > LARGEST || kept.containers.len() >= self.most {
+            return;
+        }
+        let more = (kept.bytes + bytes).saturating_sub(kept.lease.bytes());
+        if more == 0 || kept.lease.try_grow(more) {
             container.clear();
+            kept.bytes += bytes;
             kept.containers.push((container, bytes));
         }
     }
@@ -56,6 +66,7 @@ impl<R: Rows> Spares<R> {
     pub(crate) fn clear(&self) {
         let mut kept = self.kept.borrow_mut();
         kept.containers = Vec::new();
+        kept.bytes = 0;
         kept.lease.shrink_to(0);
     }
 }
@@ -82,9 +93,11 @@ mod tests {
         assert_eq!(budget.used(), 2 * BLOCK, "two at most");
         let container = spares.take().unwrap();
         assert!(container.is_empty());
-        assert_eq!(budget.used(), BLOCK);
-        spares.put(rows(20_000));
-        assert_eq!(budget.used(), BLOCK, "too large for what is left");
+        spares.put(rows(9_000));
+        assert_eq!(budget.used(), 2 * BLOCK, "too large for what is left");
+        spares.put(rows(3));
+        assert_eq!(budget.used(), 2 * BLOCK, "in the place of the one that was taken");
+        assert!(spares.take().is_some() && spares.take().is_some() && spares.take().is_none());
         spares.clear();
         assert_eq!(budget.used(), 0);
         assert!(spares.take().is_none());

@@ -1,8 +1,10 @@
 //! One queue and its two policies, without workers.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
-use forebay::{MemoryStore, SpillError};
+use forebay::spill::faulty::{Errno, Fault, FaultyFs, Operation};
+use forebay::{MemoryStore, SegmentOptions, SpillError};
 use forebay_exchange::hooks::{SpillMonitor, SpillOptions, hooks};
 use proptest::prelude::*;
 use timely::bytes::arc::{Bytes, BytesMut};
@@ -81,9 +83,8 @@ fn small_entries_share_a_record_and_large_ones_have_their_own() {
 #[test]
 fn what_is_copied_does_not_get_around_the_gate() {
     within(30, || {
-        use forebay::spill::faulty::{Fault, FaultyFs, Operation};
         let fs = FaultyFs::new();
-        let store = forebay::SegmentOptions::new().file_system(std::sync::Arc::new(fs.clone()));
+        let store = SegmentOptions::new().file_system(Arc::new(fs.clone()));
         let store = store.open(std::env::temp_dir()).unwrap();
         fs.inject(Operation::Write, .., Fault::Hang);
         let cap = 4 << 20;
@@ -197,20 +198,25 @@ proptest! {
     }
 }
 
+/// A queue of three entries of 200 KiB, each of its number, all written; from then on reads meet `fault`.
+fn three_on_a_disk_that_then_has(fault: Fault) -> (FaultyFs, MergeQueue, MergeQueue, SpillMonitor) {
+    let fs = FaultyFs::new();
+    let store = SegmentOptions::new().file_system(Arc::new(fs.clone()));
+    let options = SpillOptions::new(store.open(std::env::temp_dir()).unwrap());
+    let ((writer, reader), monitor) = policies(&options);
+    let (mut sender, receiver) = MergeQueue::new_pair(Buzzer::default(), Some(writer), Some(reader));
+    for n in 0..3 {
+        sender.extend(Some(bytes(vec![n; 200 << 10])));
+    }
+    until("all is written", || monitor.snapshot().unwritten_bytes == 0);
+    fs.inject(Operation::Read, .., fault);
+    (fs, sender, receiver, monitor)
+}
+
 #[test]
 fn a_reader_waits_for_the_disk_when_it_has_let_go_of_the_queue() {
     within(30, || {
-        use forebay::spill::faulty::{Fault, FaultyFs, Operation};
-        let fs = FaultyFs::new();
-        let store = forebay::SegmentOptions::new().file_system(std::sync::Arc::new(fs.clone()));
-        let options = SpillOptions::new(store.open(std::env::temp_dir()).unwrap());
-        let ((writer, reader), monitor) = policies(&options);
-        let (mut sender, mut receiver) = MergeQueue::new_pair(Buzzer::default(), Some(writer), Some(reader));
-        for n in 0..3 {
-            sender.extend(Some(bytes(vec![n; 200 << 10])));
-        }
-        until("all is written", || monitor.snapshot().unwritten_bytes == 0);
-        fs.inject(Operation::Read, .., Fault::Hang);
+        let (fs, _sender, mut receiver, monitor) = three_on_a_disk_that_then_has(Fault::Hang);
         let mut received = Vec::new();
         receiver.drain_into(&mut received);
         fs.wait_until_hanging(1);
@@ -235,17 +241,7 @@ fn a_reader_waits_for_the_disk_when_it_has_let_go_of_the_queue() {
 #[test]
 fn what_cannot_be_read_back_is_raised_when_it_is_let_go_and_not_under_the_lock() {
     within(30, || {
-        use forebay::spill::faulty::{Errno, Fault, FaultyFs, Operation};
-        let fs = FaultyFs::new();
-        let store = forebay::SegmentOptions::new().file_system(std::sync::Arc::new(fs.clone()));
-        let options = SpillOptions::new(store.open(std::env::temp_dir()).unwrap());
-        let ((writer, reader), monitor) = policies(&options);
-        let (mut sender, mut receiver) = MergeQueue::new_pair(Buzzer::default(), Some(writer), Some(reader));
-        for n in 0..3 {
-            sender.extend(Some(bytes(vec![n; 200 << 10])));
-        }
-        until("all is written", || monitor.snapshot().unwritten_bytes == 0);
-        fs.inject(Operation::Read, .., Fault::Error(Errno::IO));
+        let (fs, mut sender, mut receiver, monitor) = three_on_a_disk_that_then_has(Fault::Error(Errno::IO));
         let mut received = Vec::new();
         while received.is_empty() {
             receiver.drain_into(&mut received);
