@@ -115,11 +115,12 @@ impl Groups {
         lists.entry(list).or_default().push(inode);
     }
 
-    /// The place of `path` in its group, the leader's path, and what the destination had there; `None` without a group.
-    pub(crate) fn role(&self, inode: Inode, path: &[u8]) -> Option<(Role, Vec<u8>, Option<Inode>)> {
+    /// The place of `path` in its group, the leader's path, and what the destination had there and whether that is up to date;
+    /// `None` without a group.
+    pub(crate) fn role(&self, inode: Inode, path: &[u8]) -> Option<(Role, Vec<u8>, Option<(Inode, bool)>)> {
         let groups = self.lock();
         let group = groups.get(&inode)?;
-        Some((group.role(path), group.leader.clone(), group.existing.map(|(inode, _)| inode)))
+        Some((group.role(path), group.leader.clone(), group.existing))
     }
 
     /// Whose turn it is, when the name `path` is worked on. If the content comes `later`, nobody makes it but the leader, as
