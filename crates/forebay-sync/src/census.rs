@@ -11,7 +11,7 @@ use forebay::Weigh;
 use crate::content::copy::Failure;
 use crate::error::Error;
 use crate::fs;
-use crate::hardlinks::{Groups, Inode};
+use crate::hardlinks::{Existing, Groups, Inode};
 use crate::item::Item;
 use crate::totals::Kinds;
 use crate::worker::{Entry, Worker};
@@ -25,8 +25,7 @@ pub(crate) struct Name {
     file: bool,
     /// What the destination has stays, unless another name before it leads.
     stays: bool,
-    /// What the destination has under this name, and whether that is up to date.
-    existing: Option<(Inode, bool)>,
+    existing: Option<Existing>,
     /// Another tree of the destination's has a file under this name.
     elsewhere: bool,
 }
@@ -64,7 +63,7 @@ struct Found {
     leader: Option<Vec<u8>>,
     /// The number of the list that the leader is in.
     list: i32,
-    existing: Option<(Inode, bool)>,
+    existing: Option<Existing>,
     settled: bool,
 }
 

@@ -80,7 +80,7 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
                 false => prefix,
             };
             // The one source that all names of a list are beneath is not theirs.
-            let one = shared.listed.is_some() && (!shared.options.select.relative || above.len() <= one.len() + 1);
+            let one = shared.listed.is_some() && clean(&absolute(above)) == clean(&absolute(one));
             let above = if one { b"" } else { above };
             if call == "link_stat" && !above.is_empty() && !is_dir(above) {
                 (call, argument) = ("change_dir", above);

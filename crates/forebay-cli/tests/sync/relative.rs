@@ -102,6 +102,7 @@ fn a_path_that_begins_with_a_dot_brings_what_it_is_relative_to() {
         "-ai --files-from=names SRC new",
         "-ai --files-from=names --delete SRC dst",
         "-air --files-from=names SRC dst",
+        "-air --files-from=names --delete SRC dst",
         "-ai --files-from=names --no-implied-dirs SRC dst",
         "-ai --files-from=names --no-R SRC dst",
     ] {
