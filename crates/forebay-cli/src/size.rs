@@ -1,6 +1,6 @@
 //! Sizes on the command line, and numbers in the output.
 
-/// Bytes from rsync's notation: a number, with a fraction if a unit follows, and a unit: `K`, `M`, `G`, `T` or `P` (or
+/// Bytes from rsync's notation: a number, which may have a fraction, and a unit: `K`, `M`, `G`, `T` or `P` (or
 /// with `iB`) by 1024, with `B` by 1000. A `+1` or `-1` at the end adds or takes away a byte.
 pub(crate) fn parse(text: &str) -> Option<u64> {
     let (text, offset) = match text.strip_suffix("+1") {
@@ -25,17 +25,14 @@ pub(crate) fn parse(text: &str) -> Option<u64> {
         "B" => 1000.0,
         _ => return None,
     };
-    let bytes = if power == 0 {
-        number.parse::<u64>().ok()?
-    } else {
+    let fraction = || {
         let bytes = number.parse::<f64>().ok()? * base.powi(power);
         // 2^63 and more is nobody's memory.
-        if !(0.0..9.2e18).contains(&bytes) {
-            return None;
-        }
-        bytes as u64
+        (0.0..9.2e18).contains(&bytes).then_some(bytes as u64)
     };
-    bytes.checked_add_signed(offset)
+    // Whole bytes are exact.
+    let whole = number.parse::<u64>().ok().filter(|_| power == 0);
+    whole.or_else(fraction)?.checked_add_signed(offset)
 }
 
 /// `1234567` as `1,234,567`.
@@ -58,6 +55,8 @@ mod tests {
             ("2GiB", Some(2 << 30)),
             ("1m-1", Some((1 << 20) - 1)),
             ("10B", Some(10)),
+            ("1.9", Some(1)),
+            ("9007199254740993", Some((1 << 53) + 1)),
             ("", None),
             ("x", None),
             ("1x", None),

@@ -15,6 +15,8 @@ use crate::order;
 pub(crate) struct Asked {
     paths: Vec<u8>,
     names: Vec<Name>,
+    /// A path has begun with `./`, which asks for what it is relative to as well.
+    pub(crate) dotted: bool,
 }
 
 /// One path: components, without slashes at its ends.
@@ -159,7 +161,7 @@ fn position(roots: &[u32], source: u32) -> Option<u32> {
     roots.iter().position(|&root| root == source).and_then(|at| u32::try_from(at).ok())
 }
 
-/// The order of the walk; a directory comes before what is in it.
+/// The order of the walk; a directory comes before what is in it. What is asked for twice stays in the order in which it was.
 fn compare(paths: &[u8], a: &Name, b: &Name) -> Ordering {
     let path = |name: &Name| &paths[name.start..name.start + name.len];
     let (mut left, mut right) = (path(a), path(b));
@@ -170,7 +172,7 @@ fn compare(paths: &[u8], a: &Name, b: &Name) -> Ordering {
         let second = (&right[..r.unwrap_or(right.len())], r.is_some() || b.dir);
         match (order::compare(first, second), l, r) {
             (Ordering::Equal, Some(l), Some(r)) => (left, right) = (&left[l + 1..], &right[r + 1..]),
-            (Ordering::Equal, l, r) => return l.is_some().cmp(&r.is_some()).then(a.source.cmp(&b.source)),
+            (Ordering::Equal, l, r) => return l.is_some().cmp(&r.is_some()),
             (order, ..) => return order,
         }
     }

@@ -89,7 +89,9 @@ pub(crate) fn copy_to(file: BorrowedFd<'_>, like: &Stat) -> Result<(), Errno> {
 /// What of the times of `src` is preserved, the modification time only if `mtime`; `None` if nothing is.
 pub(crate) fn wanted_times(shared: &Shared<'_>, src: &Stat, mtime: bool) -> Option<Timestamps> {
     let omit = Timespec { tv_sec: 0, tv_nsec: UTIME_OMIT };
-    let mtime = mtime && keeps_time(shared, src.kind);
+    // As with rsync, what stands for a link is none.
+    let stands = shared.options.times && shared.options.fake_destination && src.kind == FileType::Symlink;
+    let mtime = mtime && (keeps_time(shared, src.kind) || stands);
     let atime = keeps_atime(shared, src.kind);
     (mtime || atime).then_some(Timestamps {
         last_access: if atime { src.atime } else { omit },

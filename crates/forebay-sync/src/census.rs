@@ -11,7 +11,7 @@ use forebay::Weigh;
 use crate::content::copy::Failure;
 use crate::error::Error;
 use crate::fs;
-use crate::hardlinks::{Groups, Inode};
+use crate::hardlinks::{Existing, Groups, Inode};
 use crate::item::Item;
 use crate::totals::Kinds;
 use crate::worker::{Entry, Worker};
@@ -24,9 +24,8 @@ pub(crate) struct Name {
     /// Of files, whichever is there first leads; of anything else, the first.
     file: bool,
     /// What the destination has stays, unless another name before it leads.
-    newer: bool,
-    /// What the destination has under this name, and whether that is up to date.
-    existing: Option<(Inode, bool)>,
+    stays: bool,
+    existing: Option<Existing>,
     /// Another tree of the destination's has a file under this name.
     elsewhere: bool,
 }
@@ -64,18 +63,18 @@ struct Found {
     leader: Option<Vec<u8>>,
     /// The number of the list that the leader is in.
     list: i32,
-    existing: Option<(Inode, bool)>,
+    existing: Option<Existing>,
     settled: bool,
 }
 
 impl Census {
     /// Takes in the next item's names, which are in the list number `list`.
     pub(crate) fn add(&mut self, names: Names, list: i32) {
-        for Name { inode, path, file, newer, existing, elsewhere } in names.0 {
-            let settled = !newer && (!file || existing.is_some() || elsewhere);
+        for Name { inode, path, file, stays, existing, elsewhere } in names.0 {
+            let settled = !stays && (!file || existing.is_some() || elsewhere);
             let found = self.0.entry(inode).or_default();
             found.names += 1;
-            if !newer && !found.settled {
+            if !stays && !found.settled {
                 (found.leader, found.existing, found.settled) = (Some(path), existing, settled);
                 found.list = list;
             }
@@ -146,9 +145,10 @@ impl Worker<'_> {
                 },
                 None => None,
             };
-            let newer = file && self.is_newer(&entry);
+            let differs = existing.is_some_and(|(_, current)| !current);
+            let stays = file && (self.is_newer(&entry) || (differs && self.is_no_shorter(&entry)));
             let elsewhere = file && existing.is_none() && self.is_elsewhere(&entry);
-            names.push(Name { inode: src.inode(), path: entry.rel(), file, newer, existing, elsewhere });
+            names.push(Name { inode: src.inode(), path: entry.rel(), file, stays, existing, elsewhere });
         }
         Ok(Names(names))
     }

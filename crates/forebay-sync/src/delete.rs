@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use crate::attrs;
 use crate::backup;
-use crate::dir::Dir;
+use crate::dir::{Base, Dir};
 use crate::doomed::Doomed;
 use crate::filter::{Folder, Local, Place, Rule, Side};
 use crate::fs::{self, Stat};
@@ -24,7 +24,9 @@ use crate::target::Ready;
 /// as rsync does.
 pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mut Outcome) {
     say_where(shared, dir, out);
-    if shared.deletions_off(out) || !dir.complete || ready.made {
+    // What could not be opened is looked through, as far as that goes.
+    let looks = dir.complete || dir.sources.iter().any(|source| matches!(source.base, Base::Closed));
+    if !looks || shared.deletions_off(out) || !dir.complete || ready.made {
         return;
     }
     let there = There { at: ready.fd.as_fd(), rel: &dir.rel, local: &ready.local, doomed: false };

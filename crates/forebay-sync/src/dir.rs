@@ -78,19 +78,26 @@ impl Dir {
         way.filter_map(|dir| Some(dir.parent.as_ref()?.listing.dirs_behind(&dir.name))).sum()
     }
 
+    /// Whether its name is a symbolic link that was followed.
+    fn is_followed(&self) -> bool {
+        self.parent.as_ref().is_some_and(|parent| parent.links < self.links)
+    }
+
     /// Stats the directory in the source.
     pub(crate) fn stat(&self) -> Result<Stat, Errno> {
         if let Some(sent) = &self.sent {
             return sent.own().map(|(_, stat)| stat).ok_or(Errno::NOENT);
         }
-        let follow = self.parent.as_ref().is_some_and(|parent| parent.links < self.links);
         match (self.sources.first(), &self.parent) {
             (Some(source @ SourceDir { base: Base::Held(fd), .. }), _) => {
                 let real = rustix::fs::fstat(fd).map(Stat::from)?;
                 source.seen(real, || Ok(Place::open(fd.as_fd(), true)))
             }
-            (_, Some(parent)) => parent.source(self.in_parent).and_then(|source| source.stat(&self.name, follow)),
-            (_, None) => Err(Errno::NOENT),
+            (_, Some(parent)) => {
+                parent.source(self.in_parent).and_then(|source| source.stat(&self.name, self.is_followed()))
+            }
+            (Some(source), None) => source.stat(c".", true),
+            (None, None) => Err(Errno::NOENT),
         }
     }
 
@@ -99,9 +106,18 @@ impl Dir {
         match (&self.sent, self.sources.first()) {
             (Some(sent), _) => sent.own().map(|(own, _)| own.origin(None)).ok_or(Errno::NOENT),
             (None, Some(SourceDir { base: Base::Held(fd), reads, .. })) => {
-                Ok(Origin::Here(Place::open(fd.as_fd(), reads.fake)))
+                // It is listed in the one above it.
+                let above = self.parent.as_ref().map(|parent| parent.source(self.in_parent)).transpose()?;
+                let local = above.map(|source| source.local.clone()).unwrap_or_default();
+                Ok(Origin::Here(Place::open(fd.as_fd(), reads.fake).listed(&local)))
             }
-            _ => Err(Errno::ACCESS),
+            // It cannot be opened, or is relative to the working directory.
+            (None, source) => match (&self.parent, source) {
+                (Some(parent), _) => Place::source(parent.source(self.in_parent)?, &self.name, self.is_followed()),
+                (None, Some(source)) => Place::source(source, c".", true).map(|place| place.listed(&Local::default())),
+                (None, None) => Err(Errno::NOENT),
+            }
+            .map(Origin::Here),
         }
     }
 

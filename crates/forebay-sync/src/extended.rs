@@ -18,7 +18,7 @@ use rustix::io::Errno;
 
 use crate::dir::SourceDir;
 use crate::fake;
-use crate::filter::Side;
+use crate::filter::{Local, Side};
 use crate::fs::{self, Stat};
 use crate::itemize::Change;
 use crate::outcome::Outcome;
@@ -45,26 +45,34 @@ pub(crate) struct Place {
     follow: bool,
     /// What only the super-user may is kept in attributes there.
     fake: bool,
+    /// What per-directory files say where it is listed in the source.
+    local: Local,
 }
 
 impl Place {
     /// Of what is called `name` beneath `at`; a link itself. `fake`: on a side with `--fake-super`.
     pub(crate) fn at(at: BorrowedFd<'_>, name: &CStr, fake: bool) -> Self {
-        Place { path: [descriptor(at).as_bytes(), b"/", name.to_bytes()].concat(), follow: false, fake }
+        let path = [descriptor(at).as_bytes(), b"/", name.to_bytes()].concat();
+        Place { path, follow: false, fake, local: Local::default() }
     }
 
     /// Of what is open.
     pub(crate) fn open(fd: BorrowedFd<'_>, fake: bool) -> Self {
-        Place { path: descriptor(fd).into_bytes(), follow: true, fake }
+        Place { path: descriptor(fd).into_bytes(), follow: true, fake, local: Local::default() }
+    }
+
+    /// The same, listed where `local` holds.
+    pub(crate) fn listed(self, local: &Local) -> Self {
+        Place { local: local.clone(), ..self }
     }
 
     /// Of a source entry.
     pub(crate) fn source(dir: &SourceDir, name: &CStr, follow: bool) -> Result<Self, Errno> {
-        let (at, name) = dir.place(name)?;
+        let ((at, name), local) = (dir.place(name)?, dir.local.clone());
         if at.as_raw_fd() == rustix::fs::CWD.as_raw_fd() {
-            return Ok(Place { path: name.to_bytes().to_vec(), follow, fake: dir.reads.fake });
+            return Ok(Place { path: name.to_bytes().to_vec(), follow, fake: dir.reads.fake, local });
         }
-        Ok(Place { follow, ..Place::at(at, &name, dir.reads.fake) })
+        Ok(Place { follow, local, ..Place::at(at, &name, dir.reads.fake) })
     }
 
     /// The value of the attribute `name` as the file system has it.
@@ -187,7 +195,9 @@ impl Origin {
     /// What is told to another machine.
     pub(crate) fn read(&self, shared: &Shared<'_>) -> Result<Attributes, Errno> {
         match self {
-            Origin::Here(place) => read(place, |name| is_told(shared, name)).map(|all| of_source(place, all)),
+            Origin::Here(place) => {
+                read(place, |name| is_told(shared, &place.local, name)).map(|all| of_source(place, all))
+            }
             Origin::Sent(_) => self.found(shared, &Vec::new()).map(|(known, _)| known),
         }
     }
@@ -197,7 +207,7 @@ impl Origin {
     fn found(&self, shared: &Shared<'_>, now: &Attributes) -> Result<(Attributes, Vec<Long>), Errno> {
         let sent = match self {
             Origin::Here(place) => {
-                let all = of_source(place, read(place, |name| is_told(shared, name))?);
+                let all = of_source(place, read(place, |name| is_told(shared, &place.local, name))?);
                 let taken = all.into_iter().filter_map(|(name, value)| Some((taken_as(shared, &name)?, value)));
                 let mut taken: Attributes = taken.collect();
                 taken.sort();
@@ -261,28 +271,29 @@ pub(crate) fn wanted(shared: &Shared<'_>) -> bool {
     shared.options.xattrs || shared.options.acls
 }
 
-/// Whether the attribute `name` of an entry may be copied at all, as far as this side is concerned.
-fn passes(shared: &Shared<'_>, side: Side, name: &[u8]) -> bool {
+/// Whether the attribute `name` of an entry may be copied at all, as far as this side is concerned, where `local` holds.
+fn passes(shared: &Shared<'_>, side: Side, local: &Local, name: &[u8]) -> bool {
     let options = shared.options;
     match name.starts_with(ACL) {
         true => options.acls,
         false => {
             let reserved = name.starts_with(RESERVED) && !options.xattrs_all;
             let copied = options.xattrs && !name.starts_with(b"system.") && !reserved;
-            copied && options.filters.takes_xattr(side, name)
+            copied && options.filters.takes_xattr(side, local, name)
         }
     }
 }
 
-/// Whether the source's attribute `name` is among those that are copied.
-fn is_told(shared: &Shared<'_>, name: &[u8]) -> bool {
-    passes(shared, Side::Sender, name)
+/// Whether the source's attribute `name` is among those that are copied, where `local` holds.
+fn is_told(shared: &Shared<'_>, local: &Local, name: &[u8]) -> bool {
+    passes(shared, Side::Sender, local, name)
 }
 
 /// The name that the source's attribute `name` has at the destination, if it is taken there.
 fn taken_as(shared: &Shared<'_>, name: &CStr) -> Option<CString> {
     let bytes = name.to_bytes();
-    if !passes(shared, Side::Receiver, bytes) {
+    // As with rsync, per-directory files have nothing to say of that here.
+    if !passes(shared, Side::Receiver, &Local::default(), bytes) {
         return None;
     }
     let options = shared.options;
@@ -303,7 +314,7 @@ fn is_kept(shared: &Shared<'_>, name: &[u8]) -> bool {
         return shared.options.acls;
     }
     let namespace = if shared.privileged() { !name.starts_with(b"system.") } else { name.starts_with(b"user.") };
-    shared.options.xattrs && namespace && shared.options.filters.takes_xattr(Side::Receiver, name)
+    shared.options.xattrs && namespace && shared.options.filters.takes_xattr(Side::Receiver, &Local::default(), name)
 }
 
 /// Names of attributes of a source with `--fake-super` without what they have before them.

@@ -18,6 +18,9 @@ use crate::order;
 /// Device and number.
 pub(crate) type Inode = (u64, u64);
 
+/// What the destination has under a name, and whether that is up to date.
+pub(crate) type Existing = (Inode, bool);
+
 /// The groups of a mirror. Only what has several names in the tree is in it, or may have: of lists that come one by one, who
 /// leads is settled as soon as the first of its names is worked on.
 #[derive(Debug, Default)]
@@ -31,8 +34,8 @@ pub(crate) struct Groups {
 struct Group {
     /// Its path in the tree.
     leader: Vec<u8>,
-    /// What the destination had under the leader's name, and whether that is up to date.
-    existing: Option<(Inode, bool)>,
+    /// What the destination had under the leader's name.
+    existing: Option<Existing>,
     /// Whether the leader has been worked on, with success or not.
     passed: bool,
     made: Made,
@@ -100,7 +103,7 @@ impl Groups {
     }
 
     /// Adds a group, whose leader is in the list number `list`.
-    pub(crate) fn insert(&self, inode: Inode, leader: Vec<u8>, existing: Option<(Inode, bool)>, list: i32) {
+    pub(crate) fn insert(&self, inode: Inode, leader: Vec<u8>, existing: Option<Existing>, list: i32) {
         let group = Group {
             leader,
             existing,
@@ -115,11 +118,12 @@ impl Groups {
         lists.entry(list).or_default().push(inode);
     }
 
-    /// The place of `path` in its group, the leader's path, and what the destination had there; `None` without a group.
-    pub(crate) fn role(&self, inode: Inode, path: &[u8]) -> Option<(Role, Vec<u8>, Option<Inode>)> {
+    /// The place of `path` in its group, the leader's path, and what the destination had there and whether that is up to date;
+    /// `None` without a group.
+    pub(crate) fn role(&self, inode: Inode, path: &[u8]) -> Option<(Role, Vec<u8>, Option<Existing>)> {
         let groups = self.lock();
         let group = groups.get(&inode)?;
-        Some((group.role(path), group.leader.clone(), group.existing.map(|(inode, _)| inode)))
+        Some((group.role(path), group.leader.clone(), group.existing))
     }
 
     /// Whose turn it is, when the name `path` is worked on. If the content comes `later`, nobody makes it but the leader, as

@@ -45,7 +45,7 @@ impl Worker<'_> {
         };
         if self.shared.options.dry_run {
             // Nothing is made, so nothing waits. What has the leader's number now would keep it.
-            let linked = entry.old.is_some_and(|old| Some(old.inode()) == existing);
+            let linked = existing.is_some_and(|(inode, _)| entry.old.is_some_and(|old| old.inode() == inode));
             if role == Role::Leader {
                 self.alone(entry, out)?;
                 self.leave_hole(inode, path, out);
@@ -61,6 +61,7 @@ impl Worker<'_> {
             }
             Waiting { dir: Arc::clone(dir), at }
         };
+        let stays = existing.is_some_and(|(_, same)| same);
         // Without -p, the mode is that of what the leader replaces. In another tree it is the leader that is looked for.
         let elsewhere = !self.shared.places.alternates.is_empty();
         let later = self.shared.remote.is_some() || !self.shared.options.perms || elsewhere;
@@ -70,7 +71,7 @@ impl Worker<'_> {
                 return Ok(());
             }
             Turn::Link(link) => {
-                self.link_member(entry, role, &link, &leader, out);
+                self.link_member(entry, (role, stays), &link, &leader, out);
                 self.remove_source(entry, failed, out);
                 if role == Role::Leader {
                     let waiting = self.shared.groups.done(inode, &path, Some(link));
@@ -78,7 +79,7 @@ impl Worker<'_> {
                 }
             }
             Turn::Make => {
-                let before = (role == Role::BeforeLeader).then(|| self.linked_change(entry, false));
+                let before = (role == Role::BeforeLeader).then(|| replacing(self.linked_change(entry, false), stays));
                 match role {
                     Role::BeforeLeader if self.shared.remote.is_none() => {
                         let mut quiet = Outcome::default();
@@ -193,19 +194,26 @@ impl Worker<'_> {
         let Some(ready) = entry.ready else { return Ok(()) };
         let source = match entry.open(self.shared) {
             Ok(source) => source,
-            Err(errno) => return self.unread(entry, Failure::Read(errno), out),
+            Err(errno) => return self.unopened(entry, None, Failure::Read(errno), out),
         };
         if !self.make_way(entry, out) {
             return Ok(());
         }
-        let (size, dev, old) = (entry.src.size, entry.src.dev, entry.old_of_kind());
+        let (size, dev, like) = (entry.src.size, entry.src.dev, entry.old_of_kind());
         let onto_device = entry.is_device();
-        let plan = Plan { source, size, dev, old, from: 0, basis: None, whole: true, onto_device, local: false };
+        let plan = Plan { source, size, dev, like, from: 0, basis: None, whole: true, onto_device, local: false };
         self.write(entry, ready, &plan, out)
     }
 
-    /// Makes the name a link to the file, unless it is one, and says so.
-    fn link_member(&mut self, entry: &Entry<'_>, role: Role, link: &Link, leader: &[u8], out: &mut Outcome) {
+    /// Makes the name a link to the file, unless it is one, and says so. `stays`: the leader is what it was before.
+    fn link_member(
+        &mut self,
+        entry: &Entry<'_>,
+        (role, stays): (Role, bool),
+        link: &Link,
+        leader: &[u8],
+        out: &mut Outcome,
+    ) {
         let Some(ready) = entry.ready else { return };
         let at = ready.fd.as_fd();
         // The file may have got other attributes since the entry was looked at.
@@ -216,7 +224,8 @@ impl Worker<'_> {
         let mut counted = Outcome::default();
         let change = match role {
             Role::Leader => self.transfer_change(&entry, None, &mut counted),
-            _ => self.changes(&entry, linked),
+            _ if linked => self.changes(&entry, true),
+            _ => replacing(self.changes(&entry, false), stays),
         };
         if !linked {
             if !self.make_way(&entry, out) {
@@ -364,6 +373,13 @@ impl Worker<'_> {
         }
         Ok(())
     }
+}
+
+/// What is told of `change` where a name becomes a link to the file in place of something else. As with rsync, which compares
+/// ACLs when it is one already, and extended attributes too unless the leader `stays` as it was, they are the same by then.
+fn replacing(change: Change, stays: bool) -> Change {
+    let xattr = change.xattr && (stays || change.kind != Kinds::File);
+    Change { acl: false, xattr, ..change }
 }
 
 /// Whoever waited at `at` in the listing of `dir` does not any more, once what there is to tell of it is told.

@@ -164,6 +164,9 @@ pub fn mirror(
         if options.list_first {
             log.listing(0, true).map_err(Error::Log)?;
         }
+        let mut last = Outcome::default();
+        passes::tell_of_deltas(&shared, &mut last);
+        deliver(&shared, last, &mut totals, log)?;
         let engine = Snapshot::default();
         return Ok(Report { totals, engine, undeleted: 0, spill: location, elapsed: begun.elapsed(), peer: None });
     }

@@ -14,6 +14,7 @@ use crate::delete;
 use crate::error::Error;
 use crate::fs::{self, Stat};
 use crate::fuzzy;
+use crate::hardlinks::Role;
 use crate::itemize::{self, Action, Change, Time};
 use crate::options::Append;
 use crate::outcome::Outcome;
@@ -40,7 +41,7 @@ impl Worker<'_> {
         let old = entry.old_of_kind();
         let found = match self.alternate(entry) {
             Ok(found) => found,
-            Err(failure) => return self.unread(entry, failure, out),
+            Err(failure) => return self.unopened(entry, None, failure, out),
         };
         let mut way_made = false;
         if let Some(found) = &found
@@ -60,9 +61,9 @@ impl Worker<'_> {
                     return Ok(());
                 }
                 Ok(false) => {}
-                Err(failure) => return self.unread(entry, failure, out),
+                Err(failure) => return self.unopened(entry, None, failure, out),
             }
-            if options.append.is_some() && old.size >= src.size {
+            if self.is_no_shorter(entry) {
                 return Ok(());
             }
         }
@@ -87,6 +88,29 @@ impl Worker<'_> {
         let select = &self.shared.options.select;
         let newer = |old: &Stat| old.kinds() == entry.src.kinds() && select.is_newer(old.mtime, entry.src.mtime);
         self.shared.options.update && entry.old.as_ref().is_some_and(newer)
+    }
+
+    /// Whether `--append` has nothing to add to the destination's file, whatever it is.
+    pub(crate) fn is_no_shorter(&self, entry: &Entry<'_>) -> bool {
+        let no_shorter = |old: Stat| old.kinds() == Kinds::File && old.size >= entry.src.size;
+        self.shared.options.append.is_some() && entry.old_of_kind().is_some_and(no_shorter)
+    }
+
+    /// Whether the destination's file stays, although it differs from the source's.
+    fn stays(&mut self, entry: &Entry<'_>) -> bool {
+        if self.is_newer(entry) {
+            return true;
+        }
+        let (Some(old), Some(ready)) = (entry.old_of_kind(), entry.ready) else { return false };
+        // What cannot be read is reported when it is its turn.
+        self.is_no_shorter(entry) && !self.unchanged(entry, ready.fd.as_fd(), entry.target, &old).unwrap_or(false)
+    }
+
+    /// Whether a name that is one of several of the source has a part in what becomes of them. As with rsync, what stays becomes
+    /// another name of the file all the same if one before it has been replaced.
+    pub(crate) fn is_grouped(&mut self, entry: &Entry<'_>) -> bool {
+        let role = self.shared.groups.role(entry.src.inode(), &entry.rel());
+        matches!(role, Some((Role::AfterLeader, _, Some(_)))) || entry.src.kinds() != Kinds::File || !self.stays(entry)
     }
 
     /// Whether the file `name` beneath `at`, which is as `old` says, has the content of the source's: by size and time,
@@ -131,7 +155,7 @@ impl Worker<'_> {
         let source = if options.dry_run { Ok(None) } else { entry.open(shared).map(Some) };
         let source = match source {
             Ok(source) => source,
-            Err(errno) => return self.unread(entry, Failure::Read(errno), out),
+            Err(errno) => return self.unopened(entry, found, Failure::Read(errno), out),
         };
         let old = entry.old_of_kind();
         let mut change = self.say_transfer(entry, found, out);
@@ -167,7 +191,9 @@ impl Worker<'_> {
         let whole = options.whole_file || from > 0;
         let onto_device = entry.is_device();
         let (size, dev) = (entry.src.size, entry.src.dev);
-        let mut plan = Plan { source, size, dev, old, from, basis, whole, onto_device, local: false };
+        // As with rsync, without -p the mode is that of whatever has the name elsewhere, too.
+        let like = old.or(found.map(|found| found.stat));
+        let mut plan = Plan { source, size, dev, like, from, basis, whole, onto_device, local: false };
         self.write(entry, ready, &plan, out)?;
         if redo {
             (plan.from, plan.whole) = (0, false);
@@ -266,7 +292,8 @@ impl Worker<'_> {
                     source,
                     size: stat.size,
                     dev: stat.dev,
-                    old: None,
+                    // As with rsync: here, that of whatever it replaces.
+                    like: entry.old.filter(|old| old.kinds() != Kinds::Dir),
                     from: 0,
                     basis: None,
                     whole: true,
@@ -279,8 +306,23 @@ impl Worker<'_> {
         }
     }
 
+    /// As [`unread`](Worker::unread), before the transfer was told of. As with rsync, it counts all the same.
+    pub(crate) fn unopened(
+        &self,
+        entry: &Entry<'_>,
+        found: Option<&Found>,
+        failure: Failure,
+        out: &mut Outcome,
+    ) -> Result<(), Error> {
+        if entry.old_of_kind().is_none() && found.is_none() {
+            out.totals.count_created(Kinds::File);
+        }
+        self.count_transfer(entry, out);
+        self.unread(entry, failure, out)
+    }
+
     /// A file that could not be opened or read, or a cancellation meanwhile.
-    pub(crate) fn unread(&self, entry: &Entry<'_>, failure: Failure, out: &mut Outcome) -> Result<(), Error> {
+    fn unread(&self, entry: &Entry<'_>, failure: Failure, out: &mut Outcome) -> Result<(), Error> {
         match failure {
             Failure::Read(errno) | Failure::Write(errno) | Failure::Share(errno) => {
                 let (shared, path) = (self.shared, entry.source.path_of(entry.name));

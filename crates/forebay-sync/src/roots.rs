@@ -76,11 +76,12 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
             let mut argument = argument;
             // Where its name is, is looked for first.
             let above = match shared.options.select.relative {
-                // All of them are beneath the one source.
-                _ if shared.listed.is_some() => b"",
                 true => split_at_dot(argument).map_or(&b""[..], |(above, _)| above),
                 false => prefix,
             };
+            // The one source that all names of a list are beneath is not theirs.
+            let one = shared.listed.is_some() && clean(&absolute(above)) == clean(&absolute(one));
+            let above = if one { b"" } else { above };
             if call == "link_stat" && !above.is_empty() && !is_dir(above) {
                 (call, argument) = ("change_dir", above);
             }
@@ -111,7 +112,7 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
     let roots: Vec<u32> = (0u32..).zip(&root.sources).map(|(at, _)| at).collect();
     asked.list(asked.all(), 0, &roots, &mut root.listing);
     // Only what all is meant of may lose what is not there.
-    root.complete &= root.transferred;
+    root.complete &= root.sources.iter().any(|source| matches!(source.base, Base::Held(_)));
     root.listing.sort(root.sources.len() > 1);
     Ok(Top { dir: root, given, asked })
 }
@@ -168,14 +169,16 @@ fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     if name.is_empty() {
         return None;
     }
+    let name = &name[name.iter().take_while(|&&b| b == b'/').count()..];
     let (before, after) = split_at_dot(name).unwrap_or((b"", name));
+    let dot: &[u8] = if after.starts_with(b"./") { b"./" } else { b"" };
     let slash: &[u8] = if after.ends_with(b"/") || after.ends_with(b"/.") { b"/" } else { b"" };
     let source = source.strip_suffix(b"/").unwrap_or(source);
     let before = match collapsed(before) {
         before if before.is_empty() => before,
         before => [b"/", &before[..]].concat(),
     };
-    Some([source, &before, b"/./", &collapsed(after), slash].concat())
+    Some([source, &before, b"/./", dot, &collapsed(after), slash].concat())
 }
 
 /// What is before and behind the first `/./`, the slash before it included.
@@ -220,6 +223,9 @@ fn relative(
         }
         return Ok(());
     }
+    if split_at_dot(argument).map_or(argument, |(_, path)| path).starts_with(b"./") {
+        on_the_way(shared, root, asked, base, note)?;
+    }
     let full = [base, &path[..]].concat();
     let kind_of = |path: &[u8], flags| rustix::fs::statat(CWD, path, flags).map(|stat| Stat::from(stat).kind);
     let own = kind_of(&full, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -253,6 +259,37 @@ fn relative(
     }
     let at = u32::try_from(at).map_err(|_| Errno::TOOBIG)?;
     asked.push(&path, at, (is_dir, follow || through), contents_too && is_dir);
+    Ok(())
+}
+
+/// What is above a path that begins with `./`. As with rsync, that is a directory on the way as others are.
+fn on_the_way(
+    shared: &Shared<'_>,
+    root: &mut Dir,
+    asked: &mut Asked,
+    base: &[u8],
+    note: &mut Outcome,
+) -> Result<(), Failure> {
+    let select = &shared.options.select;
+    if root.transferred || select.no_implied_dirs || std::mem::replace(&mut asked.dotted, true) {
+        return Ok(());
+    }
+    let at = given(shared, root, base)?;
+    let shown = &root.source(at)?.shown;
+    if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, shown), c".", true, note) {
+        return Ok(());
+    }
+    if !shared.options.recursive && !select.dirs {
+        shared.skip_dir(note, b".");
+        return Ok(());
+    }
+    root.transferred = true;
+    // The root's attributes are those of its first source.
+    if at > 0 {
+        let first = place(shared, base)?;
+        root.sources.insert(0, first);
+        asked.shift_sources();
+    }
     Ok(())
 }
 
@@ -292,10 +329,15 @@ fn given(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8]) -> Result<usize, Fa
     if let Some(at) = known {
         return Ok(at);
     }
+    root.sources.push(place(shared, prefix)?);
+    Ok(root.sources.len() - 1)
+}
+
+/// Where names are that were given with `prefix` before them.
+fn place(shared: &Shared<'_>, prefix: &[u8]) -> Result<SourceDir, FilterError> {
     let shown = absolute(prefix);
     let local = Local::above(&shared.options.filters, &clean(&shown), true)?;
-    root.sources.push(SourceDir { base: Base::Given(prefix.to_vec()), shown, local, reads: Reads::of(shared.options) });
-    Ok(root.sources.len() - 1)
+    Ok(SourceDir { base: Base::Given(prefix.to_vec()), shown, local, reads: Reads::of(shared.options) })
 }
 
 /// Why an argument cannot be taken.
@@ -466,14 +508,16 @@ pub(crate) fn destination(
             if single && !argument.ends_with(b"/") {
                 beside(shared, argument, &shown, &text)?;
             }
-            if !shared.options.dry_run {
+            // As with rsync, a single directory is made as those in it are, which `--existing` forbids.
+            let makes = !(shared.options.select.existing && single && !argument.ends_with(b"/"));
+            if makes && !shared.options.dry_run {
                 rustix::fs::mkdirat(CWD, argument, Mode::from_raw_mode(0o777))
                     .map_err(|errno| Error::Io(text("rsync: [Receiver] mkdir \"", &shown, errno)))?;
             }
             if says && (!single || argument.ends_with(b"/")) {
                 shared.say(note, &[b"created directory "], without_slashes(argument), b"\n");
             }
-            if shared.options.dry_run {
+            if !makes || shared.options.dry_run {
                 shown.push(b'/');
                 return Ok(Root { fd: None, created, rename: None, shown });
             }

@@ -279,8 +279,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
     let made = match old {
         Ok(_) if kept.is_some() => false,
         Ok(old) if old.kind == FileType::Directory => {
-            let fake = shared.options.fake_destination;
-            if !dry_run && !fake && !shared.me.is_root() && old.mode & 0o700 != 0o700 {
+            if !dry_run && !shared.privileged() && old.mode & 0o700 != 0o700 {
                 // Needed to work in it; the mode it is to have is set further down. If this fails, so will entering.
                 let _ = attrs::chmod(place, name, old.mode | 0o700);
             }
@@ -461,7 +460,7 @@ fn adopt_changed(
         }
         return;
     }
-    let for_now = if shared.me.is_root() { wanted } else { wanted | 0o700 };
+    let for_now = if shared.privileged() { wanted } else { wanted | 0o700 };
     ready.mode = (for_now != wanted).then_some(wanted);
     if for_now != mode_now
         && let Err(errno) = rustix::fs::chmodat(fd, c".", Mode::from_raw_mode(for_now as _), AtFlags::empty())

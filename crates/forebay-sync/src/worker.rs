@@ -20,7 +20,6 @@ use crate::error::Error;
 use crate::extended;
 use crate::fake;
 use crate::fs::Stat;
-use crate::hardlinks::Role;
 use crate::item::Item;
 use crate::itemize::{self, Action, Change, Time};
 use crate::links;
@@ -149,13 +148,8 @@ impl Worker<'_> {
             shared.pass_over(out, "", &entry.rel(), " exists\n");
             return Ok(());
         }
-        // As with rsync, what is newer becomes another name of a file all the same if one before it has been replaced.
-        let grouped = || {
-            let stays = src.kinds() == Kinds::File && self.is_newer(&entry);
-            let role = || shared.groups.role(src.inode(), &entry.rel());
-            !stays || matches!(role(), Some((Role::AfterLeader, _, Some(_))))
-        };
-        if options.hard_links && src.nlink > 1 && shared.takes(&src) && !self.left_alone(&entry) && grouped() {
+        let several = options.hard_links && src.nlink > 1;
+        if several && shared.takes(&src) && !self.left_alone(&entry) && self.is_grouped(&entry) {
             return self.member(dir, at, &entry, out);
         }
         let failed = out.totals.failed;

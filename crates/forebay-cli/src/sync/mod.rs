@@ -64,7 +64,10 @@ fn run(command: Command) -> ExitCode {
             .inspect_err(|error| {
                 let (path, reason) = (path.to_string_lossy(), describe(error));
                 complain(&format!("rsync: [client] failed to open log-file {path}: {reason}"));
-                complain("Ignoring \"log file\" setting.");
+                if !quiet {
+                    // There may be nobody to read it.
+                    let _ = io::stdout().write_all(b"Ignoring \"log file\" setting.\n");
+                }
             })
             .ok()
     });

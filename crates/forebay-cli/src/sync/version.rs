@@ -1,5 +1,7 @@
 //! `--version`: for people, and as JSON for programs, in the shape that rsync's has.
 
+use forebay_sync::Offer;
+
 use super::args;
 
 /// The release of rsync whose behaviour is followed, for programs that ask which options there are.
@@ -10,6 +12,8 @@ const CAPABILITIES: &[(&str, &str, &str)] = &[
     ("symlinks", "symlinks", "--links"),
     ("symtimes", "symtimes", "--times"),
     ("hardlinks", "hardlinks", "--hard-links"),
+    ("hardlink-specials", "hardlink_specials", "--hard-links"),
+    ("hardlink-symlinks", "hardlink_symlinks", "--hard-links"),
     ("atimes", "atimes", "--atimes"),
     ("batchfiles", "batchfiles", "--read-batch"),
     ("inplace", "inplace", "--inplace"),
@@ -22,6 +26,17 @@ const CAPABILITIES: &[(&str, &str, &str)] = &[
     ("crtimes", "crtimes", "--crtimes"),
 ];
 
+/// The sums and compressors that are offered to another machine, by name, and that there may be none.
+fn lists() -> [Vec<&'static str>; 2] {
+    let Offer { checksum_list, compressor_list, .. } = Offer::default();
+    let mut lists = [
+        checksum_list.iter().map(|sum| sum.name()).collect::<Vec<_>>(),
+        compressor_list.iter().map(|compressor| compressor.name()).collect(),
+    ];
+    lists.iter_mut().for_each(|list| list.push("none"));
+    lists
+}
+
 /// The text for people. The first line is what programs read.
 pub(crate) fn text() -> String {
     let own = env!("CARGO_PKG_VERSION");
@@ -29,10 +44,12 @@ pub(crate) fn text() -> String {
         .iter()
         .map(|(word, _, option)| if args::is_there(option) { (*word).to_owned() } else { format!("no {word}") })
         .collect();
+    let [sums, compressors] = lists().map(|list| list.join(" "));
     format!(
         "rsync  version {FOLLOWED}  protocol version 32\n\
-         forebay sync {own}, which does between local trees what that rsync does\n\
-         Capabilities:\n    64-bit files, 64-bit inums, 64-bit timestamps, {}\n",
+         forebay sync {own}, which does what that rsync does\n\
+         Capabilities:\n    64-bit files, 64-bit inums, 64-bit timestamps, {}\n\
+         Checksum list:\n    {sums}\nCompress list:\n    {compressors}\n",
         words.join(", ")
     )
 }
@@ -42,10 +59,13 @@ pub(crate) fn json() -> String {
     let own = env!("CARGO_PKG_VERSION");
     let capabilities: Vec<String> =
         CAPABILITIES.iter().map(|(_, name, option)| format!("    \"{name}\": {}", args::is_there(option))).collect();
+    let [sums, compressors] =
+        lists().map(|list| list.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", "));
     format!(
         "{{\n  \"program\": \"rsync\",\n  \"version\": \"{FOLLOWED}\",\n  \"protocol\": \"32.0\",\n  \
          \"forebay\": \"{own}\",\n  \"capabilities\": {{\n    \"file_bits\": 64,\n    \"inum_bits\": 64,\n    \
-         \"timestamp_bits\": 64,\n{}\n  }}\n}}\n",
+         \"timestamp_bits\": 64,\n{}\n  }},\n  \"checksum_list\": [{sums}],\n  \
+         \"compress_list\": [{compressors}]\n}}\n",
         capabilities.join(",\n")
     )
 }

@@ -197,6 +197,7 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
             "delta-transmission ",
             "backed up ",
             "copying unsafe symlink ",
+            "ignoring unsafe symlink ",
             "[sender] ",
             "[generator] ",
         ]

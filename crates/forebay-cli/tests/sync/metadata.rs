@@ -42,7 +42,9 @@ fn groups(root: &Path) -> Vec<Vec<PathBuf>> {
 
 /// ACLs and extended attributes of everything in `place`, as text.
 fn attributes(place: &Path) -> String {
-    let script = "getfacl -R -n -P . | grep -v '^#'; getfattr -R -h -P -d -m '^user[.]|^trusted[.]' . | sort";
+    // Sorted by path: directories need not list what is in them in the same order.
+    let script = "find . ! -type l -print0 | LC_ALL=C sort -z | xargs -0 getfacl -n -P -- | grep -v -e '^# owner' -e '^# group' -e '^# flags'; \
+                  getfattr -R -h -P -d -m '^user[.]|^trusted[.]' . | sort";
     let output = Command::new("sh").args(["-c", script]).current_dir(place).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
@@ -376,4 +378,123 @@ fn a_file_with_several_names_comes_from_another_tree_that_has_it() {
             }
         }
     }
+}
+
+/// Names that are one file in the source, and at the destination files of their own. Some have the source's content and time
+/// already.
+fn apart(same: &[&str]) -> Bench {
+    let bench = Bench::new();
+    let set = |dir: &Path, program: &str, args: &[&str]| {
+        assert!(Command::new(program).args(args).arg(dir.join("a")).status().unwrap().success());
+    };
+    let src = bench.src();
+    fs::write(src.join("a"), "text").unwrap();
+    touch(&src.join("a"), "@1000000000");
+    bench.both(|place| {
+        fs::create_dir_all(place.join("dst/d")).unwrap();
+        for name in ["a", "b", "d/c"] {
+            let path = place.join("dst").join(name);
+            fs::write(&path, if same.contains(&name) { "text" } else { "other" }).unwrap();
+            touch(&path, if same.contains(&name) { "@1000000000" } else { "@900000000" });
+        }
+    });
+    set(&src, "setfacl", &["-m", "u:33:rw,g:7:x"]);
+    set(&src, "setfattr", &["-n", "user.a", "-v", "1"]);
+    fs::create_dir(src.join("d")).unwrap();
+    fs::hard_link(src.join("a"), src.join("b")).unwrap();
+    fs::hard_link(src.join("a"), src.join("d/c")).unwrap();
+    bench
+}
+
+#[test]
+fn what_a_link_replaces_is_told_without_what_the_link_brings() {
+    for same_names in [&[][..], &["a"], &["b"], &["d/c"], &["a", "b", "d/c"]] {
+        for options in ["-rlptiHA", "-rlptiHX", "-rlptiHAX", "-rlptiHAXn", "-rlptiHAX --no-i-r"] {
+            let bench = apart(same_names);
+            let mut args: Vec<String> = options.split(' ').map(str::to_owned).collect();
+            args.extend([format!("{}/", bench.src().display()), "dst".to_owned()]);
+            eprintln!("{same_names:?} {args:?}");
+            same(&bench, &args);
+        }
+    }
+}
+
+#[test]
+fn without_p_a_new_file_is_like_what_has_its_name_in_another_tree() {
+    for other in ["", "text", "other text"] {
+        for kind in ["--copy-dest", "--compare-dest", "--link-dest"] {
+            for options in ["-ri", "-rti --no-W", "-riE", "-rpi", "-ri --chmod=F640", "-rtiI", "-ri --inplace"] {
+                let bench = Bench::new();
+                let src = bench.src().join("f");
+                fs::write(&src, "text").unwrap();
+                fs::set_permissions(&src, fs::Permissions::from_mode(0o755)).unwrap();
+                touch(&src, "@1000000000");
+                bench.both(|place| {
+                    fs::create_dir(place.join("dst")).unwrap();
+                    fs::create_dir(place.join("other")).unwrap();
+                    fs::write(place.join("other/f"), other).unwrap();
+                    fs::set_permissions(place.join("other/f"), fs::Permissions::from_mode(0o604)).unwrap();
+                    touch(&place.join("other/f"), "@1000000000");
+                });
+                let mut args: Vec<String> = options.split(' ').map(str::to_owned).collect();
+                args.extend([format!("{kind}=../other"), format!("{}/", bench.src().display()), "dst".to_owned()]);
+                same(&bench, &args);
+            }
+        }
+    }
+}
+
+#[test]
+fn names_that_append_has_nothing_to_add_to_have_no_part_in_their_group() {
+    for (a, b) in [("longer text", None), ("longer text", Some("longer yet, it is")), ("te", Some("longer text"))] {
+        for options in ["-rtiH --append", "-rtiH --append-verify", "-rtiHn --append", "-rtiHc --append", "-rtiH"] {
+            let bench = Bench::new();
+            let src = bench.src();
+            fs::write(src.join("a"), "text").unwrap();
+            touch(&src.join("a"), "@1000000000");
+            for name in ["b", "c"] {
+                fs::hard_link(src.join("a"), src.join(name)).unwrap();
+            }
+            bench.both(|place| {
+                fs::create_dir(place.join("dst")).unwrap();
+                for (name, text) in [("a", Some(a)), ("b", b)] {
+                    let path = place.join("dst").join(name);
+                    text.into_iter().for_each(|text| fs::write(&path, text).unwrap());
+                }
+            });
+            let mut args: Vec<String> = options.split(' ').map(str::to_owned).collect();
+            args.extend([format!("{}/", src.display()), "dst".to_owned()]);
+            eprintln!("{a:?} {b:?} {args:?}");
+            same(&bench, &args);
+        }
+    }
+}
+
+#[test]
+fn a_copy_from_another_tree_takes_the_mode_of_what_it_replaces() {
+    for make in ["ln -s nowhere", "mkfifo -m 604", "mkdir -m 705"] {
+        let bench = Bench::new();
+        fs::write(bench.src().join("f"), "text").unwrap();
+        fs::set_permissions(bench.src().join("f"), fs::Permissions::from_mode(0o600)).unwrap();
+        bench.both(|place| {
+            fs::create_dir(place.join("dst")).unwrap();
+            copy(&bench.src(), &place.join("other"));
+            let script = format!("{make} dst/f");
+            assert!(Command::new("sh").args(["-c", &script]).current_dir(place).status().unwrap().success());
+        });
+        same(
+            &bench,
+            &["-rti", "--copy-dest=../other", &format!("{}/", bench.src().display()), "dst"].map(str::to_owned),
+        );
+    }
+}
+
+#[test]
+fn links_that_files_stand_for_have_times() {
+    let bench = Bench::new();
+    std::os::unix::fs::symlink("nowhere", bench.src().join("l")).unwrap();
+    touch(&bench.src().join("l"), "@1000000000");
+    let args = ["-aiJ", "-M--fake-super", &format!("{}/", bench.src().display()), "dst"].map(str::to_owned);
+    same(&bench, &args);
+    same(&bench, &args);
 }

@@ -51,6 +51,42 @@ fn unreadable_files_and_directories() {
 }
 
 #[test]
+fn what_cannot_be_opened_counts_as_transferred() {
+    for options in ["-a", "-ac", "-aH", "-aX", "-a --existing", "-a --no-W"] {
+        let bench = Bench::new();
+        let src = bench.src();
+        fs::create_dir(src.join("closed")).unwrap();
+        for file in ["a", "secret", "secret-too"] {
+            fs::write(src.join(file), file).unwrap();
+        }
+        fs::hard_link(src.join("secret-too"), src.join("twice")).unwrap();
+        bench.both(|place| {
+            fs::create_dir_all(place.join("dst")).unwrap();
+            fs::write(place.join("dst/secret"), "other!").unwrap();
+            give_away(place);
+        });
+        mode(src.join("secret"), 0o600);
+        mode(src.join("secret-too"), 0o600);
+        mode(src.join("closed"), 0o700);
+        let args = [&["--stats"][..], &options.split(' ').collect::<Vec<_>>()].concat();
+        eprintln!("{args:?}");
+        assert_eq!(same(&bench, &args).code, Some(23));
+    }
+}
+
+#[test]
+fn with_super_read_only_directories_stay_closed() {
+    let bench = Bench::new();
+    fs::create_dir(bench.src().join("ro")).unwrap();
+    fs::write(bench.src().join("ro/a"), "text").unwrap();
+    mode(bench.src().join("ro"), 0o555);
+    give_away(&bench.src());
+    bench.both(give_away);
+    same(&bench, &["-ai", "--super"]);
+    same(&bench, &["-ai", "--super"]);
+}
+
+#[test]
 fn what_cannot_be_deleted_is_said_so() {
     for options in ["--delete", "--delete-before", "--delete-after", "--delete-delay", "--force", "-n --delete"] {
         let bench = Bench::new();

@@ -140,6 +140,10 @@ const APART: &[(&[&str], &[&str])] = &[
     (&["-n"], &["-p -X"]),
     // It counts differently what was found, and writes what it knows of its memory.
     (&["-avv", "-aivv"], &["--no-W", "--stats", "--append-verify"]),
+    // It loses its place in the list, or waits for ever, where names of a FIFO are not to be made.
+    (&["--existing"], &["-H"]),
+    // It reads long attributes again of what it has removed already.
+    (&["-p -X"], &["--remove-source-files"]),
     // It waits for ever for the leader of names that another tree has, or says some of them twice.
     (&["--compare-dest=../{other}", "--copy-dest=../{other}"], &["-H"]),
     // It gives its receiving side both `--append` and `--whole-file`, which that refuses.

@@ -74,6 +74,51 @@ fn sources_keep_their_paths() {
 }
 
 #[test]
+fn a_path_that_begins_with_a_dot_brings_what_it_is_relative_to() {
+    for args in [
+        "-aiR SRC/././a/b dst",
+        "-aiR SRC/././3 new",
+        "-aiR --stats SRC/././a/x SRC/././f dst",
+        "-aiR SRC/a/./b SRC/././f dst",
+        "-aiR SRC/e/./e2 SRC/./f SRC/././3 dst",
+        "-aiR SRC/f/././2 SRC/././3 dst",
+        "-aiR SRC/f/./2 SRC/./f/././2 SRC/././3 dst",
+        "-aiR SRC/././3 SRC/f/./ dst",
+        "-aiR --delete SRC/././a dst",
+        "-aiR --delete-before SRC/././a/b dst",
+        "-aiR --delete SRC/./a SRC/././3 SRC/./ dst",
+        "-aiR --no-implied-dirs SRC/././a/b dst",
+        "-aiRO SRC/././a/b dst",
+        "-aiRX SRC/././a/b dst",
+        "-aiR --existing SRC/././a/b new",
+        "-aniR SRC/././a/b new",
+        "-dRi SRC/././a dst",
+        "-Ri SRC/././a/x SRC/././3 dst",
+        "-aiR SRC/././nope dst",
+        "-aiR --exclude=. SRC/././a/b dst",
+        "-aiR --exclude=* SRC/././a/b dst",
+        "-aiRm SRC/././e dst",
+        "-aiR --link-dest=../dst SRC/././a/b new",
+        "-ai --files-from=names SRC new",
+        "-ai --files-from=names --delete SRC dst",
+        "-air --files-from=names SRC dst",
+        "-air --files-from=names --delete SRC dst",
+        "-ai --files-from=names --no-implied-dirs SRC dst",
+        "-ai --files-from=names --no-R SRC dst",
+    ] {
+        let bench = bench();
+        for place in bench.places() {
+            fs::write(place.join("names"), "./a/b/1\n/./3\n././f\na/./nope/x\nnope/./x\n").unwrap();
+        }
+        let src = bench.src().display().to_string();
+        let args: Vec<String> = args.split(' ').map(|arg| arg.replace("SRC", &src)).collect();
+        eprintln!("{args:?}");
+        bench.same(&args);
+        bench.same(&args);
+    }
+}
+
+#[test]
 fn a_slash_may_stand_behind_anything() {
     for source in [
         "SRC/./3/",

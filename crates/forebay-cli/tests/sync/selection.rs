@@ -168,3 +168,18 @@ fn a_link_that_leads_nowhere_is_not_missed_where_it_is_left_out() {
         bench.same(&[options, "--exclude=left", &contents, &left, &taken, "dst"]);
     }
 }
+
+#[test]
+fn where_there_is_nothing_to_do() {
+    for args in
+        ["-ai --existing SRC/ new", "-ai --existing --no-i-r SRC/ new/", "-avv --no-r SRC/ dst", "-avv --no-r SRC/ new"]
+    {
+        let bench = Bench::new();
+        touch(&bench.src(), "@1000000000");
+        bench.both(|place| fs::create_dir(place.join("dst")).unwrap());
+        let src = bench.src().display().to_string();
+        let args: Vec<String> = args.split(' ').map(|arg| arg.replace("SRC", &src)).collect();
+        bench.same(&args);
+        assert_eq!(bench.places()[0].join("new").exists(), bench.places()[1].join("new").exists(), "{args:?}");
+    }
+}

@@ -89,6 +89,25 @@ fn what_rules_say_of_attributes_is_what_they_say_to_rsync() {
 }
 
 #[test]
+fn per_directory_files_have_a_say_of_what_is_listed_there() {
+    for (file, rule) in
+        [(".r", "-x user.foo"), ("d/.r", "-x user.foo"), ("d/.r", "-xr user.foo"), ("d/.r", "-xs *\n+x trusted.t")]
+    {
+        for options in ["", "--delete -I", "--link-dest=../alt", "-n --delete"] {
+            for source in ["/", ""] {
+                let bench = bench();
+                fs::write(bench.src().join(file), format!("{rule}\n")).unwrap();
+                touch(&bench.src().join(file), "@1000000000");
+                let mut args = vec!["-aiX".to_owned(), "--filter=: .r".to_owned()];
+                args.extend(options.split(' ').filter(|option| !option.is_empty()).map(str::to_owned));
+                args.extend([format!("{}{source}", bench.src().display()), "dst".to_owned()]);
+                same(&bench, &args);
+            }
+        }
+    }
+}
+
+#[test]
 fn they_hold_with_fake_super_and_for_others_than_root() {
     for rules in RULES {
         for (user, options) in [(None, "--fake-super"), (None, "-M--fake-super"), (Some(65_534), "-O")] {

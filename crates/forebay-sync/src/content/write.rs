@@ -32,8 +32,8 @@ pub(crate) struct Plan {
     /// Its size in bytes, as far as that matters, and its device.
     pub(crate) size: u64,
     pub(crate) dev: u64,
-    /// What has the name, if it is a regular file.
-    pub(crate) old: Option<Stat>,
+    /// What its mode is that of where modes are not preserved: what has the name, or has it in another tree.
+    pub(crate) like: Option<Stat>,
     /// The bytes up to here are in the file already (`--append`).
     pub(crate) from: u64,
     /// What blocks may come from, open for reading, where the destination has something else than the file itself.
@@ -95,14 +95,14 @@ impl Worker<'_> {
     ) -> Result<(), Error> {
         self.arrived = false;
         let in_place = !plan.local && self.shared.options.writes_in_place();
-        let Some(open) = self.open_draft(entry, ready, plan.old.as_ref(), in_place, out) else { return Ok(()) };
+        let Some(open) = self.open_draft(entry, ready, plan.like.as_ref(), in_place, out) else { return Ok(()) };
         if let Err(failure) = self.fill_in_view(entry, plan, ready, &open, out) {
             if !matches!(failure, Failure::Share(_)) && self.copier.done > 0 {
                 self.keep_partial(entry, ready, open.draft, self.copier.done, out);
             }
             return self.failed(entry, failure, out);
         }
-        self.close_draft(entry, ready, open, plan.old.as_ref(), out);
+        self.close_draft(entry, ready, open, plan.like.as_ref(), out);
         Ok(())
     }
 
@@ -129,12 +129,13 @@ impl Worker<'_> {
         filled
     }
 
-    /// Opens what the content goes to, where `old` is. `None` if that is not possible, which has been reported.
+    /// Opens what the content goes to, which is to have a mode `like` that. `None` if that is not possible, which has been
+    /// reported.
     pub(crate) fn open_draft<'d>(
         &mut self,
         entry: &Entry<'_>,
         ready: &'d Ready,
-        old: Option<&Stat>,
+        like: Option<&Stat>,
         in_place: bool,
         out: &mut Outcome,
     ) -> Option<Open<'d>>
@@ -143,13 +144,14 @@ impl Worker<'_> {
     {
         let shared = self.shared;
         let path = |name: &[u8]| shared.target_path(&entry.dir.rel, name);
-        if in_place && let Some(failed) = self.clear_for_in_place(entry, ready, old.is_some(), out) {
+        let exists = entry.old_of_kind().is_some();
+        if in_place && let Some(failed) = self.clear_for_in_place(entry, ready, exists, out) {
             if let Err(errno) = failed {
                 shared.fail(out, "[receiver] open", &path(entry.target.to_bytes()), errno);
             }
             return None;
         }
-        let wanted = attrs::wanted_mode(shared, &entry.src, old);
+        let wanted = attrs::wanted_mode(shared, &entry.src, like);
         let early = early_mode(entry, ready, wanted, self);
         let draft = match (in_place, &shared.places.temp) {
             (true, _) => Draft::in_place(ready.fd.as_fd(), entry.target, early, shared.options.write_devices),
@@ -182,16 +184,16 @@ impl Worker<'_> {
         }
     }
 
-    /// Gives the finished content its attributes and its name, where `old` is.
+    /// Gives the finished content its attributes, a mode `like` that among them, and its name.
     pub(crate) fn close_draft(
         &mut self,
         entry: &Entry<'_>,
         ready: &Ready,
         open: Open<'_>,
-        old: Option<&Stat>,
+        like: Option<&Stat>,
         out: &mut Outcome,
     ) {
-        self.dress(entry, &open, old, out);
+        self.dress(entry, &open, like, out);
         self.commit(entry, ready, open.draft, out);
     }
 
@@ -297,11 +299,11 @@ impl Worker<'_> {
     }
 
     /// Gives the finished content its owner, mode and time.
-    fn dress(&self, entry: &Entry<'_>, open: &Open<'_>, old: Option<&Stat>, out: &mut Outcome) {
+    fn dress(&self, entry: &Entry<'_>, open: &Open<'_>, like: Option<&Stat>, out: &mut Outcome) {
         let Open { draft, early, habits } = open;
         let (shared, src, file) = (self.shared, &entry.src, &draft.file);
         let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
-        let mut wanted = attrs::wanted_mode(shared, src, old);
+        let mut wanted = attrs::wanted_mode(shared, src, like);
         // A new file in its own directory is what others there are; of any other we ask.
         let (mut mode_now, uid, gid) = match rustix::fs::fstat(file).map(Stat::from) {
             Ok(now) if draft.existed || shared.places.temp.is_some() => (now.mode, now.uid, now.gid),

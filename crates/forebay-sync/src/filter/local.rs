@@ -15,6 +15,18 @@ use super::{FilterError, Filters};
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Local(Option<Arc<Vec<Lists>>>);
 
+/// The same state: not whether two say the same.
+impl PartialEq for Local {
+    fn eq(&self, other: &Self) -> bool {
+        match (&self.0, &other.0) {
+            (Some(own), Some(other)) => Arc::ptr_eq(own, other),
+            (own, other) => own.is_none() && other.is_none(),
+        }
+    }
+}
+
+impl Eq for Local {}
+
 /// One merge file's rules: of the directory itself first, then of those above.
 #[derive(Clone, Debug)]
 struct Lists {

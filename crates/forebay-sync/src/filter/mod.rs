@@ -145,29 +145,7 @@ impl Filters {
 
     /// The first rule that matches at `place`, where `local` holds.
     pub(crate) fn decide<'r>(&'r self, place: &Place<'_>, local: &'r Local) -> Option<&'r Rule> {
-        self.decide_by(self.list.entries.iter(), place, local, 0)
-    }
-
-    fn decide_by<'r>(
-        &self,
-        entries: impl IntoIterator<Item = &'r Entry>,
-        place: &Place<'_>,
-        local: &'r Local,
-        depth: usize,
-    ) -> Option<&'r Rule> {
-        for entry in entries {
-            let found = match entry {
-                Entry::Rule(rule) => Some(rule).filter(|rule| rule.decides(place, self.delete_excluded)),
-                Entry::PerDir(_) if depth > MAX_NESTED => None,
-                Entry::PerDir(file) => {
-                    local.rules(file).iter().find_map(|list| self.decide_by(&**list, place, local, depth + 1))
-                }
-            };
-            if found.is_some() {
-                return found;
-            }
-        }
-        None
+        first(&self.list.entries, local, 0, &|rule| rule.decides(place, self.delete_excluded))
     }
 
     /// Whether a rule is about the names of extended attributes.
@@ -175,18 +153,29 @@ impl Filters {
         self.list.entries.iter().any(|entry| matches!(entry, Entry::Rule(rule) if rule.is_about_xattrs()))
     }
 
-    /// Whether the rules about names of extended attributes let `name` take part on this side. Per-directory files have none to add.
-    pub(crate) fn takes_xattr(&self, side: Side, name: &[u8]) -> bool {
-        let decides = |entry: &Entry| match entry {
-            Entry::Rule(rule) if rule.decides_xattr(side, name, self.delete_excluded) => Some(rule.includes()),
-            _ => None,
-        };
-        self.list.entries.iter().find_map(decides).unwrap_or(true)
+    /// Whether the rules about names of extended attributes, and those in `local`, let `name` take part on this side.
+    pub(crate) fn takes_xattr(&self, side: Side, local: &Local, name: &[u8]) -> bool {
+        let decides = |rule: &Rule| rule.decides_xattr(side, name, self.delete_excluded);
+        first(&self.list.entries, local, 0, &decides).is_none_or(Rule::includes)
     }
 
     fn has_merge_files(&self) -> bool {
         self.list.entries.iter().any(|entry| matches!(entry, Entry::PerDir(_)))
     }
+}
+
+/// The first rule of `entries` that `decides`, those of per-directory files as `local` has them among them.
+fn first<'r>(
+    entries: &'r [Entry],
+    local: &'r Local,
+    depth: usize,
+    decides: &impl Fn(&Rule) -> bool,
+) -> Option<&'r Rule> {
+    entries.iter().find_map(|entry| match entry {
+        Entry::Rule(rule) => Some(rule).filter(|rule| decides(rule)),
+        Entry::PerDir(_) if depth > MAX_NESTED => None,
+        Entry::PerDir(file) => local.rules(file).iter().find_map(|list| first(list, local, depth + 1, decides)),
+    })
 }
 
 /// Per-directory files named by per-directory files at most.

@@ -70,7 +70,8 @@ impl Checksum {
         CHECKSUMS.iter().find(|(_, known)| name.eq_ignore_ascii_case(known.as_bytes())).map(|(sum, _)| *sum)
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    /// As rsync calls it.
+    pub fn name(self) -> &'static str {
         CHECKSUMS.iter().find(|(sum, _)| *sum == self).map_or("", |(_, name)| name)
     }
 }
@@ -81,7 +82,8 @@ impl Compressor {
         COMPRESSORS.iter().find(|(_, known)| name.eq_ignore_ascii_case(known.as_bytes())).map(|(kind, _)| *kind)
     }
 
-    pub(crate) fn name(self) -> &'static str {
+    /// As rsync calls it.
+    pub fn name(self) -> &'static str {
         COMPRESSORS.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 

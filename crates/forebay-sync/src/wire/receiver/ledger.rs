@@ -49,6 +49,8 @@ pub(crate) struct Expected {
     /// Where it is in the listing of `dir`.
     pub(crate) at: usize,
     pub(crate) old: Option<Stat>,
+    /// What its mode is that of where modes are not preserved.
+    pub(crate) like: Option<Stat>,
     pub(crate) basis: Basis,
     pub(crate) head: SumHead,
     /// Bytes that are there already and are not sent (`--append`).

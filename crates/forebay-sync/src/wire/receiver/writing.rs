@@ -95,8 +95,8 @@ impl<'w> Writing<'w> {
         let (Some(entry), Some(Target::Ready(ready))) = (entry, expected.dir.target.get()) else { return };
         let in_place = shared.options.writes_in_place();
         self.basis = request::open(shared, worker, &entry, ready.fd.as_fd(), &expected.basis);
-        let old = entry.old_of_kind();
-        let Some(open) = worker.open_draft(&entry, ready, old.as_ref(), in_place, &mut self.out) else { return };
+        let like = expected.like.as_ref();
+        let Some(open) = worker.open_draft(&entry, ready, like, in_place, &mut self.out) else { return };
         let parked = open.park();
         self.state = State::Open(parked);
         if expected.from > 0
@@ -217,7 +217,7 @@ impl<'w> Writing<'w> {
         }
         let failed = self.out.totals.failed;
         worker.arrived = false;
-        worker.close_draft(&entry, ready, open, entry.old_of_kind().as_ref(), &mut self.out);
+        worker.close_draft(&entry, ready, open, expected.like.as_ref(), &mut self.out);
         Ok(if self.out.totals.failed == failed { Verdict::Good } else { Verdict::Failed })
     }
 }

@@ -8,7 +8,6 @@ use rustix::io::Errno;
 
 use super::live::Folder;
 use crate::dir::{Base, Reads, SourceDir};
-use crate::filter::Local;
 use crate::fs;
 use crate::shared::Shared;
 
@@ -27,7 +26,7 @@ impl Folders {
             None => {
                 let (base, shown) = (Base::Held(open(shared, folder)?), folder.shown.clone());
                 let reads = Reads::of(shared.options);
-                (folder.clone(), SourceDir { base, shown, local: Local::default(), reads })
+                (folder.clone(), SourceDir { base, shown, local: folder.local.clone(), reads })
             }
         };
         Ok(&self.last.insert(last).1)

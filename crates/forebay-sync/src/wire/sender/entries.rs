@@ -13,6 +13,7 @@ use super::live::Folder;
 use super::steps::Step;
 use crate::dir::{Base, Dir};
 use crate::extended::{self, Attributes, Origin, Place};
+use crate::filter::Local;
 use crate::fs::Stat;
 use crate::links;
 use crate::outcome::Outcome;
@@ -109,7 +110,7 @@ impl<'a> Lister<'a> {
     fn directory(&mut self, dir: &Dir, listed: &mut Listed) {
         let shared = self.shared;
         let (folder, path, name) = match &dir.parent {
-            None => (folder(dir, 0), b".".to_vec(), c".".to_owned()),
+            None => (topmost(dir), b".".to_vec(), c".".to_owned()),
             Some(parent) => {
                 let path = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel).to_vec();
                 (folder(parent, dir.in_parent), path, dir.name.clone())
@@ -299,8 +300,14 @@ impl Folders {
     }
 }
 
+/// Where `dir` itself is, the root: what its files say holds beneath it.
+pub(super) fn topmost(dir: &Dir) -> Folder {
+    Folder { local: Local::default(), ..folder(dir, 0) }
+}
+
 /// Where what `source` of `dir` has is.
 pub(super) fn folder(dir: &Dir, source: usize) -> Folder {
-    let shown = dir.source(source).map(|source| source.shown.clone()).unwrap_or_default();
-    Folder { rel: dir.rel.clone(), shown }
+    let of = dir.source(source).map(|source| (source.shown.clone(), source.local.clone()));
+    let (shown, local) = of.unwrap_or_default();
+    Folder { rel: dir.rel.clone(), shown, local }
 }

@@ -171,13 +171,14 @@ mod tests {
 
     use super::super::live::Folder;
     use super::*;
+    use crate::filter::Local;
     use crate::fs::Stat;
 
     /// A list of `len` entries whose numbers begin at `first`.
     fn list(first: i32, len: usize) -> Live {
         let stat = Stat::from(rustix::fs::statat(CWD, c"/", rustix::fs::AtFlags::empty()).unwrap());
         let mut live = Live::new(first);
-        let folder = Folder { rel: Vec::new(), shown: b"/".to_vec() };
+        let folder = Folder { rel: Vec::new(), shown: b"/".to_vec(), local: Local::default() };
         (0..len).for_each(|_| assert!(live.push(&folder, c"x", &stat, false)));
         live
     }

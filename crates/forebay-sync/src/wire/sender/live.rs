@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FileType, Timespec};
 
+use crate::filter::Local;
 use crate::fs::Stat;
 
 /// The entries of a list, by number.
@@ -24,6 +25,8 @@ pub(crate) struct Folder {
     pub(crate) rel: Vec<u8>,
     /// The absolute path, with a slash at its end.
     pub(crate) shown: Vec<u8>,
+    /// What per-directory files say there.
+    pub(crate) local: Local,
 }
 
 /// One entry. There may be millions.

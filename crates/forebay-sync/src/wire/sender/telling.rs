@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::FileType;
 
-use super::entries::{Listed, Lister, Listing, Mark, folder};
+use super::entries::{Listed, Lister, Listing, Mark, folder, topmost};
 use super::lists::{Lists, Summary};
 use super::live::{Folder, Live};
 use super::role::{Link, Say, ended};
@@ -16,6 +16,7 @@ use super::steps::Steps;
 use super::stream::Stream;
 use crate::dir::Dir;
 use crate::error::Error;
+use crate::filter::Local;
 use crate::fs::Stat;
 use crate::outcome::Outcome;
 use crate::passes;
@@ -215,7 +216,7 @@ impl<W: Way + ?Sized> Telling<'_, W> {
             // It may not be there any more.
             let stat = dir.stat().unwrap_or_else(|_| Stat::of_kind(FileType::Directory));
             match &dir.parent {
-                None => (folder(dir, 0), c".".to_owned(), stat),
+                None => (topmost(dir), c".".to_owned(), stat),
                 Some(parent) => (folder(parent, dir.in_parent), dir.name.clone(), stat),
             }
         };
@@ -343,5 +344,5 @@ impl<W: Way + ?Sized> Telling<'_, W> {
 
 /// Where nothing is.
 fn nowhere() -> Folder {
-    Folder { rel: Vec::new(), shown: Vec::new() }
+    Folder { rel: Vec::new(), shown: Vec::new(), local: Local::default() }
 }

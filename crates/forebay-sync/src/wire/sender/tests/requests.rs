@@ -15,6 +15,7 @@ use super::super::lists::{Lists, Summary};
 use super::super::live::{Folder, Live};
 use super::super::pace::Pace;
 use super::super::request::{Job, Request, Requests};
+use crate::filter::Local;
 use crate::fs::Stat;
 use crate::options::Options;
 use crate::shared::{Root, Shared};
@@ -31,7 +32,8 @@ fn terms() -> Terms {
 fn lists(at: &Path) -> Lists {
     std::fs::write(at.join("file"), "content").unwrap();
     let mut live = Live::new(0);
-    let folder = Folder { rel: Vec::new(), shown: [at.to_str().unwrap(), "/"].concat().into_bytes() };
+    let folder =
+        Folder { rel: Vec::new(), shown: [at.to_str().unwrap(), "/"].concat().into_bytes(), local: Local::default() };
     for name in [c".", c"file"] {
         let stat =
             Stat::from(rustix::fs::statat(CWD, at.join(name.to_str().unwrap()), rustix::fs::AtFlags::empty()).unwrap());
@@ -136,7 +138,12 @@ fn a_link_that_is_planted_on_the_way_is_not_followed() {
     let mut live = Live::new(0);
     let shown = [tree.to_str().unwrap(), "/d/"].concat().into_bytes();
     let stat = rustix::fs::statat(CWD, tree.join("d/file"), rustix::fs::AtFlags::empty()).unwrap();
-    assert!(live.push(&Folder { rel: b"d/".to_vec(), shown }, c"file", &Stat::from(stat), false));
+    assert!(live.push(
+        &Folder { rel: b"d/".to_vec(), shown, local: Local::default() },
+        c"file",
+        &Stat::from(stat),
+        false
+    ));
     let lists = Lists::default();
     lists.add(live, 1);
     lists.complete(Summary::default());
