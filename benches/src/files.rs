@@ -44,6 +44,39 @@ impl Drop for Room {
     }
 }
 
+/// An XFS in a file of a room, on which files can share what they have on disk. Unmounted at the end.
+#[derive(Debug)]
+pub struct Disk(PathBuf);
+
+impl Disk {
+    /// Makes one of `len` bytes, for which it takes root and `mkfs.xfs`.
+    ///
+    /// # Errors
+    /// When it cannot be made or mounted.
+    pub fn new(room: &Room, len: u64) -> Result<Self> {
+        let (image, path) = (room.path().join("image"), room.path().join("disk"));
+        File::create(&image)?.set_len(len)?;
+        fs::create_dir(&path)?;
+        measure_command(Command::new("mkfs.xfs").arg("-q").arg(&image))?;
+        measure_command(Command::new("mount").args(["-o", "loop"]).args([&image, &path]))?;
+        Ok(Disk(path))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        if let Err(error) = measure_command(Command::new("umount").arg("-l").arg(&self.0)) {
+            eprintln!("{error:#}");
+        }
+    }
+}
+
 /// Makes a file of `len` bytes, a multiple of 1 MiB, that do not compress, always the same ones.
 ///
 /// # Errors

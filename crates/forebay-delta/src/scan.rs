@@ -4,9 +4,9 @@
 //!
 //! * *a guess*: the block that follows the last match, or at the beginning the one that lies at the same offset. A file
 //!   that has hardly changed is compared block by block and never rolled along.
-//! * *a hop*: where neither the block that should follow is nor any other, the one behind it may be where it belongs all the
-//!   same, because bytes were changed in place. What is between is literal: no other block would fit there whole. A block that
-//!   occurs more than once in the basis proves nothing: what is before it may be the same again.
+//! * *a hop*: where the block that should follow is not, one of the two behind it may be where it belongs all the same, because
+//!   bytes were changed in place. What is between is literal, but for a block that fits there whole. A block that occurs more
+//!   than once in the basis proves nothing: what is before it may be the same again.
 //! * *the window*: the weak sum moves byte by byte, a filter of bits turns most sums away, the table has candidates, and
 //!   a strong sum of the window decides.
 //!
@@ -22,6 +22,8 @@ use crate::weak::{RabinKarpRoll, Roll, RollsumRoll, RsyncRoll, Weak};
 
 /// How often a segment's length may be hashed in vain.
 const ALARMS: u64 = 16;
+/// How many blocks a hop goes over: one change often reaches into two.
+const HOP: usize = 2;
 
 /// Consecutive blocks of the basis that are in the new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -119,21 +121,24 @@ impl<'a> Walk<'a> {
         len
     }
 
-    /// Any block at `pos`, or the one behind the expected one where it belongs, if it is there, begins before `own`, and no
-    /// earlier block of the basis is the same.
+    /// One of the blocks behind the expected one, if it is where it belongs, begins before `own`, and no earlier block of the
+    /// basis is the same; or a block that fits before that.
     fn hop<R: Roll>(&mut self, pos: usize, own: usize) -> Option<(usize, u32)> {
         let at = self.at + pos as u64;
         let expected = self.next(at).or_else(|| self.found.is_empty().then_some(at))?;
-        let block = u32::try_from(expected / self.block_len as u64 + 1).ok()?;
-        let (start, signature, table) = (pos + self.block_len, self.scan.signature, self.scan.table);
-        let is = start < own && u64::from(block) < signature.blocks() && self.is_at(block, start);
-        let same = |other: &u32| signature.strong(*other) == signature.strong(block);
-        if !is || table.blocks(signature.weak(block)).find(same) != Some(block) {
-            return None;
+        let expected = u32::try_from(expected / self.block_len as u64).ok()?;
+        let (signature, table) = (self.scan.signature, self.scan.table);
+        for hop in 1..=HOP {
+            let (start, block) = (pos + hop * self.block_len, expected.checked_add(hop as u32)?);
+            if start >= own || u64::from(block) >= signature.blocks() {
+                return None;
+            }
+            let same = |other: &u32| signature.strong(*other) == signature.strong(block);
+            if self.is_at(block, start) && table.blocks(signature.weak(block)).find(same) == Some(block) {
+                return self.roll::<R>(pos, start - self.block_len + 1).or(Some((start, block)));
+            }
         }
-        let weak = R::start(&self.bytes[pos..start]).value();
-        let here = table.may_have(weak).then(|| self.confirm(pos, weak)).flatten();
-        Some(here.map_or((start, block), |block| (pos, block)))
+        None
     }
 
     /// The offset that follows the last match in the basis, if that ends at `at`.

@@ -98,9 +98,12 @@ impl Target {
 
     /// Lets it begin as a copy of `basis` that shares what it has on disk, where the file system can do that. Returns how many
     /// bytes it has then.
-    pub(crate) fn begin_as(&self, basis: &File) -> u64 {
-        let shared = self.place.is_some() && share(&self.file, basis);
-        self.file.metadata().ok().filter(|_| shared).map_or(0, |metadata| metadata.len())
+    pub(crate) fn begin_as(&self, basis: &File) -> Result<u64, String> {
+        if self.place.is_none() || !share(&self.file, basis) {
+            return Ok(0);
+        }
+        let metadata = self.file.metadata().map_err(|error| format!("write {}: {error}", self.name))?;
+        Ok(metadata.len())
     }
 
     /// Everything is written: the file gets its name.

@@ -83,7 +83,7 @@ pub(crate) fn patch(options: &PatchOptions) -> ExitCode {
         let target = Target::open(options.new.as_deref(), options.common.force, &cleanup)?;
         let (from, by, to) = (basis.name.clone(), delta.name.clone(), target.name.clone());
         let names = |error| explain(&error, |role| if role == Role::Delta { &by } else { &from }, &to);
-        let kept = target.begin_as(&basis.file);
+        let kept = target.begin_as(&basis.file)?;
         let mut out = &target.file;
         let done = librsync::patch(&basis.file, &delta.file, kept, &options.common.settings(), |next| {
             let done = match next {
@@ -94,7 +94,7 @@ pub(crate) fn patch(options: &PatchOptions) -> ExitCode {
         });
         let done = done.map_err(names)?;
         let bytes = done.counts.literal_bytes + done.counts.copied_bytes;
-        if kept > 0 {
+        if kept > bytes {
             target.file.set_len(bytes).map_err(|error| format!("write {}: {error}", target.name))?;
         }
         target.publish()?;

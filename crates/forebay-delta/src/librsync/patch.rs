@@ -42,13 +42,14 @@ struct Piece {
     len: usize,
     /// What is still to be read: where it goes, from where, how much.
     copies: Vec<(usize, u64, usize)>,
-    /// Instead of all that, so many bytes are there already.
-    kept: u64,
+    /// What is there already: behind which byte of `buf`, and how much.
+    kept: Vec<(usize, u64)>,
 }
 
 impl Weigh for Piece {
     fn weight(&self) -> usize {
-        size_of::<Self>() + self.buf.capacity() + self.copies.capacity() * size_of::<(usize, u64, usize)>()
+        let lists = (self.copies.capacity() + self.kept.capacity()) * size_of::<(usize, u64, usize)>();
+        size_of::<Self>() + self.buf.capacity() + lists
     }
 }
 
@@ -68,16 +69,14 @@ struct Pieces<'a, R> {
 
 impl<R: Read> Pieces<'_, R> {
     fn piece(&mut self) -> Result<Piece, Error> {
-        if let Some(kept) = self.in_place() {
-            self.at += kept;
-            self.rest = self.delta.command()?;
-            return Ok(Piece { buf: Vec::new(), len: 0, copies: Vec::new(), kept });
-        }
         let buf = self.spares.take(self.piece_len, false);
-        let mut piece = Piece { buf, len: 0, copies: Vec::new(), kept: 0 };
-        while piece.len < self.piece_len && piece.copies.len() < PARTS {
-            if self.in_place().is_some() {
-                break;
+        let mut piece = Piece { buf, len: 0, copies: Vec::new(), kept: Vec::new() };
+        while piece.len < self.piece_len && piece.copies.len() < PARTS && piece.kept.len() < PARTS {
+            if let Some(kept) = self.in_place() {
+                piece.kept.push((piece.len, kept));
+                self.at += kept;
+                self.rest = self.delta.command()?;
+                continue;
             }
             match &mut self.rest {
                 Command::Literal { len } => {
@@ -168,8 +167,15 @@ where
         Ok(piece)
     };
     let take = |piece: Piece| {
-        passed += piece.kept;
-        sink(if piece.kept > 0 { Next::Kept(piece.kept) } else { Next::Bytes(&piece.buf[..piece.len]) })?;
+        let mut begin = 0;
+        for (end, kept) in piece.kept {
+            if begin < end {
+                sink(Next::Bytes(&piece.buf[begin..end]))?;
+            }
+            sink(Next::Kept(kept))?;
+            (begin, passed) = (end, passed + kept);
+        }
+        sink(Next::Bytes(&piece.buf[begin..piece.len]))?;
         spares.keep(piece.buf);
         Ok(())
     };
