@@ -439,6 +439,11 @@ pub(crate) struct Shape {
     pub(crate) contents: bool,
 }
 
+impl Shape {
+    /// A single file.
+    pub(crate) const FILE: Self = Shape { single: true, single_file: true, contents: false };
+}
+
 impl Top {
     pub(crate) fn shape(&self, shared: &Shared<'_>) -> Shape {
         let (alone, dir) = (self.given == 1, &self.dir);
