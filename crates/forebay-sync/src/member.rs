@@ -62,9 +62,11 @@ impl Worker<'_> {
             Waiting { dir: Arc::clone(dir), at }
         };
         let stays = existing.is_some_and(|(_, same)| same);
-        // Without -p, the mode is that of what the leader replaces. In another tree it is the leader that is looked for.
+        // Without -p, the mode is that of what the leader replaces. In another tree it is the leader that is looked for. In place,
+        // it is the leader's file that is written.
         let elsewhere = !self.shared.places.alternates.is_empty();
-        let later = self.shared.remote.is_some() || !self.shared.options.perms || elsewhere;
+        let in_place = self.shared.options.writes_in_place();
+        let later = self.shared.remote.is_some() || !self.shared.options.perms || elsewhere || in_place;
         match self.shared.groups.turn(inode, &path, later, waiting) {
             Turn::Wait => {
                 self.leave_hole(inode, path, out);
@@ -201,7 +203,18 @@ impl Worker<'_> {
         }
         let (size, dev, like) = (entry.src.size, entry.src.dev, entry.old_of_kind());
         let onto_device = entry.is_device();
-        let plan = Plan { source, size, dev, like, from: 0, basis: None, whole: true, onto_device, local: false };
+        let plan = Plan {
+            source,
+            size,
+            dev,
+            like,
+            from: 0,
+            basis: None,
+            whole: true,
+            onto_device,
+            local: false,
+            again: false,
+        };
         self.write(entry, ready, &plan, out)
     }
 

@@ -193,10 +193,10 @@ impl Worker<'_> {
         let (size, dev) = (entry.src.size, entry.src.dev);
         // As with rsync, without -p the mode is that of whatever has the name elsewhere, too.
         let like = old.or(found.map(|found| found.stat));
-        let mut plan = Plan { source, size, dev, like, from, basis, whole, onto_device, local: false };
+        let mut plan = Plan { source, size, dev, like, from, basis, whole, onto_device, local: false, again: false };
         self.write(entry, ready, &plan, out)?;
         if redo {
-            (plan.from, plan.whole) = (0, false);
+            (plan.from, plan.whole, plan.again) = (0, false, true);
             self.write(entry, ready, &plan, out)?;
         }
         Ok(())
@@ -299,6 +299,7 @@ impl Worker<'_> {
                     whole: true,
                     onto_device: false,
                     local: true,
+                    again: false,
                 };
                 self.write(entry, ready, &plan, out)
             }

@@ -93,6 +93,30 @@ fn an_append_that_does_not_fit_is_done_anew() {
 }
 
 #[test]
+fn an_append_that_is_done_anew_is_backed_up_once() {
+    let bench = Bench::new();
+    files(&bench);
+    let args = ["-a", "--append-verify", "-b", &format!("{}/", bench.src().display()), "dst"];
+    bench.same(&args);
+    let old = format!("other\n{}", lines(200));
+    assert_eq!(fs::read(bench.places()[1].join("dst/differ~")).unwrap(), old.as_bytes());
+}
+
+#[test]
+fn in_place_the_file_is_written_that_was_there_whichever_name_of_it_comes_first() {
+    let bench = Bench::new();
+    put(&bench.src().join("b"), &lines(500), NEW);
+    fs::hard_link(bench.src().join("b"), bench.src().join("a")).unwrap();
+    bench.both(|place| {
+        put(&place.join("dst/b"), &lines(300), OLD);
+        fs::hard_link(place.join("dst/b"), place.join("dst/extra")).unwrap();
+    });
+    bench.same(&["-aiH", "--inplace", &format!("{}/", bench.src().display()), "dst"]);
+    let number = |name| bench.places()[1].join("dst").join(name).metadata().unwrap().ino();
+    assert_eq!([number("a"), number("b")], [number("extra"); 2]);
+}
+
+#[test]
 fn in_place_keeps_the_inode_and_its_other_names() {
     let bench = Bench::new();
     put(&bench.src().join("file"), &lines(500), NEW);
