@@ -5,9 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::alternates::{Found, Likeness};
+use crate::backup;
 use crate::content::copy::Failure;
 use crate::content::{Plan, partial};
 use crate::delete;
@@ -140,9 +142,16 @@ impl Worker<'_> {
         self.copier.same(source.as_fd(), there.as_fd(), old.size)
     }
 
-    /// Clears the name of a directory.
+    /// Clears the name of a directory. A dry run tells of the backup of what else would be in the way.
     pub(crate) fn make_way(&self, entry: &Entry<'_>, out: &mut Outcome) -> bool {
         let (Some(old), Some(ready)) = (&entry.old, entry.ready) else { return true };
+        if self.shared.options.dry_run
+            && self.shared.options.backup
+            && entry.old_stays()
+            && old.kind != FileType::RegularFile
+        {
+            return backup::take(self.shared, out, ready.fd.as_fd(), entry.target, &entry.target_rel(), true);
+        }
         delete::make_way(self.shared, out, ready, entry.target, old, &entry.rel(), "regular file")
     }
 

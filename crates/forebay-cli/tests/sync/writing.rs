@@ -172,6 +172,68 @@ fn what_is_replaced_or_deleted_is_backed_up() {
 }
 
 #[test]
+fn a_link_that_would_not_be_copied_gets_no_backup() {
+    for options in [
+        "-a -b --safe-links --delete",
+        "-a -b --safe-links --delete --info=backup",
+        "-av -b --safe-links --delete --info=backup",
+        "-an -b --safe-links --delete --info=backup,symsafe",
+        "-a -b --safe-links --delete-after --backup-dir=../kept --info=backup,symsafe",
+        "-a -b --safe-links --inplace --info=backup,symsafe",
+        "-a -b --delete --info=backup,symsafe",
+        "-rt -b --safe-links --delete --info=backup,symsafe",
+    ] {
+        same(options, |bench| {
+            let src = bench.src();
+            put(&src.join("sub/over out"), "file", NEW);
+            put(&src.join("over in"), "file", NEW);
+            put(&src.join("over abs"), "file", NEW);
+            symlink("in", src.join("link abs")).unwrap();
+            fs::create_dir(src.join("dir abs")).unwrap();
+            settle(&src);
+            bench.both(|place| {
+                let dst = place.join("dst");
+                fs::create_dir_all(dst.join("sub")).unwrap();
+                for (name, to) in [
+                    ("sub/over out", "../../out"),
+                    ("over in", "in"),
+                    ("over abs", "/abs"),
+                    ("link abs", "/abs"),
+                    ("dir abs", "/abs"),
+                    ("extra abs", "/abs"),
+                    ("sub/extra in", "../in"),
+                    ("sub/extra out", "../../out"),
+                ] {
+                    symlink(to, dst.join(name)).unwrap();
+                }
+                settle(&dst);
+            });
+        });
+    }
+}
+
+#[test]
+fn directories_of_backups_keep_the_bits_that_are_handed_on() {
+    for options in ["-rt --backup-dir=../kept --delete", "-rptg --backup-dir=../kept --delete"] {
+        same(options, |bench| {
+            for name in ["group", "owner"] {
+                fs::create_dir(bench.src().join(name)).unwrap();
+            }
+            settle(&bench.src());
+            bench.both(|place| {
+                for (name, owner, mode) in [("group", (None, Some(5)), 0o2750), ("owner", (Some(3), None), 0o6711)] {
+                    let dir = place.join("dst").join(name);
+                    put(&dir.join("extra"), "extra", OLD);
+                    std::os::unix::fs::chown(&dir, owner.0, owner.1).unwrap();
+                    fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
+                }
+                settle(&place.join("dst"));
+            });
+        });
+    }
+}
+
+#[test]
 fn a_backup_that_is_there_already_does_not_keep_the_name() {
     let bench = Bench::new();
     bench.both(|place| {
