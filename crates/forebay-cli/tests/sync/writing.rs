@@ -503,3 +503,65 @@ fn a_file_of_another_tree_too_gets_its_exact_time_by_its_sum() {
         bench.same(&[args, "--link-dest=../other", "src/", "dst"]);
     }
 }
+
+#[test]
+fn names_of_one_file_are_told_as_rsync_tells_them_dry_or_not() {
+    for options in [
+        "-avvnH",
+        "-avvnHI",
+        "-avnH",
+        "-anHi",
+        "-aivvnH",
+        "-avvnH --link-dest=../other",
+        "-aivvnH --link-dest=../other",
+        "-anH --out-format=%n",
+        "-avvH --link-dest=../other",
+        "-aivvH --link-dest=../other",
+        "-aiH --link-dest=../other",
+    ] {
+        same(options, |bench| {
+            let src = bench.src();
+            let link = |dir: &Path, from: &str, to: &str| fs::hard_link(dir.join(from), dir.join(to)).unwrap();
+            for name in ["content1", "mode1", "same1", "gone1", "elsewhere1", "apart1"] {
+                put(&src.join(name), name, NEW);
+            }
+            for (name, to) in [("link1", "to"), ("target1", "to"), ("owner1", "to")] {
+                symlink(to, src.join(name)).unwrap();
+                touch_link(&src.join(name), NEW);
+            }
+            let names = ["content", "mode", "same", "gone", "elsewhere", "apart", "link", "target", "owner"];
+            for name in names {
+                link(&src, &format!("{name}1"), &format!("{name}2"));
+                link(&src, &format!("{name}1"), &format!("{name}3"));
+            }
+            settle(&src);
+            bench.both(|place| {
+                let (dst, other) = (place.join("dst"), place.join("other"));
+                crate::harness::copy(&src, &other);
+                crate::harness::copy(&src, &dst);
+                for name in ["content1", "elsewhere1"] {
+                    put(&dst.join(name), "another", OLD);
+                }
+                for name in ["content1", "mode1", "gone1", "link1", "target1", "owner1"] {
+                    fs::remove_file(other.join(name)).unwrap();
+                }
+                fs::set_permissions(dst.join("mode1"), fs::Permissions::from_mode(0o600)).unwrap();
+                fs::remove_file(dst.join("gone2")).unwrap();
+                for name in ["apart1", "apart2", "apart3"] {
+                    fs::remove_file(dst.join(name)).unwrap();
+                    fs::remove_file(other.join(name)).unwrap();
+                    put(&other.join(name), "apart1", NEW);
+                }
+                touch_link(&dst.join("link1"), OLD);
+                std::os::unix::fs::lchown(dst.join("owner1"), Some(3), None).unwrap();
+                for name in ["target1", "target2", "target3"] {
+                    fs::remove_file(dst.join(name)).unwrap();
+                }
+                symlink("from", dst.join("target1")).unwrap();
+                link(&dst, "target1", "target2");
+                link(&dst, "target1", "target3");
+                settle(&dst);
+            });
+        });
+    }
+}
