@@ -6,12 +6,12 @@ use rustix::fs::{AtFlags, CWD, Mode};
 use rustix::io::Errno;
 
 /// Makes what is missing of the directories on the way to `path`, itself among them. Returns how many that are, which a
-/// dry run only counts.
+/// dry run only counts. Nothing leads to an empty path.
 pub(crate) fn make(path: &[u8], dry_run: bool) -> Result<usize, Errno> {
     let mut missing = 0;
     // `a//b` and `a/` have parts without a name, which are not made.
     let ends = (0..path.len()).filter(|&at| path[at] == b'/' && at > 0 && path[at - 1] != b'/');
-    let last = Some(path.len()).filter(|_| !path.ends_with(b"/"));
+    let last = Some(path.len()).filter(|&end| end > 0 && !path.ends_with(b"/"));
     for end in ends.chain(last) {
         let above = &path[..end];
         if rustix::fs::statat(CWD, above, AtFlags::empty()).is_ok() {
@@ -39,6 +39,7 @@ mod tests {
         std::fs::create_dir(temp.path().join("a")).unwrap();
         let path = |rel: &str| [temp.path().as_os_str().as_bytes(), b"/", rel.as_bytes()].concat();
         assert_eq!(make(&path("a"), false), Ok(0));
+        assert_eq!(make(b"", false), Ok(0));
         assert_eq!(make(&path("a//b/c//"), true), Ok(2));
         assert!(!temp.path().join("a/b").exists());
         assert_eq!(make(&path("a//b/c//"), false), Ok(2));

@@ -115,6 +115,7 @@ fn sources_and_destinations_mean_what_they_mean_to_rsync() {
         "-ai --delete x/f dir",
         "-ai --mkpath x no/new",
         "-ai --mkpath x/ no/ne/w",
+        "-ai --mkpath x/f new",
         "-ai --mkpath x/f no/new",
         "-ai --mkpath x/f no/ne/w/",
         "-av --mkpath x/f y/e no/new",
