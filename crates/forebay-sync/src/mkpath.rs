@@ -2,7 +2,7 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, CWD, Mode};
+use rustix::fs::{AtFlags, CWD, FileType, Mode};
 use rustix::io::Errno;
 
 /// Makes what is missing of the directories on the way to `path`, itself among them. Returns how many that are, which a
@@ -14,7 +14,10 @@ pub(crate) fn make(path: &[u8], dry_run: bool) -> Result<usize, Errno> {
     let last = Some(path.len()).filter(|&end| end > 0 && !path.ends_with(b"/"));
     for end in ends.chain(last) {
         let above = &path[..end];
-        if rustix::fs::statat(CWD, above, AtFlags::empty()).is_ok() {
+        if let Ok(there) = rustix::fs::statat(CWD, above, AtFlags::empty()) {
+            if end == path.len() && FileType::from_raw_mode(there.st_mode) != FileType::Directory {
+                return Err(if dry_run { Errno::NOTDIR } else { Errno::EXIST });
+            }
             continue;
         }
         missing += 1;
@@ -47,5 +50,6 @@ mod tests {
         assert!(temp.path().join("a/b/c/d").is_dir());
         std::fs::write(temp.path().join("file"), "").unwrap();
         assert_eq!(make(&path("file/x"), false), Err(Errno::NOTDIR));
+        assert_eq!(make(&path("file"), false), Err(Errno::EXIST));
     }
 }

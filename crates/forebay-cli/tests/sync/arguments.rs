@@ -38,7 +38,7 @@ fn where_nothing_is_to_be_copied_destinations_mean_what_they_mean_to_rsync() {
         "-anvv --backup-dir=../bak",
         "-av -T ../none",
         "-av --link-dest=../none --compare-dest=x",
-        "-av --mkpath",
+        "-a --mkpath",
     ] {
         for destination in ["dir", "new", "new/", "dir/new", "no/new", "no/new/", "file", "file/"] {
             let bench = bench();
@@ -116,6 +116,10 @@ fn sources_and_destinations_mean_what_they_mean_to_rsync() {
         "-ai --mkpath x no/new",
         "-ai --mkpath x/ no/ne/w",
         "-ai --mkpath x/f new",
+        "-ai --mkpath x/f file/",
+        "-ai --mkpath x/f file/new",
+        "-ai --mkpath x/f file/no/new",
+        "-ain --mkpath x/f file/",
         "-ai --mkpath x/f no/new",
         "-ai --mkpath x/f no/ne/w/",
         "-av --mkpath x/f y/e no/new",
