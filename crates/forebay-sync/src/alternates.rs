@@ -14,6 +14,7 @@ use crate::delete;
 use crate::dir::Dir;
 use crate::extended::{self, Place};
 use crate::fs::{self, Stat};
+use crate::hardlinks::Inode;
 use crate::itemize::{self, Action, Change, Time};
 use crate::options::AlternateKind;
 use crate::outcome::Outcome;
@@ -116,6 +117,15 @@ impl Worker<'_> {
             .iter()
             .flatten()
             .any(|dir| shared.stat_there(dir.as_fd(), entry.name).is_ok_and(|stat| stat.kinds() == entry.src.kinds()))
+    }
+
+    /// What `--link-dest` makes the destination's file another name of. What cannot be read is reported when it is its turn.
+    pub(crate) fn link_of(&mut self, entry: &Entry<'_>) -> Option<Inode> {
+        if self.shared.options.alternates.kind != AlternateKind::Link {
+            return None;
+        }
+        let found = self.alternate(entry).unwrap_or_default()?;
+        (found.likeness == Likeness::Exact).then(|| found.stat.inode())
     }
 
     /// Where the extended attributes are of what the tree `tree` has for the entry.

@@ -14,6 +14,7 @@ use crate::delete;
 use crate::extended;
 use crate::fake;
 use crate::fs::{self, Stat};
+use crate::links;
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -49,7 +50,7 @@ impl Place<'_> {
 
 /// Gives the entry `name` of the directory `at` (at `rel` below the destination) its backup name. With `stays`, the
 /// name is about to be taken by a rename, and so need not go. Whether that worked; if not, it is in the log. A dry run
-/// only says so.
+/// only says so. As with rsync, there is no backup of a link that `--safe-links` would not copy.
 pub(crate) fn take(
     shared: &Shared<'_>,
     out: &mut Outcome,
@@ -58,7 +59,15 @@ pub(crate) fn take(
     rel: &[u8],
     stays: bool,
 ) -> bool {
-    if shared.options.dry_run {
+    let left_out = is_unsafe_link(shared, out, at, name, rel);
+    if left_out
+        && !stays
+        && !shared.options.dry_run
+        && let Err(errno) = rustix::fs::unlinkat(at, name, AtFlags::empty())
+    {
+        return failed(shared, out, "unlink", rel, errno);
+    }
+    if left_out || shared.options.dry_run {
         say(shared, out, rel, &shown(shared.options, rel));
         return true;
     }
@@ -132,6 +141,22 @@ pub(crate) fn copy(worker: &mut Worker<'_>, entry: &Entry<'_>, ready: &Ready, ou
 fn failed(shared: &Shared<'_>, out: &mut Outcome, what: &str, rel: &[u8], errno: Errno) -> bool {
     shared.fail(out, &format!("[receiver] {what}"), &shared.target_path(rel, b""), errno);
     false
+}
+
+/// Whether the entry is a link that `--safe-links` would not copy. Says so.
+fn is_unsafe_link(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr, rel: &[u8]) -> bool {
+    let options = shared.options;
+    if !options.safe_links || !options.links {
+        return false;
+    }
+    let Ok(to) = rustix::fs::readlinkat(at, name, Vec::new()) else { return false };
+    let dir = rel.strip_suffix(name.to_bytes()).unwrap_or(rel);
+    let is_unsafe = links::is_unsafe(to.to_bytes(), dir);
+    if is_unsafe && options.levels.symsafe > 0 {
+        shared.say(out, &[b"not backing up unsafe symlink \""], rel, b"\" -> \"");
+        shared.say(out, &[], to.to_bytes(), b"\"\n");
+    }
+    is_unsafe
 }
 
 fn say(shared: &Shared<'_>, out: &mut Outcome, rel: &[u8], backup: &[u8]) {
@@ -257,8 +282,9 @@ fn dress(shared: &Shared<'_>, file: BorrowedFd<'_>, original: BorrowedFd<'_>, li
     if shared.options.fake_destination {
         fake::copy(&here, &there)?;
     }
-    // The set-ID bits of another owner would give away more than the original does.
-    let mode = if (uid, gid) == (like.uid, like.gid) { like.mode } else { like.mode & 0o1777 };
+    // The set-ID bits of another owner's file would give away more than the original does.
+    let harmless = like.kind == FileType::Directory || (uid, gid) == (like.uid, like.gid);
+    let mode = if harmless { like.mode } else { like.mode & 0o1777 };
     rustix::fs::fchmod(file, Mode::from_raw_mode(mode as _))?;
     match attrs::keeps_time(shared, like.kind) {
         true => rustix::fs::futimens(file, &attrs::times(like.mtime)),

@@ -145,6 +145,9 @@ impl Worker<'_> {
                 },
                 None => None,
             };
+            // A dry run does not make it what it would be.
+            let link = if file && self.shared.options.dry_run { self.link_of(&entry) } else { None };
+            let existing = link.map(|inode| (inode, true)).or(existing);
             let differs = existing.is_some_and(|(_, current)| !current);
             let stays = file && (self.is_newer(&entry) || (differs && self.is_no_shorter(&entry)));
             let elsewhere = file && existing.is_none() && self.is_elsewhere(&entry);

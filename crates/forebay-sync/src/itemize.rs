@@ -220,15 +220,15 @@ pub(crate) fn lines(
         return;
     }
     let is_dir = change.kind == Kinds::Dir;
+    // A dry run does not make it another name of what would be made, so that nothing tells but this.
+    let moves = options.dry_run && change.hard && change.any();
     // As with rsync, plain names of links tell the target only where it is new.
-    let told = target.filter(|_| options.has_codes() || change.action != Action::Keep);
+    let told = target.filter(|_| options.has_codes() || moves || change.action != Action::Keep);
     let tail = told.map_or_else(Vec::new, |(arrow, target)| [arrow, target].concat());
     let line = Line { change: Some(change), rel, name, is_dir, tail: &tail };
     let linked = target.is_some_and(|(arrow, _)| arrow == LINKED);
     let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);
     // Without codes, files of which only attributes change are not worth a line.
-    // A dry run does not make it another name of what would be made, so that nothing tells but this.
-    let moves = options.dry_run && change.hard && (change.content || change.size || change.time == Time::Set);
     let shown =
         all || linked || moves || (change.any() && (options.has_codes() || change.action != Action::Keep || is_dir));
     if shown {

@@ -50,7 +50,12 @@ impl Worker<'_> {
                 self.alone(entry, out)?;
                 self.leave_hole(inode, path, out);
             } else {
-                let change = self.changes(entry, linked);
+                let change = self.changes(entry, linked, existing.map(|(inode, _)| inode));
+                let options = self.shared.options;
+                // As with rsync, which finds that it is a link to the leader, and then what would change of both.
+                if linked && change.any() && options.levels.name > 1 && !options.has_codes() {
+                    self.shared.say(out, &[], &path, b" is uptodate\n");
+                }
                 self.say_linked(entry, role, linked, &change, &leader, out);
             }
             return Ok(());
@@ -62,9 +67,11 @@ impl Worker<'_> {
             Waiting { dir: Arc::clone(dir), at }
         };
         let stays = existing.is_some_and(|(_, same)| same);
-        // Without -p, the mode is that of what the leader replaces. In another tree it is the leader that is looked for.
+        // Without -p, the mode is that of what the leader replaces. In another tree it is the leader that is looked for. In place,
+        // it is the leader's file that is written.
         let elsewhere = !self.shared.places.alternates.is_empty();
-        let later = self.shared.remote.is_some() || !self.shared.options.perms || elsewhere;
+        let in_place = self.shared.options.writes_in_place();
+        let later = self.shared.remote.is_some() || !self.shared.options.perms || elsewhere || in_place;
         match self.shared.groups.turn(inode, &path, later, waiting) {
             Turn::Wait => {
                 self.leave_hole(inode, path, out);
@@ -201,7 +208,18 @@ impl Worker<'_> {
         }
         let (size, dev, like) = (entry.src.size, entry.src.dev, entry.old_of_kind());
         let onto_device = entry.is_device();
-        let plan = Plan { source, size, dev, like, from: 0, basis: None, whole: true, onto_device, local: false };
+        let plan = Plan {
+            source,
+            size,
+            dev,
+            like,
+            from: 0,
+            basis: None,
+            whole: true,
+            onto_device,
+            local: false,
+            again: false,
+        };
         self.write(entry, ready, &plan, out)
     }
 
@@ -224,8 +242,8 @@ impl Worker<'_> {
         let mut counted = Outcome::default();
         let change = match role {
             Role::Leader => self.transfer_change(&entry, None, &mut counted),
-            _ if linked => self.changes(&entry, true),
-            _ => replacing(self.changes(&entry, false), stays),
+            _ if linked => self.changes(&entry, true, Some(link.inode)),
+            _ => replacing(self.changes(&entry, false, Some(link.inode)), stays),
         };
         if !linked {
             if !self.make_way(&entry, out) {
@@ -275,13 +293,16 @@ impl Worker<'_> {
         temp.commit_link(entry.target)
     }
 
-    /// What changes for a name that is not the leader. `linked`: it is another name of the file already.
-    fn changes(&mut self, entry: &Entry<'_>, linked: bool) -> Change {
+    /// What changes for a name that is not the leader. `linked`: it is another name of the file already. As with rsync, with
+    /// `--link-dest` it is like what another tree has only if that is the `leader` itself.
+    fn changes(&mut self, entry: &Entry<'_>, linked: bool, leader: Option<Inode>) -> Change {
         // What cannot be read elsewhere is linked all the same.
         let found = if entry.old.is_none() { self.alternate(entry).unwrap_or_default() } else { None };
-        let link = self.shared.options.alternates.kind == AlternateKind::Link;
-        let enough = if link { Likeness::Exact } else { Likeness::Content };
-        match found.filter(|found| found.likeness >= enough) {
+        let like = |found: &Found| match self.shared.options.alternates.kind {
+            AlternateKind::Link => found.likeness == Likeness::Exact && Some(found.stat.inode()) == leader,
+            AlternateKind::Compare | AlternateKind::Copy => found.likeness >= Likeness::Content,
+        };
+        match found.filter(like) {
             Some(found) => self.like_elsewhere(entry, &found),
             None => self.linked_change(entry, linked),
         }

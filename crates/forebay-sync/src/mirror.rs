@@ -21,7 +21,7 @@ use crate::origins::Origins;
 use crate::outcome::Outcome;
 use crate::passes::{self, deliver, run};
 use crate::places::Places;
-use crate::roots;
+use crate::roots::{self, Shape};
 use crate::select::Pass;
 use crate::shared::{Root, Shared};
 use crate::totals::{Ahead, Kinds, Totals};
@@ -165,8 +165,19 @@ pub fn mirror(
             log.listing(0, true).map_err(Error::Log)?;
         }
         let mut last = Outcome::default();
-        passes::tell_of_deltas(&shared, &mut last);
+        // As with rsync, the destination is held to what it would be for a single file, and what is beside it is looked for.
+        let opened = match options.list_only {
+            None => roots::destination(&shared, Shape::FILE, destination, &mut last).and_then(|root| {
+                shared.root = root;
+                Places::open(&shared, &mut last)
+            }),
+            Some(_) => Ok(Places::default()),
+        };
+        if opened.is_ok() {
+            passes::tell_of_deltas(&shared, &mut last);
+        }
         deliver(&shared, last, &mut totals, log)?;
+        opened?;
         let engine = Snapshot::default();
         return Ok(Report { totals, engine, undeleted: 0, spill: location, elapsed: begun.elapsed(), peer: None });
     }

@@ -2,19 +2,22 @@
 
 use std::os::fd::AsFd;
 
-use rustix::fs::{AtFlags, CWD, Mode};
+use rustix::fs::{AtFlags, CWD, FileType, Mode};
 use rustix::io::Errno;
 
 /// Makes what is missing of the directories on the way to `path`, itself among them. Returns how many that are, which a
-/// dry run only counts.
+/// dry run only counts. Nothing leads to an empty path.
 pub(crate) fn make(path: &[u8], dry_run: bool) -> Result<usize, Errno> {
     let mut missing = 0;
     // `a//b` and `a/` have parts without a name, which are not made.
     let ends = (0..path.len()).filter(|&at| path[at] == b'/' && at > 0 && path[at - 1] != b'/');
-    let last = Some(path.len()).filter(|_| !path.ends_with(b"/"));
+    let last = Some(path.len()).filter(|&end| end > 0 && !path.ends_with(b"/"));
     for end in ends.chain(last) {
         let above = &path[..end];
-        if rustix::fs::statat(CWD, above, AtFlags::empty()).is_ok() {
+        if let Ok(there) = rustix::fs::statat(CWD, above, AtFlags::empty()) {
+            if end == path.len() && FileType::from_raw_mode(there.st_mode) != FileType::Directory {
+                return Err(if dry_run { Errno::NOTDIR } else { Errno::EXIST });
+            }
             continue;
         }
         missing += 1;
@@ -39,6 +42,7 @@ mod tests {
         std::fs::create_dir(temp.path().join("a")).unwrap();
         let path = |rel: &str| [temp.path().as_os_str().as_bytes(), b"/", rel.as_bytes()].concat();
         assert_eq!(make(&path("a"), false), Ok(0));
+        assert_eq!(make(b"", false), Ok(0));
         assert_eq!(make(&path("a//b/c//"), true), Ok(2));
         assert!(!temp.path().join("a/b").exists());
         assert_eq!(make(&path("a//b/c//"), false), Ok(2));
@@ -46,5 +50,6 @@ mod tests {
         assert!(temp.path().join("a/b/c/d").is_dir());
         std::fs::write(temp.path().join("file"), "").unwrap();
         assert_eq!(make(&path("file/x"), false), Err(Errno::NOTDIR));
+        assert_eq!(make(&path("file"), false), Err(Errno::EXIST));
     }
 }

@@ -5,9 +5,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
+use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::alternates::{Found, Likeness};
+use crate::backup;
 use crate::content::copy::Failure;
 use crate::content::{Plan, partial};
 use crate::delete;
@@ -140,9 +142,16 @@ impl Worker<'_> {
         self.copier.same(source.as_fd(), there.as_fd(), old.size)
     }
 
-    /// Clears the name of a directory.
+    /// Clears the name of a directory. A dry run tells of the backup of what else would be in the way.
     pub(crate) fn make_way(&self, entry: &Entry<'_>, out: &mut Outcome) -> bool {
         let (Some(old), Some(ready)) = (&entry.old, entry.ready) else { return true };
+        if self.shared.options.dry_run
+            && self.shared.options.backup
+            && entry.old_stays()
+            && old.kind != FileType::RegularFile
+        {
+            return backup::take(self.shared, out, ready.fd.as_fd(), entry.target, &entry.target_rel(), true);
+        }
         delete::make_way(self.shared, out, ready, entry.target, old, &entry.rel(), "regular file")
     }
 
@@ -193,10 +202,10 @@ impl Worker<'_> {
         let (size, dev) = (entry.src.size, entry.src.dev);
         // As with rsync, without -p the mode is that of whatever has the name elsewhere, too.
         let like = old.or(found.map(|found| found.stat));
-        let mut plan = Plan { source, size, dev, like, from, basis, whole, onto_device, local: false };
+        let mut plan = Plan { source, size, dev, like, from, basis, whole, onto_device, local: false, again: false };
         self.write(entry, ready, &plan, out)?;
         if redo {
-            (plan.from, plan.whole) = (0, false);
+            (plan.from, plan.whole, plan.again) = (0, false, true);
             self.write(entry, ready, &plan, out)?;
         }
         Ok(())
@@ -299,6 +308,7 @@ impl Worker<'_> {
                     whole: true,
                     onto_device: false,
                     local: true,
+                    again: false,
                 };
                 self.write(entry, ready, &plan, out)
             }

@@ -439,6 +439,11 @@ pub(crate) struct Shape {
     pub(crate) contents: bool,
 }
 
+impl Shape {
+    /// A single file.
+    pub(crate) const FILE: Self = Shape { single: true, single_file: true, contents: false };
+}
+
 impl Top {
     pub(crate) fn shape(&self, shared: &Shared<'_>) -> Shape {
         let (alone, dir) = (self.given == 1, &self.dir);
@@ -483,7 +488,7 @@ pub(crate) fn destination(
         let end = if named { argument.iter().rposition(|&b| b == b'/').unwrap_or(0) } else { argument.len() };
         let path = without_slashes(&argument[..end]);
         let made = mkpath::make(path, shared.options.dry_run)
-            .map_err(|errno| Error::Io(text("rsync: [Receiver] mkdir \"", &shown, errno)))?;
+            .map_err(|errno| Error::Io(text("rsync: [Receiver] mkdir \"", &as_given, errno)))?;
         if made > 0 && says {
             let what = if made == 1 { "directory" } else { "directories" };
             shared.say(note, &[format!("created {made} {what} for ").as_bytes()], path, b"\n");

@@ -29,6 +29,28 @@ fn bench() -> Bench {
 }
 
 #[test]
+fn where_nothing_is_to_be_copied_destinations_mean_what_they_mean_to_rsync() {
+    for options in [
+        "-av",
+        "-avv --backup-dir=../bak",
+        "-avv --backup-dir=x",
+        "-avv --backup-dir=x --no-i-r",
+        "-anvv --backup-dir=../bak",
+        "-av -T ../none",
+        "-av --link-dest=../none --compare-dest=x",
+        "-a --mkpath",
+    ] {
+        for destination in ["dir", "new", "new/", "dir/new", "no/new", "no/new/", "file", "file/"] {
+            let bench = bench();
+            let source = format!("{}/x/", bench.src().display());
+            let args: Vec<&str> = options.split(' ').chain(["--no-r", &source, destination]).collect();
+            eprintln!("{args:?}");
+            bench.same(&args);
+        }
+    }
+}
+
+#[test]
 fn sources_and_destinations_mean_what_they_mean_to_rsync() {
     for args in [
         "-ai x new",
@@ -93,6 +115,11 @@ fn sources_and_destinations_mean_what_they_mean_to_rsync() {
         "-ai --delete x/f dir",
         "-ai --mkpath x no/new",
         "-ai --mkpath x/ no/ne/w",
+        "-ai --mkpath x/f new",
+        "-ai --mkpath x/f file/",
+        "-ai --mkpath x/f file/new",
+        "-ai --mkpath x/f file/no/new",
+        "-ain --mkpath x/f file/",
         "-ai --mkpath x/f no/new",
         "-ai --mkpath x/f no/ne/w/",
         "-av --mkpath x/f y/e no/new",

@@ -196,6 +196,7 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
             "IO error ",
             "delta-transmission ",
             "backed up ",
+            "not backing up ",
             "copying unsafe symlink ",
             "ignoring unsafe symlink ",
             "[sender] ",

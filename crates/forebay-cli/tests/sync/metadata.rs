@@ -90,6 +90,17 @@ pub(crate) fn clear_the_way(src: &Path, dst: &Path) {
     }
 }
 
+/// Takes names from files in `dst` whose other names are those of another file in `src`.
+pub(crate) fn part_others(src: &Path, dst: &Path) {
+    let file = |name: &Path| src.join(name).symlink_metadata().ok().map(|meta| meta.ino());
+    for names in groups(dst) {
+        let first = names.iter().find_map(|name| file(name));
+        for name in names.iter().filter(|name| file(name).is_some_and(|file| Some(file) != first)) {
+            fs::remove_file(dst.join(name)).unwrap();
+        }
+    }
+}
+
 /// Gives some of what is beneath `dir` ACLs and extended attributes.
 pub(crate) fn dress_some(rng: &mut Rng, dir: &Path) {
     for path in entries(dir) {

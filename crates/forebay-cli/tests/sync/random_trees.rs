@@ -5,7 +5,7 @@
 use std::fs;
 
 use crate::harness::{Bench, copy, rounds};
-use crate::metadata::{clear_the_way, dress_some, link_some, same};
+use crate::metadata::{clear_the_way, dress_some, link_some, part_others, same};
 use crate::tree::{Rng, change, fill};
 
 /// What a round begins with: one of these.
@@ -142,8 +142,10 @@ const APART: &[(&[&str], &[&str])] = &[
     (&["-avv", "-aivv"], &["--no-W", "--stats", "--append-verify"]),
     // It loses its place in the list, or waits for ever, where names of a FIFO are not to be made.
     (&["--existing"], &["-H"]),
-    // It reads long attributes again of what it has removed already.
-    (&["-p -X"], &["--remove-source-files"]),
+    // It reads long attributes again of what it has removed already, and gives directories of backups none.
+    (&["-p -X"], &["--remove-source-files", "--backup-dir=../bak"]),
+    // It builds files from what it replaces meanwhile, and then once more.
+    (&["-p -y"], &["--no-W"]),
     // It waits for ever for the leader of names that another tree has, or says some of them twice.
     (&["--compare-dest=../{other}", "--copy-dest=../{other}"], &["-H"]),
     // It gives its receiving side both `--append` and `--whole-file`, which that refuses.
@@ -223,6 +225,10 @@ fn round(seed: u64) {
         if has("-H") && (has("--no-g") || !args[0].contains(['a', 'g'])) {
             let bits = ["-type", "d", "-perm", "-2000", "-exec", "chmod", "g-s", "{}", "+"];
             assert!(std::process::Command::new("find").arg(place).args(bits).status().unwrap().success());
+        }
+        // Who writes last into a file that several are to be written into depends on how far either has come.
+        if has("-H") && ["--inplace", "--append", "--append-verify"].into_iter().any(has) && dst_there {
+            part_others(&src, &dst);
         }
         // Of a directory that something stands in the way of, it changes that.
         if (has("-H") || has("--ignore-existing")) && dst_there {

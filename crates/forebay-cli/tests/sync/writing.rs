@@ -93,6 +93,30 @@ fn an_append_that_does_not_fit_is_done_anew() {
 }
 
 #[test]
+fn an_append_that_is_done_anew_is_backed_up_once() {
+    let bench = Bench::new();
+    files(&bench);
+    let args = ["-a", "--append-verify", "-b", &format!("{}/", bench.src().display()), "dst"];
+    bench.same(&args);
+    let old = format!("other\n{}", lines(200));
+    assert_eq!(fs::read(bench.places()[1].join("dst/differ~")).unwrap(), old.as_bytes());
+}
+
+#[test]
+fn in_place_the_file_is_written_that_was_there_whichever_name_of_it_comes_first() {
+    let bench = Bench::new();
+    put(&bench.src().join("b"), &lines(500), NEW);
+    fs::hard_link(bench.src().join("b"), bench.src().join("a")).unwrap();
+    bench.both(|place| {
+        put(&place.join("dst/b"), &lines(300), OLD);
+        fs::hard_link(place.join("dst/b"), place.join("dst/extra")).unwrap();
+    });
+    bench.same(&["-aiH", "--inplace", &format!("{}/", bench.src().display()), "dst"]);
+    let number = |name| bench.places()[1].join("dst").join(name).metadata().unwrap().ino();
+    assert_eq!([number("a"), number("b")], [number("extra"); 2]);
+}
+
+#[test]
 fn in_place_keeps_the_inode_and_its_other_names() {
     let bench = Bench::new();
     put(&bench.src().join("file"), &lines(500), NEW);
@@ -144,6 +168,68 @@ fn what_is_replaced_or_deleted_is_backed_up() {
         "-rli -b",
     ] {
         same(options, kinds);
+    }
+}
+
+#[test]
+fn a_link_that_would_not_be_copied_gets_no_backup() {
+    for options in [
+        "-a -b --safe-links --delete",
+        "-a -b --safe-links --delete --info=backup",
+        "-av -b --safe-links --delete --info=backup",
+        "-an -b --safe-links --delete --info=backup,symsafe",
+        "-a -b --safe-links --delete-after --backup-dir=../kept --info=backup,symsafe",
+        "-a -b --safe-links --inplace --info=backup,symsafe",
+        "-a -b --delete --info=backup,symsafe",
+        "-rt -b --safe-links --delete --info=backup,symsafe",
+    ] {
+        same(options, |bench| {
+            let src = bench.src();
+            put(&src.join("sub/over out"), "file", NEW);
+            put(&src.join("over in"), "file", NEW);
+            put(&src.join("over abs"), "file", NEW);
+            symlink("in", src.join("link abs")).unwrap();
+            fs::create_dir(src.join("dir abs")).unwrap();
+            settle(&src);
+            bench.both(|place| {
+                let dst = place.join("dst");
+                fs::create_dir_all(dst.join("sub")).unwrap();
+                for (name, to) in [
+                    ("sub/over out", "../../out"),
+                    ("over in", "in"),
+                    ("over abs", "/abs"),
+                    ("link abs", "/abs"),
+                    ("dir abs", "/abs"),
+                    ("extra abs", "/abs"),
+                    ("sub/extra in", "../in"),
+                    ("sub/extra out", "../../out"),
+                ] {
+                    symlink(to, dst.join(name)).unwrap();
+                }
+                settle(&dst);
+            });
+        });
+    }
+}
+
+#[test]
+fn directories_of_backups_keep_the_bits_that_are_handed_on() {
+    for options in ["-rt --backup-dir=../kept --delete", "-rptg --backup-dir=../kept --delete"] {
+        same(options, |bench| {
+            for name in ["group", "owner"] {
+                fs::create_dir(bench.src().join(name)).unwrap();
+            }
+            settle(&bench.src());
+            bench.both(|place| {
+                for (name, owner, mode) in [("group", (None, Some(5)), 0o2750), ("owner", (Some(3), None), 0o6711)] {
+                    let dir = place.join("dst").join(name);
+                    put(&dir.join("extra"), "extra", OLD);
+                    std::os::unix::fs::chown(&dir, owner.0, owner.1).unwrap();
+                    fs::set_permissions(&dir, fs::Permissions::from_mode(mode)).unwrap();
+                }
+                settle(&place.join("dst"));
+            });
+        });
     }
 }
 
@@ -415,5 +501,67 @@ fn a_file_of_another_tree_too_gets_its_exact_time_by_its_sum() {
             ["src", "other", "dst"].iter().for_each(|dir| touch(&place.join(dir), NEW));
         });
         bench.same(&[args, "--link-dest=../other", "src/", "dst"]);
+    }
+}
+
+#[test]
+fn names_of_one_file_are_told_as_rsync_tells_them_dry_or_not() {
+    for options in [
+        "-avvnH",
+        "-avvnHI",
+        "-avnH",
+        "-anHi",
+        "-aivvnH",
+        "-avvnH --link-dest=../other",
+        "-aivvnH --link-dest=../other",
+        "-anH --out-format=%n",
+        "-avvH --link-dest=../other",
+        "-aivvH --link-dest=../other",
+        "-aiH --link-dest=../other",
+    ] {
+        same(options, |bench| {
+            let src = bench.src();
+            let link = |dir: &Path, from: &str, to: &str| fs::hard_link(dir.join(from), dir.join(to)).unwrap();
+            for name in ["content1", "mode1", "same1", "gone1", "elsewhere1", "apart1"] {
+                put(&src.join(name), name, NEW);
+            }
+            for (name, to) in [("link1", "to"), ("target1", "to"), ("owner1", "to")] {
+                symlink(to, src.join(name)).unwrap();
+                touch_link(&src.join(name), NEW);
+            }
+            let names = ["content", "mode", "same", "gone", "elsewhere", "apart", "link", "target", "owner"];
+            for name in names {
+                link(&src, &format!("{name}1"), &format!("{name}2"));
+                link(&src, &format!("{name}1"), &format!("{name}3"));
+            }
+            settle(&src);
+            bench.both(|place| {
+                let (dst, other) = (place.join("dst"), place.join("other"));
+                crate::harness::copy(&src, &other);
+                crate::harness::copy(&src, &dst);
+                for name in ["content1", "elsewhere1"] {
+                    put(&dst.join(name), "another", OLD);
+                }
+                for name in ["content1", "mode1", "gone1", "link1", "target1", "owner1"] {
+                    fs::remove_file(other.join(name)).unwrap();
+                }
+                fs::set_permissions(dst.join("mode1"), fs::Permissions::from_mode(0o600)).unwrap();
+                fs::remove_file(dst.join("gone2")).unwrap();
+                for name in ["apart1", "apart2", "apart3"] {
+                    fs::remove_file(dst.join(name)).unwrap();
+                    fs::remove_file(other.join(name)).unwrap();
+                    put(&other.join(name), "apart1", NEW);
+                }
+                touch_link(&dst.join("link1"), OLD);
+                std::os::unix::fs::lchown(dst.join("owner1"), Some(3), None).unwrap();
+                for name in ["target1", "target2", "target3"] {
+                    fs::remove_file(dst.join(name)).unwrap();
+                }
+                symlink("from", dst.join("target1")).unwrap();
+                link(&dst, "target1", "target2");
+                link(&dst, "target1", "target3");
+                settle(&dst);
+            });
+        });
     }
 }

@@ -18,7 +18,7 @@ mod sparse;
 pub(crate) mod temp;
 mod write;
 
-pub(crate) use write::{Parked, Plan};
+pub(crate) use write::{Parked, Plan, Way};
 
 #[cfg(test)]
 mod tests;

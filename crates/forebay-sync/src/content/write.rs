@@ -44,6 +44,29 @@ pub(crate) struct Plan {
     pub(crate) onto_device: bool,
     /// It comes from the destination's side, which counts for nothing in the statistics.
     pub(crate) local: bool,
+    /// It has been written in this run already, and what was there before has its backup.
+    pub(crate) again: bool,
+}
+
+/// How a file gets its content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Under a temporary name.
+    Aside,
+    /// Under its own.
+    InPlace,
+    /// The same, once more: what was there before has its backup.
+    InPlaceAgain,
+}
+
+impl Way {
+    pub(crate) fn new(in_place: bool, again: bool) -> Self {
+        match (in_place, again) {
+            (false, _) => Way::Aside,
+            (true, false) => Way::InPlace,
+            (true, true) => Way::InPlaceAgain,
+        }
+    }
 }
 
 /// A draft that is open.
@@ -94,8 +117,8 @@ impl Worker<'_> {
         out: &mut Outcome,
     ) -> Result<(), Error> {
         self.arrived = false;
-        let in_place = !plan.local && self.shared.options.writes_in_place();
-        let Some(open) = self.open_draft(entry, ready, plan.like.as_ref(), in_place, out) else { return Ok(()) };
+        let way = Way::new(!plan.local && self.shared.options.writes_in_place(), plan.again);
+        let Some(open) = self.open_draft(entry, ready, plan.like.as_ref(), way, out) else { return Ok(()) };
         if let Err(failure) = self.fill_in_view(entry, plan, ready, &open, out) {
             if !matches!(failure, Failure::Share(_)) && self.copier.done > 0 {
                 self.keep_partial(entry, ready, open.draft, self.copier.done, out);
@@ -136,7 +159,7 @@ impl Worker<'_> {
         entry: &Entry<'_>,
         ready: &'d Ready,
         like: Option<&Stat>,
-        in_place: bool,
+        way: Way,
         out: &mut Outcome,
     ) -> Option<Open<'d>>
     where
@@ -145,7 +168,10 @@ impl Worker<'_> {
         let shared = self.shared;
         let path = |name: &[u8]| shared.target_path(&entry.dir.rel, name);
         let exists = entry.old_of_kind().is_some();
-        if in_place && let Some(failed) = self.clear_for_in_place(entry, ready, exists, out) {
+        let in_place = way != Way::Aside;
+        if way == Way::InPlace
+            && let Some(failed) = self.clear_for_in_place(entry, ready, exists, out)
+        {
             if let Err(errno) = failed {
                 shared.fail(out, "[receiver] open", &path(entry.target.to_bytes()), errno);
             }

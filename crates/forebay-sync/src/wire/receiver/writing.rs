@@ -10,9 +10,9 @@ use rustix::io::Errno;
 
 use super::ledger::{Again, Expected};
 use super::request;
-use crate::content::Parked;
 use crate::content::building::Building;
 use crate::content::copy::Failure;
+use crate::content::{Parked, Way};
 use crate::error::Error;
 use crate::fs::{self, Stat};
 use crate::hardlinks::Link;
@@ -93,10 +93,10 @@ impl<'w> Writing<'w> {
         self.state = State::Closed;
         let entry = Entry::expected(shared, &expected.dir, expected.at, expected.old);
         let (Some(entry), Some(Target::Ready(ready))) = (entry, expected.dir.target.get()) else { return };
-        let in_place = shared.options.writes_in_place();
+        let way = Way::new(shared.options.writes_in_place(), expected.again);
         self.basis = request::open(shared, worker, &entry, ready.fd.as_fd(), &expected.basis);
         let like = expected.like.as_ref();
-        let Some(open) = worker.open_draft(&entry, ready, like, in_place, &mut self.out) else { return };
+        let Some(open) = worker.open_draft(&entry, ready, like, way, &mut self.out) else { return };
         let parked = open.park();
         self.state = State::Open(parked);
         if expected.from > 0
