@@ -141,10 +141,10 @@ pub(crate) fn clear_of_dates(dir: &Path) {
     crate::tree::touch(dir, "@1300000000.5");
 }
 
-/// Whether `-H` is among the options.
+/// Whether `-H` is among the options, alone or with other letters.
 pub(crate) fn keeps_links(args: &[impl AsRef<OsStr>]) -> bool {
     let mut args = args.iter().filter_map(|arg| arg.as_ref().to_str());
-    args.any(|arg| arg == "-H" || (arg.starts_with("-a") && arg.contains('H')))
+    args.any(|arg| arg.starts_with('-') && !arg.starts_with("--") && !arg.starts_with("-M") && arg.contains('H'))
 }
 
 /// Copies a tree with everything that is compared.
