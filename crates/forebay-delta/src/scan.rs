@@ -24,6 +24,9 @@ use crate::weak::{RabinKarpRoll, Roll, RollsumRoll, RsyncRoll, Weak};
 const ALARMS: u64 = 16;
 /// How many blocks a hop goes over: one change often reaches into two.
 const HOP: usize = 2;
+/// Strong sums of fewer bytes are the same by chance too often to be compared without the weak ones: those on the wire have two,
+/// and a file in which one block is taken for another has to be sent again.
+const ENOUGH: usize = 8;
 
 /// Consecutive blocks of the basis that are in the new file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +177,8 @@ impl<'a> Walk<'a> {
         if let Some(sum) = self.ahead.get(pos, block, self.block_len) {
             return is(sum);
         }
-        if !format.strong().is_cheap() && format.weak().sum(window) != signature.weak(block) {
+        let enough = format.strong().is_cheap() && format.strong_len() >= ENOUGH;
+        if !enough && format.weak().sum(window) != signature.weak(block) {
             return false;
         }
         if window.len() == self.block_len && format.strong().lanes() > 1 {

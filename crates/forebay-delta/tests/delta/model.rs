@@ -287,3 +287,16 @@ fn blocks_that_are_not_where_they_were_are_not_hopped_over() {
     let (tokens, hash_hits) = search(&basis, &new);
     assert_eq!((tokens[..2].to_vec(), hash_hits), (vec![(at(0), len), (None, 10)], 1));
 }
+
+#[test]
+fn short_strong_sums_are_not_believed_alone() {
+    let basis = noise(700 * 8000, 5);
+    let mut new = basis.clone();
+    new.chunks_mut(1400).for_each(|two| two[0] ^= 1);
+    for strong in [Strong::Xxh128(3), Strong::Md5(Seed::None)] {
+        // One in 256 of the 4,000 blocks that have changed has the same strong sum.
+        let format = Format::new(Weak::Rsync, strong, 700, 1).unwrap();
+        let outcome = delta(&basis, Input::bytes(&new), &format, Options::default(), &settings(1, 8 << 20)).unwrap();
+        assert!(outcome.rebuilt == new, "{strong:?}");
+    }
+}
