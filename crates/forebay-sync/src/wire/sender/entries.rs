@@ -116,13 +116,14 @@ impl<'a> Lister<'a> {
                 (folder(parent, dir.in_parent), path, dir.name.clone())
             }
         };
+        let shown = || [&folder.shown, name.to_bytes()].concat();
         let stat = match dir.stat() {
             Ok(stat) => stat,
-            Err(errno) => {
-                let shown = [&folder.shown, name.to_bytes()].concat();
-                return shared.unreadable(&mut listed.outcome, "[sender] link_stat", &shown, errno);
-            }
+            Err(errno) => return shared.unreadable(&mut listed.outcome, "[sender] link_stat", &shown(), errno),
         };
+        if stat.kinds() != Kinds::Dir {
+            return self.no_directory(&shown(), &mut listed.outcome);
+        }
         let attributes = self.attributes(dir.attributes(), &path, &mut listed.outcome);
         let given = dir.parent.as_deref().is_none_or(is_above_all);
         let select = &shared.options.select;
@@ -144,8 +145,7 @@ impl<'a> Lister<'a> {
             Err(errno) => return shared.unreadable(out, "[sender] link_stat", &shown(), errno),
         };
         if stat.kinds() != Kinds::Dir {
-            out.totals.failed += 1;
-            return shared.complain(out, "rsync: [sender] is no directory any more: \"", &shown(), "\"");
+            return self.no_directory(&shown(), out);
         }
         if device.is_some_and(|device| device != stat.dev) {
             if shared.options.select.one_file_system > 1 {
@@ -163,6 +163,12 @@ impl<'a> Lister<'a> {
         let facts = Facts { stat: self.changed(stat), link: None, sum: None, attributes, long: Arc::default() };
         let entry = ListEntry { path, facts, content, top };
         self.add(Listing { entry, folder, name: name.to_owned(), follow }, listed);
+    }
+
+    /// Says of what was a directory when it was listed that it is none any more, and is left out.
+    fn no_directory(&self, shown: &[u8], out: &mut Outcome) {
+        out.totals.failed += 1;
+        self.shared.complain(out, "rsync: [sender] is no directory any more: \"", shown, "\"");
     }
 
     /// The file system that is not to be left from `dir`.
