@@ -83,16 +83,4 @@ impl<T: Target> File<'_, T> {
             Slot::Checking => None,
         }
     }
-
-    /// Takes note that the chunk `upto` has come. Returns how many chunks can now be applied one after the other, and what
-    /// those of them weigh that came before it.
-    pub(super) fn extend(&mut self) -> (usize, usize) {
-        let (mut chunks, mut freed) = (1, 0);
-        self.upto += 1;
-        while let Some(waiting) = self.waiting.get(&self.upto) {
-            (chunks, freed) = (chunks + 1, freed + waiting.weight);
-            self.upto += 1;
-        }
-        (chunks, freed)
-    }
 }

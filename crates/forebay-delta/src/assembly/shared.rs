@@ -59,10 +59,14 @@ struct State<'d, K, T: Target> {
     spares: Vec<Chunk>,
     /// Bytes that chunks hold,
     held: usize,
-    /// and those of them whose predecessors have not come.
+    /// those of them whose predecessors have not come,
     ahead: usize,
-    /// or which are long ones.
-    long: usize,
+    /// and those of the others, without long ones, that should stay in the processor's cache until they are applied.
+    cached: usize,
+    /// Somebody waits for the first to become less,
+    wants_share: bool,
+    /// or for the last.
+    wants_cache: bool,
     /// Chunks that will be applied without anything more coming.
     in_flight: usize,
     /// Files whose end was told and is not done.
@@ -100,7 +104,9 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             spares: Vec::new(),
             held: 0,
             ahead: 0,
-            long: 0,
+            cached: 0,
+            wants_share: false,
+            wants_cache: false,
             in_flight: 0,
             ending: 0,
             parallel: false,
@@ -148,7 +154,6 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         let long = len >= LONG && len / TIMES >= weight as u64;
         let mut state = self.admit(file, number, weight, long)?;
         state.held += weight;
-        state.long += if long { weight } else { 0 };
         state.stats.peak = state.stats.peak.max(state.held);
         // Within what was set aside, or the one chunk that is alone on its way: never refused.
         let lease = self.consumer.lease_head(weight);
@@ -201,10 +206,12 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
                 return Err(AssemblyError::Ahead { file: file.clone(), chunk: number });
             }
             let fits = state.held.saturating_add(weight) <= self.share;
-            let light = long || state.in_cache().saturating_add(weight) <= FLIGHT;
-            if fits && (light || number > known.upto) || state.in_flight == 0 {
+            let light = long || number > known.upto || state.cached.saturating_add(weight) <= FLIGHT;
+            if fits && light || state.in_flight == 0 {
                 return Ok(state);
             }
+            state.wants_share |= !fits;
+            state.wants_cache |= !light;
             state.stats.waits += u64::from(!waited);
             waited = true;
             self.call(&mut state);
@@ -329,12 +336,10 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             drop(lease);
             state = self.lock();
             state.applied(key, weight, applied);
-            state.long -= if long { weight } else { 0 };
+            state.cached -= if long { 0 } else { weight };
             state.slow -= slow;
             state.keep(spare);
-            // Not for every chunk: who waits then brings several at once.
-            let roomy = state.in_cache() <= FLIGHT / 2 && state.held - state.ahead <= self.share / 2;
-            if roomy || state.in_flight == 0 {
+            if state.has_room(self.share) {
                 self.room.notify_all();
             }
         }
@@ -401,16 +406,15 @@ struct Applied {
 impl<K: Eq + Hash, T: Target> State<'_, K, T> {
     fn accept(&mut self, file: &K, number: u64, waiting: Waiting) {
         let Some(file) = self.files.get_mut(file) else { return };
-        let weight = waiting.weight;
+        self.ahead += waiting.weight;
         file.waiting.insert(number, waiting);
-        if number == file.upto {
-            let (chunks, freed) = file.extend();
-            self.in_flight += chunks;
-            self.ahead -= freed;
-        } else {
-            self.ahead += weight;
-            self.stats.peak_ahead = self.stats.peak_ahead.max(self.ahead);
+        while let Some(waiting) = file.waiting.get(&file.upto) {
+            file.upto += 1;
+            self.in_flight += 1;
+            self.ahead -= waiting.weight;
+            self.cached += if waiting.long { 0 } else { waiting.weight };
         }
+        self.stats.peak_ahead = self.stats.peak_ahead.max(self.ahead);
     }
 
     /// Whether somebody has to be told to go on with the file, who then is: something can be done for it, and nobody is at it.
@@ -439,9 +443,16 @@ impl<K: Eq + Hash, T: Target> State<'_, K, T> {
 }
 
 impl<K, T: Target> State<'_, K, T> {
-    /// Bytes that should stay in the processor's cache until they are applied.
-    fn in_cache(&self) -> usize {
-        self.held.saturating_sub(self.ahead).saturating_sub(self.long)
+    /// Whether those who wait for memory are to be told, of a share of that size. Not for every chunk: who waits then brings
+    /// several at once.
+    fn has_room(&mut self, share: usize) -> bool {
+        let room = self.wants_share && self.held - self.ahead <= share / 2
+            || self.wants_cache && self.cached <= FLIGHT / 2
+            || self.in_flight == 0;
+        if room {
+            (self.wants_share, self.wants_cache) = (false, false);
+        }
+        room
     }
 
     /// Takes up to `most` workers for called. Gives how many.

@@ -23,7 +23,7 @@ pub struct AssemblyStats {
     pub literal: u64,
     /// Bytes that were copied from a basis.
     pub copied: u64,
-    /// Chunks that were checked by the threads that brought them.
+    /// Chunks that were applied by the threads that brought them, because there were no workers.
     pub inline: u64,
     /// Worker threads that were started: none while the work was done by those that brought it.
     pub workers: u64,

@@ -175,7 +175,9 @@ where
             sink(Next::Kept(kept))?;
             (begin, passed) = (end, passed + kept);
         }
-        sink(Next::Bytes(&piece.buf[begin..piece.len]))?;
+        if begin < piece.len {
+            sink(Next::Bytes(&piece.buf[begin..piece.len]))?;
+        }
         spares.keep(piece.buf);
         Ok(())
     };

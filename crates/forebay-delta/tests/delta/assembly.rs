@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use forebay::Budget;
 use forebay_delta::{
@@ -295,6 +296,41 @@ fn long_chunks_of_one_file_leave_room_for_the_next() {
     let Assembled { left, stats, .. } = assembled.unwrap();
     assert_eq!(left.iter().map(|(_, target)| target.bytes).sum::<u64>(), 8 * (500_000 + (16 << 20)));
     assert_eq!((stats.files, stats.chunks), (2, 9));
+}
+
+/// A worker that is busy with one file for long does not keep who waits for another from hearing that there is room.
+#[test]
+fn who_waits_hears_of_room_whatever_long_chunks_hold() {
+    let held = || {
+        let (go, wait) = mpsc::channel();
+        (go, Held { go: Arc::new(Mutex::new(wait)), bytes: 0 })
+    };
+    let ((long_go, long_file), (short_go, short_file)) = (held(), held());
+    let (ended, end) = mpsc::channel();
+    // 16 MiB are set aside.
+    let assembled = assemble(&settings(64 << 20, 2), Who::Parallel, |assembly| {
+        assembly.open(0, 1 << 30, long_file).unwrap();
+        assembly.open(1, 0, short_file).unwrap();
+        let mut long = literal(&[1; 500_000]);
+        long.push(Token::Copy { offset: 0, len: 16 << 20 });
+        thread::scope(|scope| {
+            // More than half of them wait for a worker that does not go on.
+            (0..20).for_each(|n| assembly.submit(&0, n, long.clone()).unwrap());
+            scope.spawn(|| {
+                (0..40).for_each(|n| assembly.submit(&1, n, literal(&[1; 60_000])).unwrap());
+                assembly.finish(&1, 40, move |_, result| ended.send(result.is_ok()).unwrap()).unwrap();
+            });
+            while assembly.stats().waits == 0 {
+                thread::yield_now();
+            }
+            (0..40).for_each(|_| short_go.send(()).unwrap());
+            let whole = end.recv_timeout(Duration::from_secs(20));
+            (0..40).for_each(|_| long_go.send(()).unwrap());
+            assert_eq!(whole, Ok(true));
+        });
+    });
+    let Assembled { left, stats, .. } = assembled.unwrap();
+    assert_eq!((left.len(), stats.chunks, stats.waits > 0), (1, 60, true));
 }
 
 #[test]

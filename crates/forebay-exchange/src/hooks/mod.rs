@@ -56,6 +56,10 @@
 //! its tail was cut from, 256 KiB of small entries that are collected, 2 MiB read ahead, and a few hundred bytes for each
 //! record on disk. An entry of 128 KiB or more keeps its whole buffer until it is written.
 //!
+//! On top of that comes what the allocator keeps. Buffers are freed by other threads than took them, and the C library holds on to
+//! as much of each thread's as it has seen at one time, half as much again; with `MALLOC_MMAP_THRESHOLD_=131072` in the
+//! environment, large ones go back to the system at once.
+//!
 //! Not bounded is what a receiver has taken out of its queue. Timely takes all that is there into queues of its own at
 //! each step of a worker; the reader's policy gives it a megabyte at a time. An operator that does not read what it
 //! gets holds that in memory.

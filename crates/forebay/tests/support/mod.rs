@@ -33,6 +33,11 @@ pub fn within<T: Send + 'static>(seconds: u64, test: impl FnOnce() -> T + Send +
 /// Runs `test` in a process of its own, for tests that look at what belongs to the whole process: its memory, its processor
 /// time, its threads. `name` is the path of the test in its binary.
 pub fn alone(name: &str, seconds: u64, test: impl FnOnce() + Send + 'static) {
+    alone_with(name, seconds, &[], test);
+}
+
+/// The same, with variables of the environment.
+pub fn alone_with(name: &str, seconds: u64, variables: &[(&str, &str)], test: impl FnOnce() + Send + 'static) {
     const CHILD: &str = "FOREBAY_TEST_ALONE";
     if std::env::var_os(CHILD).is_some_and(|child| child == name) {
         return within(seconds, test);
@@ -40,6 +45,7 @@ pub fn alone(name: &str, seconds: u64, test: impl FnOnce() + Send + 'static) {
     let output = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", name, "--include-ignored", "--nocapture", "--test-threads=1"])
         .env(CHILD, name)
+        .envs(variables.iter().copied())
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&output.stdout) + String::from_utf8_lossy(&output.stderr);
