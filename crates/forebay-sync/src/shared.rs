@@ -12,6 +12,7 @@ use forebay_delta::{Settings, Spares};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
+use crate::content::Turns;
 use crate::content::copy::Methods;
 use crate::content::rate::Rate;
 use crate::delayed::Delayed;
@@ -73,6 +74,8 @@ pub(crate) struct Shared<'a> {
     /// Random, so that nobody can make blocks that are taken for others.
     pub(crate) seed: u64,
     pub(crate) origins: Origins,
+    /// Who writes which of several names in place.
+    pub(crate) turns: Turns,
     /// What has several names in the source, with `-H`.
     pub(crate) groups: Groups,
     /// Where progress is asked for: what is being copied.
@@ -168,6 +171,7 @@ impl<'a> Shared<'a> {
             rate: options.bwlimit.map(Rate::new),
             seed: RandomState::new().build_hasher().finish(),
             origins: Origins::default(),
+            turns: Turns::default(),
             groups: Groups::default(),
             live: None,
             found: AtomicU64::new(0),
