@@ -93,7 +93,7 @@ pub(crate) struct Shared<'a> {
 /// The destination.
 #[derive(Debug)]
 pub(crate) struct Root {
-    /// The directory, or `None` where a dry run did not make it.
+    /// The directory, or `None` where a dry run did not make it, or `--existing` forbids that.
     pub(crate) fd: Option<OwnedFd>,
     /// It did not exist before.
     pub(crate) created: bool,

@@ -125,6 +125,9 @@ impl Worker<'_> {
         let Some(src) = Entry::stat(shared, dir, at, out) else {
             return Ok(());
         };
+        if !dir.is_readable(shared, at, out) {
+            return Ok(());
+        }
         out.totals.count_listed(src.kinds());
         out.totals.name_bytes += dir.listing.name(at).count_bytes() as u64;
         if matches!(src.kinds(), Kinds::File | Kinds::Link) {
@@ -348,7 +351,7 @@ impl Worker<'_> {
         let changed = extended::wanted(shared)
             && extended::copy(
                 shared,
-                &entry.attributes(shared),
+                (&entry.attributes(shared), || entry.source.path_of(entry.name)),
                 &shared.attributes_at(at, name),
                 "generator",
                 path,

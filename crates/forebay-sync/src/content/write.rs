@@ -309,7 +309,7 @@ impl Worker<'_> {
         if extended::wanted(shared)
             && extended::copy(
                 shared,
-                &entry.attributes(shared),
+                (&entry.attributes(shared), || entry.source.path_of(entry.name)),
                 &shared.attributes_of(file.as_fd()),
                 "receiver",
                 path,
