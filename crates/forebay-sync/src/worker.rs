@@ -188,8 +188,7 @@ impl Worker<'_> {
         };
         if shared.options.safe_links && links::is_unsafe(to.to_bytes(), &entry.dir.rel) {
             if shared.options.levels.name > 0 {
-                shared.say(out, &[b"ignoring unsafe symlink \""], &entry.rel(), b"\" -> \"");
-                shared.say(out, &[], to.to_bytes(), b"\"\n");
+                shared.say_unsafe(out, "ignoring", &entry.rel(), to.to_bytes());
             }
             return;
         }
