@@ -245,9 +245,11 @@ pub(crate) fn lines(
         let mark = format!("\0{} {} {}\n", change.src.size, out.totals.listed(), change.ahead);
         out.text.extend_from_slice(mark.as_bytes());
     }
+    // As with rsync, the side that receives tells plain names of what has come.
+    let plain = if options.log_receives { change.transfers() && !linked } else { change.any() || linked };
     if let Some(format) = &options.log_format
         && shown
-        && (change.any() || linked || format.has(b"i"))
+        && (plain || format.has(b"i"))
         && !format.is_empty()
         && !(options.dry_run && (options.log_receives || change.transfers()))
     {
