@@ -204,6 +204,7 @@ impl Worker<'_> {
             shared.complain(out, "WARNING: ", &entry.rel(), what);
         }
         (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();
+        (change.acl, change.xattr) = (false, false);
         if options.times {
             // It has been written to by then.
             change.time = Time::Set;
