@@ -171,9 +171,11 @@ fn a_link_that_leads_through_a_file_is_told_as_such() {
 
 #[test]
 fn a_file_that_fails_its_verification_is_told_with_its_time() {
-    for args in ["-ai", "-rti", "-ri", "-aiO"] {
+    for args in ["-ai", "-rti", "-ri", "-aiO", "-aiX", "-riX"] {
         let bench = Bench::new();
         put(&bench.src().join("f"), "new content", NEW);
+        let set = command(None, "setfattr", &["-n", "user.a", "-v", "1"]).arg(bench.src().join("f")).status();
+        assert!(set.unwrap().success());
         bench.both(|place| put(&place.join("dst/f"), "old", NEW));
         touch(&bench.src(), NEW);
         bench.same(&[args, "--append-verify", &format!("{}/", bench.src().display()), "dst"]);
