@@ -1,11 +1,10 @@
 //! How long this thread has had a processor. On a machine with other work, much more time than that passes.
 
-use std::fs;
 use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// Since the thread has begun.
 pub(crate) fn busy() -> Duration {
-    let stat = fs::read_to_string("/proc/thread-self/schedstat").unwrap();
-    let nanos = stat.split(' ').next().and_then(|field| field.parse().ok());
-    Duration::from_nanos(nanos.unwrap())
+    clock_gettime(ClockId::ThreadCPUTime).try_into().unwrap()
 }

@@ -153,8 +153,7 @@ fn is_unsafe_link(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, na
     let dir = rel.strip_suffix(name.to_bytes()).unwrap_or(rel);
     let is_unsafe = links::is_unsafe(to.to_bytes(), dir);
     if is_unsafe && options.levels.symsafe > 0 {
-        shared.say(out, &[b"not backing up unsafe symlink \""], rel, b"\" -> \"");
-        shared.say(out, &[], to.to_bytes(), b"\"\n");
+        shared.say_unsafe(out, "not backing up", rel, to.to_bytes());
     }
     is_unsafe
 }

@@ -13,6 +13,7 @@ use crate::error::Error;
 use crate::fs;
 use crate::hardlinks::{Existing, Groups, Inode};
 use crate::item::Item;
+use crate::outcome::Outcome;
 use crate::totals::Kinds;
 use crate::worker::{Entry, Worker};
 
@@ -120,7 +121,7 @@ impl Worker<'_> {
             }
             let name = dir.listing.name(at);
             let (Ok(source), Ok(src)) = (dir.source_of(at), dir.stat_of(at)) else { continue };
-            if src.nlink < 2 || !self.shared.takes(&src) {
+            if src.nlink < 2 || !self.shared.takes(&src) || !dir.is_readable(self.shared, at, &mut Outcome::default()) {
                 continue;
             }
             let src = self.shared.changed(src);

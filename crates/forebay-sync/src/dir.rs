@@ -13,15 +13,16 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Timespec};
 use rustix::io::Errno;
 
-use crate::extended::{Origin, Place};
+use crate::extended::{self, Origin, Place};
 use crate::fake;
-use crate::filter::Local;
+use crate::filter::{Local, clean};
 use crate::fs::{self, Stat};
 use crate::fuzzy::Candidate;
 use crate::listing::Listing;
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::sent::Sent;
+use crate::shared::Shared;
 use crate::target::Target;
 use crate::totals::Kinds;
 
@@ -147,6 +148,16 @@ impl Dir {
         }
     }
 
+    /// Whether the extended attributes can be read of what is at `at` in the listing.
+    pub(crate) fn is_readable(&self, shared: &Shared<'_>, at: usize, out: &mut Outcome) -> bool {
+        match self.source_of(at) {
+            Ok(source) if self.sent.is_none() => {
+                source.is_readable(shared, self.listing.name(at), self.listing.follows(at), self.parent.is_none(), out)
+            }
+            _ => true,
+        }
+    }
+
     /// The source that has what is at `at` in the listing.
     pub(crate) fn source_of(&self, at: usize) -> Result<&SourceDir, Errno> {
         self.source(self.listing.source(at))
@@ -259,6 +270,23 @@ impl SourceDir {
             Err(Errno::INVAL) if self.reads.fake => fake::link(at, &path),
             result => result,
         }
+    }
+
+    /// Whether the extended attributes of `name`, or of what it leads to, can be read. What is in a directory `given` by its
+    /// contents is shown as rsync does.
+    pub(crate) fn is_readable(
+        &self,
+        shared: &Shared<'_>,
+        name: &CStr,
+        follow: bool,
+        given: bool,
+        out: &mut Outcome,
+    ) -> bool {
+        let path = || {
+            let whole = given && matches!(self.base, Base::Held(_)) && !self.shown.ends_with(b"/./");
+            [&clean(&self.shown)[..], if whole { &b"./"[..] } else { b"" }, name.to_bytes()].concat()
+        };
+        extended::is_readable(shared, &Place::source(self, name, follow), path, out)
     }
 
     /// The absolute path of `name` in it.

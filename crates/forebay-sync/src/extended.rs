@@ -9,7 +9,7 @@
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use forebay_delta::{Seed, Strong};
@@ -54,6 +54,11 @@ impl Place {
     pub(crate) fn at(at: BorrowedFd<'_>, name: &CStr, fake: bool) -> Self {
         let path = [descriptor(at).as_bytes(), b"/", name.to_bytes()].concat();
         Place { path, follow: false, fake, local: Local::default() }
+    }
+
+    /// Of what `path`, which was given, leads to.
+    pub(crate) fn given(path: &[u8], fake: bool) -> Self {
+        Place { path: path.to_vec(), follow: true, fake, local: Local::default() }
     }
 
     /// Of what is open.
@@ -336,7 +341,7 @@ fn read_there(shared: &Shared<'_>, place: &Place) -> Result<Attributes, Errno> {
 
 /// Reads the attributes whose names are `wanted`, sorted; none where the file system has none. With `--fake-super`, ACLs are
 /// those that are kept.
-fn read(place: &Place, wanted: impl Fn(&[u8]) -> bool) -> Result<Attributes, Errno> {
+fn read(place: &Place, mut wanted: impl FnMut(&[u8]) -> bool) -> Result<Attributes, Errno> {
     let names = match whole(|buffer| place.list(buffer)) {
         Err(Errno::OPNOTSUPP) => return Ok(Vec::new()),
         names => names?,
@@ -438,11 +443,39 @@ fn map_owners(shared: &Shared<'_>, value: &mut [u8]) {
     }
 }
 
-/// Gives `there`, whose path in messages is `path`, the attributes of the source. Whether anything had to be changed,
-/// which may have changed the mode, too. `role` is who rsync would name in a message.
+/// Whether what is copied of the attributes at `place` in the source can be read. As with rsync, an entry of which it cannot
+/// is left out: that is reported, under its `path`, and keeps everything from being deleted.
+pub(crate) fn is_readable(
+    shared: &Shared<'_>,
+    place: &Result<Place, Errno>,
+    path: impl Fn() -> Vec<u8>,
+    out: &mut Outcome,
+) -> bool {
+    // The super-user may read whatever there is, and what has gone is found out when it is stat'ed.
+    let (true, Ok(place)) = (wanted(shared) && !shared.me.is_root(), place) else { return true };
+    let mut last = Vec::new();
+    let attributes = read(place, |name| {
+        let told = is_told(shared, &place.local, name);
+        if told {
+            name.clone_into(&mut last);
+        }
+        told
+    });
+    match attributes {
+        Ok(_) | Err(Errno::NOENT) => true,
+        Err(errno) => {
+            shared.io_error.store(true, Ordering::Relaxed);
+            get_failed(shared, out, &path(), &last, errno);
+            false
+        }
+    }
+}
+
+/// Gives `there` the attributes of the source, each with its path in messages. Whether anything had to be changed, which may have
+/// changed the mode, too. `role` is who rsync would name in a message about `there`.
 pub(crate) fn copy(
     shared: &Shared<'_>,
-    source: &Result<Origin, Errno>,
+    (source, from): (&Result<Origin, Errno>, impl Fn() -> Vec<u8>),
     there: &Place,
     role: &str,
     path: impl Fn() -> Vec<u8>,
@@ -450,14 +483,18 @@ pub(crate) fn copy(
 ) -> bool {
     let mut failed =
         |what: &str, name: &[u8], errno: Errno| set_failed(shared, out, role, what, (&path(), name), errno);
-    let both = source.as_ref().map_err(|errno| *errno).and_then(|source| {
-        let now = read_there(shared, there)?;
-        source.wanted(shared, &now).map(|wanted| (wanted, now))
-    });
-    let ((wanted, lacking), now) = match both {
-        Ok(both) => both,
+    let now = match read_there(shared, there) {
+        Ok(now) => now,
         Err(errno) => {
             failed("llistxattr", b"", errno);
+            return false;
+        }
+    };
+    let (wanted, lacking) = match source.as_ref().map_err(|errno| *errno).and_then(|source| source.wanted(shared, &now))
+    {
+        Ok(wanted) => wanted,
+        Err(errno) => {
+            get_failed(shared, out, &from(), b"", errno);
             return false;
         }
     };
@@ -498,6 +535,16 @@ pub(crate) fn add(
             set_failed(shared, out, "generator", "lsetxattr", (&path(), name.to_bytes()), errno);
         }
     }
+}
+
+/// Reports that the attribute `name` of the source's entry at `path` cannot be read, or, without a name, which there are.
+fn get_failed(shared: &Shared<'_>, out: &mut Outcome, path: &[u8], name: &[u8], errno: Errno) {
+    out.totals.failed += 1;
+    let call = if name.is_empty() { "get_xattr_names: llistxattr" } else { "get_xattr_data: lgetxattr" };
+    let mut after = b"\",\"".to_vec();
+    shared.options.escape.push(&mut after, name);
+    let after = format!("{}\",0) failed: {}", String::from_utf8_lossy(&after), fs::describe(errno));
+    shared.complain(out, &format!("rsync: [sender] {call}(\""), path, &after);
 }
 
 fn set_failed(

@@ -37,6 +37,8 @@ pub(crate) struct Line<'l> {
     pub(crate) is_dir: bool,
     /// What is behind the name: ` -> ` and where a link leads, or nothing.
     pub(crate) tail: &'l [u8],
+    /// The side that receives tells it.
+    pub(crate) receives: bool,
 }
 
 impl Line<'_> {
@@ -156,7 +158,11 @@ fn value_of(shared: &Shared<'_>, out: &mut Vec<u8>, letter: u8, groups: u8, line
             Some(sum) => out.extend_from_slice(shared.told_sum().hex(sum).as_bytes()),
             None => out.extend(std::iter::repeat_n(b' ', 2 * shared.told_sum().len())),
         },
-        b'o' => out.extend_from_slice(if line.change.is_some() { b"send" } else { b"del." }),
+        b'o' => out.extend_from_slice(match line.change {
+            Some(_) if line.receives => b"recv",
+            Some(_) => b"send",
+            None => b"del.",
+        }),
         b'U' => number(out, src.filter(|_| options.owner).map_or(0, |src| u64::from(src.uid))),
         b'G' if !options.group => out.extend_from_slice(b"DEFAULT"),
         b'G' => number(out, src.map_or(0, |src| u64::from(src.gid))),

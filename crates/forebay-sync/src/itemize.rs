@@ -225,7 +225,7 @@ pub(crate) fn lines(
     // As with rsync, plain names of links tell the target only where it is new.
     let told = target.filter(|_| options.has_codes() || moves || change.action != Action::Keep);
     let tail = told.map_or_else(Vec::new, |(arrow, target)| [arrow, target].concat());
-    let line = Line { change: Some(change), rel, name, is_dir, tail: &tail };
+    let line = Line { change: Some(change), rel, name, is_dir, tail: &tail, receives: false };
     let linked = target.is_some_and(|(arrow, _)| arrow == LINKED);
     let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);
     // Without codes, files of which only attributes change are not worth a line.
@@ -245,13 +245,15 @@ pub(crate) fn lines(
         let mark = format!("\0{} {} {}\n", change.src.size, out.totals.listed(), change.ahead);
         out.text.extend_from_slice(mark.as_bytes());
     }
+    // As with rsync, the side that receives tells plain names of what has come.
+    let plain = if options.log_receives { change.transfers() && !linked } else { change.any() || linked };
     if let Some(format) = &options.log_format
         && shown
-        && (change.any() || linked || format.has(b"i"))
+        && (plain || format.has(b"i"))
         && !format.is_empty()
-        && !(options.dry_run && change.transfers())
+        && !(options.dry_run && (options.log_receives || change.transfers()))
     {
-        push_line(shared, &mut out.log, format, &line);
+        push_line(shared, &mut out.log, format, &Line { receives: options.log_receives, ..line });
     }
 }
 
@@ -295,7 +297,7 @@ pub(crate) fn log_deleted(shared: &Shared<'_>, out: &mut Outcome, path: &[u8], i
     if options.json {
         return json::deleted(shared, out, path, is_dir);
     }
-    let line = Line { change: None, rel: path, name: b"", is_dir, tail: b"" };
+    let line = Line { change: None, rel: path, name: b"", is_dir, tail: b"", receives: false };
     let end: &[u8] = if is_dir { b"/\n" } else { b"\n" };
     let plain = |out: &mut Vec<u8>| {
         out.extend_from_slice(b"deleting ");

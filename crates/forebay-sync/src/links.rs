@@ -38,9 +38,7 @@ pub(crate) fn meant(
         if let Some(to) = to.filter(|to| is_unsafe(to.to_bytes(), rel)) {
             always = true;
             if options.levels.symsafe > 0 {
-                let path = [rel, name.to_bytes()].concat();
-                shared.say(note, &[b"copying unsafe symlink \""], &path, b"\" -> \"");
-                shared.say(note, &[], to.to_bytes(), b"\"\n");
+                shared.say_unsafe(note, "copying", &[rel, name.to_bytes()].concat(), to.to_bytes());
             }
         }
     }

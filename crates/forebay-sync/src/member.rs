@@ -10,9 +10,9 @@ use rustix::io::Errno;
 
 use crate::alternates::{Found, Likeness};
 use crate::backup;
-use crate::content::Plan;
 use crate::content::copy::Failure;
 use crate::content::temp::Temp;
+use crate::content::{Plan, Way};
 use crate::dir::Dir;
 use crate::error::Error;
 use crate::fs::{self, Stat};
@@ -206,21 +206,10 @@ impl Worker<'_> {
         if !self.make_way(entry, out) {
             return Ok(());
         }
-        let (size, dev, like) = (entry.src.size, entry.src.dev, entry.old_of_kind());
-        let onto_device = entry.is_device();
-        let plan = Plan {
-            source,
-            size,
-            dev,
-            like,
-            from: 0,
-            basis: None,
-            whole: true,
-            onto_device,
-            local: false,
-            again: false,
-        };
-        self.write(entry, ready, &plan, out)
+        let (from, like) = ((entry.src.size, entry.src.dev), entry.old_of_kind());
+        let way = Way::new(self.shared.options.writes_in_place(), false);
+        let plan = Plan { onto_device: entry.is_device(), ..Plan::whole(source, from, like, way) };
+        self.write(entry, ready, &plan, out).map(drop)
     }
 
     /// Makes the name a link to the file, unless it is one, and says so. `stays`: the leader is what it was before.

@@ -21,7 +21,7 @@ use crate::origins::Origins;
 use crate::outcome::Outcome;
 use crate::passes::{self, deliver, run};
 use crate::places::Places;
-use crate::roots::{self, Shape};
+use crate::roots;
 use crate::select::Pass;
 use crate::shared::{Root, Shared};
 use crate::totals::{Ahead, Kinds, Totals};
@@ -165,9 +165,9 @@ pub fn mirror(
             log.listing(0, true).map_err(Error::Log)?;
         }
         let mut last = Outcome::default();
-        // As with rsync, the destination is held to what it would be for a single file, and what is beside it is looked for.
+        // As with rsync, what is beside the destination is looked for.
         let opened = match options.list_only {
-            None => roots::destination(&shared, Shape::FILE, destination, &mut last).and_then(|root| {
+            None => roots::destination_of_nothing(&shared, destination, &mut last).and_then(|root| {
                 shared.root = root;
                 Places::open(&shared, &mut last)
             }),

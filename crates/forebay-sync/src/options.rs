@@ -151,6 +151,9 @@ pub struct Options {
     pub format: Option<Format>,
     /// `--log-file-format`: how a change is told to [`Log::file`](crate::Log::file). Without it, that is told nothing.
     pub log_format: Option<Format>,
+    /// `-M--log-file` on one machine: that log is the one of the side that receives, which says nothing for the side that
+    /// sends, and of no change in a dry run.
+    pub log_receives: bool,
     /// `--checksum-choice`: the sums that `%C` tells on one machine, of what is transferred and with `-c`. Default: XXH128.
     pub sums: (Checksum, Checksum),
     /// On one machine, the sources are listed once more before anything is done, and [`Log::listing`](crate::Log::listing)
@@ -244,6 +247,7 @@ impl Default for Options {
             list_only: None,
             format: None,
             log_format: None,
+            log_receives: false,
             sums: (Checksum::Xxh128, Checksum::Xxh128),
             list_first: false,
             json: false,

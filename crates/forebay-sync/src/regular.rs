@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::alternates::{Found, Likeness};
 use crate::backup;
 use crate::content::copy::Failure;
-use crate::content::{Plan, partial};
+use crate::content::{Plan, Way, partial};
 use crate::delete;
 use crate::error::Error;
 use crate::fs::{self, Stat};
@@ -98,21 +98,20 @@ impl Worker<'_> {
         self.shared.options.append.is_some() && entry.old_of_kind().is_some_and(no_shorter)
     }
 
-    /// Whether the destination's file stays, although it differs from the source's.
-    fn stays(&mut self, entry: &Entry<'_>) -> bool {
-        if self.is_newer(entry) {
-            return true;
-        }
-        let (Some(old), Some(ready)) = (entry.old_of_kind(), entry.ready) else { return false };
-        // What cannot be read is reported when it is its turn.
-        self.is_no_shorter(entry) && !self.unchanged(entry, ready.fd.as_fd(), entry.target, &old).unwrap_or(false)
-    }
-
-    /// Whether a name that is one of several of the source has a part in what becomes of them. As with rsync, what stays becomes
-    /// another name of the file all the same if one before it has been replaced.
+    /// Whether a name that is one of several of the source has a part in what becomes of them: the destination's file does not
+    /// stay. As with rsync, what stays becomes another name of the file all the same if one before it has been replaced.
     pub(crate) fn is_grouped(&mut self, entry: &Entry<'_>) -> bool {
-        let role = self.shared.groups.role(entry.src.inode(), &entry.rel());
-        matches!(role, Some((Role::AfterLeader, _, Some(_)))) || entry.src.kinds() != Kinds::File || !self.stays(entry)
+        let newer = self.is_newer(entry);
+        let may_stay = entry.src.kinds() == Kinds::File && (newer || self.is_no_shorter(entry));
+        let (true, Some(old), Some(ready)) = (may_stay, entry.old_of_kind(), entry.ready) else { return true };
+        match self.shared.groups.role(entry.src.inode(), &entry.rel()) {
+            Some((Role::AfterLeader, _, Some(_))) => true,
+            _ if newer => false,
+            // The census has compared it.
+            Some((Role::Leader, _, Some((inode, current)))) if inode == old.inode() => current,
+            // What cannot be read is reported when it is its turn.
+            _ => self.unchanged(entry, ready.fd.as_fd(), entry.target, &old).unwrap_or(false),
+        }
     }
 
     /// Whether the file `name` beneath `at`, which is as `old` says, has the content of the source's: by size and time,
@@ -167,48 +166,53 @@ impl Worker<'_> {
             Err(errno) => return self.unopened(entry, found, Failure::Read(errno), out),
         };
         let old = entry.old_of_kind();
-        let mut change = self.say_transfer(entry, found, out);
+        let change = self.say_transfer(entry, found, out);
         let (Some(source), Some(ready)) = (source, entry.ready) else { return Ok(()) };
         let from = old.filter(|_| options.append.is_some()).map_or(0, |old| old.size);
-        let mut redo = false;
+        let mut differs = false;
         if from > 0 && options.append == Some(Append::Verify) {
             let there = fs::open_file(ready.fd.as_fd(), entry.target).map_err(Failure::Read);
             match there.and_then(|there| self.copier.same(source.as_fd(), there.as_fd(), from)) {
                 Ok(true) => {}
-                Ok(false) => {
-                    // As with rsync, which finds out when the file has grown, the whole is then built from that.
-                    let what = " failed verification -- update retained (will try again).";
-                    if options.levels.name > 0 || options.has_codes() {
-                        shared.complain(out, "WARNING: ", &entry.rel(), what);
-                    }
-                    (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();
-                    if options.times {
-                        // It has been written to by then.
-                        change.time = Time::Set;
-                    }
-                    let mut second = Outcome::default();
-                    itemize::log(shared, &mut second, &change, &entry.dir.rel, entry.name.to_bytes(), None);
-                    self.count_transfer(entry, &mut second);
-                    let mut again = shared.again.lock().unwrap_or_else(PoisonError::into_inner);
-                    again.push((entry.rel(), second));
-                    redo = true;
-                }
+                Ok(false) => differs = true,
                 Err(failure) => return self.unread(entry, failure, out),
             }
         }
         let basis = if from == 0 { self.basis(entry, ready, found).map(|(_, file)| file) } else { None };
-        let whole = options.whole_file || from > 0;
-        let onto_device = entry.is_device();
-        let (size, dev) = (entry.src.size, entry.src.dev);
         // As with rsync, without -p the mode is that of whatever has the name elsewhere, too.
         let like = old.or(found.map(|found| found.stat));
-        let mut plan = Plan { source, size, dev, like, from, basis, whole, onto_device, local: false, again: false };
-        self.write(entry, ready, &plan, out)?;
-        if redo {
-            (plan.from, plan.whole, plan.again) = (0, false, true);
+        let way = Way::new(options.writes_in_place(), false);
+        let (size, dev) = (entry.src.size, entry.src.dev);
+        let (whole, onto_device) = (options.whole_file || from > 0, entry.is_device());
+        let mut plan = Plan { from, basis, whole, onto_device, ..Plan::whole(source, (size, dev), like, way) };
+        let opened = self.write(entry, ready, &plan, out)?;
+        // What could not be opened has no backup either.
+        if differs && opened {
+            self.say_again(entry, change, out);
+            (plan.from, plan.whole, plan.way) = (0, false, Way::InPlaceAgain);
             self.write(entry, ready, &plan, out)?;
         }
         Ok(())
+    }
+
+    /// Says that what was there before what has been appended differs, after the `change` that was told of. As with rsync, which
+    /// finds out when the file has grown, the whole is then built from that.
+    fn say_again(&self, entry: &Entry<'_>, mut change: Change, out: &mut Outcome) {
+        let (shared, options) = (self.shared, self.shared.options);
+        let what = " failed verification -- update retained (will try again).";
+        if options.levels.name > 0 || options.has_codes() {
+            shared.complain(out, "WARNING: ", &entry.rel(), what);
+        }
+        (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();
+        (change.acl, change.xattr) = (false, false);
+        if options.times {
+            // It has been written to by then.
+            change.time = Time::Set;
+        }
+        let mut second = Outcome::default();
+        itemize::log(shared, &mut second, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+        self.count_transfer(entry, &mut second);
+        shared.again.lock().unwrap_or_else(PoisonError::into_inner).push((entry.rel(), second));
     }
 
     /// What blocks of the file may come from: what an interrupted run has left, what has its name, what has that in
@@ -297,20 +301,11 @@ impl Worker<'_> {
         match opened {
             Ok(source) => {
                 let stat = &found.stat;
-                let plan = Plan {
-                    source,
-                    size: stat.size,
-                    dev: stat.dev,
-                    // As with rsync: here, that of whatever it replaces.
-                    like: entry.old.filter(|old| old.kinds() != Kinds::Dir),
-                    from: 0,
-                    basis: None,
-                    whole: true,
-                    onto_device: false,
-                    local: true,
-                    again: false,
-                };
-                self.write(entry, ready, &plan, out)
+                // As with rsync: here, the mode is that of whatever it replaces.
+                let like = entry.old.filter(|old| old.kinds() != Kinds::Dir);
+                let from = (stat.size, stat.dev);
+                let plan = Plan { local: true, ..Plan::whole(source, from, like, Way::Aside) };
+                self.write(entry, ready, &plan, out).map(drop)
             }
             Err(_) => self.transfer(entry, None, out),
         }

@@ -12,6 +12,7 @@ use forebay_delta::{Settings, Spares};
 use rustix::fs::Mode;
 use rustix::io::Errno;
 
+use crate::content::Turns;
 use crate::content::copy::Methods;
 use crate::content::rate::Rate;
 use crate::delayed::Delayed;
@@ -73,6 +74,8 @@ pub(crate) struct Shared<'a> {
     /// Random, so that nobody can make blocks that are taken for others.
     pub(crate) seed: u64,
     pub(crate) origins: Origins,
+    /// Who writes which of several names in place.
+    pub(crate) turns: Turns,
     /// What has several names in the source, with `-H`.
     pub(crate) groups: Groups,
     /// Where progress is asked for: what is being copied.
@@ -90,7 +93,7 @@ pub(crate) struct Shared<'a> {
 /// The destination.
 #[derive(Debug)]
 pub(crate) struct Root {
-    /// The directory, or `None` where a dry run did not make it.
+    /// The directory, or `None` where a dry run did not make it, or `--existing` forbids that.
     pub(crate) fd: Option<OwnedFd>,
     /// It did not exist before.
     pub(crate) created: bool,
@@ -168,6 +171,7 @@ impl<'a> Shared<'a> {
             rate: options.bwlimit.map(Rate::new),
             seed: RandomState::new().build_hasher().finish(),
             origins: Origins::default(),
+            turns: Turns::default(),
             groups: Groups::default(),
             live: None,
             found: AtomicU64::new(0),
@@ -357,7 +361,7 @@ impl<'a> Shared<'a> {
         let mut line = parts.concat();
         self.options.escape.push(&mut line, name);
         line.extend_from_slice(rest);
-        if self.options.log_format.is_some() {
+        if self.is_logged(parts.first().copied().unwrap_or_default()) {
             out.log.extend_from_slice(&line);
         }
         if self.options.json {
@@ -367,6 +371,30 @@ impl<'a> Shared<'a> {
         }
     }
 
+    /// Says what becomes of a symbolic link that is not safe.
+    pub(crate) fn say_unsafe(&self, out: &mut Outcome, what: &str, path: &[u8], to: &[u8]) {
+        let mut line = [what.as_bytes(), b" unsafe symlink \""].concat();
+        self.options.escape.push(&mut line, path);
+        line.extend_from_slice(b"\" -> \"");
+        self.say(out, &[&line], to, b"\"\n");
+    }
+
+    /// Whether a line that begins with `start` goes to the log file: into that of the side that receives, only what it says.
+    fn is_logged(&self, start: &[u8]) -> bool {
+        const SENDERS: [&[u8]; 8] = [
+            b"rsync: [sender]",
+            b"[sender]",
+            b"sender ",
+            b"file has vanished",
+            b"directory has vanished",
+            b"symlink has no referent",
+            b"skipping directory ",
+            b"copying unsafe symlink ",
+        ];
+        let senders = || SENDERS.iter().any(|senders| start.starts_with(senders));
+        self.options.log_format.is_some() && !(self.options.log_receives && senders())
+    }
+
     /// Adds a line for standard error, without counting a failure.
     pub(crate) fn complain(&self, out: &mut Outcome, before: &str, path: &[u8], after: &str) {
         let start = out.errors.len();
@@ -374,7 +402,7 @@ impl<'a> Shared<'a> {
         self.options.escape.push(&mut out.errors, path);
         out.errors.extend_from_slice(after.as_bytes());
         out.errors.push(b'\n');
-        if self.options.log_format.is_some() {
+        if self.is_logged(before.as_bytes()) {
             out.log.extend_from_slice(&out.errors[start..]);
         }
     }

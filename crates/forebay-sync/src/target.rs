@@ -163,13 +163,18 @@ fn enter_there(shared: &Shared<'_>, dir: &Dir) -> Target {
     Target::Ready(ready)
 }
 
+/// The absolute path of the source directory.
+fn source_path(dir: &Dir) -> &[u8] {
+    let path = dir.sources.first().map_or(&b""[..], |source| &source.shown);
+    path.strip_suffix(b"/").unwrap_or(path)
+}
+
 /// Stats the source directory, reporting a failure.
 fn source(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Option<Stat> {
     dir.stat()
         .map(|stat| shared.changed(stat))
         .map_err(|errno| {
-            let path = dir.sources.first().map_or(&b""[..], |source| &source.shown);
-            shared.unreadable(out, "[sender] link_stat", path.strip_suffix(b"/").unwrap_or(path), errno);
+            shared.unreadable(out, "[sender] link_stat", source_path(dir), errno);
         })
         .ok()
 }
@@ -196,7 +201,7 @@ fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
     Target::Ready(ready)
 }
 
-/// A directory that a dry run would make.
+/// A directory that is not there: a dry run tells that it would be made, unless `--existing` forbids that.
 fn enter_absent(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
     if shared.options.select.existing {
         shared.pass_over(out, "not creating new directory \"", dir.path(), "\"\n");
@@ -434,7 +439,9 @@ fn adopt_changed(
         }
         mode_now = u32::MAX; // A change of owner may have taken bits away.
     }
-    if extended && extended::copy(shared, &dir.attributes(), &shared.attributes_of(fd), "generator", path, out) {
+    let from = || source_path(dir).to_vec();
+    if extended && extended::copy(shared, (&dir.attributes(), from), &shared.attributes_of(fd), "generator", path, out)
+    {
         mode_now = u32::MAX;
     }
     let wanted = attrs::wanted_mode(shared, src, (!ready.made).then_some(before));

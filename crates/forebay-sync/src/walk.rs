@@ -169,6 +169,10 @@ impl<'a> Walk<'a> {
             let Ok(place) = parent.source(parent.listing.source(at)) else {
                 continue;
             };
+            if !place.is_readable(self.shared, &name, follow, parent.parent.is_none(), &mut self.note) {
+                complete = false;
+                continue;
+            }
             let shown = place.path_of(&name);
             links = links.max(parent.links + u8::from(follow));
             let opened = if links > links::MOST {

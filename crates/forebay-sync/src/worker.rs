@@ -125,6 +125,9 @@ impl Worker<'_> {
         let Some(src) = Entry::stat(shared, dir, at, out) else {
             return Ok(());
         };
+        if !dir.is_readable(shared, at, out) {
+            return Ok(());
+        }
         out.totals.count_listed(src.kinds());
         out.totals.name_bytes += dir.listing.name(at).count_bytes() as u64;
         if matches!(src.kinds(), Kinds::File | Kinds::Link) {
@@ -185,8 +188,7 @@ impl Worker<'_> {
         };
         if shared.options.safe_links && links::is_unsafe(to.to_bytes(), &entry.dir.rel) {
             if shared.options.levels.name > 0 {
-                shared.say(out, &[b"ignoring unsafe symlink \""], &entry.rel(), b"\" -> \"");
-                shared.say(out, &[], to.to_bytes(), b"\"\n");
+                shared.say_unsafe(out, "ignoring", &entry.rel(), to.to_bytes());
             }
             return;
         }
@@ -348,7 +350,7 @@ impl Worker<'_> {
         let changed = extended::wanted(shared)
             && extended::copy(
                 shared,
-                &entry.attributes(shared),
+                (&entry.attributes(shared), || entry.source.path_of(entry.name)),
                 &shared.attributes_at(at, name),
                 "generator",
                 path,

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use forebay::CancelToken;
-use forebay_sync::{DeleteWhen, Error};
+use forebay_sync::{DeleteWhen, Error, Log};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::limits;
@@ -63,11 +63,14 @@ fn run(command: Command) -> ExitCode {
         opened
             .inspect_err(|error| {
                 let (path, reason) = (path.to_string_lossy(), describe(error));
-                complain(&format!("rsync: [client] failed to open log-file {path}: {reason}"));
-                if !quiet {
-                    // There may be nobody to read it.
-                    let _ = io::stdout().write_all(b"Ignoring \"log file\" setting.\n");
-                }
+                let role = if options.log_receives { "Receiver" } else { "client" };
+                complain(&format!("rsync: [{role}] failed to open log-file {path}: {reason}"));
+                // There may be nobody to read it. What reads objects is not to find a line that is none.
+                let _ = match quiet {
+                    true => Ok(()),
+                    false if json || options.log_receives => io::stderr().write_all(IGNORING_LOG),
+                    false => io::stdout().write_all(IGNORING_LOG),
+                };
             })
             .ok()
     });
@@ -90,7 +93,8 @@ fn run(command: Command) -> ExitCode {
     let told = levels.flist > 1 || (levels.flist > 0 && levels.debug_filter > 0);
     options.list_first = at_once && lists && told && !quiet && !json;
     let mut output = Output::new(&options, log, &report, !at_once, pulls);
-    output.note(b"building file list\n");
+    let receives = options.log_receives;
+    output.note(if receives { b"receiving file list\n" } else { b"building file list\n" });
     let mut head = String::new();
     if options.levels.flist > 0 && lists {
         head.push_str(match (&place, at_once) {
@@ -126,7 +130,7 @@ fn run(command: Command) -> ExitCode {
             } else if !quiet {
                 output.write(stats::summary(&report, said, !called_as_rsync()).as_bytes());
             }
-            output.note(stats::logged(&report, said).as_bytes());
+            output.note(stats::logged(&report, said, receives).as_bytes());
             report.exit_code()
         }
         Err(error) => {
@@ -140,11 +144,17 @@ fn run(command: Command) -> ExitCode {
             if stopped { 30 } else { error.exit_code() }
         }
     };
-    if let Some(text) = ending(code) {
-        output.complain(&text);
+    // What has failed for some files, the side that sends sums up.
+    match ending(code) {
+        Some(text) if receives && (23..=25).contains(&code) => output.errors(format!("{text}\n").as_bytes()),
+        Some(text) => output.complain(&text),
+        None => {}
     }
     ExitCode::from(code)
 }
+
+/// What follows the error of a log file that cannot be opened.
+const IGNORING_LOG: &[u8] = b"Ignoring \"log file\" setting.\n";
 
 /// The system's words for an error, with its number, as rsync prints them.
 fn describe(error: &io::Error) -> String {

@@ -25,11 +25,14 @@ pub(crate) fn summary(report: &Report, said: Said, own_lines: bool) -> String {
 }
 
 /// What the log file says of it: the same, or a line of sums.
-pub(crate) fn logged(report: &Report, said: Said) -> String {
+pub(crate) fn logged(report: &Report, said: Said, receives: bool) -> String {
+    let ((sent, received), size) = (traffic(report), report.totals.size_bytes);
+    if receives {
+        return format!("sent {received} bytes  received {sent} bytes  total size {size}\n");
+    }
     if said.levels.stats > 0 {
         return summary(report, said, false);
     }
-    let ((sent, received), size) = (traffic(report), report.totals.size_bytes);
     let deltas = summary(report, said, false);
     format!("{deltas}sent {sent} bytes  received {received} bytes  total size {size}\n")
 }

@@ -39,6 +39,8 @@ fn where_nothing_is_to_be_copied_destinations_mean_what_they_mean_to_rsync() {
         "-av -T ../none",
         "-av --link-dest=../none --compare-dest=x",
         "-a --mkpath",
+        "-av --mkpath",
+        "-anv --mkpath",
     ] {
         for destination in ["dir", "new", "new/", "dir/new", "no/new", "no/new/", "file", "file/"] {
             let bench = bench();

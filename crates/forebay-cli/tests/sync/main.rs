@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod arguments;
+mod backups;
 mod copy_as;
 mod deletions;
 mod delta;
@@ -15,9 +16,11 @@ mod interrupted;
 mod large_file;
 mod metadata;
 mod moved;
+mod other_trees;
 mod output_closed;
 mod parallel;
 mod permissions;
+mod prepared;
 mod random_trees;
 mod real_tree;
 mod relative;

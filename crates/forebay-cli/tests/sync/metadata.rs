@@ -101,6 +101,17 @@ pub(crate) fn part_others(src: &Path, dst: &Path) {
     }
 }
 
+/// Removes files from `dst` that get another content, or make way for something else.
+pub(crate) fn keep_lasting(src: &Path, dst: &Path) {
+    for path in entries(dst).into_iter().filter(|path| path.symlink_metadata().unwrap().is_file()) {
+        let source = src.join(path.strip_prefix(dst).unwrap());
+        let same = |meta: fs::Metadata| meta.is_file() && fs::read(&source).unwrap() == fs::read(&path).unwrap();
+        if source.symlink_metadata().is_ok_and(|meta| !same(meta)) {
+            fs::remove_file(path).unwrap();
+        }
+    }
+}
+
 /// Gives some of what is beneath `dir` ACLs and extended attributes.
 pub(crate) fn dress_some(rng: &mut Rng, dir: &Path) {
     for path in entries(dir) {

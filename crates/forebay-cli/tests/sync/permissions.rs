@@ -51,6 +51,41 @@ fn unreadable_files_and_directories() {
 }
 
 #[test]
+fn what_has_attributes_that_cannot_be_read_is_left_out() {
+    let attributed = |path: &Path| {
+        assert!(Command::new("setfattr").args(["-n", "user.a", "-v", "1"]).arg(path).status().unwrap().success());
+    };
+    for options in
+        ["-rX", "-rtXi", "-rXivv", "-rXin", "-dX", "-rXHi", "-rXi --stats", "-rX --list-only", "-rtXi --delete"]
+    {
+        let bench = Bench::new();
+        let src = bench.src();
+        fs::create_dir_all(src.join("closed/inner")).unwrap();
+        fs::create_dir_all(src.join("open/closed")).unwrap();
+        for file in ["a", "secret", "open/secret", "open/f", "twice"] {
+            fs::write(src.join(file), file).unwrap();
+            touch(&src.join(file), "@1000000000");
+        }
+        fs::hard_link(src.join("twice"), src.join("open/twice")).unwrap();
+        for (path, closed) in
+            [("secret", 0o600), ("open/secret", 0o600), ("twice", 0o600), ("closed", 0o700), ("open/closed", 0o700)]
+        {
+            attributed(&src.join(path));
+            mode(src.join(path), closed);
+        }
+        bench.both(|place| {
+            fs::create_dir_all(place.join("dst/closed")).unwrap();
+            fs::write(place.join("dst/closed/kept"), "kept").unwrap();
+            give_away(place);
+        });
+        let options: Vec<&str> = options.split(' ').collect();
+        let did = same(&bench, &options);
+        let left_out = if options[0] == "-dX" { 3 } else { 6 };
+        assert_eq!((did.code, did.errors.len()), (Some(23), left_out + 1), "{options:?}: {:?}", did.errors);
+    }
+}
+
+#[test]
 fn what_cannot_be_opened_counts_as_transferred() {
     for options in ["-a", "-ac", "-aH", "-aX", "-a --existing", "-a --no-W"] {
         let bench = Bench::new();

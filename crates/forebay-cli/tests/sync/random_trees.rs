@@ -5,7 +5,7 @@
 use std::fs;
 
 use crate::harness::{Bench, copy, rounds};
-use crate::metadata::{clear_the_way, dress_some, link_some, part_others, same};
+use crate::metadata::{clear_the_way, dress_some, keep_lasting, link_some, part_others, same};
 use crate::tree::{Rng, change, fill};
 
 /// What a round begins with: one of these.
@@ -140,12 +140,8 @@ const APART: &[(&[&str], &[&str])] = &[
     (&["-n"], &["-p -X"]),
     // It counts differently what was found, and writes what it knows of its memory.
     (&["-avv", "-aivv"], &["--no-W", "--stats", "--append-verify"]),
-    // It loses its place in the list, or waits for ever, where names of a FIFO are not to be made.
-    (&["--existing"], &["-H"]),
     // It reads long attributes again of what it has removed already, and gives directories of backups none.
     (&["-p -X"], &["--remove-source-files", "--backup-dir=../bak"]),
-    // It builds files from what it replaces meanwhile, and then once more.
-    (&["-p -y"], &["--no-W"]),
     // It waits for ever for the leader of names that another tree has, or says some of them twice.
     (&["--compare-dest=../{other}", "--copy-dest=../{other}"], &["-H"]),
     // It gives its receiving side both `--append` and `--whole-file`, which that refuses.
@@ -229,6 +225,15 @@ fn round(seed: u64) {
         // Who writes last into a file that several are to be written into depends on how far either has come.
         if has("-H") && ["--inplace", "--append", "--append-verify"].into_iter().any(has) && dst_there {
             part_others(&src, &dst);
+        }
+        // It loses its place in the list, or waits for ever, where names of a FIFO are not to be made.
+        if has("-H") && has("--existing") {
+            let find = std::process::Command::new("find").arg(place).args(["-type", "p", "-delete"]).status();
+            assert!(find.unwrap().success());
+        }
+        // It builds files from what it replaces meanwhile, and then once more.
+        if has("-p -y") && has("--no-W") && dst_there {
+            keep_lasting(&src, &dst);
         }
         // Of a directory that something stands in the way of, it changes that.
         if (has("-H") || has("--ignore-existing")) && dst_there {

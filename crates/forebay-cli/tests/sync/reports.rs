@@ -71,19 +71,45 @@ fn log_files_say_what_rsyncs_do() {
         "-aii --out-format=%n --log-file-format=%i|%n",
         "-a /dev/none",
     ] {
-        let bench = bench();
-        let mut args: Vec<&str> = args.split(' ').collect();
-        args.extend(["--log-file=log", "SRC", "dst"]);
-        let [theirs, ours] = said(&bench, &args);
-        let log = |text: &str| {
-            let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-            lines.sort();
-            lines
-        };
-        assert!(!theirs.2.is_empty());
-        assert_eq!(log(&ours.2), log(&theirs.2), "{args:?}");
-        assert_eq!(ours.0, theirs.0);
+        logs_are_rsyncs(&format!("{args} --log-file=log"));
     }
+}
+
+#[test]
+fn log_files_of_the_side_that_receives_say_what_rsyncs_do() {
+    for args in [
+        "-a",
+        "-av",
+        "-avv --delete",
+        "-ai --delete",
+        "-an --delete",
+        "-aii -n",
+        "-aq --delete",
+        "-a /dev/none",
+        "-ai --existing -vv",
+        "-avv -b --safe-links",
+        "-r --list-only",
+        "-a --delete -M--log-file-format=%i|%n|%o|%l|%L --out-format=%o",
+        "-a --delete -M--log-file-format=%n --log-file-format=%i",
+        "-aiH",
+    ] {
+        logs_are_rsyncs(&format!("{args} -M--log-file=log"));
+    }
+}
+
+fn logs_are_rsyncs(args: &str) {
+    let bench = bench();
+    let mut args: Vec<&str> = args.split(' ').collect();
+    args.extend(["SRC", "dst"]);
+    let [theirs, ours] = said(&bench, &args);
+    let log = |text: &str| {
+        let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        lines.sort();
+        lines
+    };
+    assert!(!theirs.2.is_empty());
+    assert_eq!(log(&ours.2), log(&theirs.2), "{args:?}");
+    assert_eq!(ours.0, theirs.0);
 }
 
 #[test]
@@ -357,6 +383,19 @@ fn json_is_an_object_a_line() {
     let summary = objects.last().unwrap();
     assert_eq!((&summary["type"], summary["deleted_files"].as_u64()), (&"summary".into(), Some(1)));
     assert_eq!(summary["exit_code"], 0);
+}
+
+#[test]
+fn json_stays_json_where_the_log_file_cannot_be_opened() {
+    let bench = bench();
+    let src = format!("{}/", bench.src().display());
+    let mut command = Command::new(FOREBAY);
+    command.args(["sync", "-a", "--json", "--log-file=/nonexistent/log", &src, "dst"]).current_dir(&bench.places()[1]);
+    let output = command.output().unwrap();
+    assert!(output.status.success());
+    let lines = String::from_utf8(output.stdout).unwrap();
+    assert!(lines.lines().all(|line| line.starts_with('{')), "{lines}");
+    assert!(String::from_utf8(output.stderr).unwrap().ends_with("\nIgnoring \"log file\" setting.\n"));
 }
 
 #[test]

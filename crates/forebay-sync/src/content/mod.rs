@@ -13,12 +13,16 @@ mod delta;
 pub(crate) mod draft;
 pub(crate) mod partial;
 mod parts;
+mod plan;
 pub(crate) mod rate;
 mod sparse;
 pub(crate) mod temp;
+mod turns;
 mod write;
 
-pub(crate) use write::{Parked, Plan, Way};
+pub(crate) use plan::{Plan, Way};
+pub(crate) use turns::Turns;
+pub(crate) use write::Parked;
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use super::copy::{Copier, Failure, Job, Method, SMALL};
 use super::delta::{Delta, Stats};
 use super::draft::Draft;
 use super::partial;
+use super::plan::{Plan, Way};
 use super::temp::Temp;
 use crate::attrs;
 use crate::backup;
@@ -23,51 +24,6 @@ use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::target::{Habits, Ready};
 use crate::worker::{Entry, Worker};
-
-/// Where the content of one file comes from, and how it is written.
-#[derive(Debug)]
-pub(crate) struct Plan {
-    /// What is copied, open for reading.
-    pub(crate) source: OwnedFd,
-    /// Its size in bytes, as far as that matters, and its device.
-    pub(crate) size: u64,
-    pub(crate) dev: u64,
-    /// What its mode is that of where modes are not preserved: what has the name, or has it in another tree.
-    pub(crate) like: Option<Stat>,
-    /// The bytes up to here are in the file already (`--append`).
-    pub(crate) from: u64,
-    /// What blocks may come from, open for reading, where the destination has something else than the file itself.
-    pub(crate) basis: Option<OwnedFd>,
-    /// It is copied whole, whatever the destination has.
-    pub(crate) whole: bool,
-    /// It goes to a device.
-    pub(crate) onto_device: bool,
-    /// It comes from the destination's side, which counts for nothing in the statistics.
-    pub(crate) local: bool,
-    /// It has been written in this run already, and what was there before has its backup.
-    pub(crate) again: bool,
-}
-
-/// How a file gets its content.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// Under a temporary name.
-    Aside,
-    /// Under its own.
-    InPlace,
-    /// The same, once more: what was there before has its backup.
-    InPlaceAgain,
-}
-
-impl Way {
-    pub(crate) fn new(in_place: bool, again: bool) -> Self {
-        match (in_place, again) {
-            (false, _) => Way::Aside,
-            (true, false) => Way::InPlace,
-            (true, true) => Way::InPlaceAgain,
-        }
-    }
-}
 
 /// A draft that is open.
 #[derive(Debug)]
@@ -108,25 +64,26 @@ impl Parked {
 }
 
 impl Worker<'_> {
-    /// Writes the file as planned, with its attributes.
+    /// Writes the file as planned, with its attributes. Whether there was anything to write to.
     pub(crate) fn write(
         &mut self,
         entry: &Entry<'_>,
         ready: &Ready,
         plan: &Plan,
         out: &mut Outcome,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         self.arrived = false;
-        let way = Way::new(!plan.local && self.shared.options.writes_in_place(), plan.again);
-        let Some(open) = self.open_draft(entry, ready, plan.like.as_ref(), way, out) else { return Ok(()) };
+        let old = entry.old.filter(|old| plan.way != Way::Aside && old.nlink > 1);
+        let _turn = old.map(|old| self.shared.turns.take(old.inode()));
+        let Some(open) = self.open_draft(entry, ready, plan.like.as_ref(), plan.way, out) else { return Ok(false) };
         if let Err(failure) = self.fill_in_view(entry, plan, ready, &open, out) {
             if !matches!(failure, Failure::Share(_)) && self.copier.done > 0 {
                 self.keep_partial(entry, ready, open.draft, self.copier.done, out);
             }
-            return self.failed(entry, failure, out);
+            return self.failed(entry, failure, out).map(|()| true);
         }
         self.close_draft(entry, ready, open, plan.like.as_ref(), out);
-        Ok(())
+        Ok(true)
     }
 
     /// Fills the draft; where that may take long, somebody says meanwhile how far it is.
@@ -352,7 +309,7 @@ impl Worker<'_> {
         if extended::wanted(shared)
             && extended::copy(
                 shared,
-                &entry.attributes(shared),
+                (&entry.attributes(shared), || entry.source.path_of(entry.name)),
                 &shared.attributes_of(file.as_fd()),
                 "receiver",
                 path,

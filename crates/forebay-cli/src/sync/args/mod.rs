@@ -20,7 +20,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::time::Duration;
 
-use forebay_sync::{Connection, Options};
+use forebay_sync::{Connection, Format, Options};
 
 use super::{help, version};
 use crate::spill;
@@ -201,6 +201,14 @@ fn apply(
 /// Applies what `-M` says on one machine, where the other side is the one that receives.
 fn receivers(state: &mut State, option: OsString) -> Result<(), Refusal> {
     let bytes = option.as_bytes();
+    if let Some(file) = bytes.strip_prefix(b"--log-file=") {
+        state.receivers_log.0 = Some(OsStr::from_bytes(file).to_owned());
+        return Ok(());
+    }
+    if let Some(format) = bytes.strip_prefix(b"--log-file-format=") {
+        state.receivers_log.1 = Some(Format::new(format));
+        return Ok(());
+    }
     let known = match bytes.strip_prefix(b"--") {
         Some(long) => {
             let name = long.split(|&b| b == b'=').next().and_then(|name| std::str::from_utf8(name).ok());
@@ -240,6 +248,13 @@ fn finish(mut state: State) -> Result<Parsed, Refusal> {
     if !state.wire.server && !state.wire.is_remote(&state.paths) {
         for option in std::mem::take(&mut state.wire.connection.remote_options) {
             receivers(&mut state, option)?;
+        }
+        let (file, format) = std::mem::take(&mut state.receivers_log);
+        if let Some(file) = file {
+            if state.report.log_file.replace(file).is_some() {
+                return Err(not_yet("--log-file with --remote-option=--log-file on one machine"));
+            }
+            (state.log_file_format, state.options.log_receives) = (format, true);
         }
     }
     report::settle(&mut state);

@@ -60,6 +60,8 @@ pub(super) struct State {
     pub(super) eight_bit: bool,
     pub(super) report: Report,
     pub(super) log_file_format: Option<Format>,
+    /// `-M--log-file` and `-M--log-file-format`, on one machine.
+    pub(super) receivers_log: (Option<OsString>, Option<Format>),
     /// `--usermap` and the user of `--chown`, `--groupmap` and the group of `--chown`.
     pub(super) user_map: Option<Map>,
     pub(super) group_map: Option<Map>,
@@ -99,6 +101,7 @@ impl Default for State {
             eight_bit: false,
             report: Report::default(),
             log_file_format: None,
+            receivers_log: (None, None),
             spill_dir: None,
             spill_limit: None,
         }

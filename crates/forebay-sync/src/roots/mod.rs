@@ -1,8 +1,10 @@
 //! What the arguments of the command line mean: where the walk begins, and which directory is the destination.
 
-use std::ffi::{CString, OsStr};
-use std::io::{BufRead, Read};
-use std::os::fd::{AsFd, OwnedFd};
+mod destination;
+mod files_from;
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -10,17 +12,20 @@ use std::sync::{Mutex, OnceLock};
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::asked::{Asked, collapsed, components};
+use crate::asked::{Asked, components};
 use crate::dir::{Base, Dir, Reads, SourceDir};
 use crate::error::Error;
+use crate::extended;
 use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
 use crate::links;
 use crate::listing::Listing;
-use crate::mkpath;
 use crate::outcome::Outcome;
-use crate::shared::{Root, Shared};
+use crate::shared::Shared;
 use crate::walk;
+pub(crate) use destination::{Shape, destination, destination_of_nothing, without_slashes};
+use files_from::beneath;
+pub(crate) use files_from::names_from;
 
 /// Finds what the walk begins with: the contents of arguments that end in a slash, and the other arguments by name.
 ///
@@ -80,8 +85,8 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
                 false => prefix,
             };
             // The one source that all names of a list are beneath is not theirs.
-            let one = shared.listed.is_some() && clean(&absolute(above)) == clean(&absolute(one));
-            let above = if one { b"" } else { above };
+            let is_one = shared.listed.is_some() && clean(&absolute(above)) == clean(&absolute(one));
+            let above = if is_one { b"" } else { above };
             if call == "link_stat" && !above.is_empty() && !is_dir(above) {
                 (call, argument) = ("change_dir", above);
             }
@@ -125,60 +130,6 @@ pub(crate) struct Top {
     pub(crate) given: usize,
     /// What was given with its path.
     pub(crate) asked: Asked,
-}
-
-/// Reads the file of `--files-from`: names, each with a NUL behind it. Empty lines are left out, and comments unless the names
-/// go to `another` machine: rsync hands them on.
-pub(crate) fn names_from(from: &OsStr, nul: bool, another: bool) -> Result<Vec<u8>, Error> {
-    let failed = |error: &std::io::Error| {
-        let text = error.to_string();
-        let text = text.split(" (os error").next().unwrap_or_default();
-        Error::Usage(format!("rsync: failed to open files-from file {}: {text}", from.to_string_lossy()))
-    };
-    let mut reader: Box<dyn BufRead> = if from == "-" {
-        Box::new(std::io::stdin().lock())
-    } else {
-        Box::new(std::io::BufReader::new(std::fs::File::open(from).map_err(|error| failed(&error))?))
-    };
-    let mut names = Vec::new();
-    let mut line = Vec::new();
-    loop {
-        line.clear();
-        let end = if nul { 0 } else { b'\n' };
-        // Longer names exist on no file system.
-        let read = reader.by_ref().take(LONGEST_NAME).read_until(end, &mut line).map_err(|error| failed(&error))?;
-        if read == 0 {
-            return Ok(names);
-        }
-        while line.last().is_some_and(|&b| b == end || (!nul && b == b'\r')) {
-            line.pop();
-        }
-        let comment = !another && (line.starts_with(b"#") || line.starts_with(b";"));
-        if !line.is_empty() && !comment {
-            names.extend_from_slice(&line);
-            names.push(0);
-        }
-    }
-}
-
-/// Bytes of a line of `--files-from` at most.
-pub(crate) const LONGEST_NAME: u64 = 64 << 10;
-
-/// The argument that the line `name` stands for: it cannot lead out of `source`.
-fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
-    if name.is_empty() {
-        return None;
-    }
-    let name = &name[name.iter().take_while(|&&b| b == b'/').count()..];
-    let (before, after) = split_at_dot(name).unwrap_or((b"", name));
-    let dot: &[u8] = if after.starts_with(b"./") { b"./" } else { b"" };
-    let slash: &[u8] = if after.ends_with(b"/") || after.ends_with(b"/.") { b"/" } else { b"" };
-    let source = source.strip_suffix(b"/").unwrap_or(source);
-    let before = match collapsed(before) {
-        before if before.is_empty() => before,
-        before => [b"/", &before[..]].concat(),
-    };
-    Some([source, &before, b"/./", dot, &collapsed(after), slash].concat())
 }
 
 /// What is before and behind the first `/./`, the slash before it included.
@@ -239,12 +190,7 @@ fn relative(
     let (dir_len, name) = last(&path)?;
     let source = root.source(at)?;
     let whole = CString::new(&path[..]).map_err(|_| Errno::INVAL)?;
-    let (is_dir, follow, dangles) = match links::meant(shared, source, &whole, kind, &path[..dir_len], note) {
-        Ok((is_dir, follow)) => (is_dir, follow, None),
-        // As with rsync, what is given and followed is looked for at once.
-        Err(errno) if shared.options.copy_links => return Err(errno.into()),
-        Err(errno) => (false, false, Some(errno)),
-    };
+    let (is_dir, follow, dangles) = meant(shared, source, (&whole, kind), &path[..dir_len], note)?;
     let shown = [&source.shown, &path[..dir_len]].concat();
     if !walk::takes_part(shared, &Local::default(), (&mut path.clone(), dir_len, &shown), &name, is_dir, note) {
         return Ok(());
@@ -260,6 +206,22 @@ fn relative(
     let at = u32::try_from(at).map_err(|_| Errno::TOOBIG)?;
     asked.push(&path, at, (is_dir, follow || through), contents_too && is_dir);
     Ok(())
+}
+
+/// As [`links::meant`] for what is given: a link to be followed that leads nowhere is left out with the error behind it.
+fn meant(
+    shared: &Shared<'_>,
+    source: &SourceDir,
+    (name, kind): (&CStr, FileType),
+    rel: &[u8],
+    note: &mut Outcome,
+) -> Result<(bool, bool, Option<Errno>), Errno> {
+    match links::meant(shared, source, name, kind, rel, note) {
+        Ok((is_dir, follow)) => Ok((is_dir, follow, None)),
+        // As with rsync, what is given and followed is looked for at once.
+        Err(errno) if shared.options.copy_links => Err(errno),
+        Err(errno) => Ok((false, false, Some(errno))),
+    }
 }
 
 /// What is above a path that begins with `./`. As with rsync, that is a directory on the way as others are.
@@ -374,6 +336,10 @@ fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Out
     if !shown.ends_with(b"/") {
         shown.push(b'/');
     }
+    let itself = extended::Place::given(argument, shared.options.fake_source);
+    if !extended::is_readable(shared, &Ok(itself), || [&shown[..], b"."].concat(), note) {
+        return Ok(());
+    }
     let base =
         match rustix::fs::openat(CWD, argument, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
             Ok(fd) => Base::Held(fd),
@@ -406,12 +372,7 @@ fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: 
     let at = given(shared, root, prefix)?;
     let source = root.source(at)?;
     let kind = source.stat(&name, false)?.kind;
-    let (is_dir, follow, dangles) = match links::meant(shared, source, &name, kind, b"", note) {
-        Ok((is_dir, follow)) => (is_dir, follow, None),
-        // As with rsync, what is given and followed is looked for at once.
-        Err(errno) if shared.options.copy_links => return Err(errno.into()),
-        Err(errno) => (false, false, Some(errno)),
-    };
+    let (is_dir, follow, dangles) = meant(shared, source, (&name, kind), b"", note)?;
     // As with rsync, per-directory files have nothing to say of what is given itself.
     if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, &source.shown), &name, is_dir, note) {
         return Ok(());
@@ -428,22 +389,6 @@ fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: 
     Ok(())
 }
 
-/// What of the sources decides where they go.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shape {
-    /// There is one entry in all. As with rsync, it takes the name of a destination that does not exist.
-    pub(crate) single: bool,
-    /// It is no directory.
-    pub(crate) single_file: bool,
-    /// The root itself is transferred.
-    pub(crate) contents: bool,
-}
-
-impl Shape {
-    /// A single file.
-    pub(crate) const FILE: Self = Shape { single: true, single_file: true, contents: false };
-}
-
 impl Top {
     pub(crate) fn shape(&self, shared: &Shared<'_>) -> Shape {
         let (alone, dir) = (self.given == 1, &self.dir);
@@ -455,90 +400,6 @@ impl Top {
         let single = alone && (single_file || dir.transferred || !contents() || is_empty(shared, dir));
         Shape { single, single_file, contents: dir.transferred }
     }
-}
-
-/// Finds or makes the destination for sources of this shape.
-pub(crate) fn destination(
-    shared: &Shared<'_>,
-    shape: Shape,
-    argument: &OsStr,
-    note: &mut Outcome,
-) -> Result<Root, Error> {
-    let argument = argument.as_bytes();
-    let argument = if argument.is_empty() { b"." } else { argument };
-    let Shape { single, single_file, contents } = shape;
-    let mut shown = absolute(argument);
-    while shown.len() > 1 && shown.ends_with(b"/") {
-        shown.pop();
-    }
-    let as_given = if argument.ends_with(b"/") && shown != b"/" { [&shown[..], b"/"].concat() } else { shown.clone() };
-    let text = |before: &str, path: &[u8], errno: Errno| {
-        let mut line = before.as_bytes().to_vec();
-        shared.options.escape.push(&mut line, path);
-        let verb = if before.contains("ERROR") { ":" } else { " failed:" };
-        line.extend_from_slice(format!("\"{verb} {}", fs::describe(errno)).as_bytes());
-        String::from_utf8_lossy(&line).into_owned()
-    };
-    let says = shared.options.levels.name > 0 || shared.options.has_codes();
-    let mut found = rustix::fs::statat(CWD, argument, AtFlags::empty()).map(Stat::from);
-    if let Err(Errno::NOENT | Errno::NOTDIR) = found
-        && shared.options.select.mkpath
-    {
-        let named = single && !argument.ends_with(b"/");
-        let end = if named { argument.iter().rposition(|&b| b == b'/').unwrap_or(0) } else { argument.len() };
-        let path = without_slashes(&argument[..end]);
-        let made = mkpath::make(path, shared.options.dry_run)
-            .map_err(|errno| Error::Io(text("rsync: [Receiver] mkdir \"", &as_given, errno)))?;
-        if made > 0 && says {
-            let what = if made == 1 { "directory" } else { "directories" };
-            shared.say(note, &[format!("created {made} {what} for ").as_bytes()], path, b"\n");
-        }
-        if !shared.options.dry_run {
-            found = rustix::fs::statat(CWD, argument, AtFlags::empty()).map(Stat::from);
-        } else if made > 0 {
-            found = Err(Errno::NOENT);
-        }
-    }
-    let mut created = false;
-    match found {
-        Ok(stat) if stat.kind == FileType::Directory => {}
-        Ok(_) if !single => {
-            return Err(Error::Select("ERROR: destination must be a directory when copying more than 1 file".into()));
-        }
-        Ok(_) if !single_file => {
-            return Err(Error::Select("ERROR: cannot overwrite non-directory with a directory".into()));
-        }
-        Err(Errno::NOENT) if !single || contents || argument.ends_with(b"/") => {
-            created = true;
-            if single && !argument.ends_with(b"/") {
-                beside(shared, argument, &shown, &text)?;
-            }
-            // As with rsync, a single directory is made as those in it are, which `--existing` forbids.
-            let makes = !(shared.options.select.existing && single && !argument.ends_with(b"/"));
-            if makes && !shared.options.dry_run {
-                rustix::fs::mkdirat(CWD, argument, Mode::from_raw_mode(0o777))
-                    .map_err(|errno| Error::Io(text("rsync: [Receiver] mkdir \"", &shown, errno)))?;
-            }
-            if says && (!single || argument.ends_with(b"/")) {
-                shared.say(note, &[b"created directory "], without_slashes(argument), b"\n");
-            }
-            if !makes || shared.options.dry_run {
-                shown.push(b'/');
-                return Ok(Root { fd: None, created, rename: None, shown });
-            }
-        }
-        Err(errno) if errno != Errno::NOENT => {
-            return Err(Error::Select(text("rsync: [Receiver] ERROR: cannot stat destination \"", &as_given, errno)));
-        }
-        _ => return beside(shared, argument, &shown, &text),
-    }
-    // Who may not look for names in it cannot enter it either.
-    let entered = open(argument).and_then(|fd| rustix::fs::statat(&fd, c".", AtFlags::empty()).map(|_| fd));
-    let fd = entered.map_err(|errno| Error::Select(text("rsync: [Receiver] change_dir#1 \"", &shown, errno)))?;
-    if shown != b"/" {
-        shown.push(b'/');
-    }
-    Ok(Root { fd: Some(fd), created, rename: None, shown })
 }
 
 /// Whether nothing in the one directory that `top` holds takes part.
@@ -565,44 +426,6 @@ fn is_empty(shared: &Shared<'_>, top: &Dir) -> bool {
         empty &= !walk::takes_part(shared, &local, place, name, is_dir, &mut Outcome::default());
     });
     empty && listed.is_ok()
-}
-
-/// The one source entry goes to the name `argument`, which is no directory.
-fn beside(
-    shared: &Shared<'_>,
-    argument: &[u8],
-    shown: &[u8],
-    text: &dyn Fn(&str, &[u8], Errno) -> String,
-) -> Result<Root, Error> {
-    let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
-    let (parent, name) = argument.split_at(split);
-    let parent = if parent.is_empty() { b"." } else { parent };
-    let split = shown.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
-    let above = &shown[..split];
-    // Any other byte can be in a name.
-    let rename =
-        CString::new(name).map_err(|_| Error::Select(text("rsync: [Receiver] stat \"", shown, Errno::INVAL)))?;
-    let rename = Some(rename);
-    match open(parent) {
-        Ok(fd) => Ok(Root { fd: Some(fd), created: false, rename, shown: above.to_vec() }),
-        // `--mkpath` would have made it.
-        Err(Errno::NOENT) if shared.options.dry_run && shared.options.select.mkpath => {
-            Ok(Root { fd: None, created: true, rename, shown: above.to_vec() })
-        }
-        Err(errno) => {
-            let above = above.strip_suffix(b"/").filter(|above| !above.is_empty()).unwrap_or(above);
-            Err(Error::Select(text("rsync: [Receiver] change_dir#3 \"", above, errno)))
-        }
-    }
-}
-
-/// Opens the directory at `path`, which was given.
-fn open(path: &[u8]) -> Result<OwnedFd, Errno> {
-    fs::open_dir(CWD, &CString::new(path).map_err(|_| Errno::INVAL)?, true)
-}
-
-pub(crate) fn without_slashes(path: &[u8]) -> &[u8] {
-    &path[..path.len() - path.iter().rev().take_while(|&&b| b == b'/').count()]
 }
 
 /// `path` as messages show it: behind the working directory, unless it is absolute.

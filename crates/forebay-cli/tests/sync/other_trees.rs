@@ -1,0 +1,216 @@
+//! `--compare-dest`, `--copy-dest`, `--link-dest`: what other trees have.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::path::Path;
+use std::process::Command;
+
+use crate::harness::{Bench, command};
+use crate::prepared::{NEW, OLD, put, same, settle, touch_link};
+use crate::tree::touch;
+
+/// Another tree with the same, with other attributes, with other content.
+fn alternates(bench: &Bench) {
+    let src = bench.src();
+    for name in ["same", "mode", "time", "content", "size", "both", "exists", "sub/deep/file", "new", "over dir"] {
+        put(&src.join(name), name, NEW);
+    }
+    for name in ["link", "other link", "kept link"] {
+        symlink("target", src.join(name)).unwrap();
+    }
+    for (name, time) in [("link", NEW), ("other link", NEW), ("kept link", NEW)] {
+        touch_link(&src.join(name), time);
+    }
+    fs::create_dir(src.join("new dir")).unwrap();
+    settle(&src);
+    bench.both(|place| {
+        let alt = place.join("alt");
+        crate::harness::copy(&src, &alt);
+        for name in ["new", "new dir", "other link"] {
+            let _ = fs::remove_file(alt.join(name)).or_else(|_| fs::remove_dir(alt.join(name)));
+        }
+        symlink("elsewhere", alt.join("other link")).unwrap();
+        touch_link(&alt.join("other link"), NEW);
+        assert!(command(None, "chmod", &["600"]).arg(alt.join("mode")).status().unwrap().success());
+        touch(&alt.join("time"), OLD);
+        put(&alt.join("content"), "CONTENT", NEW);
+        put(&alt.join("size"), "another size", NEW);
+        settle(&alt);
+        put(&place.join("alt2/time"), "time", NEW);
+        put(&place.join("dst/both"), "both", NEW);
+        put(&place.join("dst/exists"), "old", OLD);
+        fs::create_dir(place.join("dst/over dir")).unwrap();
+        symlink("target", place.join("dst/kept link")).unwrap();
+        touch_link(&place.join("dst/kept link"), NEW);
+        settle(&place.join("dst"));
+    });
+}
+
+#[test]
+fn other_trees_are_compared_copied_from_and_linked_to() {
+    for kind in ["compare", "copy", "link"] {
+        for options in ["-ai", "-aivv", "-av", "-ain", "-aic", "-ai --delete", "-ai --inplace", "-ai --no-W"] {
+            same(&format!("{options} --{kind}-dest=../alt --{kind}-dest=../alt2 --{kind}-dest=../missing"), alternates);
+        }
+    }
+    let bench = Bench::new();
+    alternates(&bench);
+    bench.same(&["-ai", "--link-dest=../alt", &format!("{}/", bench.src().display()), "dst"]);
+    let ours = &bench.places()[1];
+    for (name, linked) in [("same", true), ("exists", true), ("mode", false), ("size", false), ("link", true)] {
+        let inode = |tree: &str| ours.join(tree).join(name).symlink_metadata().unwrap().ino();
+        assert_eq!(inode("dst") == inode("alt"), linked, "{name}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_looked_for_elsewhere_only_where_nothing_is() {
+    for kind in ["--link-dest", "--compare-dest", "--copy-dest"] {
+        for there in ["nothing", "file", "link", "same", "empty", "full"] {
+            let bench = Bench::new();
+            bench.both(|place| {
+                for dir in ["src", "dst", "other"] {
+                    fs::create_dir(place.join(dir)).unwrap();
+                }
+                for dir in ["src", "other"] {
+                    symlink("to", place.join(dir).join("l")).unwrap();
+                    assert!(Command::new("mkfifo").arg(place.join(dir).join("p")).status().unwrap().success());
+                    for name in ["l", "p"] {
+                        assert!(
+                            Command::new("touch")
+                                .args(["-h", "-d", NEW])
+                                .arg(place.join(dir).join(name))
+                                .status()
+                                .unwrap()
+                                .success()
+                        );
+                    }
+                }
+                for name in ["l", "p"] {
+                    let path = place.join("dst").join(name);
+                    match there {
+                        "file" => fs::write(path, "x").unwrap(),
+                        "link" => symlink("else", path).unwrap(),
+                        "same" => symlink("to", path).unwrap(),
+                        "empty" => fs::create_dir(path).unwrap(),
+                        "full" => fs::create_dir_all(path.join("full")).unwrap(),
+                        _ => {}
+                    }
+                }
+                for dir in ["src", "dst", "other"] {
+                    touch(&place.join(dir), NEW);
+                }
+            });
+            bench.same(&["-ai", &format!("{kind}=../other"), "src/", "dst"]);
+        }
+    }
+}
+
+#[test]
+fn a_directory_like_one_elsewhere_is_told_as_rsync_tells_it() {
+    for kind in ["--link-dest", "--compare-dest", "--copy-dest"] {
+        for args in ["-aiX -b", "-aiX -O", "-aiX", "-rlpiX", "-rlpiX -b", "-ai -b", "-ai -O"] {
+            for (time, differs) in [(NEW, true), (NEW, false), (OLD, true), (OLD, false)] {
+                let bench = Bench::new();
+                bench.both(|place| {
+                    put(&place.join("src/d/f"), "text", NEW);
+                    put(&place.join("other/d/f"), "text", NEW);
+                    fs::create_dir(place.join("dst")).unwrap();
+                    if differs {
+                        let dir = place.join("src/d");
+                        let set = Command::new("setfattr").args(["-n", "user.a", "-v", "1"]).arg(dir).status();
+                        assert!(set.unwrap().success());
+                        fs::set_permissions(place.join("other/d"), fs::Permissions::from_mode(0o700)).unwrap();
+                    }
+                    for (dir, time) in [("src/d", NEW), ("other/d", time), ("src", NEW), ("dst", NEW)] {
+                        touch(&place.join(dir), time);
+                    }
+                });
+                let mut all: Vec<&str> = args.split(' ').collect();
+                let other = format!("{kind}=../other");
+                all.extend([&other[..], "src/", "dst"]);
+                bench.same(&all);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_file_of_another_tree_too_gets_its_exact_time_by_its_sum() {
+    for args in ["-aic", "-avvc", "-aicn", "-ai", "-rlic"] {
+        let bench = Bench::new();
+        bench.both(|place| {
+            put(&place.join("src/f"), "text", NEW);
+            put(&place.join("other/f"), "text", &format!("{NEW}.6"));
+            fs::create_dir(place.join("dst")).unwrap();
+            fs::hard_link(place.join("other/f"), place.join("dst/f")).unwrap();
+            ["src", "other", "dst"].iter().for_each(|dir| touch(&place.join(dir), NEW));
+        });
+        bench.same(&[args, "--link-dest=../other", "src/", "dst"]);
+    }
+}
+
+/// Files with several names that differ in every way from what is there, and from another tree.
+fn names(bench: &Bench) {
+    let src = bench.src();
+    let link = |dir: &Path, from: &str, to: &str| fs::hard_link(dir.join(from), dir.join(to)).unwrap();
+    for name in ["content1", "mode1", "same1", "gone1", "elsewhere1", "apart1"] {
+        put(&src.join(name), name, NEW);
+    }
+    for (name, to) in [("link1", "to"), ("target1", "to"), ("owner1", "to")] {
+        symlink(to, src.join(name)).unwrap();
+        touch_link(&src.join(name), NEW);
+    }
+    let names = ["content", "mode", "same", "gone", "elsewhere", "apart", "link", "target", "owner"];
+    for name in names {
+        link(&src, &format!("{name}1"), &format!("{name}2"));
+        link(&src, &format!("{name}1"), &format!("{name}3"));
+    }
+    settle(&src);
+    bench.both(|place| {
+        let (dst, other) = (place.join("dst"), place.join("other"));
+        crate::harness::copy(&src, &other);
+        crate::harness::copy(&src, &dst);
+        for name in ["content1", "elsewhere1"] {
+            put(&dst.join(name), "another", OLD);
+        }
+        for name in ["content1", "mode1", "gone1", "link1", "target1", "owner1"] {
+            fs::remove_file(other.join(name)).unwrap();
+        }
+        fs::set_permissions(dst.join("mode1"), fs::Permissions::from_mode(0o600)).unwrap();
+        fs::remove_file(dst.join("gone2")).unwrap();
+        for name in ["apart1", "apart2", "apart3"] {
+            fs::remove_file(dst.join(name)).unwrap();
+            fs::remove_file(other.join(name)).unwrap();
+            put(&other.join(name), "apart1", NEW);
+        }
+        touch_link(&dst.join("link1"), OLD);
+        std::os::unix::fs::lchown(dst.join("owner1"), Some(3), None).unwrap();
+        for name in ["target1", "target2", "target3"] {
+            fs::remove_file(dst.join(name)).unwrap();
+        }
+        symlink("from", dst.join("target1")).unwrap();
+        link(&dst, "target1", "target2");
+        link(&dst, "target1", "target3");
+        settle(&dst);
+    });
+}
+
+#[test]
+fn names_of_one_file_are_told_as_rsync_tells_them_dry_or_not() {
+    for options in [
+        "-avvnH",
+        "-avvnHI",
+        "-avnH",
+        "-anHi",
+        "-aivvnH",
+        "-avvnH --link-dest=../other",
+        "-aivvnH --link-dest=../other",
+        "-anH --out-format=%n",
+        "-avvH --link-dest=../other",
+        "-aivvH --link-dest=../other",
+        "-aiH --link-dest=../other",
+    ] {
+        same(options, names);
+    }
+}

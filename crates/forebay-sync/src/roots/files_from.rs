@@ -1,0 +1,62 @@
+//! `--files-from`: names of what is to be copied, in a file.
+
+use std::ffi::OsStr;
+use std::io::{BufRead, Read};
+
+use super::split_at_dot;
+use crate::asked::collapsed;
+use crate::error::Error;
+
+/// Reads the file of `--files-from`: names, each with a NUL behind it. Empty lines are left out, and comments unless the names
+/// go to `another` machine: rsync hands them on.
+pub(crate) fn names_from(from: &OsStr, nul: bool, another: bool) -> Result<Vec<u8>, Error> {
+    let failed = |error: &std::io::Error| {
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        Error::Usage(format!("rsync: failed to open files-from file {}: {text}", from.to_string_lossy()))
+    };
+    let mut reader: Box<dyn BufRead> = if from == "-" {
+        Box::new(std::io::stdin().lock())
+    } else {
+        Box::new(std::io::BufReader::new(std::fs::File::open(from).map_err(|error| failed(&error))?))
+    };
+    let mut names = Vec::new();
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        let end = if nul { 0 } else { b'\n' };
+        // Longer names exist on no file system.
+        let read = reader.by_ref().take(LONGEST_NAME).read_until(end, &mut line).map_err(|error| failed(&error))?;
+        if read == 0 {
+            return Ok(names);
+        }
+        while line.last().is_some_and(|&b| b == end || (!nul && b == b'\r')) {
+            line.pop();
+        }
+        let comment = !another && (line.starts_with(b"#") || line.starts_with(b";"));
+        if !line.is_empty() && !comment {
+            names.extend_from_slice(&line);
+            names.push(0);
+        }
+    }
+}
+
+/// Bytes of a line of `--files-from` at most.
+const LONGEST_NAME: u64 = 64 << 10;
+
+/// The argument that the line `name` stands for: it cannot lead out of `source`.
+pub(super) fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+    if name.is_empty() {
+        return None;
+    }
+    let name = &name[name.iter().take_while(|&&b| b == b'/').count()..];
+    let (before, after) = split_at_dot(name).unwrap_or((b"", name));
+    let dot: &[u8] = if after.starts_with(b"./") { b"./" } else { b"" };
+    let slash: &[u8] = if after.ends_with(b"/") || after.ends_with(b"/.") { b"/" } else { b"" };
+    let source = source.strip_suffix(b"/").unwrap_or(source);
+    let before = match collapsed(before) {
+        before if before.is_empty() => before,
+        before => [b"/", &before[..]].concat(),
+    };
+    Some([source, &before, b"/./", dot, &collapsed(after), slash].concat())
+}
