@@ -36,7 +36,7 @@ use crate::wire::shell::{Connected, RemoteShell, shown};
 /// # Errors
 /// What ends the run early, on this side or the other.
 pub fn pull(
-    options: Options,
+    mut options: Options,
     connection: &Connection,
     host: &OsStr,
     sources: &[OsString],
@@ -49,7 +49,11 @@ pub fn pull(
         Some(listed) => Asked::names(listed, options.select.relative),
         None => Asked::of(&sources.iter().map(|path| path.as_bytes()).collect::<Vec<_>>(), options.select.relative),
     };
-    start(&options, connection, host, sources, true, log)?.run(log, |way, log| {
+    let started = start(&options, connection, host, sources, true, log)?;
+    if connection.cvs_exclude {
+        rules::push_cvs(&mut options.filters, true)?;
+    }
+    started.run(log, |way, log| {
         let Opened { terms, from, outgoing, mailbox, mail, .. } = way;
         if let Some(listed) = listed {
             names::post(&listed, terms.protocol, outgoing);
@@ -64,7 +68,7 @@ pub fn pull(
 /// # Errors
 /// What ends the run early, on this side or the other.
 pub fn push(
-    options: Options,
+    mut options: Options,
     connection: &Connection,
     host: &OsStr,
     sources: &[impl AsRef<OsStr>],
@@ -76,6 +80,9 @@ pub fn push(
         None if connection.names_there.is_some() => Listed::There,
         None => Listed::No,
     };
+    if connection.cvs_exclude {
+        rules::push_cvs(&mut options.filters, false)?;
+    }
     let started = start(&options, connection, host, &[destination.to_owned()], false, log)?;
     started.run(log, |way, log| send(options, way, listed, false, sources, log))
 }
