@@ -151,8 +151,8 @@ const OPTIONS: &[(&str, &str)] = &[
 ];
 
 const TAIL: &str = "
-Accepted without effect: --blocking-io, --outbuf, --max-alloc, --checksum-seed, --skip-compress, -4, -6; on one machine, as
-with rsync, also what is about a connection.
+Accepted without effect: --blocking-io, --outbuf, -4, -6; --max-alloc and --skip-compress but for telling them to the other
+side; on one machine, as with rsync, also what is about a connection.
 ";
 
 /// The text: the options that there are.

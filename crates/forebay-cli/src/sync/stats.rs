@@ -118,9 +118,12 @@ fn write_block(out: &mut String, report: &Report, level: u8) -> std::fmt::Result
     writeln!(out, "Matched data: {} bytes", human(totals.matched_bytes, level))?;
     writeln!(out, "File list size: 0")?;
     // On one machine there is no other side that a list would go to.
-    let peer = report.peer.unwrap_or_default();
-    writeln!(out, "File list generation time: {:.3} seconds", peer.list_made.as_secs_f64())?;
-    writeln!(out, "File list transfer time: {:.3} seconds", peer.list_sent.as_secs_f64())?;
+    let times = report.peer.map_or(<_>::default(), |peer| (peer.list_made, peer.list_sent));
+    // As with rsync, a client that has got nothing does not know.
+    if report.peer.is_none() || !times.0.is_zero() {
+        writeln!(out, "File list generation time: {:.3} seconds", times.0.as_secs_f64())?;
+        writeln!(out, "File list transfer time: {:.3} seconds", times.1.as_secs_f64())?;
+    }
     writeln!(out, "Total bytes sent: {}", human(sent, level))?;
     writeln!(out, "Total bytes received: {}", human(received, level))
 }

@@ -55,6 +55,14 @@ const TOLD: &[&str] = &[
     "-a --remove-source-files",
     "-an",
     "-ain --delete",
+    "-a --delete",
+    "-d --delete",
+    "-d --delete-after",
+    "-a --delete-excluded",
+    "-a --del --delete-excluded",
+    "-a --delete-after --delete-excluded",
+    "-aC --delete",
+    "-C",
     "-a --delete-before",
     "-a --del",
     "-a --delete-delay",
@@ -70,11 +78,22 @@ const TOLD: &[&str] = &[
     "-az --zc=zlibx",
     "-az --zc=lz4",
     "-az --zl=3",
+    "-az --zc=none",
+    "-a --zc=none --zl=4",
+    "-a --zc=zstd --zc=auto",
+    "-az --zc=auto",
+    "-az --old-compress --no-z",
     "-ac --cc=md5",
     "-a --cc=xxh64,md5",
     "-a --cc=none",
+    "-a --cc=auto",
     "-a --checksum-seed=5",
+    "-a --checksum-seed=0",
+    "-a --checksum-seed=007",
+    "-a --checksum-seed=5 --checksum-seed=0x10",
+    "-a --checksum-seed=5 --checksum-seed=0",
     "-az --skip-compress=gz/zip",
+    "-a --skip-compress=gz --skip-compress=zip",
     "-ab",
     "-ab --suffix=~",
     "-ab --suffix=.x",
@@ -107,9 +126,15 @@ const TOLD: &[&str] = &[
     "-a --safe-links",
     "-a --size-only --existing --ignore-existing",
     "-a --modify-window=2",
+    "-a --modify-window=0",
+    "-a --modify-window=2 -@3",
     "-a -@-1",
     "-a --min-size=1k --max-size=1.5m",
     "-a --max-alloc=100m",
+    "-a --max-alloc=0",
+    "-a --max-alloc=1g",
+    "-a --max-alloc=2G --max-alloc=3G",
+    "-a --max-alloc=2G --max-alloc=1024m",
     "-a --partial",
     "-aP --partial-dir=p",
     "-a --delay-updates",
@@ -128,6 +153,7 @@ const TOLD: &[&str] = &[
     "-aB1000",
     "-a --ignore-missing-args",
     "-a --delete-missing-args",
+    "-a --delete-missing-args --ignore-missing-args",
     "-a --no-inc-recursive",
     "-a --usermap=0:1,2:x --groupmap=*:5",
     "-a --chown=a:b",
@@ -136,6 +162,9 @@ const TOLD: &[&str] = &[
     "-a --stderr=client",
     "-a --stderr=errors",
     "-a --no-msgs2stderr",
+    "-a --stderr=all --stderr=errors",
+    "-a --msgs2stderr --no-msgs2stderr",
+    "-a --stderr=client --msgs2stderr",
     "-ai -M--fsync -M -X --remote-option=--suffix=a,b",
 ];
 
@@ -144,7 +173,12 @@ fn what_the_other_side_is_to_do_is_told_in_stock_rsyncs_words() {
     let bench = Bench::new();
     fs::write(bench.path("list"), "a\n").unwrap();
     let list = bench.path("list");
-    let lists = ["-a --files-from=LIST", "-ar --no-relative --files-from=LIST", "-a0 --files-from=:LIST"];
+    let lists = [
+        "-a --files-from=LIST",
+        "-a --delete --files-from=LIST",
+        "-ar --no-relative --files-from=LIST",
+        "-a0 --files-from=:LIST",
+    ];
     let lists = lists.map(|args| args.replace("LIST", list.to_str().unwrap()));
     for way in WAYS {
         for args in TOLD.iter().copied().chain(lists.iter().map(String::as_str)) {
@@ -161,8 +195,6 @@ fn sorted(words: &str) -> (Vec<String>, String) {
     let words = words.replace("e.iLsf", "e.Lsf");
     let (options, paths) = words.trim().split_once(" . ").unwrap();
     let mut options: Vec<_> = options.split(" -").map(|word| word.trim().to_owned()).collect();
-    // What is usual where nothing is said of when to delete is told.
-    options.iter_mut().filter(|word| *word == "-delete").for_each(|word| word.push_str("-during"));
     options.sort();
     (options, paths.to_owned())
 }

@@ -33,6 +33,13 @@ fn each_sum() {
             bench.same(way, &["-ai", &format!("--checksum-choice={name}")]);
         }
         bench.same(way, &["-aic", "--cc=md5,xxh3"]);
+        // What is left open beside the other is not a matter of what both have.
+        for pair in ["auto,xxh64", "xxh64,auto"] {
+            let did = bench.same(way, &["-a", &format!("--cc={pair}"), "--out-format=%n %C"]);
+            let long = did.lines.iter().filter(|line| line.starts_with("new ")).map(String::len).next();
+            assert_eq!(long, Some(4 + if pair.starts_with("auto") { 32 } else { 16 }), "{did:?}");
+            bench.same(way, &["-ac", &format!("--cc={pair}"), "--out-format=%n %C"]);
+        }
     }
 }
 
@@ -44,6 +51,10 @@ fn each_compressor() {
             bench.same(way, &["-ai", &format!("--compress-choice={name}")]);
         }
         bench.same(way, &["-aiz", "--compress-level=1"]);
+        bench.same(way, &["-aiz", "--compress-level=0"]);
+        bench.same(way, &["-aiz", "--compress-choice=none"]);
+        bench.same(way, &["-ai", "--compress-choice=auto"]);
+        bench.same(way, &["-ai", "--compress-level=3"]);
         bench.same(way, &["-ai", "--old-compress"]);
         bench.same(way, &["-ai", "--new-compress"]);
     }

@@ -1,9 +1,9 @@
 //! Each program at each end, both ways.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::harness::{Bench, End, WAYS, Way, finish};
+use crate::harness::{Bench, End, PAIRS, WAYS, Way, finish};
 use crate::tree::{Rng, change, fill, set_time, touch};
 
 /// A tree with something of everything, and what the destination has of it.
@@ -66,6 +66,35 @@ fn names_alone() {
 }
 
 #[test]
+fn what_stays_is_told_once() {
+    let bench = bench();
+    for (root, mode) in [(bench.src(), 0o600), (bench.old(), 0o644)] {
+        fs::write(root.join("mode"), "mode").unwrap();
+        fs::set_permissions(root.join("mode"), fs::Permissions::from_mode(mode)).unwrap();
+        touch(&root.join("mode"), "@1000000000");
+    }
+    for way in WAYS {
+        for args in
+            [&["-av", "--info=name2"][..], &["-a", "--info=name2", "--out-format=%n"], &["-avn", "--info=name2"]]
+        {
+            // What each side says of itself comes between the lines of the other.
+            let lines = |pair| {
+                let mut lines = bench.run(pair, way, args, "ours").lines;
+                lines.sort();
+                lines
+            };
+            let expected = lines((End::Stock, End::Stock));
+            for told in ["nothing is uptodate", "mode"] {
+                assert!(expected.iter().any(|line| line == told), "{way:?} {args:?} {expected:?}");
+            }
+            for pair in PAIRS {
+                assert_eq!(lines(pair), expected, "{pair:?} {way:?} {args:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn what_the_source_has_not_is_deleted() {
     let bench = bench();
     for way in WAYS {
@@ -79,17 +108,59 @@ fn what_the_source_has_not_is_deleted() {
 #[test]
 fn rules_hold_on_both_sides() {
     let bench = bench();
+    fs::write(bench.src().join("made.o"), "made").unwrap();
     for way in WAYS {
         let did = bench.same(way, &["-ai", "--delete", "--exclude=*.o", "--include=/a/b/", "--exclude=/a/*"]);
         assert!(did.lines.iter().all(|line| line.contains("->") || !line.ends_with(" a/large")), "{did:?}");
         bench.same(way, &["-ai", "--delete-excluded", "--exclude=*.o", "--filter=P extra.o", "--filter=H empty/1*"]);
         bench.same(way, &["-aiC", "--delete"]);
+        bench.same(way, &["-aiC", "--delete-excluded"]);
+        // What CVS ignores stands behind all other rules, wherever it is on the command line.
+        bench.same(way, &["-aiC", "--delete", "--include=*.o"]);
+        bench.same(way, &["-ai", "--include=*.o", "-C", "--delete"]);
     }
 }
 
 #[test]
 fn nothing_is_changed_where_nothing_is_to_be_changed() {
     same(&["-ain", "--delete"]);
+}
+
+#[test]
+fn directories_that_would_be_empty_are_left_out() {
+    let bench = bench();
+    fs::create_dir_all(bench.src().join("none/at/all")).unwrap();
+    fs::create_dir(bench.old().join("none")).unwrap();
+    for way in WAYS {
+        let did = bench.same(way, &["-aim", "--delete"]);
+        assert!(did.deletions.iter().any(|line| line.ends_with(" none/")), "{did:?}");
+        bench.same(way, &["-aim", "--exclude=small", "--exclude=x", "--filter=P c/"]);
+        bench.same(way, &["-aimH", "--delete-before", "--exclude=[0-9]*"]);
+        bench.same_of(way, &["-aim"], &["none"]);
+    }
+}
+
+#[test]
+fn links_are_made_useless_where_they_arrive_and_useful_where_they_are_read() {
+    let bench = bench();
+    symlink("/rsyncd-munged/a", bench.src().join("munged")).unwrap();
+    for way in WAYS {
+        let did = bench.same(way, &["-ai", "--munge-links"]);
+        let to = if way == Way::Pull { "/rsyncd-munged/a/large" } else { "a/large" };
+        assert_eq!(fs::read_link(bench.path("ours/link")).unwrap().to_str(), Some(to), "{did:?}");
+    }
+}
+
+#[test]
+fn names_from_a_list_are_deleted_in() {
+    let bench = bench();
+    let list = bench.path("list");
+    fs::write(&list, "a/b/small\nempty\n").unwrap();
+    let option = format!("--files-from={}", list.display());
+    for way in WAYS {
+        bench.same(way, &["-ai", "--delete", &option]);
+        bench.same(way, &["-air", "--delete", &option]);
+    }
 }
 
 #[test]

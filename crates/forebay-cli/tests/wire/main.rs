@@ -6,6 +6,7 @@ mod attributes;
 mod behaviour;
 mod choices;
 mod copy_as;
+mod counted;
 mod cut;
 mod ends;
 mod harness;

@@ -51,8 +51,40 @@ fn a_shell_that_says_something_first_is_no_connection() {
 fn a_shell_that_is_not_there() {
     let bench = Bench::new();
     fs::remove_file(bench.path("rsh")).unwrap();
-    let output = finish(bench.client((End::Ours, End::Stock), Way::Pull, &["-a"], "ours"));
-    assert_eq!(output.status.code(), Some(14), "{output:?}");
+    for (way, who) in [(Way::Pull, "Receiver"), (Way::Push, "sender")] {
+        let line =
+            format!("rsync: [{who}] Failed to exec {}: No such file or directory (2)\n", bench.path("rsh").display());
+        // Stock rsync says so of a pull as well, and may then end with the code of a connection that was closed.
+        let [stock, ours] = [End::Stock, End::Ours].map(|client| {
+            let output = finish(bench.client((client, End::Stock), way, &["-a"], "ours"));
+            (output.status.code(), String::from_utf8(output.stderr).unwrap())
+        });
+        assert!(stock.1.starts_with(&line) && ours.1.starts_with(&line), "{stock:?} {ours:?}");
+        assert_eq!(ours.0, Some(14), "{ours:?}");
+    }
+}
+
+#[test]
+fn what_ends_a_session_is_told_in_stock_rsyncs_words() {
+    for (script, args, code) in [
+        ("echo Welcome to this machine; sleep 1; exit 12\n", &["-a"][..], 2),
+        ("sleep 9\n", &["-a", "--timeout=1"], 30),
+        ("exit 12\n", &["-a"], 12),
+    ] {
+        let bench = Bench::new();
+        bench.script("rsh", script);
+        bench.prepare("ours");
+        for way in WAYS {
+            let [stock, ours] = [End::Stock, End::Ours].map(|client| {
+                let output = finish(bench.client((client, End::Stock), way, args, "ours"));
+                let text = String::from_utf8(output.stderr).unwrap();
+                let first = text.split("rsync error").next().unwrap_or_default().to_owned();
+                (output.status.code(), first)
+            });
+            assert_eq!(ours, stock, "{way:?} {script}");
+            assert_eq!(ours.0, Some(code), "{way:?} {script}");
+        }
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use super::handshake::{Compression, Letters, Offer};
 use super::session::Connection;
 use super::terms::Compressor;
+use super::topics;
 use crate::options::{AlternateKind, Append, Options};
 use crate::select::DeleteWhen;
 
@@ -34,14 +35,16 @@ pub(crate) fn server_args(
     if !server_sends {
         // What of the format takes the other side's knowledge; `X` is one that takes none.
         let says = options.format.is_some() || options.levels.name > 0;
-        let format = match options.has_codes() {
-            true if options.itemize_all => "--log-format=%i%I",
-            true => "--log-format=%i",
-            false if options.format.as_ref().is_some_and(|format| format.has(b"o")) => "--log-format=%o",
-            false if says && connection.verbose == 0 => "--log-format=X",
-            false => "",
-        };
-        add(!format.is_empty(), format);
+        if options.has_codes() {
+            add(true, if options.itemize_all { "--log-format=%i%I" } else { "--log-format=%i" });
+        } else if options.format.as_ref().is_some_and(|format| format.has(b"o")) {
+            add(true, "--log-format=%o");
+        } else {
+            add(says && connection.verbose == 0, "--log-format=X");
+        }
+    }
+    if let Some(to_stderr) = connection.messages_to_stderr {
+        add(true, if to_stderr { "--msgs2stderr" } else { "--no-msgs2stderr" });
     }
     if let Some(block) = options.block_size {
         add(true, &format!("-B{block}"));
@@ -56,20 +59,26 @@ pub(crate) fn server_args(
         let files = if files == transfer { String::new() } else { format!(",{}", files.name()) };
         add(true, &format!("--checksum-choice={}{files}", transfer.name()));
     }
-    if let Compression::By(kind, _) = offer.compress {
-        match kind {
-            Compressor::Zlibx => add(true, "--new-compress"),
-            Compressor::Zlib => add(true, "--old-compress"),
-            kind => add(true, &format!("--compress-choice={}", kind.name())),
-        }
+    match offer.compress {
+        Compression::No | Compression::Best => {}
+        Compression::Never => add(true, "--compress-choice=none"),
+        Compression::By(Compressor::Zlibx) => add(true, "--new-compress"),
+        Compression::By(Compressor::Zlib) => add(true, "--old-compress"),
+        Compression::By(kind) => add(true, &format!("--compress-choice={}", kind.name())),
     }
-    if let Compression::By(_, Some(level)) | Compression::Best(Some(level)) = offer.compress {
+    if let Some(level) = offer.level {
         add(true, &format!("--compress-level={level}"));
+    }
+    if connection.checksum_seed != 0 {
+        add(true, &format!("--checksum-seed={}", connection.checksum_seed));
+    }
+    if let Some(info) = topics::told(&connection.info, server_sends) {
+        add(true, &info);
     }
     let select = &options.select;
     add(options.numeric_ids, "--numeric-ids");
     add(select.relative && select.no_implied_dirs, "--no-implied-dirs");
-    add(select.ignore_missing && server_sends, "--ignore-missing-args");
+    add(select.ignore_missing && !select.delete_missing && server_sends, "--ignore-missing-args");
     add(select.delete_missing, "--delete-missing-args");
     add(options.open_noatime && !options.atimes, "--open-noatime");
     add(options.remove_source_files, "--remove-source-files");
@@ -97,7 +106,9 @@ pub(crate) fn server_args(
     if let Some(suffix) = options.suffix.as_ref().filter(|suffix| *suffix != usual) {
         args.push(joined("--suffix=", suffix));
     }
+    args.extend(connection.max_alloc.as_ref().map(|most| joined("--max-alloc=", most)));
     if server_sends {
+        args.extend(connection.skip_compress.as_ref().map(|names| joined("--skip-compress=", names)));
         return args;
     }
     let mut add = |on: bool, arg: &str| {
@@ -106,17 +117,20 @@ pub(crate) fn server_args(
         }
     };
     if options.delete {
-        add(
-            true,
-            match options.deletion.when {
-                DeleteWhen::Before => "--delete-before",
-                DeleteWhen::During => "--delete-during",
-                DeleteWhen::Delay => "--delete-delay",
-                DeleteWhen::After => "--delete-after",
-            },
-        );
+        let excluded = options.filters.delete_excluded;
+        let when = match options.deletion.when {
+            DeleteWhen::Before => "--delete-before",
+            DeleteWhen::During if connection.delete_during => "--delete-during",
+            // What is usual there as well.
+            DeleteWhen::During if excluded => "",
+            DeleteWhen::During => "--delete",
+            DeleteWhen::Delay => "--delete-delay",
+            DeleteWhen::After => "--delete-after",
+        };
+        add(select.dirs && !options.recursive, "--no-r");
+        add(!when.is_empty(), when);
+        add(excluded, "--delete-excluded");
     }
-    add(options.filters.delete_excluded, "--delete-excluded");
     add(options.deletion.force, "--force");
     if let Some(max) = options.deletion.max {
         // A number of 0 would be no limit there.
@@ -130,12 +144,13 @@ pub(crate) fn server_args(
     add(select.size_only, "--size-only");
     add(select.existing, "--existing");
     add(select.ignore_existing, "--ignore-existing");
-    match select.modify_window {
-        0 => {}
+    match connection.modify_window {
+        None => {}
         // An option of its own for those that take no negative number behind the long name.
-        window @ ..0 => add(true, &format!("-@{window}")),
-        window => add(true, &format!("--modify-window={window}")),
+        Some(window @ ..0) => add(true, &format!("-@{window}")),
+        Some(window) => add(true, &format!("--modify-window={window}")),
     }
+    add(connection.stats, "--stats");
     add(select.mkpath, "--mkpath");
     add(options.super_user == Some(true), "--super");
     add(options.delay_updates, "--delay-updates");
@@ -172,20 +187,21 @@ fn joined(name: &str, value: &OsStr) -> OsString {
 fn letters(options: &Options, connection: &Connection, offer: &Offer, server_sends: bool) -> String {
     let mut all = if connection.shell.secluded { "-s" } else { "-" }.to_owned();
     (0..connection.verbose).for_each(|_| all.push('v'));
-    // Names that are listed bring directories along.
+    // Names that are listed bring directories along, but say nothing to a side that is to delete in them.
     let listed = options.files_from.is_some() || connection.names_there.is_some();
+    let dirs = !listed || (options.delete && !server_sends);
     let select = &options.select;
     // What is only listed is not changed, without being told.
     let dry_run = options.dry_run && options.list_only.is_none();
     let fuzzy = if options.alternates.dirs.is_empty() { options.fuzzy.min(1) } else { options.fuzzy };
-    let zlib_or_any = matches!(offer.compress, Compression::Best(_) | Compression::By(Compressor::Zlib, _));
+    let zlib_or_any = matches!(offer.compress, Compression::Best | Compression::By(Compressor::Zlib));
     for (on, letter) in [
         (options.quiet, "q"),
         (options.backup, "b"),
         (options.update, "u"),
         (dry_run, "n"),
         (options.links, "l"),
-        (select.dirs && !options.recursive && !listed, "d"),
+        (select.dirs && !options.recursive && dirs, "d"),
         (options.keep_dirlinks && !server_sends, "K"),
         (select.prune_empty_dirs && !server_sends, "m"),
         (options.omit_dir_times && !server_sends, "O"),
@@ -209,6 +225,7 @@ fn letters(options: &Options, connection: &Connection, offer: &Offer, server_sen
         (options.xattrs && options.xattrs_all, "X"),
         (options.recursive, "r"),
         (options.checksum, "c"),
+        (connection.cvs_exclude, "C"),
         (select.ignore_times, "I"),
         (select.relative, "R"),
         (select.one_file_system > 0, "x"),

@@ -19,6 +19,8 @@ pub struct Offer {
     pub checksums: Option<(Checksum, Checksum)>,
     /// Whether and how literal bytes are compressed.
     pub compress: Compression,
+    /// `--compress-level`: at which level. Default: the compressor's own.
+    pub level: Option<i32>,
     /// Sums that are offered, best first.
     pub checksum_list: Vec<Checksum>,
     /// Compressors that are offered, best first.
@@ -30,10 +32,12 @@ pub struct Offer {
 pub enum Compression {
     /// They go as they are.
     No,
-    /// By the best that both sides have, at this level or the compressor's own.
-    Best(Option<i32>),
+    /// The same, and the other side is told that.
+    Never,
+    /// By the best that both sides have.
+    Best,
     /// By this one.
-    By(Compressor, Option<i32>),
+    By(Compressor),
 }
 
 impl Default for Offer {
@@ -43,6 +47,7 @@ impl Default for Offer {
             incremental: true,
             checksums: None,
             compress: Compression::No,
+            level: None,
             checksum_list: CHECKSUMS.iter().map(|(sum, _)| *sum).filter(|sum| *sum != Checksum::None).collect(),
             compressor_list: COMPRESSORS.iter().map(|(compressor, _)| *compressor).collect(),
         }
@@ -233,7 +238,7 @@ fn exchange(
         return Ok((None, None));
     }
     let sums = offer.checksums.is_none();
-    let compressors = matches!(offer.compress, Compression::Best(_));
+    let compressors = offer.compress == Compression::Best;
     let mut out = Vec::new();
     let mut put = |ours: Vec<&str>| {
         let names: Vec<&[u8]> = ours.into_iter().map(str::as_bytes).chain(more.iter().copied()).collect();
@@ -266,11 +271,11 @@ fn agreed(
         let both = checksum.unwrap_or(Checksum::Md5);
         (both, both)
     });
-    let by = |kind: Compressor, level: Option<i32>| Compress { kind, level: level.unwrap_or(kind.usual_level()) };
-    let compress = match offer.compress {
-        Compression::No => None,
-        Compression::Best(level) => Some(by(compressor.unwrap_or(Compressor::Zlib), level)),
-        Compression::By(kind, level) => Some(by(kind, level)),
+    let kind = match offer.compress {
+        Compression::No | Compression::Never => None,
+        Compression::Best => Some(compressor.unwrap_or(Compressor::Zlib)),
+        Compression::By(kind) => Some(kind),
     };
+    let compress = kind.map(|kind| Compress { kind, level: offer.level.unwrap_or(kind.usual_level()) });
     Terms { protocol, compat, seed, transfer, files, compress }
 }

@@ -25,6 +25,7 @@ mod stock;
 mod sums;
 mod terms;
 mod token;
+mod topics;
 
 pub use handshake::{Compression, Offer};
 pub(crate) use list::{NO_ACL, keep_acl, kept_acl};

@@ -15,6 +15,16 @@ pub(crate) fn are_sent(options: &Options, server_sends: bool) -> bool {
     server_sends || options.select.prune_empty_dirs || options.delete
 }
 
+/// Adds what `-C` stands for behind all other rules: to those of a client, or of a server that sends. A server that receives is
+/// told them. As with rsync, a client that receives protects from `--delete-excluded` what CVS ignores anywhere.
+pub(crate) fn push_cvs(filters: &mut Filters, client_receives: bool) -> Result<(), Error> {
+    filters.push_cvs()?;
+    if client_receives && filters.delete_excluded {
+        filters.push_rule(b"-Cr")?;
+    }
+    Ok(())
+}
+
 /// The rules of a client, for a server that sends or receives.
 pub(crate) fn write(filters: &Filters, server_sends: bool, out: &mut Vec<u8>) {
     for rule in filters.for_the_other_side(server_sends) {

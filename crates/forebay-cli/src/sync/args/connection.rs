@@ -1,6 +1,5 @@
 //! The connection to another machine, the work on it, and what is limited.
 
-use std::ffi::OsString;
 use std::num::{NonZeroU64, NonZeroUsize};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,7 +11,6 @@ use super::row::{Row, flag, later, remote, remote_number, remote_value, value};
 use super::state::State;
 use super::stop_at;
 use super::value::{Refusal, Value, not_yet};
-use super::wire::Told;
 use crate::size;
 
 /// The options about transport, limits and the engine.
@@ -61,13 +59,19 @@ pub(super) const ROWS: &[Row] = &[
     })
     .no(),
     value("bwlimit", bwlimit).no(),
-    flag("compress", |s, on| s.wire.compress = on.then_some(s.wire.compress.flatten())).short('z').no(),
-    flag("old-compress", |s, on| s.wire.compress = on.then_some(Some(Compressor::Zlib))),
-    flag("new-compress", |s, on| s.wire.compress = on.then_some(Some(Compressor::Zlibx))),
+    flag("compress", |s, on| {
+        s.wire.compress = on;
+        s.wire.choice = s.wire.choice.filter(|_| on);
+    })
+    .short('z')
+    .no(),
+    flag("old-compress", |s, on| s.wire.choice = on.then_some(Some(Compressor::Zlib))),
+    flag("new-compress", |s, on| s.wire.choice = on.then_some(Some(Compressor::Zlibx))),
     value("compress-choice", |s, value| {
-        s.wire.compress = match &value.lossy().to_ascii_lowercase()[..] {
-            "auto" => Some(None),
-            "none" => None,
+        s.wire.choice = match &value.lossy().to_ascii_lowercase()[..] {
+            // As with rsync, that alone compresses nothing.
+            "auto" => None,
+            "none" => Some(None),
             name => match Compressor::named(name.as_bytes()) {
                 Some(compressor) => Some(Some(compressor)),
                 None => return Err(Refusal { text: format!("unknown compress name: {}", value.lossy()), code: 4 }),
@@ -77,13 +81,13 @@ pub(super) const ROWS: &[Row] = &[
     })
     .alias(&["zc"]),
     value("compress-level", |s, value| {
-        s.wire.level = Some(value.number()?);
+        s.wire.connection.offer.level = Some(value.number()?);
         Ok(())
     })
     .alias(&["zl"]),
     remote_number("compress-threads").alias(&["zt"]),
     value("skip-compress", |s, value| {
-        s.wire.told.push((Told::Sender, joined("--skip-compress=", value)));
+        s.wire.connection.skip_compress = Some(value.text.clone());
         Ok(())
     }),
     remote("blocking-io").no(),
@@ -96,8 +100,7 @@ pub(super) const ROWS: &[Row] = &[
         .no(),
     value("protocol", protocol),
     value("checksum-seed", |s, value| {
-        value.number()?;
-        s.wire.told.push((Told::Both, joined("--checksum-seed=", value)));
+        s.wire.connection.checksum_seed = value.number()?;
         Ok(())
     }),
     later("iconv").no(),
@@ -120,8 +123,8 @@ pub(super) const ROWS: &[Row] = &[
             let text = value.lossy();
             Err(format!("rsync: --max-alloc={text} is too small (min: 1.00M or 0 for unlimited)").into())
         }
-        _ => {
-            s.wire.told.push((Told::Both, joined("--max-alloc=", value)));
+        bytes => {
+            s.wire.connection.max_alloc = (bytes != USUAL_ALLOC).then(|| value.text.clone());
             Ok(())
         }
     }),
@@ -196,15 +199,11 @@ fn bwlimit(s: &mut State, value: &Value) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// `name`, which ends with an equals sign, with the value behind it.
-fn joined(name: &str, value: &Value) -> OsString {
-    let mut word = OsString::from(name);
-    word.push(&value.text);
-    word
-}
-
 /// The slowest that may be asked for, in bytes a second.
 const LEAST_RATE: u64 = 512;
+
+/// What rsync may take of memory at a time where nothing is said of that, in bytes.
+const USUAL_ALLOC: u64 = 1 << 30;
 
 /// More threads than this are a slip of the finger.
 const MAX_WORKERS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(4095);

@@ -3,7 +3,6 @@
 use forebay_sync::Levels;
 
 use super::value::Refusal;
-use super::wire::Told;
 
 /// What is asked of one of the two options, and what `-v` adds where nothing is asked.
 #[derive(Debug)]
@@ -24,8 +23,6 @@ struct Topic {
     from: &'static [u8],
     /// Where its level is kept; topics without it are of processes and connections that are not here.
     slot: Option<fn(&mut Levels) -> &mut u8>,
-    /// Which side of a connection says something of it that the other one cannot.
-    told: Option<Told>,
 }
 
 const fn topic(
@@ -34,33 +31,23 @@ const fn topic(
     slot: Option<fn(&mut Levels) -> &mut u8>,
     about: &'static str,
 ) -> Topic {
-    Topic { name, about, from, slot, told: None }
-}
-
-impl Topic {
-    const fn told(mut self, told: Told) -> Self {
-        self.told = Some(told);
-        self
-    }
+    Topic { name, about, from, slot }
 }
 
 const INFO: &[Topic] = &[
-    topic("BACKUP", &[2], Some(|l| &mut l.backup), "Files that are backed up").told(Told::Receiver),
-    topic("COPY", &[1], Some(|l| &mut l.copy), "Files that are copied from another tree there").told(Told::Receiver),
-    topic("DEL", &[1], Some(|l| &mut l.del), "Deletions").told(Told::Receiver),
+    topic("BACKUP", &[2], Some(|l| &mut l.backup), "Files that are backed up"),
+    topic("COPY", &[1], Some(|l| &mut l.copy), "Files that are copied from another tree there"),
+    topic("DEL", &[1], Some(|l| &mut l.del), "Deletions"),
     topic("FLIST", &[1], Some(|l| &mut l.flist), "That the file list is made (levels 1-2)"),
-    topic("MISC", &[1, 2], None, "Other things (levels 1-2)").told(Told::Both),
-    topic("MOUNT", &[2], Some(|l| &mut l.mount), "File systems that are left out").told(Told::Both),
-    topic("NAME", &[1, 2], Some(|l| &mut l.name), "1) names of what changes, 2) also of what does not")
-        .told(Told::Both),
-    topic("NONREG", &[0], Some(|l| &mut l.nonreg), "What is no regular file and left out (default 1, 0 disables)")
-        .told(Told::Receiver),
+    topic("MISC", &[1, 2], None, "Other things (levels 1-2)"),
+    topic("MOUNT", &[2], Some(|l| &mut l.mount), "File systems that are left out"),
+    topic("NAME", &[1, 2], Some(|l| &mut l.name), "1) names of what changes, 2) also of what does not"),
+    topic("NONREG", &[0], Some(|l| &mut l.nonreg), "What is no regular file and left out (default 1, 0 disables)"),
     topic("PROGRESS", &[], Some(|l| &mut l.progress), "Progress of 1) each file or 2) the whole transfer"),
-    topic("REMOVE", &[2], Some(|l| &mut l.remove), "Files that are removed from the source").told(Told::Sender),
-    topic("SKIP", &[2], Some(|l| &mut l.skip), "Files that options leave as they are (levels 1-2)")
-        .told(Told::Receiver),
-    topic("STATS", &[1], Some(|l| &mut l.stats), "Sums at the end (levels 1-3)").told(Told::Both),
-    topic("SYMSAFE", &[1], Some(|l| &mut l.symsafe), "Symlinks that are not safe").told(Told::Both),
+    topic("REMOVE", &[2], Some(|l| &mut l.remove), "Files that are removed from the source"),
+    topic("SKIP", &[2], Some(|l| &mut l.skip), "Files that options leave as they are (levels 1-2)"),
+    topic("STATS", &[1], Some(|l| &mut l.stats), "Sums at the end (levels 1-3)"),
+    topic("SYMSAFE", &[1], Some(|l| &mut l.symsafe), "Symlinks that are not safe"),
 ];
 
 const DEBUG: &[Topic] = &[
@@ -128,19 +115,9 @@ impl Asked {
         }
     }
 
-    /// What the side that sends, or the one that receives, is told of it: the level of most topics if all were asked for, and
-    /// what differs.
-    pub(super) fn told(&self, sends: bool) -> Option<String> {
-        let all: Option<Vec<u8>> = self.levels.iter().copied().collect();
-        let most = all.and_then(|all| all.iter().copied().max_by_key(|one| all.iter().filter(|l| *l == one).count()));
-        let word = |name: &str, level| if level == 1 { name.to_owned() } else { format!("{name}{level}") };
-        let base = most.map(|level| if level == 0 { "NONE".to_owned() } else { word("ALL", level) });
-        let topics = self.topics.iter().zip(&self.levels).filter_map(|(topic, &asked)| {
-            let level = asked.filter(|_| asked != most && topic.told.is_some_and(|told| told.has(sends)))?;
-            Some(word(topic.name, level))
-        });
-        let words: Vec<_> = base.into_iter().chain(topics).collect();
-        (!words.is_empty()).then(|| format!("{}={}", self.option, words.join(",")))
+    /// The topics that something was asked of, and what.
+    pub(super) fn given(&self) -> Vec<(&'static str, u8)> {
+        self.topics.iter().zip(&self.levels).filter_map(|(topic, level)| Some((topic.name, (*level)?))).collect()
     }
 
     /// The list of topics.

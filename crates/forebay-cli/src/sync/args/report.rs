@@ -4,7 +4,6 @@ use forebay_sync::{Escape, Format};
 
 use super::row::{Row, flag, value};
 use super::state::State;
-use super::wire::Told;
 use crate::sync::help;
 
 /// The options that decide what is printed.
@@ -28,26 +27,16 @@ pub(super) const ROWS: &[Row] = &[
     value("stderr", |s, value| {
         let text = value.lossy();
         let is = |mode: &str| !text.is_empty() && mode.starts_with(&text);
-        // The client's messages and those of the other processes are one stream here.
-        s.report.all_to_stderr = match () {
-            () if is("errors") => false,
-            () if is("client") => {
-                s.wire.told.push((Told::Both, "--no-msgs2stderr".into()));
-                false
-            }
-            () if is("all") => {
-                s.wire.told.push((Told::Both, "--msgs2stderr".into()));
-                true
-            }
+        let to_stderr = match () {
+            () if is("errors") => None,
+            () if is("client") => Some(false),
+            () if is("all") => Some(true),
             () => return Err(format!("rsync: --stderr mode \"{text}\" is not one of errors, all, or client").into()),
         };
+        s.wire.connection.messages_to_stderr = to_stderr;
         Ok(())
     }),
-    flag("msgs2stderr", |s, on| {
-        s.wire.told.push((Told::Both, if on { "--msgs2stderr" } else { "--no-msgs2stderr" }.into()));
-        s.report.all_to_stderr = on;
-    })
-    .no(),
+    flag("msgs2stderr", |s, on| s.wire.connection.messages_to_stderr = Some(on)).no(),
     flag("itemize-changes", |s, on| s.itemize = if on { s.itemize.saturating_add(1) } else { 0 }).short('i').no(),
     flag("stats", |s, _| s.stats = true),
     flag("progress", |s, on| s.progress = on).no(),
@@ -83,12 +72,11 @@ pub(super) fn settle(s: &mut State) {
     let options = &mut s.options;
     if s.stats {
         options.levels.stats = 2;
-        s.wire.told.push((Told::Receiver, "--stats".into()));
     }
-    s.wire.connection.verbose = s.verbose;
-    for (to, sends) in [(Told::Sender, true), (Told::Receiver, false)] {
-        s.wire.told.extend(s.info.told(sends).map(|word| (to, word.into())));
-    }
+    let connection = &mut s.wire.connection;
+    (connection.verbose, connection.info, connection.stats) = (s.verbose, s.info.given(), s.stats);
+    // The client's messages and those of the other processes are one stream here.
+    s.report.all_to_stderr = connection.messages_to_stderr == Some(true);
     if s.progress {
         (options.levels.flist, options.levels.name, options.levels.progress) = (2, 1, 1);
     }

@@ -37,7 +37,8 @@ pub(super) const ROWS: &[Row] = &[
     flag("ignore-times", |s, _| s.options.select.ignore_times = true).short('I').receivers(),
     flag("size-only", |s, _| s.options.select.size_only = true).receivers(),
     value("modify-window", |s, value| {
-        s.options.select.modify_window = value.number()?;
+        let window = value.number()?;
+        (s.options.select.modify_window, s.wire.connection.modify_window) = (window, Some(window));
         Ok(())
     })
     .short('@')
@@ -72,7 +73,7 @@ pub(super) const ROWS: &[Row] = &[
         }
     })
     .short('F'),
-    flag("cvs-exclude", |s, _| s.cvs_exclude = true).short('C'),
+    flag("cvs-exclude", |s, _| s.wire.connection.cvs_exclude = true).short('C'),
     flag("delete", |s, _| s.options.delete = true),
     flag("delete-before", |s, _| delete_when(s, DeleteWhen::Before)),
     flag("delete-during", |s, _| delete_when(s, DeleteWhen::During)).alias(&["del"]),
@@ -115,7 +116,8 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     }
     s.options.select.relative = s.relative.unwrap_or(listed);
     s.options.select.dirs = s.dirs.unwrap_or(listed);
-    if s.cvs_exclude {
+    s.wire.connection.delete_during = s.delete_when == Some(DeleteWhen::During);
+    if !s.wire.server && !s.wire.is_remote(&s.paths) && s.wire.connection.cvs_exclude {
         s.options.filters.push_cvs()?;
     }
     if s.delete_twice {

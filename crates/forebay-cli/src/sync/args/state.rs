@@ -31,8 +31,6 @@ pub(super) struct State {
     pub(super) delete_twice: bool,
     /// How often `-F` was given.
     pub(super) f_count: u8,
-    /// `-C`
-    pub(super) cvs_exclude: bool,
     /// A text that is asked for instead of a transfer. What is wrong before it on the command line comes first.
     pub(super) print: Option<String>,
     /// `-V`, as often as it was given.
@@ -97,7 +95,6 @@ impl Default for State {
             delete_when: None,
             delete_twice: false,
             f_count: 0,
-            cvs_exclude: false,
             eight_bit: false,
             report: Report::default(),
             log_file_format: None,

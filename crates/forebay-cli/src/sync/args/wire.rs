@@ -20,25 +20,6 @@ pub(crate) enum Place {
     Serve(Served),
 }
 
-/// Which sides are told of an option.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Told {
-    Sender,
-    Receiver,
-    Both,
-}
-
-impl Told {
-    /// Whether the side that sends, or the one that receives, is one of them.
-    pub(super) fn has(self, sends: bool) -> bool {
-        match self {
-            Told::Sender => sends,
-            Told::Receiver => !sends,
-            Told::Both => true,
-        }
-    }
-}
-
 /// The options about a connection as far as they have been read.
 #[derive(Debug, Default)]
 pub(super) struct Wire {
@@ -46,12 +27,10 @@ pub(super) struct Wire {
     /// `--server`
     pub(super) server: bool,
     pub(super) served: Served,
-    /// `-z` and its kin: `Some(None)` is the best that both sides have.
-    pub(super) compress: Option<Option<Compressor>>,
-    /// `--compress-level`
-    pub(super) level: Option<i32>,
-    /// Options that the other side is told as they were given, if it is one of those.
-    pub(super) told: Vec<(Told, OsString)>,
+    /// `-z`
+    pub(super) compress: bool,
+    /// `--compress-choice` and its kin: `Some(None)` is none.
+    pub(super) choice: Option<Option<Compressor>>,
 }
 
 impl Wire {
@@ -73,10 +52,11 @@ impl Wire {
         checksums: Option<&(OsString, OsString)>,
     ) -> Result<(Place, Connection), Refusal> {
         let offer = &mut self.connection.offer;
-        offer.compress = match self.compress {
+        offer.compress = match self.choice {
+            Some(None) => Compression::Never,
+            Some(Some(kind)) => Compression::By(kind),
+            None if self.compress || offer.level.is_some() => Compression::Best,
             None => Compression::No,
-            Some(None) => Compression::Best(self.level),
-            Some(Some(kind)) => Compression::By(kind, self.level),
         };
         if let Some(names) = listed("RSYNC_CHECKSUM_LIST", self.server) {
             offer.checksum_list = names.iter().filter_map(|name| Checksum::named(name)).collect();
@@ -84,8 +64,7 @@ impl Wire {
         if let Some(names) = listed("RSYNC_COMPRESS_LIST", self.server) {
             offer.compressor_list = names.iter().filter_map(|name| Compressor::named(name)).collect();
         }
-        let named = |name: &OsString| Checksum::named(name.as_bytes());
-        offer.checksums = checksums.and_then(|(transfer, files)| named(transfer).zip(named(files)));
+        offer.checksums = checksums.and_then(chosen);
         if self.server {
             return Ok((Place::Serve(self.served), self.connection));
         }
@@ -126,9 +105,6 @@ impl Wire {
                 Place::Pull(first.host)
             }
         };
-        let sends = matches!(place, Place::Pull(_));
-        let told = self.told.into_iter().filter_map(|(to, word)| to.has(sends).then_some(word));
-        self.connection.remote_options.splice(0..0, told);
         Ok((place, self.connection))
     }
 }
@@ -148,6 +124,16 @@ pub(super) fn names_there(names: &mut Option<OsString>, place: &Place) -> Result
         }
         Place::Here => Err("--files-from cannot be remote when the transfer is local".into()),
         _ => Err("--files-from hostname is not the same as the transfer hostname".into()),
+    }
+}
+
+/// What `--checksum-choice` says of the transfer and of `-c`. Where one of them is left open, that is as rsync has it no matter
+/// of what both sides know.
+fn chosen((transfer, files): &(OsString, OsString)) -> Option<(Checksum, Checksum)> {
+    let named = |name: &OsString| Checksum::named(name.as_bytes());
+    match (named(transfer), named(files)) {
+        (None, None) => None,
+        (transfer, files) => Some((transfer.unwrap_or(Checksum::Md5), files.unwrap_or(Checksum::Md5))),
     }
 }
 

@@ -32,6 +32,8 @@ pub(crate) struct Batch {
     pub(crate) first: i32,
     facts: Arc<[Facts]>,
     places: Arc<[Place]>,
+    /// Paths of directories that are left out. Their numbers stay.
+    left_out: Arc<HashSet<Vec<u8>>>,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,12 @@ impl Batch {
         }
         let len = u32::try_from(places.len()).unwrap_or(u32::MAX);
         above.into_iter().for_each(|dir| places[dir].end = len);
-        Batch { first, facts: facts.into(), places: places.into() }
+        Batch { first, facts: facts.into(), places: places.into(), left_out: Arc::default() }
+    }
+
+    /// Leaves out the directories at `paths`.
+    pub(crate) fn leave_out(&mut self, paths: HashSet<Vec<u8>>) {
+        self.left_out = Arc::new(paths);
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -155,6 +162,7 @@ impl Batch {
             let usable = !name.is_empty() && !name.contains(&b'/') && !name.contains(&0);
             match self.is_dir(at) {
                 _ if !usable => {}
+                true if self.left_out.contains(self.path(at)) => {}
                 // Of several of one name, the first counts; what is in them is behind the last.
                 true => match dirs.last_mut().filter(|(last, ..)| *last == name) {
                     Some((_, _, contents)) => *contents = at,

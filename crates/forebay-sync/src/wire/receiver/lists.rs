@@ -2,6 +2,7 @@
 //! for, sorted, numbered. Sections 6 and 8 of the protocol.
 
 use std::collections::{HashSet, VecDeque};
+use std::ffi::CString;
 use std::io::Read;
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -98,13 +99,15 @@ pub(crate) struct Lists {
     /// The paths of directories whose lists have not come.
     dirs: Vec<Option<Box<[u8]>>>,
     ended: bool,
+    /// `--munge-links`: links are to be of no use here.
+    munges: bool,
 }
 
 impl Lists {
-    pub(crate) fn new(decoder: Decoder, asked: Asked, incremental: bool) -> Self {
+    pub(crate) fn new(decoder: Decoder, asked: Asked, incremental: bool, munges: bool) -> Self {
         // In incremental recursion, the number before a list's first is that of its directory.
         let next = i32::from(incremental);
-        Lists { decoder, asked, incremental, next, dirs: Vec::new(), ended: !incremental }
+        Lists { decoder, asked, incremental, next, dirs: Vec::new(), ended: !incremental, munges }
     }
 
     /// Nothing more comes.
@@ -173,11 +176,19 @@ impl Lists {
             let ListEntry { path, mut facts, content, top } = entry;
             self.decoder.ids.apply(&mut facts.stat);
             facts.stat.index = Some(index);
+            if self.munges {
+                facts.link = facts.link.map(munged);
+            }
             let way = ways && top && !content && facts.stat.kind == FileType::Directory;
             Arrival { path, facts, content, way }
         });
         Ok(Batch::new(first, arrivals.collect()))
     }
+}
+
+/// The target of a link that is to be of no use: a text that leads nowhere is put before it.
+fn munged(to: CString) -> CString {
+    CString::new([b"/rsyncd-munged/", to.as_bytes()].concat()).unwrap_or(to)
 }
 
 /// The directory that `path` is in; empty for the root.

@@ -10,9 +10,11 @@ use super::item::{self, Item, flag};
 use super::ledger::{Awaited, Ledger};
 use super::notices::Notice;
 use super::values::{self, Lacking};
-use crate::itemize::Change;
+use crate::itemize::{Action, Change};
+use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
+use crate::totals::Kinds;
 use crate::wire::sums::FileSum;
 use crate::wire::terms::Terms;
 
@@ -24,6 +26,14 @@ pub(crate) struct Told<'t> {
     pub(crate) path: &'t [u8],
     /// What it has become another name of, or nothing where it was that already.
     pub(crate) leader: Option<&'t [u8]>,
+}
+
+/// Whether a line about `change` is for the side that receives to say, whichever prints: without codes, and at the second level
+/// of names, of what stays or of which only attributes change. `linked`: it is another name of something.
+pub(crate) fn is_of_the_receivers(options: &Options, change: &Change, linked: bool) -> bool {
+    let told = linked || (options.dry_run && change.hard && change.any());
+    let stays = !change.any() || (change.action == Action::Keep && change.kind != Kinds::Dir);
+    options.levels.name > 1 && !options.has_codes() && !options.json && !told && stays
 }
 
 /// The other side, as workers see it.
@@ -68,15 +78,20 @@ impl Remote {
         let mut flags = item::flags(change);
         let lacks = !change.lacking.is_empty();
         flags |= if lacks { flag::XATTR } else { 0 };
-        let wanted = options.json || options.says_changes() || options.log_format.is_some();
+        // A client counts, and may have a log file, whatever it has told of that.
+        let wanted = self.server || options.json || options.says_changes() || options.log_format.is_some();
         let worth = flags & !flag::MINOR != 0 || leader.is_some_and(|leader| !leader.is_empty()) || all;
-        if !lacks && (!wanted || !worth) {
-            if !self.server {
-                lines(out);
-            }
+        let unasked = !lacks && (!wanted || !worth);
+        let now = if self.server { is_of_the_receivers(options, change, leader.is_some()) } else { unasked };
+        let mut awaited = if now {
+            lines(out);
+            Awaited::default()
+        } else {
+            self.keep(out, lines)
+        };
+        if unasked {
             return;
         }
-        let mut awaited = self.keep(out, lines);
         awaited.values = Lacking::of(told.path, change.lacking.clone());
         self.ask(shared, out, index, &Item { flags, basis: None, name }, &[], awaited);
     }

@@ -62,7 +62,7 @@ pub(crate) fn run<R: ReadAhead + Send, W: Way + ?Sized>(
     let mut end = End::default();
     let workers = passes::workers(shared.options);
     passes::deliver(shared, note, &mut end.totals, log)?;
-    look_ahead(shared, batch, workers)?;
+    let batch = &look_ahead(shared, batch, workers)?;
     let all = Pass::all(shared.options.delete, shared.options.deletion.when);
     let copies = all.iter().position(|pass| *pass != Pass::Delete).unwrap_or_default();
     for &pass in all.get(..copies).unwrap_or_default() {
@@ -93,19 +93,21 @@ pub(crate) fn run<R: ReadAhead + Send, W: Way + ?Sized>(
     Ok(end)
 }
 
-/// What has to be known of the whole list before anything is done.
-fn look_ahead(shared: &mut Shared<'_>, batch: &Batch, workers: usize) -> Result<(), Error> {
+/// What has to be known of the whole list before anything is done. Gives what is to be gone through of it.
+fn look_ahead(shared: &mut Shared<'_>, batch: &Batch, workers: usize) -> Result<Batch, Error> {
     shared.pass = Pass::Copy;
     let options = shared.options;
+    let mut batch = batch.clone();
     if options.select.prune_empty_dirs {
-        shared.barren = walk::barren(shared, WireWalk::new(shared, batch.clone(), false))?;
+        let barren = walk::barren(shared, WireWalk::new(shared, batch.clone(), false))?;
+        batch.leave_out(barren);
     }
     if options.hard_links && shared.remote.as_ref().is_some_and(|remote| !remote.terms.incremental()) {
         let pipeline = passes::pipeline(options, "census", workers);
         let walk = WireWalk::new(shared, batch.clone(), false);
         passes::take_census(pipeline, shared, walk, workers, batch.first)?;
     }
-    Ok(())
+    Ok(batch)
 }
 
 /// A pass that only deletes.

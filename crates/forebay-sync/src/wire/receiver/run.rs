@@ -107,6 +107,8 @@ pub(crate) fn run<R: ReadAhead + Send>(
     let spill = options.spill.take().map(Arc::new);
     let location = spill.as_ref().map(SpillStore::location);
     let Link { terms, server, mut from, outgoing, mailbox, mail, asked } = link;
+    // What comes has been made usable, if at all, where it was read.
+    let munges = std::mem::take(&mut options.munge_links);
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     let _taken = options.copy_as.as_ref().map(Credentials::take_on).transpose()?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
@@ -117,7 +119,7 @@ pub(crate) fn run<R: ReadAhead + Send>(
     let mut decoder = Decoder::new(Shape::new(&options, &terms), options.select.relative);
     decoder.ids.maps = [options.user_map.clone(), options.group_map.clone()];
     let incremental = terms.incremental();
-    let mut lists = Lists::new(decoder, asked, incremental);
+    let mut lists = Lists::new(decoder, asked, incremental, munges);
     shared.remote = Some(Remote::new(terms, server, options.hard_links));
     let (queue, mut indexes) = (Queue::default(), Indexes::default());
     let batch = lists.first(&mut from, &shared)?;

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use super::live::Folder;
 use super::steps::Step;
-use crate::dir::{Base, Dir};
+use crate::dir::{Base, Dir, SourceDir};
 use crate::extended::{self, Attributes, Origin, Place};
 use crate::filter::Local;
 use crate::fs::Stat;
@@ -99,7 +99,7 @@ impl<'a> Lister<'a> {
                 let mut folders = Folders::default();
                 let device = self.device(&dir);
                 for ahead in dirs {
-                    self.subdirectory(&dir, ahead, folders.of(&dir, ahead.at), device, &mut listed);
+                    self.subdirectory(&dir, ahead, &mut folders, device, &mut listed);
                 }
             }
         }
@@ -109,22 +109,34 @@ impl<'a> Lister<'a> {
     /// The entry of a directory that has been opened.
     fn directory(&mut self, dir: &Dir, listed: &mut Listed) {
         let shared = self.shared;
+        let stat = dir.stat();
+        // What its first source does not have any more may still come from another.
+        let held = |source: &&SourceDir| matches!(source.base, Base::Held(_));
+        let other = if is_dir(&stat) { None } else { dir.sources.iter().find(held) };
         let (folder, path, name) = match &dir.parent {
             None => (topmost(dir), b".".to_vec(), c".".to_owned()),
             Some(parent) => {
                 let path = dir.rel.strip_suffix(b"/").unwrap_or(&dir.rel).to_vec();
-                (folder(parent, dir.in_parent), path, dir.name.clone())
+                let above = other.and_then(|other| {
+                    let path = other.shown.strip_suffix(b"/")?;
+                    parent.sources.iter().position(|above| above.path_of(&dir.name) == path)
+                });
+                (folder(parent, above.unwrap_or(dir.in_parent)), path, dir.name.clone())
             }
         };
         let shown = || [&folder.shown, name.to_bytes()].concat();
-        let stat = match dir.stat() {
+        let stat = match other.map_or(stat, |other| other.stat(c".", true)) {
             Ok(stat) => stat,
             Err(errno) => return shared.unreadable(&mut listed.outcome, "[sender] link_stat", &shown(), errno),
         };
         if stat.kinds() != Kinds::Dir {
             return self.no_directory(&shown(), &mut listed.outcome);
         }
-        let attributes = self.attributes(dir.attributes(), &path, &mut listed.outcome);
+        let origin = match other {
+            None => dir.attributes(),
+            Some(other) => Place::source(other, c".", true).map(|place| Origin::Here(place.listed(&folder.local))),
+        };
+        let attributes = self.attributes(origin, &path, &mut listed.outcome);
         let given = dir.parent.as_deref().is_none_or(is_above_all);
         let select = &shared.options.select;
         let way = select.relative && !(select.no_implied_dirs && dir.transferred);
@@ -135,12 +147,25 @@ impl<'a> Lister<'a> {
     }
 
     /// The entry of a directory in `dir` that has not been opened. Of the file system on `device`, others may be left out.
-    fn subdirectory(&mut self, dir: &Dir, ahead: Ahead, folder: Arc<Folder>, device: Option<u64>, listed: &mut Listed) {
+    fn subdirectory(
+        &mut self,
+        dir: &Dir,
+        ahead: Ahead,
+        folders: &mut Folders,
+        device: Option<u64>,
+        listed: &mut Listed,
+    ) {
         let (shared, out) = (self.shared, &mut listed.outcome);
-        let Ahead { at, follow, mut content } = ahead;
-        let name = dir.listing.name(at);
+        let Ahead { at: first, follow, mut content } = ahead;
+        let name = dir.listing.name(first);
+        let stat_of = |at| dir.source_of(at).and_then(|source| source.stat(name, follow));
+        // What its first source does not have any more may still come from another.
+        let mut all = dir.listing.same_name(first).map(|at| (at, stat_of(at)));
+        let found = all.find(|(_, stat)| is_dir(stat));
+        let (at, stat) = found.unwrap_or_else(|| (first, stat_of(first)));
+        let folder = folders.of(dir, at);
         let shown = || [&folder.shown, name.to_bytes()].concat();
-        let stat = match dir.source_of(at).and_then(|source| source.stat(name, follow)) {
+        let stat = match stat {
             Ok(stat) => stat,
             Err(errno) => return shared.unreadable(out, "[sender] link_stat", &shown(), errno),
         };
@@ -283,6 +308,10 @@ impl<'a> Lister<'a> {
 
 /// Bytes that are read at once.
 pub(super) const PIECE: usize = 256 << 10;
+
+fn is_dir(stat: &Result<Stat, Errno>) -> bool {
+    matches!(stat, Ok(stat) if stat.kinds() == Kinds::Dir)
+}
 
 /// Whether what is in `dir` was given itself.
 fn is_above_all(dir: &Dir) -> bool {

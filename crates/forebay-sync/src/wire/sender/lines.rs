@@ -8,10 +8,12 @@ use super::live::Found;
 use super::request::Request;
 use crate::dir::SourceDir;
 use crate::itemize::{self, Action, Change, LINKED, Time};
+use crate::links;
 use crate::options::Append;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
+use crate::wire::receiver::is_of_the_receivers;
 use crate::wire::receiver::item::flag;
 
 /// What `request` says that happens to `found`.
@@ -71,7 +73,10 @@ pub(super) fn say(
     }
     let leader = request.name.as_deref().filter(|name| change.hard && !name.is_empty());
     let link = match change.kind {
-        Kinds::Link => folders.open(shared, found.folder()).and_then(|source| source.read_link(found.name())).ok(),
+        Kinds::Link => {
+            let to = folders.open(shared, found.folder()).and_then(|source| source.read_link(found.name()));
+            to.ok().map(|to| links::unmunged(shared, to))
+        }
         _ => None,
     };
     let target = match (leader, &link) {
@@ -79,5 +84,8 @@ pub(super) fn say(
         (None, Some(link)) => Some((&b" -> "[..], link.to_bytes())),
         (None, None) => None,
     };
+    if is_of_the_receivers(shared.options, &change, leader.is_some()) {
+        return;
+    }
     itemize::lines(shared, out, &change, &found.folder().rel, found.name().to_bytes(), target);
 }

@@ -329,7 +329,9 @@ impl<W: Way + ?Sized> Telling<'_, W> {
     fn complete(mut self, begun: Instant) -> Result<(), Stop> {
         self.end()?;
         let mut summary = self.summary;
-        summary.made = begun.elapsed().saturating_sub(summary.sent + self.waited);
+        let made = begun.elapsed().saturating_sub(summary.sent + self.waited);
+        // Nothing at all stands for what is not known.
+        summary.made = made.max(Duration::from_millis(1));
         // Known before the receiving side can act on it.
         self.lists.complete(summary);
         if self.link.terms.incremental() {

@@ -7,8 +7,10 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::process::Child;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+
+use rustix::io::Errno;
 
 use super::child::reap;
 use super::connection::Connection;
@@ -16,6 +18,7 @@ use super::heard::{Heard, Messages, Telling};
 use super::sending::{Listed, send};
 use super::{Opened, may_be_incremental};
 use crate::error::Error;
+use crate::fs;
 use crate::mirror::{Log, Report};
 use crate::options::Options;
 use crate::passes;
@@ -36,7 +39,7 @@ use crate::wire::shell::{Connected, RemoteShell, shown};
 /// # Errors
 /// What ends the run early, on this side or the other.
 pub fn pull(
-    options: Options,
+    mut options: Options,
     connection: &Connection,
     host: &OsStr,
     sources: &[OsString],
@@ -49,7 +52,11 @@ pub fn pull(
         Some(listed) => Asked::names(listed, options.select.relative),
         None => Asked::of(&sources.iter().map(|path| path.as_bytes()).collect::<Vec<_>>(), options.select.relative),
     };
-    start(&options, connection, host, sources, true, log)?.run(log, |way, log| {
+    let started = start(&options, connection, host, sources, true, log)?;
+    if connection.cvs_exclude {
+        rules::push_cvs(&mut options.filters, true)?;
+    }
+    started.run(log, |way, log| {
         let Opened { terms, from, outgoing, mailbox, mail, .. } = way;
         if let Some(listed) = listed {
             names::post(&listed, terms.protocol, outgoing);
@@ -64,7 +71,7 @@ pub fn pull(
 /// # Errors
 /// What ends the run early, on this side or the other.
 pub fn push(
-    options: Options,
+    mut options: Options,
     connection: &Connection,
     host: &OsStr,
     sources: &[impl AsRef<OsStr>],
@@ -76,6 +83,9 @@ pub fn push(
         None if connection.names_there.is_some() => Listed::There,
         None => Listed::No,
     };
+    if connection.cvs_exclude {
+        rules::push_cvs(&mut options.filters, false)?;
+    }
     let started = start(&options, connection, host, &[destination.to_owned()], false, log)?;
     started.run(log, |way, log| send(options, way, listed, false, sources, log))
 }
@@ -106,9 +116,11 @@ fn start(
     if options.levels.debug_cmd > 0 {
         heard.say(&[&b"opening connection using: "[..], &shown(&words)].concat(), log)?;
     }
-    let Connected { child, to, from } = RemoteShell::start(&words).map_err(|error| Error::Remote {
-        text: format!("rsync: [client] Failed to exec {}: {error}", shell.command.to_string_lossy()),
-        code: 14,
+    let who = if server_sends { "Receiver" } else { "sender" };
+    let Connected { child, to, from } = RemoteShell::start(&words).map_err(|error| {
+        let why = Errno::from_io_error(&error).map_or_else(|| error.to_string(), fs::describe);
+        let program = words.first().map(|word| word.to_string_lossy()).unwrap_or_default();
+        Error::Remote { text: format!("rsync: [{who}] Failed to exec {program}: {why}"), code: 14 }
     })?;
     if shell.secluded && options.levels.debug_cmd > 0 {
         heard.say(&[&b"protected args: "[..], &shown(&rest)].concat(), log)?;
@@ -127,6 +139,8 @@ fn start(
         rules,
         rate: options.bwlimit,
         heard,
+        who,
+        received: Arc::default(),
     })
 }
 
@@ -143,6 +157,10 @@ struct Started {
     /// How much may be sent in a second.
     rate: Option<NonZeroU64>,
     heard: Heard,
+    /// Which side this is, as messages call it.
+    who: &'static str,
+    /// Bytes that have come.
+    received: Arc<AtomicU64>,
 }
 
 impl Started {
@@ -162,11 +180,30 @@ impl Started {
             Err(stop) => Err(match stop {
                 Stop::Here(error) => error,
                 Stop::Wire(error) => {
-                    // What the other side ended with says more than that it has ended.
-                    let code = error.exit_code().max(theirs);
-                    Error::Remote { text: format!("rsync: {error}"), code }
+                    let code = match error {
+                        WireError::Version(_) => error.exit_code(),
+                        // What the other side ended with says more than that it has ended.
+                        _ => error.exit_code().max(theirs),
+                    };
+                    Error::Remote { text: self.told(&error), code }
                 }
             }),
+        }
+    }
+
+    /// Why the session has ended, in stock rsync's words.
+    fn told(&self, error: &WireError) -> String {
+        let who = self.who;
+        match error {
+            WireError::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+                let received = self.received.load(Ordering::Relaxed);
+                format!("rsync: {error} ({received} bytes received so far) [{who}]")
+            }
+            WireError::Timeout(_) => format!("[{who}] io {error} -- exiting"),
+            WireError::Version(version) if !(20..30).contains(version) => {
+                format!("{error}\n(see the rsync manpage for an explanation)")
+            }
+            _ => format!("rsync: {error}"),
         }
     }
 
@@ -177,6 +214,7 @@ impl Started {
         let closed = || WireError::from(io::Error::from(io::ErrorKind::BrokenPipe));
         let (to, from) = self.pipes.take().ok_or_else(closed)?;
         let mut incoming = Incoming::new(from, self.timeout);
+        self.received = incoming.count();
         let (outgoing, writing) =
             Outgoing::start(to, self.timeout.map(|timeout| timeout / 2), self.rate).map_err(WireError::from)?;
         incoming.watch(&outgoing).map_err(WireError::from)?;
@@ -186,7 +224,7 @@ impl Started {
         outgoing.send(&self.rules)?;
         log.begin().map_err(Error::Log)?;
         let (mailbox, mail) = Mailbox::new();
-        let received = incoming.count();
+        let received = Arc::clone(&self.received);
         let arrivals = Arrivals::default();
         let messages =
             Messages { heard: Some(self.heard.clone()), mailbox: mailbox.clone(), arrivals: arrivals.clone() };

@@ -20,8 +20,27 @@ pub struct Connection {
     pub names_there: Option<OsString>,
     /// `--usermap` and `--groupmap`, where the other side receives: it reads them.
     pub owner_maps: [Option<OsString>; 2],
-    /// `-v`, as often as the other side is told it. What is said on this side is a matter of [`Options`](crate::Options).
+    /// `-C`: what it stands for is behind all other rules, on both sides.
+    pub cvs_exclude: bool,
+    /// `--checksum-seed`: what a server puts into the sums. 0: something that is another each time.
+    pub checksum_seed: i32,
+    // What the other side is told. What is said and done on this side is a matter of [`Options`](crate::Options).
+    /// `-v`, as often as it was given.
     pub verbose: u8,
-    /// What else the other side is told: `-M`, and options as they were given that nothing here depends on.
+    /// `--info`: topics in capitals, and the level that was asked for each.
+    pub info: Vec<(&'static str, u8)>,
+    /// `--stats`
+    pub stats: bool,
+    /// `--stderr=all` is `Some(true)`, `--stderr=client` is `Some(false)`.
+    pub messages_to_stderr: Option<bool>,
+    /// `--delete-during`, where it is not only what `--delete` comes to.
+    pub delete_during: bool,
+    /// `-@`, if it was given.
+    pub modify_window: Option<i32>,
+    /// `--max-alloc`, if it is not what is usual.
+    pub max_alloc: Option<OsString>,
+    /// `--skip-compress`
+    pub skip_compress: Option<OsString>,
+    /// `-M`
     pub remote_options: Vec<OsString>,
 }

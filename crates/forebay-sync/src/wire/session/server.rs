@@ -49,7 +49,7 @@ pub fn serve(options: Options, connection: &Connection, served: &Served) -> u8 {
     let incremental = connection.offer.incremental && may_be_incremental(&options, served.sends);
     let offer = Offer { incremental, ..connection.offer.clone() };
     match Server::begin(connection, &offer, served, options.bwlimit) {
-        Ok(server) => server.run(options, served),
+        Ok(server) => server.run(options, served, connection.cvs_exclude),
         Err(error) => {
             // Nobody may be there to read it.
             let _ = io::Write::write_all(&mut io::stderr(), format!("rsync: {error}\n").as_bytes());
@@ -79,13 +79,16 @@ impl Server {
         let (outgoing, writing) = Outgoing::start(stdout.as_fd().try_clone_to_owned()?, keep_alive, rate)?;
         from.watch(&outgoing)?;
         let letters = Letters::parse(served.letters.as_bytes());
-        let seed = (RandomState::new().build_hasher().finish() as i32 & i32::MAX).max(1);
+        let seed = match connection.checksum_seed {
+            0 => (RandomState::new().build_hasher().finish() as i32 & i32::MAX).max(1),
+            seed => seed,
+        };
         let terms = handshake::server(&mut from, |bytes| outgoing.send(bytes), offer, &letters, seed)?;
         outgoing.multiplex();
         Ok(Server { terms, from, outgoing, writing })
     }
 
-    fn run(self, mut options: Options, served: &Served) -> u8 {
+    fn run(self, mut options: Options, served: &Served, cvs_exclude: bool) -> u8 {
         let Server { terms, from, outgoing, writing } = self;
         let ((mailbox, mail), arrivals) = (Mailbox::new(), Arrivals::default());
         let received = from.count();
@@ -95,6 +98,9 @@ impl Server {
         let result = (|| {
             if rules::are_sent(&options, served.sends) {
                 rules::read(&mut from, &mut options.filters)?;
+            }
+            if served.sends && cvs_exclude {
+                rules::push_cvs(&mut options.filters, false)?;
             }
             let opened = Opened { terms, from, outgoing: &outgoing, received, mailbox: &mailbox, mail, arrivals };
             if served.sends {

@@ -139,7 +139,7 @@ fn listed(options: &Options, asked: &Asked, entries: &[(&str, bool)]) -> Result<
     let mut shared = Shared::new(options, Root { fd: None, created: false, rename: None, shown: Vec::new() });
     shared.remote = Some(Remote::new(terms, false, false));
     let decoder = Decoder::new(shape, options.select.relative);
-    Lists::new(decoder, asked.clone(), false).first(&mut &bytes[..], &shared).map(|batch| batch.len())
+    Lists::new(decoder, asked.clone(), false, false).first(&mut &bytes[..], &shared).map(|batch| batch.len())
 }
 
 /// CVE-2022-29154: names that nobody has asked for.
@@ -208,6 +208,6 @@ fn a_list_that_ends_within_is_an_error() {
     let mut bytes = Vec::new();
     bytes.write_all(&[0x19, 3, b'a']).unwrap();
     let decoder = Decoder::new(Shape::new(&options, &terms), false);
-    let result = Lists::new(decoder, Asked::Anything, false).first(&mut &bytes[..], &shared);
+    let result = Lists::new(decoder, Asked::Anything, false, false).first(&mut &bytes[..], &shared);
     assert!(matches!(result, Err(Stop::Wire(WireError::Io(_)))), "{result:?}");
 }

@@ -262,7 +262,7 @@ pub(super) fn receive(
         let (mailbox, mail) = Mailbox::new();
         let pipe = Pipe { stream: here, messages: Mutex::default() };
         let asked = Asked::Anything;
-        let lists = Lists::new(Decoder::new(Shape::new(options, terms), false), asked, false);
+        let lists = Lists::new(Decoder::new(Shape::new(options, terms), false), asked, false, false);
         let queue = Queue::default();
         let incoming = Incoming { from: &mut from, indexes: Indexes::default(), lists, queue: &queue };
         if let Some(remote) = &shared.remote {

@@ -176,7 +176,7 @@ fn each_compressor_sum_and_version_will_do() {
     for (kind, name) in
         [(Compressor::Zstd, "zstd"), (Compressor::Lz4, "lz4"), (Compressor::Zlibx, "zlibx"), (Compressor::Zlib, "zlib")]
     {
-        let offer = Offer { compress: Compression::By(kind, None), ..Offer::default() };
+        let offer = Offer { compress: Compression::By(kind), ..Offer::default() };
         whole(&offer, "-logDtprz", &[&format!("--compress-choice={name}")]);
     }
     for (checksum, name) in [

@@ -1,6 +1,7 @@
 //! The sending role beside stock rsync, which receives.
 
 mod incremental;
+mod merged;
 mod requests;
 mod spill;
 mod stock;
@@ -140,6 +141,19 @@ impl Push {
     }
 
     fn run(&self, source: &Path, destination: &Path) -> (End, Said, String) {
+        let (end, said, heard, code) = self.run_of(&[source], || {}, destination);
+        let expected = if self.vanishes.is_some() { 24 } else { 0 };
+        assert_eq!(code, Some(expected), "{heard}");
+        (end, said, heard)
+    }
+
+    /// Merges `sources`, at which something `happens` once they have been listed. Gives the receiving side's exit code, too.
+    fn run_of(
+        &self,
+        sources: &[&Path],
+        happens: impl FnOnce(),
+        destination: &Path,
+    ) -> (End, Said, String, Option<i32>) {
         let mut server = self.server(destination);
         let (mut stdin, mut from) = (server.stdin.take().unwrap(), server.stdout.take().unwrap());
         let terms = self.shake_hands(&mut stdin, &mut from);
@@ -149,8 +163,9 @@ impl Push {
         let mut shared = Shared::new(&self.options, nowhere);
         shared.listed = self.listed.clone();
         let mut note = Outcome::default();
-        let sources = [OsString::from([source.to_str().unwrap(), "/"].concat())];
+        let sources: Vec<_> = sources.iter().map(|source| OsString::from(format!("{}/", source.display()))).collect();
         let top = roots::sources(&shared, &sources, &mut note).unwrap();
+        happens();
         let mut said = Said::default();
         let link =
             Link { terms: &terms, server: false, way: &pipe, arrivals: &Arrivals::default(), traffic: &|| (0, 0) };
@@ -161,9 +176,8 @@ impl Push {
         let status = server.wait().unwrap();
         let heard = String::from_utf8_lossy(&from.said).into_owned();
         let end = end.unwrap_or_else(|stop: Stop| panic!("{stop:?}, {status}: {heard}"));
-        let code = if self.vanishes.is_some() { 24 } else { 0 };
-        assert_eq!((&rest[..], status.code()), (&b""[..], Some(code)), "{heard}");
-        (end, said, heard)
+        assert_eq!(&rest[..], b"", "{heard}");
+        (end, said, heard, status.code())
     }
 
     fn server(&self, destination: &Path) -> Child {
