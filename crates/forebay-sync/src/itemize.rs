@@ -225,7 +225,8 @@ pub(crate) fn lines(
     // As with rsync, plain names of links tell the target only where it is new.
     let told = target.filter(|_| options.has_codes() || moves || change.action != Action::Keep);
     let tail = told.map_or_else(Vec::new, |(arrow, target)| [arrow, target].concat());
-    let line = Line { change: Some(change), rel, name, is_dir, tail: &tail, receives: false };
+    let receives = shared.remote.is_some();
+    let line = Line { change: Some(change), rel, name, is_dir, tail: &tail, receives };
     let linked = target.is_some_and(|(arrow, _)| arrow == LINKED);
     let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);
     // Without codes, files of which only attributes change are not worth a line.
@@ -253,7 +254,7 @@ pub(crate) fn lines(
         && !format.is_empty()
         && !(options.dry_run && (options.log_receives || change.transfers()))
     {
-        push_line(shared, &mut out.log, format, &Line { receives: options.log_receives, ..line });
+        push_line(shared, &mut out.log, format, &Line { receives: receives || options.log_receives, ..line });
     }
 }
 

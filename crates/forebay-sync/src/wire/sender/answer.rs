@@ -449,7 +449,8 @@ fn count(outcome: &mut Outcome, stats: &Stats) {
     totals.literal_bytes += stats.literal;
     totals.matched_bytes += stats.matched;
     totals.matches += stats.matches;
-    totals.hash_hits += stats.hash_hits;
+    // What a guess has found is no less a block, and its weak sum is that of one.
+    totals.hash_hits += stats.matches + stats.false_alarms;
     totals.false_alarms += stats.false_alarms;
     if stats.workers > 0 {
         totals.deltas += 1;
