@@ -247,12 +247,13 @@ pub(crate) fn lines(
         out.text.extend_from_slice(mark.as_bytes());
     }
     // As with rsync, the side that receives tells plain names of what has come.
-    let plain = if options.log_receives { change.transfers() && !linked } else { change.any() || linked };
+    let plain = if options.log_receives || serves { change.transfers() && !linked } else { change.any() || linked };
     if let Some(format) = &options.log_format
         && shown
         && (plain || format.has(b"i"))
         && !format.is_empty()
-        && !(options.dry_run && (options.log_receives || change.transfers()))
+    let serves = shared.remote.as_ref().is_some_and(|remote| remote.server);
+        && !(options.dry_run && (options.log_receives || serves || change.transfers()))
     {
         push_line(shared, &mut out.log, format, &Line { receives: receives || options.log_receives, ..line });
     }
@@ -291,11 +292,12 @@ fn push_line(shared: &Shared<'_>, out: &mut Vec<u8>, format: &Format, line: &Lin
 /// Writes the lines for a deleted entry at `path`.
 pub(crate) fn log_deleted(shared: &Shared<'_>, out: &mut Outcome, path: &[u8], is_dir: bool) {
     let options = shared.options;
-    if shared.remote.as_ref().is_some_and(|remote| remote.server) {
+    let serves = shared.remote.as_ref().is_some_and(|remote| remote.server);
+    if serves {
         let end: &[u8] = if is_dir { b"\0" } else { b"" };
-        return out.notices.push(Notice::Deleted(&[path, end].concat()));
+        out.notices.push(Notice::Deleted(&[path, end].concat()));
     }
-    if options.json {
+    if options.json && !serves {
         return json::deleted(shared, out, path, is_dir);
     }
     let line = Line { change: None, rel: path, name: b"", is_dir, tail: b"", receives: false };
@@ -306,7 +308,7 @@ pub(crate) fn log_deleted(shared: &Shared<'_>, out: &mut Outcome, path: &[u8], i
         out.extend_from_slice(end);
     };
     let says = options.levels.del > 0 || options.says_changes();
-    if says && !options.quiet {
+    if says && !options.quiet && !serves {
         match &options.format {
             Some(format) if format.has(b"io") => push_line(shared, &mut out.text, format, &line),
             None if options.itemize => {

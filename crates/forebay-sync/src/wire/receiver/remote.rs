@@ -49,14 +49,20 @@ pub(crate) struct Remote {
     pub(crate) lacking: Mutex<Vec<Lacking>>,
     /// How long the other side took to make the list and to send it, in milliseconds.
     pub(crate) list_times: [AtomicU64; 2],
+    /// This side has a log file.
+    pub(crate) logs: bool,
+    /// The other side has one: it wants to hear of everything.
+    pub(crate) logs_there: bool,
 }
 
 impl Remote {
-    pub(crate) fn new(terms: Terms, server: bool, hard_links: bool) -> Self {
+    pub(crate) fn new(terms: Terms, server: bool, options: &Options) -> Self {
         Remote {
             terms,
             server,
-            hard_links,
+            logs: options.log_format.is_some(),
+            logs_there: false,
+            hard_links: options.hard_links,
             ledger: Ledger::default(),
             lacking: Mutex::default(),
             list_times: <_>::default(),
@@ -79,7 +85,8 @@ impl Remote {
         let lacks = !change.lacking.is_empty();
         flags |= if lacks { flag::XATTR } else { 0 };
         // A client counts, and may have a log file, whatever it has told of that.
-        let wanted = self.server || options.json || options.says_changes() || options.log_format.is_some();
+        let wanted =
+            self.server || self.logs_there || options.json || options.says_changes() || options.log_format.is_some();
         let worth = flags & !flag::MINOR != 0 || leader.is_some_and(|leader| !leader.is_empty()) || all;
         let unasked = !lacks && (!wanted || !worth);
         let now = if self.server { is_of_the_receivers(options, change, leader.is_some()) } else { unasked };
@@ -98,12 +105,14 @@ impl Remote {
 
     /// What is said when the answer comes.
     pub(crate) fn keep(&self, out: &Outcome, lines: impl FnOnce(&mut Outcome)) -> Awaited {
-        if self.server {
+        if self.server && !self.logs {
             return Awaited::default();
         }
         let mut said = Outcome { totals: out.totals, ..Outcome::default() };
         lines(&mut said);
-        Awaited { text: said.text, log: said.log, ..Awaited::default() }
+        // What a server has to say of it, its client says.
+        let text = if self.server { Vec::new() } else { said.text };
+        Awaited { text, log: said.log, ..Awaited::default() }
     }
 
     /// Sends `item`, with `sums` behind it, and waits for `awaited`.

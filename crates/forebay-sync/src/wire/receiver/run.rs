@@ -44,6 +44,8 @@ pub(crate) struct Link<'l, R> {
     pub(crate) mail: Mail,
     pub(crate) asked: Asked,
 }
+    /// The other side has a log file.
+    pub(crate) logs_there: bool,
 
 impl Way for Outgoing {
     fn send(&self, bytes: &[u8]) -> Result<(), WireError> {
@@ -106,7 +108,7 @@ pub(crate) fn run<R: ReadAhead + Send>(
     let begun = Instant::now();
     let spill = options.spill.take().map(Arc::new);
     let location = spill.as_ref().map(SpillStore::location);
-    let Link { terms, server, mut from, outgoing, mailbox, mail, asked } = link;
+    let Link { terms, server, mut from, outgoing, mailbox, mail, asked, logs_there } = link;
     // What comes has been made usable, if at all, where it was read.
     let munges = std::mem::take(&mut options.munge_links);
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
@@ -120,7 +122,9 @@ pub(crate) fn run<R: ReadAhead + Send>(
     decoder.ids.maps = [options.user_map.clone(), options.group_map.clone()];
     let incremental = terms.incremental();
     let mut lists = Lists::new(decoder, asked, incremental, munges);
-    shared.remote = Some(Remote::new(terms, server, options.hard_links));
+    let mut remote = Remote::new(terms, server, &options);
+    remote.logs_there = logs_there;
+    shared.remote = Some(remote);
     let (queue, mut indexes) = (Queue::default(), Indexes::default());
     let batch = lists.first(&mut from, &shared)?;
     if options.list_first {

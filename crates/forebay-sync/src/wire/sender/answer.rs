@@ -218,8 +218,10 @@ impl<'a> Answerer<'a> {
             out.totals.transferred += 1;
             out.totals.transferred_bytes += opened.as_ref().map_or(found.stat.size, |content| content.len);
         }
-        if !self.server {
+        if !self.server || lines::are_logged(self.shared.options, &request) {
             lines::say(self.shared, &mut self.folders, &request, opened.as_ref(), &mut out);
+            // A server's client says it.
+            out.text.truncate(if self.server { 0 } else { out.text.len() });
         }
         let mut item = Vec::new();
         let flags = request.flags & !(flag::BASIS_FOLLOWS | flag::NAME_FOLLOWS);

@@ -9,7 +9,7 @@ use super::request::Request;
 use crate::dir::SourceDir;
 use crate::itemize::{self, Action, Change, LINKED, Time};
 use crate::links;
-use crate::options::Append;
+use crate::options::{Append, Options};
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
@@ -48,6 +48,12 @@ pub(super) fn change(shared: &Shared<'_>, request: &Request, found: &Found) -> C
 }
 
 /// Says it. `opened` is the file, where it is sent.
+/// Whether a server has a line about it for its log file: of files that come, or of everything where the format tells codes.
+pub(super) fn are_logged(options: &Options, request: &Request) -> bool {
+    let comes = request.flags & flag::TRANSFER != 0;
+    options.log_format.as_ref().is_some_and(|format| !options.dry_run && (comes || format.has(b"i")))
+}
+
 pub(super) fn say(
     shared: &Shared<'_>,
     folders: &mut Folders,
