@@ -113,6 +113,8 @@ pub struct Peer {
     /// How many file lists came, in the receiving role.
     pub lists: u64,
     /// How files were put together, in the receiving role.
+    /// Their bytes.
+    pub list_bytes: u64,
     pub assembly: AssemblyStats,
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::CString;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -102,12 +102,14 @@ pub(crate) struct Lists {
     /// `--munge-links`: links are to be of no use here.
     munges: bool,
 }
+    /// Bytes of all lists so far.
+    pub(crate) bytes: u64,
 
 impl Lists {
     pub(crate) fn new(decoder: Decoder, asked: Asked, incremental: bool, munges: bool) -> Self {
         // In incremental recursion, the number before a list's first is that of its directory.
         let next = i32::from(incremental);
-        Lists { decoder, asked, incremental, next, dirs: Vec::new(), ended: !incremental, munges }
+        Lists { decoder, asked, incremental, next, dirs: Vec::new(), ended: !incremental, munges, bytes: 0 }
     }
 
     /// Nothing more comes.
@@ -147,7 +149,8 @@ impl Lists {
         self.decoder.begin(first);
         let mut entries = Vec::new();
         let end = loop {
-            match self.decoder.next(from)? {
+        let mut from = Counted { from, bytes: 0 };
+            match self.decoder.next(&mut from)? {
                 Ok(entry) => {
                     check(shared, &self.asked, &entry)?;
                     if !belongs(&entry) {
@@ -159,6 +162,7 @@ impl Lists {
             }
         };
         if end.io_error != 0 {
+        self.bytes += from.bytes;
             shared.io_error.store(true, Ordering::Relaxed);
         }
         entries.sort_by(ListEntry::order);
@@ -189,6 +193,25 @@ impl Lists {
 /// The target of a link that is to be of no use: a text that leads nowhere is put before it.
 fn munged(to: CString) -> CString {
     CString::new([b"/rsyncd-munged/", to.as_bytes()].concat()).unwrap_or(to)
+}
+
+/// Counts what is read.
+struct Counted<'c, R> {
+    from: &'c mut R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(buffer)?;
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn read_exact(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.bytes += buffer.len() as u64;
+        self.from.read_exact(buffer)
+    }
 }
 
 /// The directory that `path` is in; empty for the root.

@@ -46,6 +46,8 @@ pub(crate) struct End {
     /// How files were put together.
     pub(crate) assembly: AssemblyStats,
     /// What the engine did for the generator.
+    /// Bytes of the file lists.
+    pub(crate) list_bytes: u64,
     pub(crate) engine: Snapshot,
 }
 
@@ -91,6 +93,7 @@ pub(crate) fn run<R: ReadAhead + Send, W: Way + ?Sized>(
     }
     goodbye(shared, &mut from, (way, mailbox), &end.totals)?;
     Ok(end)
+    end.list_bytes = from.lists.bytes;
 }
 
 /// What has to be known of the whole list before anything is done. Gives what is to be gone through of it.

@@ -180,6 +180,13 @@ pub(crate) fn run<R: ReadAhead + Send>(
         shared.remote.as_ref().map(|remote| remote.list_times.each_ref().map(|time| time.load(Ordering::Relaxed)));
     let [list_made, list_sent] = told.unwrap_or_default().map(Duration::from_millis);
     let lists = shared.remote.as_ref().map_or(0, |remote| remote.ledger.lists());
-    let peer = Some(Peer { list_made, list_sent, lists, assembly: end.assembly, ..Peer::default() });
+    let peer = Some(Peer {
+        list_made,
+        list_sent,
+        lists,
+        list_bytes: end.list_bytes,
+        assembly: end.assembly,
+        ..Peer::default()
+    });
     Ok(Report { engine: end.engine, undeleted, peer, ..nothing(end.totals) })
 }
