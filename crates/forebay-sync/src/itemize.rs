@@ -38,6 +38,8 @@ pub(crate) struct Change {
     pub(crate) sum: Option<Box<[u8]>>,
     /// Where progress of each file is told: directories that have been listed and not been entered.
     pub(crate) ahead: usize,
+    /// The same, over a connection: how many entries of the list are behind it, itself among them.
+    pub(crate) behind: Option<u64>,
     /// The entry in the source.
     pub(crate) src: Stat,
 }
@@ -87,6 +89,7 @@ impl Change {
             sent: false,
             sum: None,
             ahead: 0,
+            behind: None,
         }
     }
 
@@ -243,16 +246,19 @@ pub(crate) fn lines(
     }
     if options.levels.progress == 1 && change.transfers() && !change.hard && !options.dry_run && !options.quiet {
         // Names are escaped: a NUL is nowhere else in the text.
-        let mark = format!("\0{} {} {}\n", change.src.size, out.totals.listed(), change.ahead);
+        let mark = match change.behind {
+            Some(behind) => format!("\0{} {behind}\n", change.src.size),
+            None => format!("\0{} {} {}\n", change.src.size, out.totals.listed(), change.ahead),
+        };
         out.text.extend_from_slice(mark.as_bytes());
     }
+    let serves = shared.remote.as_ref().is_some_and(|remote| remote.server);
     // As with rsync, the side that receives tells plain names of what has come.
     let plain = if options.log_receives || serves { change.transfers() && !linked } else { change.any() || linked };
     if let Some(format) = &options.log_format
         && shown
         && (plain || format.has(b"i"))
         && !format.is_empty()
-    let serves = shared.remote.as_ref().is_some_and(|remote| remote.server);
         && !(options.dry_run && (options.log_receives || serves || change.transfers()))
     {
         push_line(shared, &mut out.log, format, &Line { receives: receives || options.log_receives, ..line });

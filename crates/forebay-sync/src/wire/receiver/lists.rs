@@ -14,6 +14,7 @@ use super::batch::{Arrival, Batch};
 use crate::error::Error;
 use crate::filter::{Local, Place, Rule, Side};
 use crate::shared::Shared;
+use crate::totals::Kinds;
 use crate::wildmatch::Pattern;
 use crate::wire::error::WireError;
 use crate::wire::limits;
@@ -101,9 +102,9 @@ pub(crate) struct Lists {
     ended: bool,
     /// `--munge-links`: links are to be of no use here.
     munges: bool,
-}
     /// Bytes of all lists so far.
     pub(crate) bytes: u64,
+}
 
 impl Lists {
     pub(crate) fn new(decoder: Decoder, asked: Asked, incremental: bool, munges: bool) -> Self {
@@ -148,8 +149,8 @@ impl Lists {
         let first = self.next;
         self.decoder.begin(first);
         let mut entries = Vec::new();
-        let end = loop {
         let mut from = Counted { from, bytes: 0 };
+        let end = loop {
             match self.decoder.next(&mut from)? {
                 Ok(entry) => {
                     check(shared, &self.asked, &entry)?;
@@ -161,8 +162,8 @@ impl Lists {
                 Err(end) => break end,
             }
         };
-        if end.io_error != 0 {
         self.bytes += from.bytes;
+        if end.io_error != 0 {
             shared.io_error.store(true, Ordering::Relaxed);
         }
         entries.sort_by(ListEntry::order);
@@ -170,6 +171,10 @@ impl Lists {
         let len = i32::try_from(entries.len()).ok().filter(|_| entries.len() < limits::ENTRIES);
         let next = len.and_then(|len| first.checked_add(len)?.checked_add(1));
         self.next = next.ok_or(beyond)?;
+        if let Some(live) = &shared.live {
+            let sized = |entry: &&ListEntry| matches!(entry.facts.stat.kinds(), Kinds::File | Kinds::Link);
+            live.listed(entries.iter().filter(sized).map(|entry| entry.facts.stat.size).sum());
+        }
         if self.incremental {
             let dirs = entries.iter().filter(|entry| entry.is_dir());
             self.dirs.extend(dirs.map(|entry| (entry.path != b".").then(|| entry.path.clone().into())));
@@ -190,11 +195,6 @@ impl Lists {
     }
 }
 
-/// The target of a link that is to be of no use: a text that leads nowhere is put before it.
-fn munged(to: CString) -> CString {
-    CString::new([b"/rsyncd-munged/", to.as_bytes()].concat()).unwrap_or(to)
-}
-
 /// Counts what is read.
 struct Counted<'c, R> {
     from: &'c mut R,
@@ -212,6 +212,11 @@ impl<R: Read> Read for Counted<'_, R> {
         self.bytes += buffer.len() as u64;
         self.from.read_exact(buffer)
     }
+}
+
+/// The target of a link that is to be of no use: a text that leads nowhere is put before it.
+fn munged(to: CString) -> CString {
+    CString::new([b"/rsyncd-munged/", to.as_bytes()].concat()).unwrap_or(to)
 }
 
 /// The directory that `path` is in; empty for the root.

@@ -36,12 +36,23 @@ pub(crate) fn is_of_the_receivers(options: &Options, change: &Change, linked: bo
     options.levels.name > 1 && !options.has_codes() && !options.json && !told && stays
 }
 
+/// How many entries of all lists are behind the one with the number `index`, itself among them, where it is in the list `list`.
+pub(crate) fn behind(index: i32, list: usize, terms: &Terms) -> u64 {
+    // The first list of several begins with 1, and there is a number between one and the next that is no entry's.
+    let numbers = u64::try_from(index).unwrap_or(0) + u64::from(!terms.incremental());
+    numbers.saturating_sub(list as u64)
+}
+
 /// The other side, as workers see it.
 #[derive(Debug)]
 pub(crate) struct Remote {
     pub(crate) terms: Terms,
     /// The other side has started us: it prints, we send messages.
     pub(crate) server: bool,
+    /// This side has a log file.
+    pub(crate) logs: bool,
+    /// The other side has one: it wants to hear of everything.
+    pub(crate) logs_there: bool,
     /// Names of one file stay that (`-H`).
     pub(crate) hard_links: bool,
     pub(crate) ledger: Ledger,
@@ -49,10 +60,6 @@ pub(crate) struct Remote {
     pub(crate) lacking: Mutex<Vec<Lacking>>,
     /// How long the other side took to make the list and to send it, in milliseconds.
     pub(crate) list_times: [AtomicU64; 2],
-    /// This side has a log file.
-    pub(crate) logs: bool,
-    /// The other side has one: it wants to hear of everything.
-    pub(crate) logs_there: bool,
 }
 
 impl Remote {
@@ -67,6 +74,11 @@ impl Remote {
             lacking: Mutex::default(),
             list_times: <_>::default(),
         }
+    }
+
+    /// How many entries of the list are behind the one with the number `index`, itself among them.
+    pub(crate) fn behind(&self, index: i32) -> u64 {
+        behind(index, self.ledger.list_of(index), &self.terms)
     }
 
     /// Tells of `change`, where that is worth it. What `lines` has to say is said when it comes back.

@@ -16,6 +16,7 @@ use super::teller::{Late, Mail, Mailbox, Message, Way};
 use crate::credentials::Credentials;
 use crate::doomed::Dooms;
 use crate::error::Error;
+use crate::live::Live;
 use crate::mirror::{Log, Peer, Report};
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -43,9 +44,9 @@ pub(crate) struct Link<'l, R> {
     pub(crate) mailbox: &'l Mailbox,
     pub(crate) mail: Mail,
     pub(crate) asked: Asked,
-}
     /// The other side has a log file.
     pub(crate) logs_there: bool,
+}
 
 impl Way for Outgoing {
     fn send(&self, bytes: &[u8]) -> Result<(), WireError> {
@@ -118,6 +119,7 @@ pub(crate) fn run<R: ReadAhead + Send>(
     shared.dooms = Dooms::spilling(spill.clone().map(|store| store as _));
     // What is written comes no faster than it is sent.
     shared.rate = None;
+    shared.live = (!server && Live::is_wanted(&options)).then(Live::of_connection);
     let mut decoder = Decoder::new(Shape::new(&options, &terms), options.select.relative);
     decoder.ids.maps = [options.user_map.clone(), options.group_map.clone()];
     let incremental = terms.incremental();

@@ -244,13 +244,13 @@ impl<'a> Answerer<'a> {
                     let len = content.len as usize;
                     body = self.bodies.take(item.len() + len + len / 4096 + 64);
                     body.put(&item);
-                    self.put(content, &mut body, &mut out, &mut |_| Ok(()))?;
+                    self.put(content, &mut body, &mut out, &mut |_, _| Ok(()))?;
                 } else {
                     // An answer that grows is moved again and again, and leaves room behind it that nobody needs.
                     let mut draft = std::mem::take(&mut self.draft);
                     draft.clear();
                     draft.put(&item);
-                    self.put(content, &mut draft, &mut out, &mut |_| Ok(()))?;
+                    self.put(content, &mut draft, &mut out, &mut |_, _| Ok(()))?;
                     body = self.bodies.take(draft.len());
                     body.put(&draft);
                     self.draft = draft;
@@ -333,7 +333,7 @@ impl<'a> Answerer<'a> {
         content: Content,
         out: &mut Vec<u8>,
         outcome: &mut Outcome,
-        flush: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), Stop>,
+        flush: &mut Flush<'_>,
     ) -> Result<(), Stop> {
         let head = content.wanted.head;
         head.write(out);
@@ -385,8 +385,9 @@ impl<'a> Answerer<'a> {
             &self.settings,
             |bytes| sum.update(bytes),
             |token| {
+                let len = token.len();
                 to.tokens.apply(token, to.out).map_err(|error| Failure::Stop(engine(error)))?;
-                (to.flush)(to.out).map_err(Failure::Stop)
+                (to.flush)(to.out, len).map_err(Failure::Stop)
             },
         )
     }
@@ -396,6 +397,7 @@ impl<'a> Answerer<'a> {
         let (_, there) = content.rest();
         let verify = self.shared.options.append == Some(Append::Verify);
         let mut at = if verify { 0 } else { there };
+        (to.flush)(to.out, at).map_err(Failure::Stop)?;
         self.buffer.resize(PIECE, 0);
         while at < content.len {
             let end = if at < there { there } else { content.len };
@@ -415,19 +417,22 @@ impl<'a> Answerer<'a> {
             sum.update(bytes);
             if at >= there {
                 to.tokens.literal(bytes, to.out).map_err(|error| Failure::Stop(engine(error)))?;
-                (to.flush)(to.out).map_err(Failure::Stop)?;
             }
+            (to.flush)(to.out, n as u64).map_err(Failure::Stop)?;
             at += n as u64;
         }
         Ok(Stats { literal: content.len - there, matched: there, ..Stats::default() })
     }
 }
 
+/// May take what is there of an answer, and hears how many bytes of the file more that stands for.
+pub(super) type Flush<'f> = dyn FnMut(&mut Vec<u8>, u64) -> Result<(), Stop> + 'f;
+
 /// Where tokens go.
 struct To<'t> {
     tokens: &'t mut TokenWriter,
     out: &'t mut Vec<u8>,
-    flush: &'t mut dyn FnMut(&mut Vec<u8>) -> Result<(), Stop>,
+    flush: &'t mut Flush<'t>,
 }
 
 /// Why a file is not sent to its end.

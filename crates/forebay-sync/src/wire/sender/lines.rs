@@ -43,17 +43,18 @@ pub(super) fn change(shared: &Shared<'_>, request: &Request, found: &Found) -> C
         xattr: has(flag::XATTR),
         hard: has(flag::LOCAL) && has(flag::NAME_FOLLOWS),
         sent: true,
+        behind: Some(request.behind),
         ..Change::new(&found.stat, action)
     }
 }
 
-/// Says it. `opened` is the file, where it is sent.
 /// Whether a server has a line about it for its log file: of files that come, or of everything where the format tells codes.
 pub(super) fn are_logged(options: &Options, request: &Request) -> bool {
     let comes = request.flags & flag::TRANSFER != 0;
     options.log_format.as_ref().is_some_and(|format| !options.dry_run && (comes || format.has(b"i")))
 }
 
+/// Says it. `opened` is the file, where it is sent.
 pub(super) fn say(
     shared: &Shared<'_>,
     folders: &mut Folders,
