@@ -38,6 +38,8 @@ pub(crate) struct Change {
     pub(crate) sum: Option<Box<[u8]>>,
     /// Where progress of each file is told: directories that have been listed and not been entered.
     pub(crate) ahead: usize,
+    /// The same, over a connection: how many entries of the list are behind it, itself among them.
+    pub(crate) behind: Option<u64>,
     /// The entry in the source.
     pub(crate) src: Stat,
 }
@@ -87,6 +89,7 @@ impl Change {
             sent: false,
             sum: None,
             ahead: 0,
+            behind: None,
         }
     }
 
@@ -225,7 +228,8 @@ pub(crate) fn lines(
     // As with rsync, plain names of links tell the target only where it is new.
     let told = target.filter(|_| options.has_codes() || moves || change.action != Action::Keep);
     let tail = told.map_or_else(Vec::new, |(arrow, target)| [arrow, target].concat());
-    let line = Line { change: Some(change), rel, name, is_dir, tail: &tail, receives: false };
+    let receives = shared.remote.is_some();
+    let line = Line { change: Some(change), rel, name, is_dir, tail: &tail, receives };
     let linked = target.is_some_and(|(arrow, _)| arrow == LINKED);
     let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);
     // Without codes, files of which only attributes change are not worth a line.
@@ -242,18 +246,22 @@ pub(crate) fn lines(
     }
     if options.levels.progress == 1 && change.transfers() && !change.hard && !options.dry_run && !options.quiet {
         // Names are escaped: a NUL is nowhere else in the text.
-        let mark = format!("\0{} {} {}\n", change.src.size, out.totals.listed(), change.ahead);
+        let mark = match change.behind {
+            Some(behind) => format!("\0{} {behind}\n", change.src.size),
+            None => format!("\0{} {} {}\n", change.src.size, out.totals.listed(), change.ahead),
+        };
         out.text.extend_from_slice(mark.as_bytes());
     }
+    let serves = shared.remote.as_ref().is_some_and(|remote| remote.server);
     // As with rsync, the side that receives tells plain names of what has come.
-    let plain = if options.log_receives { change.transfers() && !linked } else { change.any() || linked };
+    let plain = if options.log_receives || serves { change.transfers() && !linked } else { change.any() || linked };
     if let Some(format) = &options.log_format
         && shown
         && (plain || format.has(b"i"))
         && !format.is_empty()
-        && !(options.dry_run && (options.log_receives || change.transfers()))
+        && !(options.dry_run && (options.log_receives || serves || change.transfers()))
     {
-        push_line(shared, &mut out.log, format, &Line { receives: options.log_receives, ..line });
+        push_line(shared, &mut out.log, format, &Line { receives: receives || options.log_receives, ..line });
     }
 }
 
@@ -290,11 +298,12 @@ fn push_line(shared: &Shared<'_>, out: &mut Vec<u8>, format: &Format, line: &Lin
 /// Writes the lines for a deleted entry at `path`.
 pub(crate) fn log_deleted(shared: &Shared<'_>, out: &mut Outcome, path: &[u8], is_dir: bool) {
     let options = shared.options;
-    if shared.remote.as_ref().is_some_and(|remote| remote.server) {
+    let serves = shared.remote.as_ref().is_some_and(|remote| remote.server);
+    if serves {
         let end: &[u8] = if is_dir { b"\0" } else { b"" };
-        return out.notices.push(Notice::Deleted(&[path, end].concat()));
+        out.notices.push(Notice::Deleted(&[path, end].concat()));
     }
-    if options.json {
+    if options.json && !serves {
         return json::deleted(shared, out, path, is_dir);
     }
     let line = Line { change: None, rel: path, name: b"", is_dir, tail: b"", receives: false };
@@ -305,7 +314,7 @@ pub(crate) fn log_deleted(shared: &Shared<'_>, out: &mut Outcome, path: &[u8], i
         out.extend_from_slice(end);
     };
     let says = options.levels.del > 0 || options.says_changes();
-    if says && !options.quiet {
+    if says && !options.quiet && !serves {
         match &options.format {
             Some(format) if format.has(b"io") => push_line(shared, &mut out.text, format, &line),
             None if options.itemize => {

@@ -132,7 +132,7 @@ pub use number::human;
 pub use options::{AlternateKind, Alternates, Append, Options, Reflink};
 pub use select::{DeleteWhen, Deletion, Select};
 pub use text::Escape;
-pub use totals::{Ahead, Totals};
+pub use totals::{Ahead, Carried, Totals};
 #[doc(hidden)]
 pub use wire::probe;
 pub use wire::{

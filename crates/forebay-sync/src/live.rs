@@ -1,16 +1,22 @@
-//! `--progress` on one machine: what is said of a file while it is copied.
+//! `--progress`: what is said of a file while it is copied.
 //!
 //! A worker that copies a file leaves here what its report says before the file's progress, and counts bytes. A thread that
 //! wakes once a second hands that to the log if nothing before it is missing there, and says how far the file is. What it has
 //! not handed on goes back into the report.
+//!
+//! Over a connection, one file [comes](Live::come) after the other, and what is before its progress goes ahead.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Scope};
 use std::time::{Duration, Instant};
 
+use crate::error::Error;
 use crate::mirror::Log;
 use crate::options::Options;
-use crate::totals::Ahead;
+use crate::passes;
+use crate::shared::Shared;
+use crate::totals::{Ahead, Carried};
 
 /// How often it is said how far a file is.
 const RENEW: Duration = Duration::from_secs(1);
@@ -41,6 +47,7 @@ struct State {
     /// How many items have been told of: the number of the one that is next.
     told: u64,
     over: bool,
+    carried: Option<Carried>,
 }
 
 #[derive(Debug)]
@@ -77,6 +84,13 @@ impl Live {
         options.levels.progress > 0 && !options.quiet && !options.json && !options.dry_run
     }
 
+    /// For what comes over a connection.
+    pub(crate) fn of_connection() -> Self {
+        let live = Live::default();
+        live.lock().carried = Some(Carried::default());
+        live
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -93,6 +107,10 @@ impl Live {
             let mark = text.split_off(at);
             before = std::mem::replace(text, mark);
         }
+        Some(self.add(item, before, size))
+    }
+
+    fn add(&self, item: u64, before: Vec<u8>, size: u64) -> Arc<AtomicU64> {
         let done = Arc::new(AtomicU64::new(0));
         let file = File { item, size, begun: Instant::now(), done: Arc::clone(&done), before };
         let mut state = self.lock();
@@ -100,7 +118,7 @@ impl Live {
             self.changed.notify_all();
         }
         state.files.push(file);
-        Some(done)
+        done
     }
 
     /// The file of `item` is done. Puts back before `text` what has not been handed on.
@@ -118,6 +136,34 @@ impl Live {
         self.lock().told += 1;
     }
 
+    /// What a connection has carried, if this is about one.
+    pub(crate) fn carried(&self) -> Option<Carried> {
+        self.lock().carried
+    }
+
+    /// Adds the sizes of what is in one more list.
+    pub(crate) fn listed(&self, size_bytes: u64) {
+        if let Some(carried) = &mut self.lock().carried {
+            carried.size_bytes += size_bytes;
+        }
+    }
+
+    /// A file of `size` bytes comes over a connection. It is told of when `reports` have been told. The count of its bytes.
+    pub(crate) fn come(&self, reports: u64, size: u64) -> Arc<AtomicU64> {
+        self.add(reports, Vec::new(), size)
+    }
+
+    /// The file that came, of `size` bytes, is there. So many entries of the list are `behind` it.
+    pub(crate) fn came(&self, size: u64, behind: u64) {
+        let mut state = self.lock();
+        state.files.clear();
+        if let Some(carried) = &mut state.carried {
+            carried.files += 1;
+            carried.bytes += size;
+            carried.behind = behind;
+        }
+    }
+
     /// Says how far files are, until that is [over](Over): of all together, or with `each` of the one whose turn it is.
     pub(crate) fn watch(&self, each: bool, log: &Mutex<&mut dyn Log>, ahead: impl Fn() -> Ahead) {
         let mut state = self.lock();
@@ -132,9 +178,12 @@ impl Live {
             // Whoever holds the log asks for the state, and not the other way round.
             drop(state);
             let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-            let next = self.lock().next(each);
+            let mut now = self.lock();
+            // At the same moment: a file is counted once.
+            let (next, carried) = (now.next(each), now.carried);
+            drop(now);
             if let Some((lines, copying)) = next
-                && log.copying(&lines, &copying, &ahead()).is_err()
+                && log.copying(&lines, &copying, &Ahead { carried, ..ahead() }).is_err()
             {
                 // Whoever writes the next report will find that, too.
                 return;
@@ -142,6 +191,20 @@ impl Live {
             drop(log);
             state = self.lock();
         }
+    }
+
+    /// Has what `shared` has of this [watched](Live::watch) by a thread of its own, until what is given back is dropped.
+    pub(crate) fn watched<'s, 'l: 's>(
+        shared: &'l Shared<'_>,
+        scope: &'s Scope<'s, 'l>,
+        log: &'l Mutex<&mut dyn Log>,
+    ) -> Result<Option<Over<'l>>, Error> {
+        let Some(live) = &shared.live else { return Ok(None) };
+        let over = Over(live);
+        let watch = move || live.watch(shared.options.levels.progress == 1, log, || passes::ahead(shared));
+        let thread = thread::Builder::new().name("sync-live".into()).spawn_scoped(scope, watch);
+        thread.map_err(|error| Error::Engine(format!("cannot start a thread: {error}")))?;
+        Ok(Some(over))
     }
 
     /// Waits for as long as nothing more is to be said, or until it is over.
@@ -162,7 +225,7 @@ impl State {
     /// What there is to say.
     fn next(&mut self, each: bool) -> Option<(Vec<u8>, Copying)> {
         if each {
-            let file = self.files.iter_mut().find(|file| file.item == self.told)?;
+            let file = self.files.iter_mut().find(|file| file.item <= self.told)?;
             return Some((std::mem::take(&mut file.before), file.copying()));
         }
         let sum = |a: Copying, b: Copying| Copying {

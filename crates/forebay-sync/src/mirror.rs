@@ -14,7 +14,7 @@ use crate::credentials::Credentials;
 use crate::doomed::Dooms;
 use crate::error::Error;
 use crate::item::Item;
-use crate::live::{Copying, Live, Over};
+use crate::live::{Copying, Live};
 use crate::options::Options;
 use crate::order;
 use crate::origins::Origins;
@@ -31,7 +31,8 @@ use crate::walk::{self, Walk};
 pub trait Log: Send {
     /// Whole lines for standard output. Where progress of each file is asked for, a line that begins with a NUL stands for
     /// that of a file: its bytes, how many entries of these lines are behind it, itself among them, and how many directories
-    /// have been listed and not been entered by then. An error ends the mirror.
+    /// have been listed and not been entered by then. Over a connection, there are two numbers: its bytes, and how many
+    /// entries of the list are behind it, itself among them. An error ends the mirror.
     ///
     /// # Errors
     /// Whatever keeps the lines from being written.
@@ -60,7 +61,7 @@ pub trait Log: Send {
         Ok(())
     }
 
-    /// On one machine, about once a second while a file is copied that [`text`](Log::text) has not told of yet, if progress is
+    /// About once a second while a file is copied that [`text`](Log::text) has not told of yet, if progress is
     /// asked for: the lines before that file's progress, which will not come again, and how far it is. Where progress of the
     /// whole is asked for, there are no lines, and the numbers are those of all files that are being copied.
     ///
@@ -112,6 +113,8 @@ pub struct Peer {
     pub list_sent: Duration,
     /// How many file lists came, in the receiving role.
     pub lists: u64,
+    /// Their bytes.
+    pub list_bytes: u64,
     /// How files were put together, in the receiving role.
     pub assembly: AssemblyStats,
 }
@@ -266,12 +269,7 @@ pub fn mirror(
             Ok(())
         };
         let snapshot = thread::scope(|scope| {
-            let _over = shared.live.as_ref().map(Over);
-            if let Some(live) = &shared.live {
-                let watch = || live.watch(options.levels.progress == 1, &log, || passes::ahead(&shared));
-                let thread = thread::Builder::new().name("sync-live".into()).spawn_scoped(scope, watch);
-                thread.map_err(|error| Error::Engine(format!("cannot start a thread: {error}")))?;
-            }
+            let _over = Live::watched(&shared, scope, &log)?;
             match spill.take() {
                 Some(store) if pass != Pass::Delete => {
                     run(pipeline("sync").spill(store), &shared, workers, walk, &mut deliver)

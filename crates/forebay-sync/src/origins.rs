@@ -16,6 +16,12 @@ pub(crate) struct Origins {
     contents: Option<Vec<u8>>,
 }
 
+/// `path` as it is shown before a name: without empty and `.` components, with a slash at its end.
+fn shown(path: &[u8]) -> Vec<u8> {
+    let parts = path.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
+    parts.flat_map(|part| [part, b"/"].concat()).collect()
+}
+
 #[derive(Debug)]
 struct Origin {
     /// The path above it, without a slash before it, with one behind it.
@@ -51,10 +57,9 @@ impl Origins {
         let (above, name) = argument.split_at(split);
         match name {
             b"" | b"." | b".." => {
-                let end: &[u8] = if argument.ends_with(b"/") || argument.is_empty() { b"" } else { b"/" };
-                self.contents.get_or_insert_with(|| [argument, end].concat());
+                self.contents.get_or_insert_with(|| shown(argument));
             }
-            _ => self.put(name, above.to_vec(), false),
+            _ => self.put(name, shown(above), false),
         }
     }
 

@@ -15,6 +15,7 @@ use crate::content::temp::TempNames;
 use crate::error::Error;
 use crate::filter::{FilterError, Filters};
 use crate::item::{Item, Numbered};
+use crate::live::Live;
 use crate::mirror::Log;
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -147,7 +148,12 @@ pub(crate) fn deliver(
 
 /// How far the walk is.
 pub(crate) fn ahead(shared: &Shared<'_>) -> Ahead {
-    Ahead { found: shared.found.load(Ordering::Relaxed), complete: shared.found_all.load(Ordering::Relaxed) }
+    let carried = shared.live.as_ref().and_then(Live::carried);
+    let (found, complete) = match &shared.remote {
+        Some(remote) => remote.ledger.found(),
+        None => (shared.found.load(Ordering::Relaxed), shared.found_all.load(Ordering::Relaxed)),
+    };
+    Ahead { found, complete, carried }
 }
 
 /// Says, with `--debug=flist`, whether what is there serves to build files.

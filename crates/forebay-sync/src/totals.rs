@@ -91,6 +91,22 @@ pub struct Ahead {
     pub found: u64,
     /// It has found all.
     pub complete: bool,
+    /// What a connection has carried, where progress is asked for.
+    pub carried: Option<Carried>,
+}
+
+/// How far what files hold has come over a connection. Whoever asks for it is far ahead of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Carried {
+    /// Files whose content has come.
+    pub files: u64,
+    /// Their sizes.
+    pub bytes: u64,
+    /// Entries of the list that are behind the last of them, itself among them.
+    pub behind: u64,
+    /// Sizes of everything that is in the list so far.
+    pub size_bytes: u64,
 }
 
 /// The kinds of entries that rsync's statistics tell apart.

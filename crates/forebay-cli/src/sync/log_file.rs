@@ -2,9 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
 
-use forebay_sync::local_now;
+use forebay_sync::{Ahead, Log, Totals, local_now};
 
 /// The file, open at its end.
 #[derive(Debug)]
@@ -27,5 +27,27 @@ impl LogFile {
         }
         // There is nowhere better to say so, and it would be said for each line.
         let _ = self.0.write_all(&text);
+    }
+}
+
+/// A log that says nothing but what is for the file.
+#[derive(Debug)]
+pub(super) struct Only(pub(super) Option<LogFile>);
+
+impl Log for Only {
+    fn text(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn errors(&mut self, _: &[u8]) {}
+
+    fn file(&mut self, lines: &[u8]) {
+        if let Some(log) = &mut self.0 {
+            log.write(lines);
+        }
+    }
+
+    fn progress(&mut self, _: &Totals, _: &Ahead) -> io::Result<()> {
+        Ok(())
     }
 }

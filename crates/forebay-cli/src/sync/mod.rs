@@ -47,9 +47,6 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
 
 fn run(command: Command) -> ExitCode {
     let Command { mut options, sources, destination, report, place, connection } = command;
-    if let Place::Serve(served) = &place {
-        return ExitCode::from(forebay_sync::serve(options, &connection, served));
-    }
     let Report { human, limit, .. } = report;
     let pulls = matches!(place, Place::Pull(_));
     let mut said = stats::Said { levels: options.levels, dry_run: options.dry_run, human };
@@ -63,17 +60,26 @@ fn run(command: Command) -> ExitCode {
         opened
             .inspect_err(|error| {
                 let (path, reason) = (path.to_string_lossy(), describe(error));
-                let role = if options.log_receives { "Receiver" } else { "client" };
+                let role = match (&place, options.log_receives) {
+                    (Place::Serve(_), _) => "server",
+                    (_, true) => "Receiver",
+                    (_, false) => "client",
+                };
                 complain(&format!("rsync: [{role}] failed to open log-file {path}: {reason}"));
                 // There may be nobody to read it. What reads objects is not to find a line that is none.
                 let _ = match quiet {
                     true => Ok(()),
-                    false if json || options.log_receives => io::stderr().write_all(IGNORING_LOG),
+                    false if json || options.log_receives || matches!(place, Place::Serve(_)) => {
+                        io::stderr().write_all(IGNORING_LOG)
+                    }
                     false => io::stdout().write_all(IGNORING_LOG),
                 };
             })
             .ok()
     });
+    if let Place::Serve(served) = &place {
+        return ExitCode::from(forebay_sync::serve(options, &connection, served, &mut log_file::Only(log)));
+    }
     let stopped = match limit.map(|limit| stop_after(limit, options.cancel.clone())).transpose() {
         Ok(stopped) => stopped,
         Err(error) => {
@@ -94,7 +100,7 @@ fn run(command: Command) -> ExitCode {
     options.list_first = at_once && lists && told && !quiet && !json;
     let mut output = Output::new(&options, log, &report, !at_once, pulls);
     let receives = options.log_receives;
-    output.note(if receives { b"receiving file list\n" } else { b"building file list\n" });
+    output.note(if receives || pulls { b"receiving file list\n" } else { b"building file list\n" });
     let mut head = String::new();
     if options.levels.flist > 0 && lists {
         head.push_str(match (&place, at_once) {

@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use forebay_sync::{Ahead, Copying, Log, Options, Totals, human};
+use forebay_sync::{Ahead, Carried, Copying, Log, Options, Totals, human};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::args::Report;
@@ -189,7 +189,11 @@ impl Output {
             Shows::Line(line) => {
                 // What was there twice or has vanished was counted as found.
                 let mut ahead = line.ahead;
-                (ahead.found, ahead.complete) = (line.totals.listed(), true);
+                match &mut ahead.carried {
+                    Some(carried) => carried.behind = ahead.found,
+                    None => ahead.found = line.totals.listed(),
+                }
+                ahead.complete = true;
                 let line = format!("{}\n", self.line(&line.totals, &ahead));
                 self.write(line.as_bytes());
             }
@@ -204,8 +208,13 @@ impl Output {
         }
     }
 
-    /// rsync's line. The percentage counts entries, not bytes: sizes are known only once an entry has been worked on.
+    /// rsync's line. On one machine, the percentage counts entries, not bytes: sizes are known only once an entry has been worked
+    /// on.
     fn line(&self, totals: &Totals, ahead: &Ahead) -> String {
+        if let Some(carried) = &ahead.carried {
+            let head = self.carried(carried, None);
+            return format!("{head} {}", counts(carried.files, carried.behind, ahead.found, ahead.complete));
+        }
         let (done, found) = (totals.listed(), ahead.found.max(totals.listed()));
         let percent = (done * 100).checked_div(found).unwrap_or(100);
         let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
@@ -214,6 +223,20 @@ impl Output {
         let bytes = totals.transferred_bytes;
         let head = record(bytes, percent, bytes as f64 / seconds, left, self.human);
         format!("{head} {}", counts(totals.transferred, done, found, ahead.complete))
+    }
+
+    /// rsync's line of what a connection has carried, with what it has of one more file.
+    fn carried(&self, carried: &Carried, copying: Option<&Copying>) -> String {
+        let bytes = carried.bytes + copying.map_or(0, |copying| copying.done);
+        let percent = (u128::from(bytes) * 100).checked_div(carried.size_bytes.into()).unwrap_or(100).min(100);
+        let seconds = self.begun.elapsed().as_secs_f64().max(0.001);
+        let rate = bytes as f64 / seconds;
+        // As with rsync: between files, the time that it has taken.
+        let left = match copying {
+            Some(_) => rest(carried.size_bytes, bytes, rate),
+            None => seconds as u64,
+        };
+        record(bytes, percent as u64, rate, left, self.human)
     }
 
     /// Writes what waits, with the records of its files, now that `ahead` is known.
@@ -239,12 +262,15 @@ impl Output {
             };
             let mark = String::from_utf8_lossy(mark);
             let mut numbers = mark.split_whitespace().map(|number| number.parse::<u64>().unwrap_or(0));
-            let mut next = || numbers.next().unwrap_or(0);
-            let (bytes, behind, listed) = (next(), next(), next());
+            let mut next = || numbers.next();
+            let (bytes, behind, listed) = (next().unwrap_or(0), next().unwrap_or(0), next());
             files.transferred += 1;
-            // As with rsync, a list that comes bit by bit counts a directory where it is listed.
-            let behind = if self.incremental { behind + listed } else { behind };
-            let done = files.before.listed() + behind;
+            let done = match listed {
+                // As with rsync, a list that comes bit by bit counts a directory where it is listed.
+                Some(listed) if self.incremental => files.before.listed() + behind + listed,
+                Some(_) => files.before.listed() + behind,
+                None => behind,
+            };
             let record = record(bytes, 100, bytes as f64 / seconds, 0, level);
             out.extend_from_slice(
                 format!("{record} {}\n", counts(files.transferred, done, found, complete)).as_bytes(),
@@ -254,6 +280,11 @@ impl Output {
         self.begun_line &= !out.starts_with(b"\r");
         self.write(&out);
     }
+}
+
+/// How many seconds it takes until `done` bytes are `size`. Where nothing moves, nobody knows.
+fn rest(size: u64, done: u64, rate: f64) -> u64 {
+    if done == 0 { 0 } else { (size.saturating_sub(done) as f64 / rate.max(1.0)) as u64 }
 }
 
 /// How far something is, how fast, and how many seconds are left.
@@ -340,17 +371,22 @@ impl Log for Output {
                 let found = ahead.found.max(files.before.listed());
                 self.write_files(lines, found, ahead.complete);
                 let rate = copying.done as f64 / copying.elapsed.as_secs_f64().max(0.001);
-                let left = copying.size.saturating_sub(copying.done) as f64 / rate.max(1.0);
+                let left = rest(copying.size, copying.done, rate);
                 let percent = (u128::from(copying.done) * 100).checked_div(copying.size.into()).unwrap_or(100);
-                let record = record(copying.done, percent.min(100) as u64, rate, left as u64, self.human);
+                let record = record(copying.done, percent.min(100) as u64, rate, left, self.human);
                 // What comes instead in the end is longer.
                 self.put(format!("{record}  ").as_bytes());
                 self.begun_line = true;
             }
             Shows::Line(line) => {
-                let mut totals = line.totals;
-                totals.transferred_bytes += copying.done;
-                let line = self.line(&totals, ahead);
+                let line = match &ahead.carried {
+                    Some(carried) => format!("{}  ", self.carried(carried, Some(copying))),
+                    None => {
+                        let mut totals = line.totals;
+                        totals.transferred_bytes += copying.done;
+                        self.line(&totals, ahead)
+                    }
+                };
                 self.write(line.as_bytes());
             }
             Shows::Nothing | Shows::Bar(_) => {}

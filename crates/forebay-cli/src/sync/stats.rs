@@ -116,7 +116,9 @@ fn write_block(out: &mut String, report: &Report, level: u8) -> std::fmt::Result
     writeln!(out, "Total transferred file size: {} bytes", human(totals.transferred_bytes, level))?;
     writeln!(out, "Literal data: {} bytes", human(totals.literal_bytes, level))?;
     writeln!(out, "Matched data: {} bytes", human(totals.matched_bytes, level))?;
-    writeln!(out, "File list size: 0")?;
+    // As with rsync, only the side that receives counts it.
+    let list_bytes = report.peer.map_or(0, |peer| peer.list_bytes);
+    writeln!(out, "File list size: {}", human(list_bytes, level))?;
     // On one machine there is no other side that a list would go to.
     let times = report.peer.map_or(<_>::default(), |peer| (peer.list_made, peer.list_sent));
     // As with rsync, a client that has got nothing does not know.

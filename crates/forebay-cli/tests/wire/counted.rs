@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::harness::{Bench, End, PAIRS, WAYS, Way, finish};
+use crate::harness::{Bench, End, PAIRS, WAYS, Way, finish, noise};
 use crate::tree::touch;
 
 /// Something of each kind that is not content alone.
@@ -86,6 +86,124 @@ fn what_is_changed_is_in_the_log_file() {
             let expected = lines((End::Stock, End::Stock));
             for pair in PAIRS {
                 assert_eq!(lines(pair), expected, "{pair:?} {way:?} {args:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_changed_is_in_the_log_file_of_the_server() {
+    let bench = bench();
+    let log = bench.path("log");
+    let option = format!("-M--log-file={}", log.display());
+    for way in WAYS {
+        for args in [
+            &["-a"][..],
+            &["-a", "--delete"],
+            &["-av", "--delete"],
+            &["-an"],
+            &["-a", "-M--log-file-format=%i_%n"],
+            &["-a", "-M--log-file-format=%o_%f_%l"],
+        ] {
+            let args = [args, &[&option]].concat();
+            let run = |pair| {
+                bench.prepare("ours");
+                let _ = fs::remove_file(&log);
+                let said = finish(bench.client(pair, way, &args, "ours")).stdout;
+                let text = fs::read_to_string(&log).unwrap_or_default();
+                // Behind the date, the time and the process.
+                let texts = text.lines().filter_map(|line| line.splitn(4, ' ').nth(3));
+                // How many bytes that are is another matter.
+                let words = texts.map(|text| match text.strip_prefix("sent ") {
+                    Some(sums) => sums.split(' ').filter(|word| word.parse::<u64>().is_err() || *word == "5").collect(),
+                    None => text.to_owned(),
+                });
+                let mut lines: Vec<String> = words.collect();
+                lines.sort();
+                let said = String::from_utf8(said).unwrap();
+                (lines, said.lines().filter(|line| !line.starts_with("sent ")).count())
+            };
+            let expected = run((End::Stock, End::Stock));
+            assert!(expected.0.len() > 1, "{expected:?}");
+            for pair in PAIRS {
+                assert_eq!(run(pair), expected, "{pair:?} {way:?} {args:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_log_file_of_the_server_that_cannot_be_opened_is_none() {
+    let bench = bench();
+    for way in WAYS {
+        let run = |pair| bench.run(pair, way, &["-a", "-M--log-file=/none/log"], "ours");
+        let expected = run((End::Stock, End::Stock));
+        assert_eq!((expected.code, expected.errors.len()), (Some(0), 2), "{expected:?}");
+        for pair in PAIRS {
+            assert_eq!(run(pair), expected, "{pair:?} {way:?}");
+        }
+    }
+}
+
+#[test]
+fn what_a_line_says_of_the_other_side_is_as_with_rsync() {
+    let bench = bench();
+    for way in WAYS {
+        for sources in [&[""][..], &["./a"], &[".//sub/", "./a"], &["./"], &["sub/../a"]] {
+            bench.same_of(way, &["-a", "--out-format=%o %f %n"], sources);
+        }
+    }
+}
+
+#[test]
+fn blocks_that_are_found_are_hits() {
+    let bench = bench();
+    let content = noise(300_000);
+    fs::write(bench.src().join("large"), &content).unwrap();
+    let old = [&content[..150_000], &content[150_001..]].concat();
+    fs::write(bench.old().join("large"), old).unwrap();
+    for way in WAYS {
+        let told = |pair| {
+            bench.prepare("ours");
+            let text = finish(bench.client(pair, way, &["-avv", "--no-whole-file"], "ours")).stdout;
+            let text = String::from_utf8(text).unwrap();
+            let line = text.lines().find_map(|line| line.strip_prefix("total: matches=")).unwrap();
+            let numbers = line.split(|c: char| !c.is_ascii_digit()).filter_map(|number| number.parse::<u64>().ok());
+            numbers.collect::<Vec<_>>()
+        };
+        let expected = told((End::Stock, End::Stock));
+        for pair in PAIRS {
+            let ours = told(pair);
+            // Stock rsync also counts what only ends up in the same place of its table.
+            assert!(
+                ours[0] > 0 && (ours[0]..=expected[1]).contains(&ours[1]),
+                "{ours:?} {expected:?} {pair:?} {way:?}"
+            );
+            assert_eq!([ours[0], ours[2], ours[3]], [expected[0], expected[2], expected[3]], "{pair:?} {way:?}");
+        }
+    }
+}
+
+#[test]
+fn the_bytes_of_the_list_are_counted_where_it_comes() {
+    let bench = bench();
+    for way in WAYS {
+        for args in [&["-a", "--stats"][..], &["-a", "--stats", "--no-inc-recursive"]] {
+            let told = |pair| {
+                bench.prepare("ours");
+                let text = String::from_utf8(finish(bench.client(pair, way, args, "ours")).stdout).unwrap();
+                let size = text.lines().find_map(|line| line.strip_prefix("File list size: ")).unwrap();
+                size.parse::<u64>().unwrap()
+            };
+            let expected = told((End::Stock, End::Stock));
+            assert_eq!(expected == 0, way == Way::Push, "{expected}");
+            for pair in PAIRS {
+                // Stock rsync counts what frames the lists, too.
+                let told = told(pair);
+                assert!(
+                    (expected * 3 / 4..=expected * 5 / 4).contains(&told),
+                    "{told} {expected} {pair:?} {way:?} {args:?}"
+                );
             }
         }
     }

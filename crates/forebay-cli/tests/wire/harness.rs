@@ -162,6 +162,18 @@ impl Bench {
     }
 }
 
+/// Bytes that are like no others, nor like each other.
+pub(crate) fn noise(len: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_u32;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 17;
+        state ^= state << 5;
+        (state >> 11) as u8
+    };
+    (0..len).map(|_| next()).collect()
+}
+
 /// Runs `command`, but not for ever.
 pub(crate) fn finish(command: Command) -> Output {
     let mut bounded = Command::new("timeout");

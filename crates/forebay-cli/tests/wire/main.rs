@@ -16,6 +16,7 @@ mod moved;
 mod names;
 mod never_a_hang;
 mod paths;
+mod progress;
 mod shells;
 mod swapped;
 #[path = "../sync/tree.rs"]

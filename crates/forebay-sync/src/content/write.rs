@@ -96,8 +96,8 @@ impl Worker<'_> {
         out: &mut Outcome,
     ) -> Result<(), Failure> {
         let options = self.shared.options;
-        // Of names of one file, the lines may belong to another place.
-        let in_place = !(options.hard_links && entry.src.nlink > 1);
+        // Of names of one file, the lines may belong to another place; over a connection, they come later.
+        let in_place = !(options.hard_links && entry.src.nlink > 1) && self.shared.remote.is_none();
         let live = self.shared.live.as_ref().filter(|_| plan.size > SMALL && in_place);
         let Some(live) = live else { return self.fill(plan, ready, open, out) };
         self.copier.watched = live.begin(self.item, &mut out.text, plan.size, options.levels.progress == 1);
@@ -501,7 +501,8 @@ fn count_delta(out: &mut Outcome, stats: &Stats) {
     totals.literal_bytes += stats.literal;
     totals.matched_bytes += stats.matched;
     totals.matches += stats.matches;
-    totals.hash_hits += stats.hash_hits;
+    // What a guess has found is no less a block, and its weak sum is that of one.
+    totals.hash_hits += stats.matches + stats.false_alarms;
     totals.false_alarms += stats.false_alarms;
 }
 

@@ -11,6 +11,7 @@ mod list;
 mod mux;
 mod names;
 mod number;
+mod passage;
 #[doc(hidden)]
 pub mod probe;
 mod receiver;

@@ -3,6 +3,7 @@
 //! A report wakes that thread. Most have numbers only, and nothing to be said: they are added up, and go with the next that
 //! has, or some dozens at a time. Where the numbers are shown as they grow, every report goes by itself.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,6 +23,8 @@ pub(crate) struct Say {
     silent: Silent,
     /// Numbers are shown as they grow.
     shown: bool,
+    /// How many have been sent.
+    sent: Arc<AtomicU64>,
 }
 
 /// Takes reports.
@@ -45,7 +48,8 @@ impl Say {
     pub(crate) fn new(options: &Options) -> (Self, Said) {
         let (send, reports) = sync_channel(WAITING);
         let silent = Silent::default();
-        let say = Say { reports: send, silent: silent.clone(), shown: options.levels.progress > 0 };
+        let say =
+            Say { reports: send, silent: silent.clone(), shown: options.levels.progress > 0, sent: Arc::default() };
         (say, Said { reports, silent })
     }
 
@@ -63,7 +67,14 @@ impl Say {
             }
             (report, _) = std::mem::take(&mut *silent);
         }
+        // Before it is: none is counted too late.
+        self.sent.fetch_add(1, Ordering::Relaxed);
         self.reports.send(report).map_err(|_| Error::Cancelled)
+    }
+
+    /// How many reports there are up to the last that this thread has sent, or a few more.
+    pub(crate) fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
     }
 }
 

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use forebay_delta::{Assembly, AssemblyError};
 
@@ -16,6 +17,7 @@ use crate::outcome::Outcome;
 use crate::target::Target;
 use crate::wire::error::WireError;
 use crate::wire::mux::ReadAhead;
+use crate::wire::say::Say;
 use crate::wire::sums::{FileSum, SumHead};
 use crate::wire::token::{Piece, TokenReader};
 use crate::worker::Entry;
@@ -67,6 +69,8 @@ pub(crate) struct Answers<'a, 'd> {
     /// What was said last of whether more is at hand.
     pub(crate) more: bool,
     pub(crate) deliver: &'d (dyn Fn(Outcome) -> Result<(), Error> + Sync),
+    /// The way to the log itself.
+    pub(crate) say: &'d Say,
     /// Who is told what is to be asked for again.
     pub(crate) again: &'d (dyn Fn(i32, Again) + Sync),
 }
@@ -80,8 +84,15 @@ impl Answers<'_, '_> {
         }
     }
 
-    /// Takes the content of the file `expected`, whose number is `index`, and gives the sum that the other side says it has.
-    pub(crate) fn file<R: ReadAhead>(&mut self, from: &mut R, index: i32, expected: Expected) -> Result<Vec<u8>, Stop> {
+    /// Takes the content of the file `expected`, whose number is `index`, and gives the sum that the other side says it has. Its
+    /// bytes are counted in `done`.
+    pub(crate) fn file<R: ReadAhead>(
+        &mut self,
+        from: &mut R,
+        index: i32,
+        expected: Expected,
+        done: Option<&AtomicU64>,
+    ) -> Result<Vec<u8>, Stop> {
         let shared = self.writers.shared;
         let Some(remote) = &shared.remote else { return Ok(Vec::new()) };
         let head = SumHead::read(from, remote.terms.transfer.len())?;
@@ -94,6 +105,7 @@ impl Answers<'_, '_> {
         let (mut chunk, mut tokens, mut chunks) = (self.assembly.chunk(), 0, 0);
         loop {
             self.look_ahead(from);
+            let (before, mut copied) = (chunk.literal_len(), 0);
             match chunk.literal_with(|literal| self.tokens.next(from, literal))? {
                 Piece::End => break,
                 Piece::Literal => {}
@@ -103,8 +115,14 @@ impl Answers<'_, '_> {
                         Some(basis) => self.tokens.copied(block, count, basis),
                         None => self.tokens.copied(block, count, &Vec::new()),
                     };
-                    head.copy(block, count).into_iter().for_each(|token| chunk.push(token));
+                    if let Some(token) = head.copy(block, count) {
+                        copied += token.len();
+                        chunk.push(token);
+                    }
                 }
+            }
+            if let Some(done) = done {
+                done.fetch_add(copied + (chunk.literal_len() - before) as u64, Ordering::Relaxed);
             }
             tokens += 1;
             if chunk.literal_len() >= CHUNK || tokens >= TOKENS {

@@ -49,6 +49,7 @@ pub(crate) struct Expected {
     /// Where it is in the listing of `dir`.
     pub(crate) at: usize,
     pub(crate) old: Option<Stat>,
+    pub(crate) size: u64,
     /// What its mode is that of where modes are not preserved.
     pub(crate) like: Option<Stat>,
     pub(crate) basis: Basis,
@@ -99,6 +100,8 @@ struct State {
     dones: u32,
     /// Ends of lists that have been told to it.
     told: u32,
+    /// Entries that have come.
+    found: u64,
     /// All lists have come.
     complete: bool,
     /// Nothing more comes.
@@ -116,9 +119,14 @@ struct List {
 
 impl State {
     fn list(&mut self, index: i32) -> Option<&mut List> {
+        let at = self.at(index)?;
+        self.lists.get_mut(at)
+    }
+
+    /// Where the list is that `index` is in.
+    fn at(&self, index: i32) -> Option<usize> {
         // The number before the first is that of the directory that the list is of.
-        let at = self.lists.partition_point(|list| list.first - 1 <= index);
-        self.lists.get_mut(at.checked_sub(1)?)
+        self.lists.partition_point(|list| list.first - 1 <= index).checked_sub(1)
     }
 }
 
@@ -132,8 +140,21 @@ impl Ledger {
         let mut state = self.lock();
         state.lists.push_back(List { first, entries, open: 0, walked: false });
         state.live += entries + 1;
+        state.found += entries as u64;
         drop(state);
         self.changed.notify_all();
+    }
+
+    /// How many entries have come, and whether that is all.
+    pub(crate) fn found(&self) -> (u64, bool) {
+        let state = self.lock();
+        (state.found, state.complete)
+    }
+
+    /// Which list `index` is in, counted from the first of all.
+    pub(crate) fn list_of(&self, index: i32) -> usize {
+        let state = self.lock();
+        state.told as usize + state.at(index).unwrap_or(0)
     }
 
     /// How many lists have come.

@@ -9,7 +9,6 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::batch::Batch;
 use super::lists::{Contents, Queue};
@@ -96,7 +95,6 @@ impl<'a> ListWalk<'a> {
 
     /// The list of `dir` has come, which is `batch`: `dirs` are where its directories are.
     fn come(&mut self, batch: &Batch, dir: Dir, dirs: &[(usize, usize)]) -> Result<(), Error> {
-        self.shared.found.fetch_add(batch.len() as u64, Ordering::Relaxed);
         let dir = Arc::new(dir);
         let mut next = Next { dir: Arc::clone(&dir), first: batch.first, linked: Vec::new() };
         self.count_names(&mut next)?;
@@ -178,7 +176,6 @@ impl<'a> ListWalk<'a> {
     /// What is to be done when no more lists come: directories without one are made, as what is mounted with `-x`.
     fn rest(&mut self) -> Option<Item> {
         let Some((_, ahead)) = self.ahead.pop_first() else {
-            self.shared.found_all.store(true, Ordering::Relaxed);
             return self.stack.pop().map(Item::Leave);
         };
         let Ahead { parent, path, own, .. } = ahead;

@@ -3,7 +3,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::ffi::CString;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -14,6 +14,7 @@ use super::batch::{Arrival, Batch};
 use crate::error::Error;
 use crate::filter::{Local, Place, Rule, Side};
 use crate::shared::Shared;
+use crate::totals::Kinds;
 use crate::wildmatch::Pattern;
 use crate::wire::error::WireError;
 use crate::wire::limits;
@@ -101,13 +102,15 @@ pub(crate) struct Lists {
     ended: bool,
     /// `--munge-links`: links are to be of no use here.
     munges: bool,
+    /// Bytes of all lists so far.
+    pub(crate) bytes: u64,
 }
 
 impl Lists {
     pub(crate) fn new(decoder: Decoder, asked: Asked, incremental: bool, munges: bool) -> Self {
         // In incremental recursion, the number before a list's first is that of its directory.
         let next = i32::from(incremental);
-        Lists { decoder, asked, incremental, next, dirs: Vec::new(), ended: !incremental, munges }
+        Lists { decoder, asked, incremental, next, dirs: Vec::new(), ended: !incremental, munges, bytes: 0 }
     }
 
     /// Nothing more comes.
@@ -146,8 +149,9 @@ impl Lists {
         let first = self.next;
         self.decoder.begin(first);
         let mut entries = Vec::new();
+        let mut from = Counted { from, bytes: 0 };
         let end = loop {
-            match self.decoder.next(from)? {
+            match self.decoder.next(&mut from)? {
                 Ok(entry) => {
                     check(shared, &self.asked, &entry)?;
                     if !belongs(&entry) {
@@ -158,6 +162,7 @@ impl Lists {
                 Err(end) => break end,
             }
         };
+        self.bytes += from.bytes;
         if end.io_error != 0 {
             shared.io_error.store(true, Ordering::Relaxed);
         }
@@ -166,6 +171,10 @@ impl Lists {
         let len = i32::try_from(entries.len()).ok().filter(|_| entries.len() < limits::ENTRIES);
         let next = len.and_then(|len| first.checked_add(len)?.checked_add(1));
         self.next = next.ok_or(beyond)?;
+        if let Some(live) = &shared.live {
+            let sized = |entry: &&ListEntry| matches!(entry.facts.stat.kinds(), Kinds::File | Kinds::Link);
+            live.listed(entries.iter().filter(sized).map(|entry| entry.facts.stat.size).sum());
+        }
         if self.incremental {
             let dirs = entries.iter().filter(|entry| entry.is_dir());
             self.dirs.extend(dirs.map(|entry| (entry.path != b".").then(|| entry.path.clone().into())));
@@ -183,6 +192,25 @@ impl Lists {
             Arrival { path, facts, content, way }
         });
         Ok(Batch::new(first, arrivals.collect()))
+    }
+}
+
+/// Counts what is read.
+struct Counted<'c, R> {
+    from: &'c mut R,
+    bytes: u64,
+}
+
+impl<R: Read> Read for Counted<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let n = self.from.read(buffer)?;
+        self.bytes += n as u64;
+        Ok(n)
+    }
+
+    fn read_exact(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        self.bytes += buffer.len() as u64;
+        self.from.read_exact(buffer)
     }
 }
 

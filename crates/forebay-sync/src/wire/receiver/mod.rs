@@ -21,7 +21,7 @@ pub(crate) use answer::Stop;
 pub(crate) use ledger::Basis;
 pub(crate) use lists::Asked;
 pub(crate) use notices::{Notice, Notices};
-pub(crate) use remote::{Remote, Told, is_of_the_receivers};
+pub(crate) use remote::{Remote, Told, behind, is_of_the_receivers};
 pub(crate) use run::{Link, may_be_incremental, run};
 pub(crate) use teller::{Mail, Mailbox, Message, Way};
 

@@ -19,6 +19,7 @@ use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::mux::ReadAhead;
 use crate::wire::number::{Get, Indexes, special};
+use crate::wire::passage::Passage;
 
 /// Reads everything up to the third end of a phase.
 pub(crate) fn read<R: ReadAhead>(
@@ -99,13 +100,25 @@ fn answer<R: ReadAhead>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32)
         remote.lacking.lock().unwrap_or_else(PoisonError::into_inner).push(*late);
     }
     // Lines come in the order of the answers, and not when the files are there.
-    (answers.deliver)(Outcome { text: awaited.text, log: awaited.log, ..Outcome::default() })?;
+    let mut lines = Outcome { text: awaited.text, log: awaited.log, ..Outcome::default() };
+    let passage = match &awaited.file {
+        Some(file) => Passage::begin(shared, answers.say, &mut lines, (file.size, file.from), remote.behind(index))?,
+        None => None,
+    };
+    if passage.is_none() {
+        (answers.deliver)(std::mem::take(&mut lines))?;
+    }
     match awaited.file {
         Some(expected) => {
             let Expected { dir, at, .. } = &*expected;
             // Not the directory itself: whoever gives that back last finishes it.
             let said = awaited.said.map(|said| (said, dir.rel.clone(), dir.listing.name(*at).to_owned()));
-            let sum = answers.file(from, index, *expected)?;
+            let done = passage.as_ref().map(Passage::count);
+            let sum = answers.file(from, index, *expected, done.as_deref())?;
+            if let Some(passage) = passage {
+                passage.end();
+                (answers.deliver)(lines)?;
+            }
             if let Some((said, rel, name)) = said {
                 let Said { mut change, totals } = *said;
                 change.sum = Some(sum.into());

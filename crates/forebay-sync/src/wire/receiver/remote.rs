@@ -36,12 +36,23 @@ pub(crate) fn is_of_the_receivers(options: &Options, change: &Change, linked: bo
     options.levels.name > 1 && !options.has_codes() && !options.json && !told && stays
 }
 
+/// How many entries of all lists are behind the one with the number `index`, itself among them, where it is in the list `list`.
+pub(crate) fn behind(index: i32, list: usize, terms: &Terms) -> u64 {
+    // The first list of several begins with 1, and there is a number between one and the next that is no entry's.
+    let numbers = u64::try_from(index).unwrap_or(0) + u64::from(!terms.incremental());
+    numbers.saturating_sub(list as u64)
+}
+
 /// The other side, as workers see it.
 #[derive(Debug)]
 pub(crate) struct Remote {
     pub(crate) terms: Terms,
     /// The other side has started us: it prints, we send messages.
     pub(crate) server: bool,
+    /// This side has a log file.
+    pub(crate) logs: bool,
+    /// The other side has one: it wants to hear of everything.
+    pub(crate) logs_there: bool,
     /// Names of one file stay that (`-H`).
     pub(crate) hard_links: bool,
     pub(crate) ledger: Ledger,
@@ -52,15 +63,22 @@ pub(crate) struct Remote {
 }
 
 impl Remote {
-    pub(crate) fn new(terms: Terms, server: bool, hard_links: bool) -> Self {
+    pub(crate) fn new(terms: Terms, server: bool, options: &Options) -> Self {
         Remote {
             terms,
             server,
-            hard_links,
+            logs: options.log_format.is_some(),
+            logs_there: false,
+            hard_links: options.hard_links,
             ledger: Ledger::default(),
             lacking: Mutex::default(),
             list_times: <_>::default(),
         }
+    }
+
+    /// How many entries of the list are behind the one with the number `index`, itself among them.
+    pub(crate) fn behind(&self, index: i32) -> u64 {
+        behind(index, self.ledger.list_of(index), &self.terms)
     }
 
     /// Tells of `change`, where that is worth it. What `lines` has to say is said when it comes back.
@@ -79,7 +97,8 @@ impl Remote {
         let lacks = !change.lacking.is_empty();
         flags |= if lacks { flag::XATTR } else { 0 };
         // A client counts, and may have a log file, whatever it has told of that.
-        let wanted = self.server || options.json || options.says_changes() || options.log_format.is_some();
+        let wanted =
+            self.server || self.logs_there || options.json || options.says_changes() || options.log_format.is_some();
         let worth = flags & !flag::MINOR != 0 || leader.is_some_and(|leader| !leader.is_empty()) || all;
         let unasked = !lacks && (!wanted || !worth);
         let now = if self.server { is_of_the_receivers(options, change, leader.is_some()) } else { unasked };
@@ -98,12 +117,14 @@ impl Remote {
 
     /// What is said when the answer comes.
     pub(crate) fn keep(&self, out: &Outcome, lines: impl FnOnce(&mut Outcome)) -> Awaited {
-        if self.server {
+        if self.server && !self.logs {
             return Awaited::default();
         }
         let mut said = Outcome { totals: out.totals, ..Outcome::default() };
         lines(&mut said);
-        Awaited { text: said.text, log: said.log, ..Awaited::default() }
+        // What a server has to say of it, its client says.
+        let text = if self.server { Vec::new() } else { said.text };
+        Awaited { text, log: said.log, ..Awaited::default() }
     }
 
     /// Sends `item`, with `sums` behind it, and waits for `awaited`.

@@ -88,6 +88,7 @@ impl Worker<'_> {
             dir: Arc::clone(entry.dir),
             at: entry.at,
             old: entry.old,
+            size: entry.src.size,
             like: entry.old_of_kind().or(found.map(|found| found.stat)),
             basis,
             head,

@@ -9,7 +9,7 @@
 
 use std::io::Read;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use forebay::{Mode, Pipeline, SegmentStore, Snapshot};
@@ -26,6 +26,7 @@ use super::teller::{Late, Mail, Mailbox, Message, Teller, Way};
 use super::walk::WireWalk;
 use super::writing::Writers;
 use crate::error::Error;
+use crate::live::Live;
 use crate::mirror::Log;
 use crate::outcome::Outcome;
 use crate::passes;
@@ -45,6 +46,8 @@ pub(crate) struct End {
     pub(crate) totals: Totals,
     /// How files were put together.
     pub(crate) assembly: AssemblyStats,
+    /// Bytes of the file lists.
+    pub(crate) list_bytes: u64,
     /// What the engine did for the generator.
     pub(crate) engine: Snapshot,
 }
@@ -90,6 +93,7 @@ pub(crate) fn run<R: ReadAhead + Send, W: Way + ?Sized>(
         }
     }
     goodbye(shared, &mut from, (way, mailbox), &end.totals)?;
+    end.list_bytes = from.lists.bytes;
     Ok(end)
 }
 
@@ -154,7 +158,10 @@ fn transfer<R: ReadAhead + Send, W: Way + ?Sized>(
     let compressor = remote.terms.compress.map(|compress| compress.kind);
     let tokens =
         TokenReader::new(compressor, remote.terms.protocol).map_err(|error| Error::Engine(error.to_string()))?;
+    let log: Mutex<&mut dyn Log> = Mutex::new(log);
+    let log = &log;
     thread::scope(|scope| {
+        let _over = Live::watched(shared, scope, log)?;
         let queue = from.queue;
         let reading = scope.spawn({
             let say = say.clone();
@@ -190,7 +197,10 @@ fn transfer<R: ReadAhead + Send, W: Way + ?Sized>(
         let mut written = Ok(());
         while let Some(outcome) = said.next() {
             if written.is_ok() {
-                written = passes::deliver(shared, outcome, totals, log);
+                let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+                written = passes::deliver(shared, outcome, totals, &mut **log);
+                drop(log);
+                shared.live.iter().for_each(Live::told);
                 if written.is_err() {
                     shared.options.cancel.cancel();
                     way.cut();
@@ -230,7 +240,7 @@ fn take<R: ReadAhead, W: Way + ?Sized>(
     let settings = shared.settings(workers);
     let assembled = assemble(&settings, Strategy::Auto, |assembly| {
         let mut answers =
-            Answers { assembly, writers: &writers, tokens, more: false, deliver: &deliver, again: &again };
+            Answers { assembly, writers: &writers, tokens, more: false, deliver: &deliver, say, again: &again };
         reader::read(*from, indexes, lists, queue, &mut answers)
     });
     let assembled = assembled.map_err(|error| Stop::Here(Error::Engine(error.to_string())))?;

@@ -16,6 +16,7 @@ use super::teller::{Late, Mail, Mailbox, Message, Way};
 use crate::credentials::Credentials;
 use crate::doomed::Dooms;
 use crate::error::Error;
+use crate::live::Live;
 use crate::mirror::{Log, Peer, Report};
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -43,6 +44,8 @@ pub(crate) struct Link<'l, R> {
     pub(crate) mailbox: &'l Mailbox,
     pub(crate) mail: Mail,
     pub(crate) asked: Asked,
+    /// The other side has a log file.
+    pub(crate) logs_there: bool,
 }
 
 impl Way for Outgoing {
@@ -106,7 +109,7 @@ pub(crate) fn run<R: ReadAhead + Send>(
     let begun = Instant::now();
     let spill = options.spill.take().map(Arc::new);
     let location = spill.as_ref().map(SpillStore::location);
-    let Link { terms, server, mut from, outgoing, mailbox, mail, asked } = link;
+    let Link { terms, server, mut from, outgoing, mailbox, mail, asked, logs_there } = link;
     // What comes has been made usable, if at all, where it was read.
     let munges = std::mem::take(&mut options.munge_links);
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
@@ -116,11 +119,14 @@ pub(crate) fn run<R: ReadAhead + Send>(
     shared.dooms = Dooms::spilling(spill.clone().map(|store| store as _));
     // What is written comes no faster than it is sent.
     shared.rate = None;
+    shared.live = (!server && Live::is_wanted(&options)).then(Live::of_connection);
     let mut decoder = Decoder::new(Shape::new(&options, &terms), options.select.relative);
     decoder.ids.maps = [options.user_map.clone(), options.group_map.clone()];
     let incremental = terms.incremental();
     let mut lists = Lists::new(decoder, asked, incremental, munges);
-    shared.remote = Some(Remote::new(terms, server, options.hard_links));
+    let mut remote = Remote::new(terms, server, &options);
+    remote.logs_there = logs_there;
+    shared.remote = Some(remote);
     let (queue, mut indexes) = (Queue::default(), Indexes::default());
     let batch = lists.first(&mut from, &shared)?;
     if options.list_first {
@@ -176,6 +182,13 @@ pub(crate) fn run<R: ReadAhead + Send>(
         shared.remote.as_ref().map(|remote| remote.list_times.each_ref().map(|time| time.load(Ordering::Relaxed)));
     let [list_made, list_sent] = told.unwrap_or_default().map(Duration::from_millis);
     let lists = shared.remote.as_ref().map_or(0, |remote| remote.ledger.lists());
-    let peer = Some(Peer { list_made, list_sent, lists, assembly: end.assembly, ..Peer::default() });
+    let peer = Some(Peer {
+        list_made,
+        list_sent,
+        lists,
+        list_bytes: end.list_bytes,
+        assembly: end.assembly,
+        ..Peer::default()
+    });
     Ok(Report { engine: end.engine, undeleted, peer, ..nothing(end.totals) })
 }

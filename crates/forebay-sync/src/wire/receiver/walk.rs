@@ -2,7 +2,6 @@
 //! on this machine.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::batch::Batch;
 use super::notices::Notice;
@@ -49,10 +48,6 @@ impl<'a> WireWalk<'a> {
     /// Goes through `batch`. If it `asks`, it does not get too far ahead of the answers.
     pub(crate) fn new(shared: &'a Shared<'a>, batch: Batch, asks: bool) -> Self {
         let root = Frame::new(batch.root());
-        if asks {
-            shared.found.fetch_add(batch.len() as u64, Ordering::Relaxed);
-            shared.found_all.store(true, Ordering::Relaxed);
-        }
         let held = Some(Item::Enter(Arc::clone(&root.dir)));
         WireWalk { shared, batch, stack: vec![root], held, asks, ended: false }
     }

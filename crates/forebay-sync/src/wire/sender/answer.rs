@@ -218,8 +218,10 @@ impl<'a> Answerer<'a> {
             out.totals.transferred += 1;
             out.totals.transferred_bytes += opened.as_ref().map_or(found.stat.size, |content| content.len);
         }
-        if !self.server {
+        if !self.server || lines::are_logged(self.shared.options, &request) {
             lines::say(self.shared, &mut self.folders, &request, opened.as_ref(), &mut out);
+            // A server's client says it.
+            out.text.truncate(if self.server { 0 } else { out.text.len() });
         }
         let mut item = Vec::new();
         let flags = request.flags & !(flag::BASIS_FOLLOWS | flag::NAME_FOLLOWS);
@@ -242,13 +244,13 @@ impl<'a> Answerer<'a> {
                     let len = content.len as usize;
                     body = self.bodies.take(item.len() + len + len / 4096 + 64);
                     body.put(&item);
-                    self.put(content, &mut body, &mut out, &mut |_| Ok(()))?;
+                    self.put(content, &mut body, &mut out, &mut |_, _| Ok(()))?;
                 } else {
                     // An answer that grows is moved again and again, and leaves room behind it that nobody needs.
                     let mut draft = std::mem::take(&mut self.draft);
                     draft.clear();
                     draft.put(&item);
-                    self.put(content, &mut draft, &mut out, &mut |_| Ok(()))?;
+                    self.put(content, &mut draft, &mut out, &mut |_, _| Ok(()))?;
                     body = self.bodies.take(draft.len());
                     body.put(&draft);
                     self.draft = draft;
@@ -331,7 +333,7 @@ impl<'a> Answerer<'a> {
         content: Content,
         out: &mut Vec<u8>,
         outcome: &mut Outcome,
-        flush: &mut dyn FnMut(&mut Vec<u8>) -> Result<(), Stop>,
+        flush: &mut Flush<'_>,
     ) -> Result<(), Stop> {
         let head = content.wanted.head;
         head.write(out);
@@ -383,8 +385,9 @@ impl<'a> Answerer<'a> {
             &self.settings,
             |bytes| sum.update(bytes),
             |token| {
+                let len = token.len();
                 to.tokens.apply(token, to.out).map_err(|error| Failure::Stop(engine(error)))?;
-                (to.flush)(to.out).map_err(Failure::Stop)
+                (to.flush)(to.out, len).map_err(Failure::Stop)
             },
         )
     }
@@ -394,6 +397,7 @@ impl<'a> Answerer<'a> {
         let (_, there) = content.rest();
         let verify = self.shared.options.append == Some(Append::Verify);
         let mut at = if verify { 0 } else { there };
+        (to.flush)(to.out, at).map_err(Failure::Stop)?;
         self.buffer.resize(PIECE, 0);
         while at < content.len {
             let end = if at < there { there } else { content.len };
@@ -413,19 +417,22 @@ impl<'a> Answerer<'a> {
             sum.update(bytes);
             if at >= there {
                 to.tokens.literal(bytes, to.out).map_err(|error| Failure::Stop(engine(error)))?;
-                (to.flush)(to.out).map_err(Failure::Stop)?;
             }
+            (to.flush)(to.out, n as u64).map_err(Failure::Stop)?;
             at += n as u64;
         }
         Ok(Stats { literal: content.len - there, matched: there, ..Stats::default() })
     }
 }
 
+/// May take what is there of an answer, and hears how many bytes of the file more that stands for.
+pub(super) type Flush<'f> = dyn FnMut(&mut Vec<u8>, u64) -> Result<(), Stop> + 'f;
+
 /// Where tokens go.
 struct To<'t> {
     tokens: &'t mut TokenWriter,
     out: &'t mut Vec<u8>,
-    flush: &'t mut dyn FnMut(&mut Vec<u8>) -> Result<(), Stop>,
+    flush: &'t mut Flush<'t>,
 }
 
 /// Why a file is not sent to its end.
@@ -449,7 +456,8 @@ fn count(outcome: &mut Outcome, stats: &Stats) {
     totals.literal_bytes += stats.literal;
     totals.matched_bytes += stats.matched;
     totals.matches += stats.matches;
-    totals.hash_hits += stats.hash_hits;
+    // What a guess has found is no less a block, and its weak sum is that of one.
+    totals.hash_hits += stats.matches + stats.false_alarms;
     totals.false_alarms += stats.false_alarms;
     if stats.workers > 0 {
         totals.deltas += 1;

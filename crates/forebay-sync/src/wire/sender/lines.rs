@@ -9,7 +9,7 @@ use super::request::Request;
 use crate::dir::SourceDir;
 use crate::itemize::{self, Action, Change, LINKED, Time};
 use crate::links;
-use crate::options::Append;
+use crate::options::{Append, Options};
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
@@ -43,8 +43,15 @@ pub(super) fn change(shared: &Shared<'_>, request: &Request, found: &Found) -> C
         xattr: has(flag::XATTR),
         hard: has(flag::LOCAL) && has(flag::NAME_FOLLOWS),
         sent: true,
+        behind: Some(request.behind),
         ..Change::new(&found.stat, action)
     }
+}
+
+/// Whether a server has a line about it for its log file: of files that come, or of everything where the format tells codes.
+pub(super) fn are_logged(options: &Options, request: &Request) -> bool {
+    let comes = request.flags & flag::TRANSFER != 0;
+    options.log_format.as_ref().is_some_and(|format| !options.dry_run && (comes || format.has(b"i")))
 }
 
 /// Says it. `opened` is the file, where it is sent.

@@ -24,6 +24,8 @@ pub(crate) struct Lists {
 #[derive(Debug, Default)]
 struct State {
     open: VecDeque<Arc<Live>>,
+    /// Lists that were before them.
+    gone: usize,
     /// Which of them the receiving side has got to.
     reached: usize,
     /// Entries and lists behind that one.
@@ -147,6 +149,12 @@ impl Lists {
         Some(found)
     }
 
+    /// Which list `index` is in, counted from the first of all.
+    pub(crate) fn list_of(&self, index: i32) -> usize {
+        let state = self.lock();
+        state.gone + state.open.partition_point(|list| list.begins_before(index)).saturating_sub(1)
+    }
+
     /// The receiving side has told an end: of its oldest list as long as there are others, else of a phase. It may have heard
     /// of what follows before this side has taken note of that. `None` if nothing follows.
     pub(crate) fn done(&self) -> Option<Ended> {
@@ -156,6 +164,7 @@ impl Lists {
             return Some(Ended::Phase);
         }
         state.open.pop_front();
+        state.gone += 1;
         match state.reached.checked_sub(1) {
             Some(reached) => state.reached = reached,
             None => state.caught_up(),
@@ -201,6 +210,7 @@ mod tests {
         lists.add(list(6603, 500), 500);
         assert!(!has_room(&lists));
         assert!(lists.get(6002).is_some() && has_room(&lists), "what is asked for is not ahead");
+        assert_eq!([6002, 6601, 6603].map(|index| lists.list_of(index)), [2, 2, 3]);
         assert!(lists.get(6602).is_none() && lists.get(7103).is_none() && lists.get(-5).is_none());
         assert_eq!(lists.done(), Some(Ended::List));
         let now = lists.lock();

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::io::Read;
 use std::sync::atomic::Ordering;
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use forebay::{Cause, Mode, Pipeline, Prefetch, RunError, SegmentStore, Snapshot};
@@ -18,6 +19,7 @@ use super::request::{self, Requests};
 use super::stream::Stream;
 use super::telling::{Faults, tell};
 use crate::error::Error;
+use crate::live::Live;
 use crate::mirror::Log;
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -27,7 +29,8 @@ use crate::shared::Shared;
 use crate::totals::Totals;
 use crate::wire::error::WireError;
 use crate::wire::number::{Indexes, Put, special};
-use crate::wire::receiver::{Message, Stop, Way};
+use crate::wire::passage::Passage;
+use crate::wire::receiver::{Message, Stop, Way, behind};
 use crate::wire::say;
 use crate::wire::terms::Terms;
 
@@ -76,7 +79,10 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
     let (lists, stream, faults) = (&Lists::default(), &Stream::new(link.way), &Faults::new(shared));
     let (say, said) = say::Say::new(shared.options);
     let mut totals = Totals::default();
+    let log: Mutex<&mut dyn Log> = Mutex::new(log);
+    let log = &log;
     let (told, answered, written) = thread::scope(|scope| {
+        let _over = Live::watched(shared, scope, log)?;
         let say = Say { to: say, way: link.server.then_some(link.way) };
         let telling = scope.spawn({
             let say = say.clone();
@@ -105,16 +111,19 @@ pub(crate) fn run<R: Read + Send, W: Way + ?Sized>(
         let (mut written, mut listing) = (Ok(()), shared.options.list_first);
         while let Some(outcome) = said.next() {
             if written.is_ok() {
-                written = counted(shared, lists, &mut listing, log)
-                    .and_then(|()| passes::deliver(shared, outcome, &mut totals, log));
+                let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+                written = counted(shared, lists, &mut listing, &mut **log)
+                    .and_then(|()| passes::deliver(shared, outcome, &mut totals, &mut **log));
+                drop(log);
+                shared.live.iter().for_each(Live::told);
                 if written.is_err() {
                     lists.end();
                     link.way.cut();
                 }
             }
         }
-        (join(telling), join(answering), written)
-    });
+        Ok::<_, Error>((join(telling), join(answering), written))
+    })?;
     written?;
     // Whoever is cut off by another's failure only says that it was cut off.
     match (told, answered) {
@@ -270,32 +279,46 @@ impl<W: Way + ?Sized> Answering<'_, W> {
         let mut turn = self.stream.turn();
         let mut head = Vec::new();
         match answer {
-            Answer::Whole(outcome, index, body) => {
+            Answer::Whole(mut outcome, index, body) => {
+                let passage = self.passage(&mut outcome, index)?;
                 turn.number(index, &mut head);
                 if body.len() <= SHORT {
                     head.put(&body);
                     turn.send(&head)?;
+                } else if let Some(passage) = &passage {
+                    turn.send(&head)?;
+                    passage.send(&body, outcome.totals.transferred_bytes, |piece| turn.send(piece))?;
                 } else {
                     turn.send(&head)?;
                     turn.send(&body)?;
                 }
+                passage.into_iter().for_each(Passage::end);
                 bodies.give(body);
                 Ok(outcome)
             }
             Answer::Large(mut outcome, index, body, key) => match answerer.reopen(key) {
                 Ok(content) => {
+                    let passage = self.passage(&mut outcome, index)?;
                     turn.number(index, &mut head);
                     head.put(&body);
-                    let mut flush = |out: &mut Vec<u8>| match out.len() {
-                        0..PIECE => Ok(()),
-                        _ => {
-                            turn.send(out)?;
-                            out.clear();
-                            Ok(())
+                    let mut passed = 0;
+                    let mut flush = |out: &mut Vec<u8>, bytes: u64| {
+                        passed += bytes;
+                        if out.len() < PIECE {
+                            return Ok(());
                         }
+                        match &passage {
+                            Some(passage) => {
+                                passage.send(out, std::mem::take(&mut passed), |piece| turn.send(piece))?
+                            }
+                            None => turn.send(out)?,
+                        }
+                        out.clear();
+                        Ok(())
                     };
                     answerer.put(content, &mut head, &mut outcome, &mut flush)?;
                     turn.send(&head)?;
+                    passage.into_iter().for_each(Passage::end);
                     Ok(outcome)
                 }
                 Err(outcome) => {
@@ -314,6 +337,16 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                 Ok(Outcome::default())
             }
         }
+    }
+
+    /// Says that the content of the file `index` goes, if that is what `outcome` tells.
+    fn passage(&self, outcome: &mut Outcome, index: i32) -> Result<Option<Passage<'_>>, Error> {
+        if outcome.totals.transferred == 0 || self.shared.live.is_none() {
+            return Ok(None);
+        }
+        let (size, behind) =
+            (outcome.totals.transferred_bytes, behind(index, self.lists.list_of(index), self.link.terms));
+        Passage::begin(self.shared, &self.say.to, outcome, (size, 0), behind)
     }
 
     /// Tells a client what was read and written, the size of everything, and how long the lists took, in milliseconds.

@@ -180,6 +180,9 @@ impl<W: Way + ?Sized> Telling<'_, W> {
     fn take(&mut self, listed: Listed) -> Result<Outcome, Stop> {
         let Listed { outcome, entries, mark } = listed;
         self.summary.size_bytes += outcome.totals.size_bytes;
+        if let Some(live) = &self.faults.shared.live {
+            live.listed(outcome.totals.size_bytes);
+        }
         match mark {
             None => {}
             Some(Mark::Enter(dir)) => self.enter(&dir)?,

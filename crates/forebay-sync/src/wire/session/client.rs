@@ -52,6 +52,7 @@ pub fn pull(
         Some(listed) => Asked::names(listed, options.select.relative),
         None => Asked::of(&sources.iter().map(|path| path.as_bytes()).collect::<Vec<_>>(), options.select.relative),
     };
+    let logs_there = connection.remote_options.iter().any(|option| option.as_bytes().starts_with(b"--log-file"));
     let started = start(&options, connection, host, sources, true, log)?;
     if connection.cvs_exclude {
         rules::push_cvs(&mut options.filters, true)?;
@@ -61,7 +62,7 @@ pub fn pull(
         if let Some(listed) = listed {
             names::post(&listed, terms.protocol, outgoing);
         }
-        let link = receiver::Link { terms, server: false, from, outgoing, mailbox, mail, asked };
+        let link = receiver::Link { terms, server: false, from, outgoing, mailbox, mail, asked, logs_there };
         receiver::run(options, link, destination, log)
     })
 }

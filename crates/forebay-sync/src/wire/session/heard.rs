@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Error;
 use crate::itemize;
+use crate::live::Copying;
 use crate::mirror::Log;
 use crate::options::Options;
 use crate::outcome::Outcome;
@@ -170,6 +171,10 @@ impl Log for Telling<'_> {
 
     fn begin(&mut self) -> io::Result<()> {
         self.log.begin()
+    }
+
+    fn copying(&mut self, lines: &[u8], copying: &Copying, ahead: &Ahead) -> io::Result<()> {
+        self.log.copying(lines, copying, ahead)
     }
 
     fn progress(&mut self, totals: &Totals, ahead: &Ahead) -> io::Result<()> {

@@ -8,6 +8,7 @@ use forebay::SpillStore;
 
 use super::Opened;
 use crate::credentials::Credentials;
+use crate::live::Live;
 use crate::mirror::{Log, Peer, Report};
 use crate::options::Options;
 use crate::origins::Origins;
@@ -44,6 +45,7 @@ pub(super) fn send(
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
     shared.sums = (terms.transfer, terms.files);
+    shared.live = (!server && Live::is_wanted(&options)).then(Live::of_connection);
     let mut note = Outcome::default();
     shared.listed = match listed {
         Listed::No => None,

@@ -6,6 +6,8 @@ use std::io;
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -44,12 +46,13 @@ pub struct Served {
     pub secluded: bool,
 }
 
-/// Does what a client asks for, over standard input and output. Returns the exit code.
-pub fn serve(options: Options, connection: &Connection, served: &Served) -> u8 {
+/// Does what a client asks for, over standard input and output. Returns the exit code. Of `log`, only what is for a log file is
+/// asked for ([`Log::file`]): the client prints.
+pub fn serve(options: Options, connection: &Connection, served: &Served, log: &mut dyn Log) -> u8 {
     let incremental = connection.offer.incremental && may_be_incremental(&options, served.sends);
     let offer = Offer { incremental, ..connection.offer.clone() };
     match Server::begin(connection, &offer, served, options.bwlimit) {
-        Ok(server) => server.run(options, served, connection.cvs_exclude),
+        Ok(server) => server.run(options, served, connection.cvs_exclude, log),
         Err(error) => {
             // Nobody may be there to read it.
             let _ = io::Write::write_all(&mut io::stderr(), format!("rsync: {error}\n").as_bytes());
@@ -88,13 +91,14 @@ impl Server {
         Ok(Server { terms, from, outgoing, writing })
     }
 
-    fn run(self, mut options: Options, served: &Served, cvs_exclude: bool) -> u8 {
+    fn run(self, mut options: Options, served: &Served, cvs_exclude: bool, log: &mut dyn Log) -> u8 {
         let Server { terms, from, outgoing, writing } = self;
         let ((mailbox, mail), arrivals) = (Mailbox::new(), Arrivals::default());
         let received = from.count();
         let mut from =
             MuxReader::new(from, Messages { heard: None, mailbox: mailbox.clone(), arrivals: arrivals.clone() });
-        let (protocol, mut told) = (terms.protocol, false);
+        let (protocol, mut told, count) = (terms.protocol, false, Arc::clone(&received));
+        log.file(if served.sends { b"building file list\n" } else { b"receiving file list\n" });
         let result = (|| {
             if rules::are_sent(&options, served.sends) {
                 rules::read(&mut from, &mut options.filters)?;
@@ -113,18 +117,32 @@ impl Server {
                     true => &served.paths.iter().flat_map(|path| secluded::expand(path)).collect(),
                     false => &served.paths,
                 };
-                return send(options, opened, listed, true, paths, &mut Silent);
+                return send(options, opened, listed, true, paths, &mut Silent(log));
             }
             if let Some(from) = &options.files_from {
                 names::post(&names::read(from, &options)?, protocol, opened.outgoing);
             }
             let Opened { terms, from, outgoing, mailbox, mail, .. } = opened;
-            let link = receiver::Link { terms, server: true, from, outgoing, mailbox, mail, asked: Asked::Anything };
+            let link = receiver::Link {
+                terms,
+                server: true,
+                from,
+                outgoing,
+                mailbox,
+                mail,
+                asked: Asked::Anything,
+                logs_there: false,
+            };
             let destination = served.paths.first().cloned().unwrap_or_else(|| ".".into());
-            receiver::run(options, link, &destination, &mut Speaking(outgoing))
+            receiver::run(options, link, &destination, &mut Speaking(outgoing, log))
         })();
         let code = match result {
-            Ok(report) => report.exit_code(),
+            Ok(report) => {
+                let (sent, received) = (outgoing.written(), count.load(Ordering::Relaxed));
+                let size = report.totals.size_bytes;
+                log.file(format!("sent {sent} bytes  received {received} bytes  total size {size}\n").as_bytes());
+                report.exit_code()
+            }
             Err(stop) => {
                 let (text, code, gone) = match &stop {
                     Stop::Here(Error::Cancelled) => (String::new(), 20, false),
@@ -173,14 +191,18 @@ fn discard() {
 }
 
 /// The log of a server that sends: its role says everything over the wire.
-struct Silent;
+struct Silent<'l>(&'l mut dyn Log);
 
-impl Log for Silent {
+impl Log for Silent<'_> {
     fn text(&mut self, _: &[u8]) -> io::Result<()> {
         Ok(())
     }
 
     fn errors(&mut self, _: &[u8]) {}
+
+    fn file(&mut self, lines: &[u8]) {
+        self.0.file(lines);
+    }
 
     fn progress(&mut self, _: &Totals, _: &Ahead) -> io::Result<()> {
         Ok(())
@@ -188,7 +210,7 @@ impl Log for Silent {
 }
 
 /// The log of a server that receives: its client prints.
-struct Speaking<'s>(&'s Outgoing);
+struct Speaking<'s>(&'s Outgoing, &'s mut dyn Log);
 
 impl Log for Speaking<'_> {
     fn text(&mut self, lines: &[u8]) -> io::Result<()> {
@@ -198,6 +220,10 @@ impl Log for Speaking<'_> {
 
     fn errors(&mut self, lines: &[u8]) {
         lines.split_inclusive(|&byte| byte == b'\n').for_each(|line| self.0.message(Tag::ErrorXfer, line));
+    }
+
+    fn file(&mut self, lines: &[u8]) {
+        self.1.file(lines);
     }
 
     fn progress(&mut self, _: &Totals, _: &Ahead) -> io::Result<()> {

@@ -137,7 +137,7 @@ fn listed(options: &Options, asked: &Asked, entries: &[(&str, bool)]) -> Result<
     }
     encoder.end(0, &mut bytes);
     let mut shared = Shared::new(options, Root { fd: None, created: false, rename: None, shown: Vec::new() });
-    shared.remote = Some(Remote::new(terms, false, false));
+    shared.remote = Some(Remote::new(terms, false, options));
     let decoder = Decoder::new(shape, options.select.relative);
     Lists::new(decoder, asked.clone(), false, false).first(&mut &bytes[..], &shared).map(|batch| batch.len())
 }
@@ -204,7 +204,7 @@ fn a_list_that_ends_within_is_an_error() {
     let options = options();
     let terms = terms(None);
     let mut shared = Shared::new(&options, Root { fd: None, created: false, rename: None, shown: Vec::new() });
-    shared.remote = Some(Remote::new(terms.clone(), false, options.hard_links));
+    shared.remote = Some(Remote::new(terms.clone(), false, &options));
     let mut bytes = Vec::new();
     bytes.write_all(&[0x19, 3, b'a']).unwrap();
     let decoder = Decoder::new(Shape::new(&options, &terms), false);

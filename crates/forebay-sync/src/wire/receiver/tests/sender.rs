@@ -250,7 +250,7 @@ pub(super) fn receive(
     let mut lines = Lines::default();
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(options, nowhere);
-    shared.remote = Some(Remote::new(terms.clone(), false, options.hard_links));
+    shared.remote = Some(Remote::new(terms.clone(), false, options));
     let batch = Batch::new(0, list);
     let mut note = Outcome::default();
     let shape = Sources { single: batch.len() == 1, single_file: false, contents: batch.has_root() };

@@ -39,7 +39,8 @@ pub(super) fn pull(
         }
     });
     let asked = Asked::Anything;
-    let link = Link { terms, server: false, from, outgoing: &outgoing, mailbox: &mailbox, mail, asked };
+    let link =
+        Link { terms, server: false, from, outgoing: &outgoing, mailbox: &mailbox, mail, asked, logs_there: false };
     let report = run::run(options, link, OsStr::new(destination), &mut lines);
     let _ = writing.finish();
     drop(outgoing);
