@@ -69,7 +69,8 @@ fn what_ends_a_session_is_told_in_stock_rsyncs_words() {
     for (script, args, code) in [
         ("echo Welcome to this machine; sleep 1; exit 12\n", &["-a"][..], 2),
         ("sleep 9\n", &["-a", "--timeout=1"], 30),
-        ("exit 12\n", &["-a"], 12),
+        // Not before the client has said what it begins with, and waits.
+        ("head -c 4 >\"$0.took\"; exit 12\n", &["-a"], 12),
     ] {
         let bench = Bench::new();
         bench.script("rsh", script);
