@@ -198,18 +198,13 @@ fn the_caller_does_what_no_helper_takes() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_pool_uses_no_processor_while_it_is_idle_and_joins_its_threads() {
-    use crate::support::{alone, processor_time, threads, until};
+    use crate::support::{alone, rests, threads, until};
     alone("copy::a_pool_uses_no_processor_while_it_is_idle_and_joins_its_threads", 60, || {
         let mut pool = CopyPool::new(2).with_threshold(0);
         until("the threads have their names", || threads("forebay-copy-").len() == 2);
         let all = Barrier::new(3);
         assert!(pool.for_each(MUCH, &mut [(); 3], |()| meet(&all)));
-        // What was in motion comes to rest first.
-        thread::sleep(Duration::from_millis(50));
-        let before = processor_time();
-        thread::sleep(Duration::from_millis(200));
-        let used = processor_time() - before;
-        assert!(used.as_millis() < 4, "{used:?} of processor time while idle");
+        rests("while idle", Duration::from_millis(200), Duration::from_millis(4));
         drop(pool);
         assert_eq!(threads("forebay-copy-").len(), 0);
     });

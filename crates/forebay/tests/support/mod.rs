@@ -147,8 +147,24 @@ pub fn reset_peak() {
     std::fs::write("/proc/self/clear_refs", "5").unwrap();
 }
 
+/// Fails unless this process, within one of ten spans of `span`, uses less than `most` of processor time. Who spins or polls does
+/// so in each of them; threads that other processes keep from coming to rest get there in a later one.
+#[track_caller]
+pub fn rests(what: &str, span: Duration, most: Duration) {
+    let mut used = Vec::new();
+    for _ in 0..10 {
+        let before = processor_time();
+        thread::sleep(span);
+        used.push(processor_time() - before);
+        if used.last() < Some(&most) {
+            return;
+        }
+    }
+    panic!("{used:?} of processor time {what}");
+}
+
 /// Processor time that this process has used.
-pub fn processor_time() -> Duration {
+fn processor_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
