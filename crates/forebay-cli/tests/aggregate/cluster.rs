@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::harness::{Bench, Did, LONG, end, names, number};
+use crate::harness::{Bench, Did, LONG, end, names, number, wait_until};
 use crate::oracle::{Oracle, Random, Table, seeds};
 
 /// Addresses of so many processes, which nobody uses now.
@@ -27,16 +27,20 @@ fn clashed(all: &[Did]) -> bool {
 
 /// Groups `table` with so many processes into `out`.
 fn group(bench: &Bench, table: &Table, processes: usize, more: &[&str]) -> Vec<Did> {
+    let args: Vec<&str> = table.args.iter().map(String::as_str).chain(more.iter().copied()).collect();
+    group_each(bench, &vec![args; processes])
+}
+
+/// Groups with one process for each of `args`, into `out`.
+fn group_each(bench: &Bench, args: &[Vec<&str>]) -> Vec<Did> {
     for _ in 0..5 {
-        bench.file("hosts.txt", &hosts(processes).join("\n"));
-        let start = |process: usize| {
+        bench.file("hosts.txt", &hosts(args.len()).join("\n"));
+        let start = |(process, args): (usize, &Vec<&str>)| {
             let process = process.to_string();
-            let mut args: Vec<&str> = table.args.iter().map(String::as_str).collect();
-            args.extend(["--processes", "hosts.txt", "--process", &process, "-o", "out", "--stats"]);
-            args.extend(more);
-            bench.command(&args).spawn().unwrap()
+            let cluster = ["--processes", "hosts.txt", "--process", &process, "-o", "out", "--stats"];
+            bench.command(&[&args[..], &cluster].concat()).spawn().unwrap()
         };
-        let children: Vec<Child> = (0..processes).map(start).collect();
+        let children: Vec<Child> = args.iter().enumerate().map(start).collect();
         let all: Vec<Did> = thread::scope(|scope| {
             let ends: Vec<_> = children.into_iter().map(|child| scope.spawn(|| end(child))).collect();
             ends.into_iter().map(|did| did.join().unwrap()).collect()
@@ -231,6 +235,69 @@ fn finished(child: &mut Child) {
         }
         thread::sleep(Duration::from_millis(5));
     }
+}
+
+/// Two processes whose inputs are pipes that give nothing: they meet, and then `how` comes to one of them. Whether their
+/// addresses were free.
+fn lose_while_waiting(how: &str, word: &str) -> bool {
+    let (bench, hosts) = (Bench::new(), hosts(2));
+    bench.file("hosts.txt", &hosts.join("\n"));
+    let start = |process: usize| {
+        let (number, input) = (process.to_string(), format!("in{process}.csv"));
+        let pipe = bench.path(&input);
+        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let args = "--by k --agg count --processes hosts.txt --deadline 2 -o out --process";
+        let child = bench.command(&args.split(' ').chain([&*number, &*input]).collect::<Vec<_>>()).spawn().unwrap();
+        // Open for both, so that neither the opening waits nor the reader comes to an end.
+        (child, File::options().read(true).write(true).open(&pipe).unwrap())
+    };
+    let [(mut one, _pipe), (mut two, _other)] = [start(0), start(1)];
+    // This thread starts when they have met.
+    let looks =
+        |child: &mut Child| threads(child).iter().any(|name| name == "look") || child.try_wait().unwrap().is_some();
+    wait_until("they have met", || looks(&mut one) && looks(&mut two));
+    if one.try_wait().unwrap().is_some() || two.try_wait().unwrap().is_some() {
+        drop((one.kill(), two.kill()));
+        assert!(clashed(&[end(one), end(two)]));
+        return false;
+    }
+    signal(&two, how);
+    let did = end(one);
+    assert_eq!(did.code, Some(3), "{}", did.err);
+    let expected = format!("forebay: process 1 ({}) is lost: {word}", hosts[1]);
+    assert!(did.err.starts_with(&expected) && did.err.lines().count() == 1, "{}", did.err);
+    signal(&two, "KILL");
+    end(two);
+    true
+}
+
+#[test]
+fn who_waits_for_its_input_notices_that_another_is_lost() {
+    for (how, word) in [("KILL", "its connection closed"), ("STOP", "it has said nothing for")] {
+        assert!((0..5).any(|_| lose_while_waiting(how, word)), "no ports are free");
+    }
+}
+
+/// The names of its threads.
+fn threads(child: &Child) -> Vec<String> {
+    let tasks = fs::read_dir(format!("/proc/{}/task", child.id())).into_iter().flatten();
+    let names = tasks.filter_map(|task| fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.map(|name| name.trim_end().to_owned()).collect()
+}
+
+#[test]
+fn columns_that_differ_between_processes_are_refused() {
+    let bench = Bench::new();
+    bench.file("whole.csv", "k,v\n1,10\n2,20\n");
+    bench.file("broken.csv", "k,v\n1,10.5\n2,20\n");
+    let args = |input| vec!["--by", "k", "--agg", "max:v", input];
+    let all = group_each(&bench, &[args("whole.csv"), args("broken.csv")]);
+    let said: Vec<_> = all.iter().map(|did| did.err.as_str()).collect();
+    assert!(all.iter().all(|did| matches!(did.code, Some(1 | 3))), "{all:?}");
+    let words = "the columns k Int64, v Float64, and this one the columns k Int64, v Int64; they must be the same";
+    let swapped = "the columns k Int64, v Int64, and this one the columns k Int64, v Float64; they must be the same";
+    assert!(said.iter().any(|err| err.contains(words) || err.contains(swapped)), "{said:?}");
+    assert!(!bench.path("out").exists() || names(&bench.path("out")).is_empty(), "{all:?}");
 }
 
 #[test]

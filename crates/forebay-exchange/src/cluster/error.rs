@@ -81,6 +81,15 @@ pub enum ClusterError {
         /// The workers of this process.
         ours: usize,
     },
+    /// What has to be the same in all processes is not ([`Cluster::agree`](super::Cluster::agree)).
+    Differs {
+        /// A peer where it is another.
+        process: usize,
+        /// What it is there, or how that begins.
+        theirs: String,
+        /// What it is here.
+        ours: String,
+    },
     /// The cluster has run already: its connections carry one run.
     Used,
     /// The number of a barrier is not larger than that of the barrier before.
@@ -190,6 +199,9 @@ impl fmt::Display for ClusterError {
                 f,
                 "process {process} runs {theirs} workers and this one {ours}; start all processes with the same number"
             ),
+            Self::Differs { process, theirs, ours } => {
+                write!(f, "process {process} has {theirs}, and this one {ours}; they must be the same")
+            }
             Self::Used => f.write_str("the cluster has run already; connect another one"),
             Self::Barrier { number, last } => {
                 write!(f, "barrier {number} comes after barrier {last}; numbers must grow")

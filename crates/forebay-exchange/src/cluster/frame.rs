@@ -5,7 +5,7 @@
 //! | 0, 1 | kind; for a loss, its cause |
 //! | 2..4 | length of the text |
 //! | 4..8 | the process that is meant |
-//! | 8..16 | a number: workers, barrier, milliseconds |
+//! | 8..16 | a number: workers, barrier, milliseconds, a hash |
 //! | 16.. | text in UTF-8, cut where it is too long; the rest 0 |
 
 use std::time::Duration;
@@ -25,6 +25,13 @@ pub enum Frame {
     Start {
         /// The number of workers.
         workers: u64,
+    },
+    /// What has to be the same everywhere is this here.
+    Agree {
+        /// The hash of all of it.
+        hash: u64,
+        /// It, or how it begins.
+        text: String,
     },
     /// I have entered this barrier.
     Enter {
@@ -58,6 +65,7 @@ impl Frame {
             Frame::Beat => (1, 0, 0, 0, ""),
             Frame::Start { workers } => (2, 0, 0, *workers, ""),
             Frame::Enter { number } => (3, 0, 0, *number, ""),
+            Frame::Agree { hash, text } => (8, 0, 0, *hash, text.as_str()),
             Frame::End => (4, 0, 0, 0, ""),
             Frame::Goodbye => (5, 0, 0, 0, ""),
             Frame::Failed { process, reason } => (6, 0, *process, 0, reason.as_str()),
@@ -113,6 +121,7 @@ impl Frame {
                 };
                 Frame::Lost { process, cause }
             }
+            (8, 0) => Frame::Agree { hash: number, text: text() },
             _ => return None,
         })
     }

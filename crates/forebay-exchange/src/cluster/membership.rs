@@ -128,6 +128,7 @@ impl Membership {
             control: control.clone(),
             data: None,
             workers: None,
+            agreed: None,
             entered: None,
             ended: false,
             goodbye: false,
@@ -304,6 +305,7 @@ impl Membership {
                 return;
             }
             Frame::Start { workers } => peer.workers = Some(workers),
+            Frame::Agree { hash, text } => peer.agreed = Some((hash, text)),
             Frame::Enter { number } => peer.entered = peer.entered.max(Some(number)),
             Frame::End => peer.ended = true,
             Frame::Goodbye if peer.workers.is_some() && !peer.ended => {

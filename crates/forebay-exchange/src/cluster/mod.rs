@@ -43,8 +43,12 @@ mod walk;
 
 use std::fmt;
 use std::net::TcpListener;
-use std::sync::Arc;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, mpsc};
+use std::thread;
 use std::time::Instant;
+
+use twox_hash::XxHash3_64;
 
 pub use error::{Attempt, Cause, ClusterError, Refusal};
 pub use frame::Frame;
@@ -110,6 +114,46 @@ impl Cluster {
     /// The number of processes.
     pub fn processes(&self) -> usize {
         self.membership.hosts.len()
+    }
+
+    /// Runs `work` on a thread of its own, called `name`, and returns what it gives. It may wait for what never comes, a pipe
+    /// that gives nothing, say: when the run has ended meanwhile, this returns, and the thread is left to itself.
+    ///
+    /// # Errors
+    /// Why the run has ended; [`ExchangeError::Thread`] if there is no thread.
+    ///
+    /// # Panics
+    /// If `work` does.
+    pub fn beside<T: Send + 'static>(
+        &self,
+        name: &str,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, ExchangeError> {
+        let (done, value) = mpsc::sync_channel(1);
+        let membership = Arc::clone(&self.membership);
+        let thread = thread::Builder::new().name(name.to_owned()).spawn(move || {
+            let value = catch_unwind(AssertUnwindSafe(work));
+            // Nobody waits for it any more if the run has ended.
+            let _ = done.send(value);
+            membership.stir();
+        });
+        thread.map_err(|error| ExchangeError::Thread { name: name.to_owned(), cause: error.to_string() })?;
+        let value = self.membership.await_here(|| value.try_recv().ok())?;
+        Ok(value.unwrap_or_else(|panic| resume_unwind(panic)))
+    }
+
+    /// Returns when all processes have said what has to be the same everywhere, and it is. To be called once, by all.
+    ///
+    /// # Errors
+    /// [`ClusterError::Differs`]; why the run has ended.
+    pub fn agree(&self, text: &str) -> Result<(), ExchangeError> {
+        let hash = XxHash3_64::oneshot(text.as_bytes());
+        self.membership.tell(&Frame::Agree { hash, text: text.to_owned() });
+        self.membership.await_all(|peer| peer.agreed.is_some())?;
+        match self.membership.differs(hash) {
+            Some((process, theirs)) => Err(ClusterError::Differs { process, theirs, ours: text.to_owned() }.into()),
+            None => Ok(()),
+        }
     }
 
     /// Returns when all processes have entered barrier `number`. Each process enters the same barriers in the same order, and

@@ -47,6 +47,8 @@ pub(crate) struct Peer {
     pub(crate) data: Option<TcpStream>,
     /// How many workers it says that it runs, once it starts.
     pub(crate) workers: Option<u64>,
+    /// What it says is the same everywhere, and its hash.
+    pub(crate) agreed: Option<(u64, String)>,
     /// The number of the last barrier that it has entered.
     pub(crate) entered: Option<u64>,
     /// Its part of the run has ended well.

@@ -50,6 +50,32 @@ impl Membership {
         }
     }
 
+    /// Waits until `there` gives something, or the run has ended. Who brings it about has to [`stir`](Self::stir) afterwards.
+    pub(crate) fn await_here<T>(&self, there: impl Fn() -> Option<T>) -> Result<T, ExchangeError> {
+        let mut state = self.lock();
+        loop {
+            match (&state.story, there()) {
+                (Some(story), _) => return Err(story.clone()),
+                (None, Some(value)) => return Ok(value),
+                (None, None) => state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+
+    /// Something has changed that is not of the state: whoever waits looks again.
+    pub(crate) fn stir(&self) {
+        // Whoever has looked in vain and holds the lock still is waiting when it is free.
+        drop(self.lock());
+        self.changed.notify_all();
+    }
+
+    /// The first peer that does not say the same, and what it says.
+    pub(crate) fn differs(&self, hash: u64) -> Option<(usize, String)> {
+        let state = self.lock();
+        let mut said = state.peers.iter().flatten().filter_map(|peer| Some((peer.seen.process, peer.agreed.as_ref()?)));
+        said.find(|(_, (theirs, _))| *theirs != hash).map(|(process, (_, text))| (process, text.clone()))
+    }
+
     /// This process enters barrier `number`.
     pub(crate) fn enter(&self, number: u64) -> Result<(), ClusterError> {
         let mut state = self.lock();

@@ -8,6 +8,7 @@
 //! The reader is a thread; batches go to the worker that has room. Each worker writes a part of the output.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
@@ -23,7 +24,8 @@ use timely::worker::Worker;
 use super::changed::{Changed, WriteChanges};
 use super::job::{Job, Observer, Processes, Report, Wait};
 use super::{
-    Inputs, Intake, KeyedRows, Output, OutputOptions, Part, Piece, Plan, ReadReport, Reading, Share, TableError,
+    InputOptions, Inputs, Intake, KeyedRows, Output, OutputOptions, Part, Piece, Plan, Query, ReadReport, Reading,
+    Share, TableError,
 };
 use crate::cluster::{Cluster, ClusterOptions};
 use crate::error::ExchangeError;
@@ -92,23 +94,55 @@ impl Trouble {
 ///
 /// # Errors
 /// [`TableError`]; nothing is published then. A thread that waits for a pipe is left behind, until its read returns.
-pub fn run(job: Job, observer: &Observer) -> Result<Report, TableError> {
-    let Job { query, inputs, mut input, mut output, workers, memory, spill, processes, cancel } = job;
-    if !output.changes {
+pub fn run(mut job: Job, observer: &Observer) -> Result<Report, TableError> {
+    if !job.output.changes {
         // Only the groups at the end are asked for.
-        input.commit_every = None;
+        job.input.commit_every = None;
     }
+    let (query, inputs, input) = (job.query.clone(), job.inputs.clone(), job.input.clone());
+    let look = move || Looked::at(&query, &inputs, input.clone());
+    let Some(processes) = &job.processes else { return group(job, look()?, None, observer) };
+    // What is wrong with files or with the query is said before anybody is waited for. A pipe may give nothing for long: the
+    // processes meet before they look at one, and watch each other meanwhile.
+    let is_pipe = |path: &PathBuf| path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
+    let early = (!job.inputs.iter().any(is_pipe)).then(&look).transpose()?;
+    let cluster = connect(processes, format!("aggregate {:?}, changes: {}", job.query, job.output.changes))?;
+    let looked = match early {
+        Some(looked) => Ok(looked),
+        None => cluster.beside("look", look)?,
+    };
+    let report = looked.and_then(|looked| {
+        cluster.agree(&looked.plan.reads(looked.inputs.schema()))?;
+        group(job, looked, Some(&cluster), observer)
+    });
+    let report = report.inspect_err(|error| cluster.abort(&ExchangeError::Ended { reason: error.to_string() }))?;
+    cluster.close()?;
+    Ok(report)
+}
+
+/// The inputs, and what the query means for them.
+struct Looked {
+    inputs: Inputs,
+    plan: Plan,
+}
+
+impl Looked {
+    fn at(query: &Query, inputs: &[PathBuf], input: InputOptions) -> Result<Self, TableError> {
+        let inputs = Inputs::open(inputs, input)?;
+        Ok(Looked { plan: Plan::new(query, inputs.schema())?, inputs })
+    }
+}
+
+/// Everything from the inputs to what is published.
+fn group(job: Job, looked: Looked, cluster: Option<&Cluster>, observer: &Observer) -> Result<Report, TableError> {
+    let (Job { mut output, workers, memory, spill, cancel, .. }, Looked { inputs, plan }) = (job, looked);
     let workers = if workers > 0 { workers } else { thread::available_parallelism().map_or(1, usize::from) };
     let memory = memory.unwrap_or_else(|| Budget::modest(MEMORY).limit());
     let location = spill.as_ref().map(SpillStore::location);
     let store = spill.map(Arc::new);
 
-    let inputs = Inputs::open(&inputs, input)?;
-    let plan = Plan::new(&query, inputs.schema())?;
-    let same = format!("aggregate {query:?}, changes: {}", output.changes);
-    let cluster = processes.map(|processes| connect(&processes, same)).transpose()?;
     let (mut memory, mut share, mut queues) = (memory, Share::ALL, None);
-    if let Some(cluster) = &cluster {
+    if let Some(cluster) = cluster {
         output.part = Some(cluster.process());
         share = Share { index: cluster.process(), count: cluster.processes() };
         memory = beside_slabs(memory, workers, cluster.processes())?;
@@ -121,7 +155,7 @@ pub fn run(job: Job, observer: &Observer) -> Result<Report, TableError> {
     let trouble = Trouble { first: Arc::default(), failure: options.failure().clone(), cancel: cancel.clone() };
     let (monitor, reading) = (options.monitor(), Reading { workers, budget, cancel });
     let (hooks, queues) = queues.unzip();
-    let runtime = match &cluster {
+    let runtime = match cluster {
         None => Runtime::Process { workers },
         Some(cluster) => Runtime::Cluster { cluster, workers, hooks: hooks.unwrap_or_default() },
     };
@@ -130,20 +164,15 @@ pub fn run(job: Job, observer: &Observer) -> Result<Report, TableError> {
     let done = flow.run(runtime, inputs, share, reading, &output, workers).and_then(|(read, mut writing)| {
         let written = writing.complete()?;
         // Nobody publishes before everybody can.
-        cluster.as_ref().map_or(Ok(()), |cluster| cluster.barrier(0))?;
+        cluster.map_or(Ok(()), |cluster| cluster.barrier(0))?;
         writing.publish()?;
         Ok((read, written))
     });
     let (read, written) = done.map_err(|error| {
         // What stopped a queue says more than that a worker panicked of it.
         let failed = queues.as_ref().and_then(|queues: &SpillMonitor| queues.error());
-        let error = failed.map_or(error, |failed| ExchangeError::Queues(failed).into());
-        if let Some(cluster) = &cluster {
-            cluster.abort(&ExchangeError::Ended { reason: error.to_string() });
-        }
-        error
+        failed.map_or(error, |failed| ExchangeError::Queues(failed).into())
     })?;
-    cluster.map_or(Ok(()), Cluster::close)?;
     let exchange = monitor.snapshot();
     Ok(Report {
         rows_in: read.rows,

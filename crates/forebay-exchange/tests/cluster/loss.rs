@@ -47,6 +47,28 @@ fn killed_when_it_has_connected() {
     killed("connected");
 }
 
+/// All wait for something beside the cluster that does not come: they end all the same.
+fn lost_while_all_look(how: Signal, text: &'static str) {
+    within(move || {
+        let plan = Plan::new(3);
+        let mut members = plan.start_all("looking");
+        members.iter_mut().for_each(|member| member.at("looking"));
+        let gone = members.remove(1);
+        gone.signal(how);
+        members.into_iter().for_each(|survivor| survivor.ends(plan.deadline + SLACK).failed("lost", 1, text));
+    });
+}
+
+#[test]
+fn killed_while_all_look_at_what_gives_nothing() {
+    lost_while_all_look(Signal::KILL, "connection");
+}
+
+#[test]
+fn stopped_while_all_look_at_what_gives_nothing() {
+    lost_while_all_look(Signal::STOP, "it has said nothing for");
+}
+
 #[test]
 fn killed_after_the_first_barrier() {
     killed("barrier");

@@ -126,6 +126,11 @@ fn run(line: &Line) -> Result<(), ExchangeError> {
         ..ClusterOptions::new(hosts, order("PROCESS").parse().unwrap())
     })?;
     line.stage("connected");
+    let (looking, same) = (line.clone(), order("SAME"));
+    cluster.beside("look", move || looking.stage("looking"))?;
+    if !same.is_empty() {
+        cluster.agree(&same)?;
+    }
     cluster.barrier(1)?;
     line.stage("barrier");
     let failure = Failure::new();

@@ -26,6 +26,33 @@ fn four_processes_exchange_and_agree() {
 }
 
 #[test]
+fn what_has_to_be_the_same_is_compared() {
+    within(|| {
+        let plan = Plan::new(3);
+        let start = |same: [&str; 3]| -> Vec<_> {
+            (0..3).map(|process| plan.start(process, &[("SAME", same[process])])).collect()
+        };
+        agree(&plan, start(["k Int64"; 3]));
+        // Alike in all that a frame has room for.
+        let long = ["k Int64, ", &"x".repeat(1000)].concat();
+        for (two, text) in
+            [("k Utf8", "process 2 has k Utf8, and this one k Int64"), (&(long + "y"), "process 2 has k")]
+        {
+            let one = if two.len() > 1000 { &two[..two.len() - 1] } else { "k Int64" };
+            let ends: Vec<_> = start([one, one, two]).into_iter().map(|member| member.ends(SLACK)).collect();
+            let errors: Vec<_> =
+                ends.iter().flat_map(|end| &end.said).filter(|line| line.starts_with("error")).collect();
+            assert_eq!(errors.len(), 3, "{ends:?}");
+            // Who finds it out first tells the others.
+            assert!(
+                errors.iter().all(|error| ["cluster 0:", "aborted"].iter().any(|kind| error[6..].starts_with(kind)))
+            );
+            assert!(errors.iter().any(|error| error.contains(text) || error.contains("process 0 has k")), "{errors:?}");
+        }
+    });
+}
+
+#[test]
 fn one_process_is_a_cluster_too() {
     within(|| {
         let plan = Plan::new(1);
