@@ -3,7 +3,7 @@
 use std::fs;
 
 use forebay::{Budget, CancelToken};
-use forebay_exchange::table::{Format, InputOptions, Inputs, Piece, Reading, Share, TableError};
+use forebay_exchange::table::{Format, InputOptions, Inputs, Piece, Reading, TableError};
 
 /// The first byte of `data` is the length of a piece, the rest the text: it is refused, or the same rows and the same
 /// malformed lines come out, whatever the length.
@@ -24,7 +24,7 @@ pub(crate) fn check(data: &[u8]) {
         let columns: Vec<usize> = (0..inputs.schema().fields().len()).collect();
         let reading = Reading { workers: 1, budget: Budget::new(1 << 20), cancel: CancelToken::new() };
         let mut batches = Vec::new();
-        let report = inputs.read(&columns, Share::ALL, reading, |piece| {
+        let report = inputs.read(&columns, reading, |piece| {
             if let Piece::Rows { batch, .. } = piece {
                 batches.push(batch);
             }

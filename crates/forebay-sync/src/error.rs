@@ -19,7 +19,7 @@ pub enum Error {
     Filter(FilterError),
     /// The other side, or the way to it: what is said, and rsync's exit code.
     Remote {
-        /// A line.
+        /// A line; nothing, where the other side has said it.
         text: String,
         /// The exit code.
         code: u8,

@@ -279,6 +279,11 @@ impl Options {
         self.format.as_ref().map_or(self.itemize, |format| format.has(b"i"))
     }
 
+    /// Whether more is said of an entry than that it changes: that it is sent again, say.
+    pub(crate) fn says_more(&self) -> bool {
+        self.levels.name > 0 || self.has_codes()
+    }
+
     /// Whether files are written under their final name.
     pub(crate) fn writes_in_place(&self) -> bool {
         self.inplace || self.append.is_some()

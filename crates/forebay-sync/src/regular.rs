@@ -200,7 +200,7 @@ impl Worker<'_> {
     fn say_again(&self, entry: &Entry<'_>, mut change: Change, out: &mut Outcome) {
         let (shared, options) = (self.shared, self.shared.options);
         let what = " failed verification -- update retained (will try again).";
-        if options.levels.name > 0 || options.has_codes() {
+        if options.says_more() {
             shared.complain(out, "WARNING: ", &entry.rel(), what);
         }
         (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();

@@ -115,8 +115,9 @@ Examples:
 Nulls are as in SQL: they are a group of their own as keys, and are left out of aggregates other than count. Integer and
 decimal results are exact. Rows of the result are in no particular order.
 
-Several processes are started with the same command line but for --process. Each looks at all files, which must have the
-same columns everywhere, and reads its own, round-robin. Each writes a part of the result, and none does if one fails.
+Several processes are started with the same command line but for --process. They take the files round-robin; what one of them
+reads, a pipe perhaps, need not be there for the others. Columns must be the same everywhere. Each writes a part of the
+result, and none does if one fails.
 
 Exit codes:
   0    the result is written, or whoever read standard output has gone

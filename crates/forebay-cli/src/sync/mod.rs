@@ -142,9 +142,10 @@ fn run(command: Command) -> ExitCode {
         Err(error) => {
             output.abandon();
             let stopped = stopped.is_some_and(|stopped| stopped.load(Ordering::Acquire));
-            match error {
+            match &error {
                 Error::Cancelled if stopped => output.complain("stopping at requested limit"),
                 Error::Cancelled => {}
+                Error::Remote { text, .. } if text.is_empty() => {}
                 _ => output.complain(&error.to_string()),
             }
             if stopped { 30 } else { error.exit_code() }

@@ -92,7 +92,7 @@ impl Output {
     ) -> Self {
         let now = Instant::now();
         let silent = options.levels.name == 0 && !options.itemize && options.format.is_none() && !options.json;
-        let shows = if options.levels.progress > 1 && !options.quiet {
+        let shows = if options.levels.progress > 1 && !options.quiet && !options.json {
             Shows::Line(Box::new(Line { last: now, totals: Totals::default(), ahead: Ahead::default() }))
         } else if options.levels.progress == 1 && !options.quiet && !options.json {
             Shows::Files(Box::default())
@@ -195,7 +195,8 @@ impl Output {
                 }
                 ahead.complete = true;
                 let line = format!("{}\n", self.line(&line.totals, &ahead));
-                self.write(line.as_bytes());
+                self.put(line.as_bytes());
+                self.begun_line = false;
             }
             Shows::Bar(bar) => bar.finish_and_clear(),
         }
@@ -387,7 +388,8 @@ impl Log for Output {
                         self.line(&totals, ahead)
                     }
                 };
-                self.write(line.as_bytes());
+                self.put(line.as_bytes());
+                self.begun_line = true;
             }
             Shows::Nothing | Shows::Bar(_) => {}
         }
@@ -403,7 +405,8 @@ impl Log for Output {
                 if line.last.elapsed() >= RENEW {
                     line.last = Instant::now();
                     let line = self.line(totals, ahead);
-                    self.write(line.as_bytes());
+                    self.put(line.as_bytes());
+                    self.begun_line = true;
                 }
             }
             Shows::Bar(bar) => {

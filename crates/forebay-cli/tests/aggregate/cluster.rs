@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::mpsc;
 use std::thread;
@@ -237,21 +237,57 @@ fn finished(child: &mut Child) {
     }
 }
 
+/// Two pipes: in0.csv and in1.csv.
+fn pipes(bench: &Bench) -> [PathBuf; 2] {
+    ["in0.csv", "in1.csv"].map(|name| {
+        assert!(Command::new("mkfifo").arg(bench.path(name)).status().unwrap().success());
+        bench.path(name)
+    })
+}
+
+/// The same command line for both, and pipes that are on one machine: what is in a pipe is its reader's.
+#[test]
+fn each_process_reads_its_own_pipe_and_leaves_the_others_alone() {
+    let bench = Bench::new();
+    let pipes = pipes(&bench);
+    let writers: Vec<_> = pipes
+        .into_iter()
+        .enumerate()
+        .map(|(at, pipe)| {
+            let rows: String = (0..100_000).map(|n| format!("{},{at}\n", n % 7)).collect();
+            // Opening waits for the process, which comes when both have met.
+            thread::spawn(move || File::options().write(true).open(pipe)?.write_all(format!("k,n\n{rows}").as_bytes()))
+        })
+        .collect();
+    let args: Vec<_> = "--by k --agg count,sum:n --format csv in0.csv in1.csv".split(' ').collect();
+    let all = group_each(&bench, &[args.clone(), args]);
+    assert!(all.iter().all(|did| did.code == Some(0)), "{all:?}");
+    writers.into_iter().for_each(|writer| writer.join().unwrap().unwrap());
+    let mut groups = Vec::new();
+    for (process, did) in all.iter().enumerate() {
+        assert_eq!(number(&did.err, "rows in, "), 100_000, "{all:?}");
+        let part = fs::read_to_string(bench.path("out").join(format!("part-{process}.csv"))).unwrap();
+        groups.extend(part.lines().skip(1).map(str::to_owned));
+    }
+    groups.sort();
+    let expected = |key: u64| (0..100_000).filter(|n| n % 7 == key).count();
+    let expected: Vec<_> = (0..7).map(|key| format!("{key},{},{}", 2 * expected(key), expected(key))).collect();
+    assert_eq!(groups, expected);
+}
+
 /// Two processes whose inputs are pipes that give nothing: they meet, and then `how` comes to one of them. Whether their
 /// addresses were free.
 fn lose_while_waiting(how: &str, word: &str) -> bool {
     let (bench, hosts) = (Bench::new(), hosts(2));
     bench.file("hosts.txt", &hosts.join("\n"));
+    // Open for both directions, so that neither opening one waits nor its reader comes to an end.
+    let _pipes = pipes(&bench).map(|pipe| File::options().read(true).write(true).open(pipe).unwrap());
     let start = |process: usize| {
-        let (number, input) = (process.to_string(), format!("in{process}.csv"));
-        let pipe = bench.path(&input);
-        assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-        let args = "--by k --agg count --processes hosts.txt --deadline 2 -o out --process";
-        let child = bench.command(&args.split(' ').chain([&*number, &*input]).collect::<Vec<_>>()).spawn().unwrap();
-        // Open for both, so that neither the opening waits nor the reader comes to an end.
-        (child, File::options().read(true).write(true).open(&pipe).unwrap())
+        let number = process.to_string();
+        let args = "--by k --agg count --processes hosts.txt --deadline 2 -o out in0.csv in1.csv --process";
+        bench.command(&args.split(' ').chain([&*number]).collect::<Vec<_>>()).spawn().unwrap()
     };
-    let [(mut one, _pipe), (mut two, _other)] = [start(0), start(1)];
+    let [mut one, mut two] = [start(0), start(1)];
     // This thread starts when they have met.
     let looks =
         |child: &mut Child| threads(child).iter().any(|name| name == "look") || child.try_wait().unwrap().is_some();
@@ -285,19 +321,38 @@ fn threads(child: &Child) -> Vec<String> {
     names.map(|name| name.trim_end().to_owned()).collect()
 }
 
+/// Each process sees the files of its machine: those that another one reads need not be there.
 #[test]
-fn columns_that_differ_between_processes_are_refused() {
+fn columns_or_inputs_that_differ_between_processes_are_refused() {
     let bench = Bench::new();
-    bench.file("whole.csv", "k,v\n1,10\n2,20\n");
-    bench.file("broken.csv", "k,v\n1,10.5\n2,20\n");
-    let args = |input| vec!["--by", "k", "--agg", "max:v", input];
-    let all = group_each(&bench, &[args("whole.csv"), args("broken.csv")]);
-    let said: Vec<_> = all.iter().map(|did| did.err.as_str()).collect();
-    assert!(all.iter().all(|did| matches!(did.code, Some(1 | 3))), "{all:?}");
-    let words = "the columns k Int64, v Float64, and this one the columns k Int64, v Int64; they must be the same";
-    let swapped = "the columns k Int64, v Int64, and this one the columns k Int64, v Float64; they must be the same";
-    assert!(said.iter().any(|err| err.contains(words) || err.contains(swapped)), "{said:?}");
-    assert!(!bench.path("out").exists() || names(&bench.path("out")).is_empty(), "{all:?}");
+    for (name, text) in [("a/0.csv", "k,v\n1,10\n2,20\n"), ("b/1.csv", "k,v\n1,30\n"), ("c/1.csv", "k,v\n1,10.5\n")] {
+        fs::create_dir_all(bench.path(name).parent().unwrap()).unwrap();
+        bench.file(name, text);
+    }
+    let run = |one: &str, two: &str| {
+        let args = |inputs: &str| format!("--by k --agg max:v --format csv {inputs}");
+        let (one, two) = (args(one), args(two));
+        group_each(&bench, &[one.split(' ').collect(), two.split(' ').collect()])
+    };
+    let refused = |all: &[Did], one: &str, two: &str| {
+        let said: String = all.iter().map(|did| format!("{:?} {}", did.code, did.err)).collect();
+        assert!(all.iter().all(|did| matches!(did.code, Some(1 | 3))), "{said}");
+        let text =
+            |theirs, ours| format!("has the columns {theirs}, and this one the columns {ours}; they must be the same");
+        assert!(said.contains(&text(one, two)) || said.contains(&text(two, one)), "{said}");
+        assert!(!bench.path("out").exists(), "{said}");
+    };
+    let inputs = "and 2 inputs \"0.csv\", \"1.csv\"";
+    let all = run("a/0.csv a/1.csv", "c/0.csv c/1.csv");
+    refused(&all, &format!("\"k\" Int64, \"v\" Int64 {inputs}"), &format!("\"k\" Int64, \"v\" Float64 {inputs}"));
+    // What the second one would have left out.
+    let all = run("a/0.csv", "b/1.csv");
+    let input = |name| format!("\"k\" Int64, \"v\" Int64 and the input {name:?}");
+    refused(&all, &input("0.csv"), &input("1.csv"));
+    let all = run("a/0.csv a/1.csv", "b/0.csv b/1.csv");
+    assert!(all.iter().all(|did| did.code == Some(0)), "{all:?}");
+    let parts = [0, 1].map(|part| fs::read_to_string(bench.path(&format!("out/part-{part}.csv"))).unwrap());
+    assert!(parts.concat().contains("1,30\n") && parts.concat().contains("2,20\n"), "{parts:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::harness::{Bench, End, PAIRS, WAYS};
+use crate::harness::{Bench, End, PAIRS, WAYS, Way};
 use crate::tree::{look, touch};
 
 fn noise(seed: u32, len: usize) -> Vec<u8> {
@@ -58,9 +58,34 @@ fn other_trees_are_searched() {
         for kind in ["--link-dest", "--copy-dest", "--compare-dest"] {
             let alt = format!("{kind}=../alt");
             bench.same(way, &["-ai", &alt]);
+            bench.same(way, &["-aii", &alt]);
             bench.same(way, &["-aic", &alt]);
             bench.same(way, &["-ain", &alt]);
             bench.same(way, &["-aiH", &alt, &format!("{kind}=../old")]);
+        }
+    }
+}
+
+/// A sender that appends awaits no block sums: what is not there yet comes whole, whatever is like it.
+#[test]
+fn what_is_appended_to_may_have_other_trees_beside_it() {
+    let bench = bench();
+    let fresh: Vec<u8> = (0..5000_u32).flat_map(u32::to_le_bytes).collect();
+    write(&bench.src().join("fresh"), &fresh);
+    write(&bench.path("alt/fresh"), &fresh);
+    touch(&bench.path("alt/fresh"), "@1100000000");
+    write(&bench.old().join("fresh.1"), &fresh);
+    for way in WAYS {
+        for pair in
+            PAIRS.into_iter().filter(|(client, server)| End::Ours == if way == Way::Pull { *client } else { *server })
+        {
+            for append in ["--append", "--append-verify"] {
+                for tree in ["--link-dest=../alt", "--copy-dest=../alt", "--compare-dest=../alt", "-y"] {
+                    let did = bench.run(pair, way, &["-a", append, tree], "ours");
+                    assert_eq!(did.code, Some(0), "{pair:?} {way:?} {append} {tree}: {did:?}");
+                    assert!(fs::read(bench.path("ours/fresh")).unwrap() == fresh, "{pair:?} {way:?} {append} {tree}");
+                }
+            }
         }
     }
 }
@@ -95,6 +120,11 @@ fn what_is_appended_to_is_verified() {
     for way in WAYS {
         bench.same(way, &["-ai", "--append-verify"]);
         bench.same(way, &["-av", "--append-verify"]);
+        // Where no more is said than what changes, nothing is said of a second time.
+        for quiet in ["-a", "-aq"] {
+            bench.same(way, &[quiet, "--append-verify"]);
+        }
+        bench.same(way, &["-a", "--append-verify", "--out-format=%n"]);
     }
 }
 

@@ -52,6 +52,9 @@ fn each_compressor() {
         }
         bench.same(way, &["-aiz", "--compress-level=1"]);
         bench.same(way, &["-aiz", "--compress-level=0"]);
+        for kind in ["--zc=zlib", "--zc=zlibx", "--zc=lz4", "--old-compress", "--new-compress"] {
+            bench.same(way, &["-ai", kind, "--zl=0"]);
+        }
         bench.same(way, &["-aiz", "--compress-choice=none"]);
         bench.same(way, &["-ai", "--compress-choice=auto"]);
         bench.same(way, &["-ai", "--compress-level=3"]);

@@ -214,12 +214,16 @@ fn what_is_changed_has_objects() {
     let bench = bench();
     for way in WAYS {
         for server in [End::Stock, End::Ours] {
-            bench.prepare("ours");
-            let output = finish(bench.client((End::Ours, server), way, &["-a", "--json"], "ours"));
-            let text = String::from_utf8(output.stdout).unwrap();
-            for path in ["a", "l", "sub"] {
-                let named = format!("\"path\":\"{path}\"");
-                assert!(text.lines().any(|line| line.contains(&named)), "{server:?} {way:?} {path}: {text}");
+            for more in ["-a", "-av", "-avv", "-ai", "--info=progress2"] {
+                bench.prepare("ours");
+                let output = finish(bench.client((End::Ours, server), way, &["-a", "--json", more], "ours/new"));
+                let text = String::from_utf8(output.stdout).unwrap();
+                for path in ["a", "l", "sub"] {
+                    let named = format!("\"path\":\"{path}\"");
+                    assert!(text.lines().any(|line| line.contains(&named)), "{server:?} {way:?} {more} {path}: {text}");
+                }
+                // Also what the other side says.
+                assert!(text.lines().all(|line| line.starts_with('{')), "{server:?} {way:?} {more}: {text}");
             }
         }
     }

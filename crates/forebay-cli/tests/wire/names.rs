@@ -1,6 +1,7 @@
 //! `--files-from`: names on either side.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 
 use crate::harness::{Bench, Did, End, PAIRS, WAYS, Way, finish};
 use crate::tree::look;
@@ -28,8 +29,34 @@ fn names_of_either_side() {
                 bench.same(way, &[&["-ai", &from], more].concat());
             }
         }
+        // Nothing is left to copy: other trees are looked for beside the destination all the same.
+        fs::write(bench.path("nothing"), "none\n").unwrap();
+        let nothing = format!("--files-from={}", bench.path("nothing").display());
+        bench.same(way, &["-ai", &nothing, "--compare-dest=../alt"]);
         for there in [format!(":{list0}"), list0.clone()] {
             bench.same(way, &["-ai", "-0", &format!("--files-from={there}")]);
+        }
+    }
+}
+
+/// What a server says of a name is escaped once: where it is printed.
+#[test]
+fn names_in_messages_are_escaped_once() {
+    let bench = Bench::new();
+    symlink("nowhere", bench.src().join("\u{e4}")).unwrap();
+    for way in WAYS {
+        let said = |pair| {
+            bench.prepare("ours");
+            let mut client = bench.client(pair, way, &["-aL"], "ours");
+            client.env("LC_ALL", "C");
+            let errors = String::from_utf8(finish(client).stderr).unwrap();
+            let line = errors.lines().find(|line| line.contains("no referent")).map(str::to_owned);
+            line.unwrap_or_else(|| panic!("{pair:?} {way:?}: {errors}"))
+        };
+        let stock = said((End::Stock, End::Stock));
+        assert!(stock.ends_with("/\\#303\\#244\""), "{stock}");
+        for pair in PAIRS {
+            assert_eq!(said(pair), stock, "{pair:?} {way:?}");
         }
     }
 }

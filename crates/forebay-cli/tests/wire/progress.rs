@@ -95,6 +95,26 @@ fn a_file_that_is_there_in_part_is_told_of_as_a_whole() {
     }
 }
 
+/// What shows progress ends before anything else is said: a name is a line of its own.
+#[test]
+fn names_stand_apart_from_how_far_the_whole_is() {
+    let bench = bench();
+    let args = ["-ai", "--info=progress2", "--bwlimit=2500"];
+    let names = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| !line.starts_with('\r') && !line.is_empty()).map(str::to_owned).collect()
+    };
+    for way in WAYS {
+        bench.prepare("stock");
+        let stock = said(bench.client((End::Stock, End::Stock), way, &args, "stock"));
+        for pair in PAIRS {
+            bench.prepare("ours");
+            let ours = said(bench.client(pair, way, &args, "ours"));
+            assert_eq!(names(&ours), names(&stock), "{pair:?}, {way:?}: {ours}");
+            assert!(!on_its_way(&ours, u64::from(LARGE) + 2).is_empty(), "{pair:?}, {way:?}: {ours}");
+        }
+    }
+}
+
 #[test]
 fn the_whole_is_told_of_in_bytes() {
     let bench = bench();

@@ -87,7 +87,7 @@ pub enum ClusterError {
         process: usize,
         /// What it is there, or how that begins.
         theirs: String,
-        /// What it is here.
+        /// What it is here, or how that begins.
         ours: String,
     },
     /// The cluster has run already: its connections carry one run.

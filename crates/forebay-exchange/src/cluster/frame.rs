@@ -14,7 +14,8 @@ use super::error::Cause;
 
 /// The bytes of a frame.
 pub(crate) const FRAME: usize = 512;
-const TEXT: usize = FRAME - 16;
+/// The most bytes of a text.
+pub(crate) const TEXT: usize = FRAME - 16;
 
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -62,6 +62,7 @@ pub(crate) use walk::Walk;
 
 use crate::error::ExchangeError;
 use door::Door;
+use frame::TEXT;
 use hello::Identity;
 
 /// This process among its peers. It runs once ([`Runtime::Cluster`](crate::Runtime::Cluster)).
@@ -148,10 +149,11 @@ impl Cluster {
     /// [`ClusterError::Differs`]; why the run has ended.
     pub fn agree(&self, text: &str) -> Result<(), ExchangeError> {
         let hash = XxHash3_64::oneshot(text.as_bytes());
-        self.membership.tell(&Frame::Agree { hash, text: text.to_owned() });
+        let ours = text[..text.floor_char_boundary(TEXT)].to_owned();
+        self.membership.tell(&Frame::Agree { hash, text: ours.clone() });
         self.membership.await_all(|peer| peer.agreed.is_some())?;
         match self.membership.differs(hash) {
-            Some((process, theirs)) => Err(ClusterError::Differs { process, theirs, ours: text.to_owned() }.into()),
+            Some((process, theirs)) => Err(ClusterError::Differs { process, theirs, ours }.into()),
             None => Ok(()),
         }
     }

@@ -141,14 +141,6 @@ impl Plan {
         &self.parts.columns
     }
 
-    /// What the query looks at: its columns and their types, by name.
-    pub(super) fn reads(&self, input: &Schema) -> String {
-        let mut reads: Vec<_> = self.columns().iter().map(|column| input.field(*column)).collect();
-        reads.sort_by_key(|field| field.name());
-        let reads: Vec<_> = reads.iter().map(|field| format!("{} {}", field.name(), field.data_type())).collect();
-        format!("the columns {}", reads.join(", "))
-    }
-
     /// The columns of the result: the keys, then the aggregates.
     pub fn output_schema(&self) -> &SchemaRef {
         &self.parts.output_schema

@@ -42,9 +42,9 @@ use crate::runs::Sealed;
 /// The most memory, if nobody says how much.
 const MEMORY: usize = 1 << 30;
 
-/// The share of the memory that nobody leases. Measured: what is resident is once and a half what is leased, because blocks
+/// How many eighths of the memory can be leased. Measured: what is resident is once and a half what is leased, because blocks
 /// that rows of different lengths fill in part are freed by other threads than those that will need the next ones.
-const UNLEASED: usize = 3;
+const LEASED: usize = 5;
 
 /// A connection's buffer.
 const SLAB: usize = 1 << 20;
@@ -99,20 +99,25 @@ pub fn run(mut job: Job, observer: &Observer) -> Result<Report, TableError> {
         // Only the groups at the end are asked for.
         job.input.commit_every = None;
     }
-    let (query, inputs, input) = (job.query.clone(), job.inputs.clone(), job.input.clone());
-    let look = move || Looked::at(&query, &inputs, input.clone());
-    let Some(processes) = &job.processes else { return group(job, look()?, None, observer) };
+    let Some(processes) = job.processes.take() else {
+        let looked = Looked::at(&job.query, &job.inputs, job.input.clone())?;
+        return group(job, looked, None, observer);
+    };
+    let options = cluster_options(&processes, format!("aggregate {:?}, changes: {}", job.query, job.output.changes))?;
+    job.input.share = Share { index: options.process, count: options.hosts.len() };
     // What is wrong with files or with the query is said before anybody is waited for. A pipe may give nothing for long: the
     // processes meet before they look at one, and watch each other meanwhile.
-    let is_pipe = |path: &PathBuf| path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir());
-    let early = (!job.inputs.iter().any(is_pipe)).then(&look).transpose()?;
-    let cluster = connect(processes, format!("aggregate {:?}, changes: {}", job.query, job.output.changes))?;
+    let waits = Inputs::may_wait(&job.inputs, &job.input);
+    let (query, inputs, input) = (job.query.clone(), job.inputs.clone(), job.input.clone());
+    let look = move || Looked::at(&query, &inputs, input.clone());
+    let early = (!waits).then(&look).transpose()?;
+    let cluster = Cluster::connect(options)?;
     let looked = match early {
         Some(looked) => Ok(looked),
         None => cluster.beside("look", look)?,
     };
     let report = looked.and_then(|looked| {
-        cluster.agree(&looked.plan.reads(looked.inputs.schema()))?;
+        cluster.agree(&looked.to_agree_on(&job.inputs))?;
         group(job, looked, Some(&cluster), observer)
     });
     let report = report.inspect_err(|error| cluster.abort(&ExchangeError::Ended { reason: error.to_string() }))?;
@@ -131,6 +136,19 @@ impl Looked {
         let inputs = Inputs::open(inputs, input)?;
         Ok(Looked { plan: Plan::new(query, inputs.schema())?, inputs })
     }
+
+    /// What has to be the same in all processes: the columns that the query looks at, and the inputs that are dealt out.
+    fn to_agree_on(&self, paths: &[PathBuf]) -> String {
+        let schema = self.inputs.schema();
+        let mut fields: Vec<_> = self.plan.columns().iter().map(|column| schema.field(*column)).collect();
+        fields.sort_by_key(|field| field.name());
+        let columns: Vec<_> = fields.iter().map(|field| format!("{:?} {}", field.name(), field.data_type())).collect();
+        // The same files may be in another directory there.
+        let name = |path: &PathBuf| format!("{:?}", path.file_name().unwrap_or(path.as_os_str()));
+        let names: Vec<_> = paths.iter().map(name).collect();
+        let inputs = if names.len() == 1 { "the input".to_owned() } else { format!("{} inputs", names.len()) };
+        format!("the columns {} and {inputs} {}", columns.join(", "), names.join(", "))
+    }
 }
 
 /// Everything from the inputs to what is published.
@@ -141,15 +159,14 @@ fn group(job: Job, looked: Looked, cluster: Option<&Cluster>, observer: &Observe
     let location = spill.as_ref().map(SpillStore::location);
     let store = spill.map(Arc::new);
 
-    let (mut memory, mut share, mut queues) = (memory, Share::ALL, None);
+    let (mut memory, mut queues) = (memory, None);
     if let Some(cluster) = cluster {
         output.part = Some(cluster.process());
-        share = Share { index: cluster.process(), count: cluster.processes() };
         memory = beside_slabs(memory, workers, cluster.processes())?;
         queues = store.clone().map(|store| spilling(store, memory)).transpose()?;
     }
     // What decoders and encoders have in hand and what the allocator keeps is not leased.
-    let budget = Budget::new(memory - memory / UNLEASED);
+    let budget = Budget::new(memory / 8 * LEASED);
     let pager = store.map(|store| Pager::new(store, false)).transpose().map_err(no_thread)?;
     let options = ExchangeOptions::new(&budget, pager);
     let trouble = Trouble { first: Arc::default(), failure: options.failure().clone(), cancel: cancel.clone() };
@@ -161,7 +178,7 @@ fn group(job: Job, looked: Looked, cluster: Option<&Cluster>, observer: &Observe
     };
     let (changes, commits) = (output.changes, Arc::default());
     let flow = Flow { plan, options, observer: observer.clone(), trouble, changes, commits };
-    let done = flow.run(runtime, inputs, share, reading, &output, workers).and_then(|(read, mut writing)| {
+    let done = flow.run(runtime, inputs, reading, &output, workers).and_then(|(read, mut writing)| {
         let written = writing.complete()?;
         // Nobody publishes before everybody can.
         cluster.map_or(Ok(()), |cluster| cluster.barrier(0))?;
@@ -198,14 +215,12 @@ fn no_thread(cause: std::io::Error) -> TableError {
     TableError::Thread { cause: Arc::new(cause) }
 }
 
-/// Meets the other processes.
-fn connect(processes: &Processes, job: String) -> Result<Cluster, TableError> {
+/// How the other processes are met.
+fn cluster_options(processes: &Processes, job: String) -> Result<ClusterOptions, TableError> {
     let in_cluster = |error| TableError::Exchange(ExchangeError::Cluster(error));
     let hosts = ClusterOptions::hosts_file(&processes.hosts).map_err(in_cluster)?;
     let secret = processes.secret.as_ref().map(ClusterOptions::secret_file).transpose().map_err(in_cluster)?;
-    let options =
-        ClusterOptions { secret, job, deadline: processes.deadline, ..ClusterOptions::new(hosts, processes.process) };
-    Ok(Cluster::connect(options)?)
+    Ok(ClusterOptions { secret, job, deadline: processes.deadline, ..ClusterOptions::new(hosts, processes.process) })
 }
 
 /// Timely's queues write what waits in them to `store`.
@@ -258,7 +273,6 @@ impl Flow {
         &self,
         runtime: Runtime<'_>,
         inputs: Inputs,
-        share: Share,
         reading: Reading,
         output: &OutputOptions,
         workers: usize,
@@ -273,7 +287,7 @@ impl Flow {
         let flow = self.clone();
         let reader = thread::Builder::new()
             .name("read".into())
-            .spawn(move || flow.read(inputs, share, reading, &senders))
+            .spawn(move || flow.read(inputs, reading, &senders))
             .map_err(no_thread)?;
         if let Err(error) = self.work(runtime, ends) {
             // The reader is left to itself: it may wait for a pipe whose writer gives nothing.
@@ -288,18 +302,12 @@ impl Flow {
     }
 
     /// Reads everything and deals it out. What goes wrong is the run's trouble.
-    fn read(
-        &self,
-        inputs: Inputs,
-        share: Share,
-        reading: Reading,
-        senders: &[IntakeSender<RecordBatch>],
-    ) -> Option<ReadReport> {
+    fn read(&self, inputs: Inputs, reading: Reading, senders: &[IntakeSender<RecordBatch>]) -> Option<ReadReport> {
         let closed = |IntakeClosed| TableError::Cancelled;
         let consumer = reading.budget.consumer("batches", 0).map_err(TableError::from);
         let read = consumer.and_then(|consumer| {
             let mut next = 0;
-            inputs.read(self.plan.columns(), share, reading, |piece| match piece {
+            inputs.read(self.plan.columns(), reading, |piece| match piece {
                 Piece::Rows { commit, batch } => {
                     self.observer.read(batch.num_rows());
                     let lease = consumer.lease_head(batch.get_array_memory_size());

@@ -89,18 +89,40 @@ fn malformed_rows_count_in_no_commit_and_nothing_piles_up() {
     assert!(delivered.peak < 400_000, "{} bytes", delivered.peak);
 }
 
+/// Pipes of other processes are not touched, and their files need not be here.
+#[test]
+fn of_what_others_read_only_files_are_looked_at() {
+    let files = Files::new();
+    let own = files.parquet("0.parquet", &[numbers(0, 3)], 10);
+    let (pipe, elsewhere) = (files.path("1.csv"), files.path("2.csv"));
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let paths = [own, pipe, elsewhere];
+    let mut how = How::default();
+    how.options.share = Share { index: 0, count: 3 };
+    // Nobody writes into the pipe: to open it would be to wait for ever.
+    assert_eq!(read(&paths, how.clone()).unwrap().text().join(" "), "0 1 2");
+    how.options.share = Share { index: 2, count: 3 };
+    let error = read(&paths, how.clone()).unwrap_err().to_string();
+    assert!(error.contains("2.csv"), "{error}");
+    how.options.share = Share { index: 3, count: 4 };
+    let error = read(&paths[1..], how).unwrap_err().to_string();
+    assert!(error.contains("reads none of the inputs"), "{error}");
+}
+
 #[test]
 fn processes_take_inputs_in_turn_and_know_the_same_schema() {
     let files = Files::new();
     let paths: Vec<PathBuf> =
         (0..5).map(|i| files.parquet(&format!("{i}.parquet"), &[numbers(i * 10, i * 10 + 3)], 10)).collect();
     let rows = |index| {
-        let how = How { share: Share { index, count: 2 }, ..How::default() };
+        let mut how = How::default();
+        how.options.share = Share { index, count: 2 };
         read(&paths, how).unwrap().text().join(" ")
     };
     assert_eq!(rows(0), "0 1 2 20 21 22 40 41 42");
     assert_eq!(rows(1), "10 11 12 30 31 32");
-    let idle = How { share: Share { index: 6, count: 7 }, ..every(2) };
+    let mut idle = every(2);
+    idle.options.share = Share { index: 6, count: 7 };
     let delivered = read(&paths, idle).unwrap();
     assert_eq!((delivered.report.rows, delivered.marks()), (0, vec![0]));
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc;
 use std::thread;
 
 use forebay::{Budget, CancelToken};
-use forebay_exchange::table::{InputOptions, Inputs, Piece, Reading, Share, TableError};
+use forebay_exchange::table::{InputOptions, Inputs, Piece, Reading, TableError};
 
 use crate::support::{Files, How, error, numbers, read};
 
@@ -89,7 +89,7 @@ fn a_pipe_that_pauses_holds_nothing_back() {
     let inputs = Inputs::open(&[path], InputOptions::default()).unwrap();
     let reading = Reading { workers: 2, budget: Budget::new(16 << 20), cancel: CancelToken::new() };
     let (mut rows, mut next) = (0, 1_100);
-    let report = inputs.read(&[0], Share::ALL, reading, |piece| {
+    let report = inputs.read(&[0], reading, |piece| {
         if let Piece::Rows { batch, .. } = piece {
             rows += batch.num_rows();
         }
@@ -113,10 +113,10 @@ fn reading_ends_with_the_callers_error_or_when_it_is_cancelled() {
     let reading = Reading { workers: 2, budget: Budget::new(16 << 20), cancel: cancel.clone() };
     let open = || Inputs::open(std::slice::from_ref(&path), InputOptions::default()).unwrap();
     let refuse = |_| Err(TableError::Apply { cause: "enough".to_owned() });
-    let found = open().read(&[0], Share::ALL, reading.clone(), refuse).unwrap_err();
+    let found = open().read(&[0], reading.clone(), refuse).unwrap_err();
     assert!(found.to_string().contains("enough"), "{found}");
     let mut pieces = 0;
-    let found = open().read(&[0], Share::ALL, reading, |_| {
+    let found = open().read(&[0], reading, |_| {
         pieces += 1;
         cancel.cancel();
         Ok(())

@@ -9,7 +9,7 @@ use arrow::compute::concat_batches;
 use arrow::datatypes::SchemaRef;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use forebay::{Budget, CancelToken};
-use forebay_exchange::table::{InputOptions, Inputs, Piece, ReadReport, Reading, Share, TableError};
+use forebay_exchange::table::{InputOptions, Inputs, Piece, ReadReport, Reading, TableError};
 use parquet::arrow::ArrowWriter;
 use parquet::file::properties::WriterProperties;
 use tempfile::TempDir;
@@ -72,7 +72,6 @@ pub(crate) struct How {
     pub(crate) options: InputOptions,
     /// Names of the wanted columns; none: all.
     pub(crate) columns: Option<Vec<&'static str>>,
-    pub(crate) share: Share,
     pub(crate) workers: usize,
     pub(crate) budget: usize,
 }
@@ -80,7 +79,7 @@ pub(crate) struct How {
 impl Default for How {
     fn default() -> Self {
         let options = InputOptions::default();
-        How { options, columns: None, share: Share::ALL, workers: 2, budget: 64 << 20 }
+        How { options, columns: None, workers: 2, budget: 64 << 20 }
     }
 }
 
@@ -96,7 +95,7 @@ pub(crate) fn read(paths: &[impl AsRef<Path>], how: How) -> Result<Delivered, Ta
     let budget = Budget::new(how.budget);
     let reading = Reading { workers: how.workers, budget: budget.clone(), cancel: CancelToken::new() };
     let mut pieces = Vec::new();
-    let report = inputs.read(&columns, how.share, reading, |piece| {
+    let report = inputs.read(&columns, reading, |piece| {
         if let Piece::Rows { batch, .. } = &piece {
             assert!((1..=8192).contains(&batch.num_rows()), "{} rows", batch.num_rows());
         }

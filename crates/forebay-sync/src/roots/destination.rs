@@ -57,7 +57,7 @@ fn find(shared: &Shared<'_>, shape: Option<Shape>, argument: &OsStr, note: &mut 
         line.extend_from_slice(format!("\"{verb} {}", fs::describe(errno)).as_bytes());
         String::from_utf8_lossy(&line).into_owned()
     };
-    let says = shared.options.levels.name > 0 || shared.options.has_codes();
+    let says = shared.options.says_more();
     let mut found = rustix::fs::statat(CWD, argument, AtFlags::empty()).map(Stat::from);
     if let Err(Errno::NOENT | Errno::NOTDIR) = found
         && shared.options.select.mkpath

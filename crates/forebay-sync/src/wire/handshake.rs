@@ -276,6 +276,9 @@ fn agreed(
         Compression::Best => Some(compressor.unwrap_or(Compressor::Zlib)),
         Compression::By(kind) => Some(kind),
     };
+    // To zlib, level 0 is to copy: with it, rsync takes "not compressed" for agreed.
+    let copies = |kind: &Compressor| matches!(kind, Compressor::Zlib | Compressor::Zlibx) && offer.level == Some(0);
+    let kind = kind.filter(|kind| !copies(kind));
     let compress = kind.map(|kind| Compress { kind, level: offer.level.unwrap_or(kind.usual_level()) });
     Terms { protocol, compat, seed, transfer, files, compress }
 }

@@ -95,7 +95,8 @@ pub(super) fn settle(s: &mut State) {
             s.dirs = s.dirs.or(Some(true));
         }
     }
-    options.escape = if s.eight_bit { Escape::Bytes } else { escape() };
+    // What a server says is escaped where it is printed; its log is of bytes, as rsync's.
+    options.escape = if s.eight_bit || s.wire.server { Escape::Bytes } else { escape() };
 }
 
 /// Which bytes the locale prints.

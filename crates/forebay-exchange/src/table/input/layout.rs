@@ -39,7 +39,7 @@ enum Decoder {
 impl Layout {
     /// Splits `input` into what the workers know and what the source reads.
     pub(super) fn new(input: Input, columns: &[usize], wanted: &SchemaRef, options: &InputOptions) -> (Self, Stream) {
-        let Input { path, content, schema, places } = input;
+        let Input { path, content, schema, places, own: _ } = input;
         let InputOptions { delimiter, strict, .. } = *options;
         let places: Vec<usize> = columns.iter().map(|column| places[*column]).collect();
         let own = Arc::clone(&path);
@@ -98,13 +98,17 @@ impl Layout {
     }
 }
 
-/// What the workers know about the inputs of a share, what the source reads, and the wanted columns.
-pub(super) fn layouts(inputs: Inputs, columns: &[usize], taken: impl Fn(usize) -> bool) -> (Vec<Layout>, Vec<Stream>) {
+/// What the workers know about the inputs of the share, and what the source reads.
+pub(super) fn layouts(inputs: Inputs, columns: &[usize]) -> (Vec<Layout>, Vec<Stream>) {
     let fields: Vec<_> = columns.iter().map(|column| Arc::clone(&inputs.schema.fields()[*column])).collect();
     let wanted = Arc::new(Schema::new(fields));
     let options = inputs.options;
-    let own = inputs.inputs.into_iter().enumerate().filter(|(at, _)| taken(*at)).map(|(_, input)| input);
-    own.map(|input| Layout::new(input, columns, &wanted, &options)).unzip()
+    inputs
+        .inputs
+        .into_iter()
+        .filter(|input| input.own)
+        .map(|input| Layout::new(input, columns, &wanted, &options))
+        .unzip()
 }
 
 /// Runs what reads bytes from outside: a panic of a library is an error.

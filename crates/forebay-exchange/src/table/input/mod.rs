@@ -58,6 +58,8 @@ pub(crate) const BATCH: usize = 8192;
 /// How inputs are read.
 #[derive(Clone, Debug)]
 pub struct InputOptions {
+    /// Which inputs are read here. Default: all.
+    pub share: Share,
     /// What the inputs are. Default: for each by its first bytes and its name.
     pub format: Option<Format>,
     /// What is between the fields of CSV. Default: a comma.
@@ -75,11 +77,19 @@ pub struct InputOptions {
 impl Default for InputOptions {
     fn default() -> Self {
         let longest_row = 64 << 20;
-        InputOptions { format: None, delimiter: b',', strict: false, commit_every: None, piece: None, longest_row }
+        InputOptions {
+            share: Share::ALL,
+            format: None,
+            delimiter: b',',
+            strict: false,
+            commit_every: None,
+            piece: None,
+            longest_row,
+        }
     }
 }
 
-/// Which inputs this process reads: number `index`, `index + count`, ...
+/// Which inputs a process reads: number `index`, `index + count`, ...
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     /// This process, from 0.
@@ -147,7 +157,7 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Looks at each of `paths`: the footer of Parquet, the first rows of text (a thousand, or 1 MiB, or less if there
+    /// Looks at each of `paths`, also at files that are not of the share, if they are there: the footer of Parquet, the first rows of text (a thousand, or 1 MiB, or less if there
     /// are more than 16 inputs). No path, or `-`, is standard input. Of a pipe, this waits for so many rows or the end; it
     /// is kept open, and what was looked at is read all the same.
     ///
@@ -177,7 +187,13 @@ impl Inputs {
         &self.schema
     }
 
-    /// Reads the columns `columns` (places in the schema) of the inputs of `share`, and delivers them on this thread.
+    /// Whether looking at `paths` may wait for who writes into a pipe.
+    pub(super) fn may_wait(paths: &[PathBuf], options: &InputOptions) -> bool {
+        let own = paths.iter().enumerate().filter(|(number, _)| options.share.takes(*number));
+        paths.is_empty() || own.into_iter().any(|(_, path)| open::is_pipe(path))
+    }
+
+    /// Reads the columns `columns` (places in the schema) of the inputs of the share, and delivers them on this thread.
     ///
     /// # Errors
     /// [`TableError`] of an input, of `deliver`, or [`TableError::Malformed`] with `strict`.
@@ -187,11 +203,10 @@ impl Inputs {
     pub fn read(
         self,
         columns: &[usize],
-        share: Share,
         reading: Reading,
         deliver: impl FnMut(Piece) -> Result<(), TableError>,
     ) -> Result<ReadReport, TableError> {
-        read::read(self, columns, share, reading, deliver)
+        read::read(self, columns, reading, deliver)
     }
 }
 

@@ -27,6 +27,8 @@ const STEP: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) struct Input {
     pub(super) path: Arc<Path>,
+    /// It is of the share, and will be read.
+    pub(super) own: bool,
     pub(super) content: Content,
     /// The columns it has, with the types to which they are decoded.
     pub(super) schema: SchemaRef,
@@ -46,6 +48,7 @@ pub(super) enum Content {
 #[derive(Debug)]
 pub(super) struct Looked {
     pub(super) path: Arc<Path>,
+    pub(super) own: bool,
     pub(super) content: Content,
     pub(super) columns: Columns,
 }
@@ -91,17 +94,35 @@ impl fmt::Debug for Start {
     }
 }
 
-/// Looks at each of `paths`.
+/// Whether `path` is one that gives what others write into it, and gives it once.
+pub(super) fn is_pipe(path: &Path) -> bool {
+    path == Path::new("-") || path.metadata().is_ok_and(|metadata| !metadata.is_file() && !metadata.is_dir())
+}
+
+/// Looks at each of `paths`, but for those that others read and that are pipes or not there.
 pub(super) fn look(paths: &[PathBuf], options: &InputOptions) -> Result<Vec<Looked>, TableError> {
     let most = (ALL_SAMPLES / paths.len()).clamp(STEP, SAMPLE_BYTES);
     let is_standard = |path: &&PathBuf| path.as_path() == Path::new("-");
     if paths.iter().filter(is_standard).count() > 1 {
         return Err(TableError::refused(Path::new("-"), "named more than once"));
     }
-    paths.iter().map(|path| look_at(path, options, most)).collect()
+    let mut looked = Vec::new();
+    for (number, path) in paths.iter().enumerate() {
+        let own = options.share.takes(number);
+        // What is taken from a pipe is gone for who reads it.
+        if own || path.exists() && !is_pipe(path) {
+            looked.push(look_at(path, own, options, most)?);
+        }
+    }
+    if looked.is_empty() {
+        let reason =
+            "this process reads none of the inputs, and sees no file among them that says what the columns are";
+        return Err(TableError::Option { option: "processes", reason: reason.into() });
+    }
+    Ok(looked)
 }
 
-fn look_at(path: &Path, options: &InputOptions, most: usize) -> Result<Looked, TableError> {
+fn look_at(path: &Path, own: bool, options: &InputOptions, most: usize) -> Result<Looked, TableError> {
     let (mut reader, is_file) = open(path)?;
     let path: Arc<Path> = Arc::from(path);
     let mut sample = Sample { bytes: Vec::new(), complete: false };
@@ -114,7 +135,7 @@ fn look_at(path: &Path, options: &InputOptions, most: usize) -> Result<Looked, T
         }
         let footer = parquet_file::footer(&path)?;
         let columns = infer::parquet_columns(&path, &footer)?;
-        return Ok(Looked { path, content: Content::Parquet(footer), columns });
+        return Ok(Looked { path, own, content: Content::Parquet(footer), columns });
     }
     sample.read(&path, &mut *reader, most, SAMPLE_ROWS)?;
     let format = Format::of(&path, &sample.bytes, options.format)?;
@@ -130,7 +151,7 @@ fn look_at(path: &Path, options: &InputOptions, most: usize) -> Result<Looked, T
     let pipe = (!is_file).then_some((sample.bytes, reader));
     let start = Start { pipe, skip: bom + header, line };
     let content = if format == Format::Csv { Content::Csv(start) } else { Content::Ndjson(start) };
-    Ok(Looked { path, content, columns })
+    Ok(Looked { path, own, content, columns })
 }
 
 /// Opens `path`, and says whether it can be opened again.

@@ -8,7 +8,7 @@ use super::decoded::Decoded;
 use super::layout::layouts;
 use super::row::Malformed;
 use super::schedule::{Missing, Schedule, Sizes, Unit, UnitKind};
-use super::{Inputs, Piece, ReadReport, Reading, Share};
+use super::{Inputs, Piece, ReadReport, Reading};
 use crate::table::TableError;
 
 /// Units in flight, for each worker: enough that none waits while the oldest is decoded.
@@ -35,11 +35,10 @@ impl Weigh for Done {
     }
 }
 
-/// Reads the inputs of `share`.
+/// Reads the inputs of the share.
 pub(super) fn read(
     inputs: Inputs,
     columns: &[usize],
-    share: Share,
     reading: Reading,
     deliver: impl FnMut(Piece) -> Result<(), TableError>,
 ) -> Result<ReadReport, TableError> {
@@ -47,7 +46,7 @@ pub(super) fn read(
     let workers = workers.max(1);
     let every = inputs.options.commit_every;
     let (piece, longest) = (inputs.options.piece, inputs.options.longest_row);
-    let (layouts, streams) = layouts(inputs, columns, |input| share.takes(input));
+    let (layouts, streams) = layouts(inputs, columns);
 
     // With commits a unit of each input may wait.
     let holders = if every.is_some() { workers.max(streams.len()) } else { workers };

@@ -83,16 +83,16 @@ fn settle(column: &Column) -> Result<DataType, TableError> {
 
 /// Where one input has the columns.
 fn place(looked: Looked, columns: &[Column], schema: &SchemaRef) -> Result<Input, TableError> {
-    let Looked { path, content, columns: found } = looked;
+    let Looked { path, own, content, columns: found } = looked;
     if matches!(content, Content::Ndjson(_)) {
         let fields: Vec<_> = schema.fields().iter().map(|field| decoded_as(field)).collect();
         let places = (0..fields.len()).collect();
-        return Ok(Input { path, content, schema: Arc::new(Schema::new(fields)), places });
+        return Ok(Input { path, own, content, schema: Arc::new(Schema::new(fields)), places });
     }
-    let own: HashMap<&str, usize> = found.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
+    let there: HashMap<&str, usize> = found.iter().enumerate().map(|(at, (name, _))| (name.as_str(), at)).collect();
     let mut places = Vec::new();
     for column in columns {
-        let Some(&at) = own.get(column.name.as_str()) else {
+        let Some(&at) = there.get(column.name.as_str()) else {
             let (column, other) = (column.name.clone(), column.path.to_path_buf());
             return Err(TableError::MissingColumn { path: path.to_path_buf(), column, other });
         };
@@ -105,7 +105,7 @@ fn place(looked: Looked, columns: &[Column], schema: &SchemaRef) -> Result<Input
             _ => decoded_as(field),
         };
     }
-    Ok(Input { path, content, schema: Arc::new(Schema::new(fields)), places })
+    Ok(Input { path, own, content, schema: Arc::new(Schema::new(fields)), places })
 }
 
 /// The field to which text is decoded. The decoders do not know every type of strings.

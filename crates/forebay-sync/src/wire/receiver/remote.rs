@@ -91,7 +91,7 @@ impl Remote {
         lines: impl FnOnce(&mut Outcome),
     ) {
         let (options, Told { index, leader, .. }) = (shared.options, *told);
-        let name = leader.or(change.hard.then_some(b""));
+        let name = leader.or((change.hard || change.action == Action::Link).then_some(b""));
         let all = options.itemize_all || options.levels.name > 1;
         let mut flags = item::flags(change);
         let lacks = !change.lacking.is_empty();

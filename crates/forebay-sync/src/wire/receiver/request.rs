@@ -55,7 +55,9 @@ impl Worker<'_> {
             return Ok(());
         };
         let from = entry.old_of_kind().filter(|_| options.append.is_some() && !again).map_or(0, |old| old.size);
-        let strong = remote.terms.of_block().filter(|_| !options.whole_file);
+        // Of what is appended to, the first time round, the sender awaits the length alone.
+        let signs = !options.whole_file && (options.append.is_none() || again);
+        let strong = remote.terms.of_block().filter(|_| signs);
         let mut sums = Vec::new();
         let (mut head, mut basis) = (SumHead::default(), Basis::None);
         if from > 0 {

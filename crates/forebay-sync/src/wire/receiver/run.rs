@@ -162,7 +162,8 @@ pub(crate) fn run<R: ReadAhead + Send>(
     let mut totals = Totals::default();
     let opened = match options.list_only {
         None if batch.len() > 0 => roots::destination(&shared, sources, destination, &mut note),
-        _ => Ok(Root { fd: None, created: false, rename: None, shown: Vec::new() }),
+        None => roots::destination_of_nothing(&shared, destination, &mut note),
+        Some(_) => Ok(Root { fd: None, created: false, rename: None, shown: Vec::new() }),
     };
     let opened = opened.and_then(|root| {
         shared.root = root;

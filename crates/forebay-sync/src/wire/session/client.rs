@@ -204,6 +204,8 @@ impl Started {
             WireError::Version(version) if !(20..30).contains(version) => {
                 format!("{error}\n(see the rsync manpage for an explanation)")
             }
+            // It has said why.
+            WireError::Peer(_) => String::new(),
             _ => format!("rsync: {error}"),
         }
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::Error;
 use crate::itemize;
+use crate::json;
 use crate::live::Copying;
 use crate::mirror::Log;
 use crate::options::Options;
@@ -89,6 +90,12 @@ impl Heard {
                         line.extend_from_slice(if end { b"\n" } else { b"" });
                     }
                     match tag {
+                        Tag::Info if options.json => {
+                            let mut objects = Vec::new();
+                            line.split_inclusive(|&byte| byte == b'\n')
+                                .for_each(|line| json::message(&mut objects, line));
+                            log.text(&objects).map_err(Error::Log)?;
+                        }
                         Tag::Info => log.text(&line).map_err(Error::Log)?,
                         _ => log.errors(&line),
                     }
