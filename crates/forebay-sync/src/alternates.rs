@@ -202,7 +202,7 @@ impl Worker<'_> {
             }
         }
         entry.sum(shared, &mut change);
-        itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
+        itemize::log(shared, out, &change, &entry.named(), link.map(CStr::to_bytes));
         true
     }
 

@@ -228,7 +228,7 @@ fn read(
         let rule = shared.options.filters.decide(&place, local);
         if let Some(rule) = rule {
             let verb = if rule.includes() { "[generator] risking" } else { "[generator] protecting" };
-            shared.say_rule(out, verb, is_dir, path, rule);
+            shared.say_rule(out, verb, is_dir, (b"", path), rule);
         }
         match rule.is_none_or(Rule::includes) {
             _ if !wanted => {}

@@ -13,6 +13,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::fs::{CWD, FileType, Mode, OFlags, Timespec};
 use rustix::io::Errno;
 
+use crate::above::Above;
 use crate::extended::{self, Origin, Place};
 use crate::fake;
 use crate::filter::{Local, clean};
@@ -174,6 +175,8 @@ pub(crate) struct SourceDir {
     pub(crate) base: Base,
     /// The absolute path, with a slash at its end, for messages.
     pub(crate) shown: Vec<u8>,
+    /// What the command line says above it, for lines.
+    pub(crate) above: Arc<Above>,
     /// What per-directory filter files say here.
     pub(crate) local: Local,
     pub(crate) reads: Reads,

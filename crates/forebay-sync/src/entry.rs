@@ -8,6 +8,7 @@ use std::sync::Arc;
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::above::Named;
 use crate::attrs;
 use crate::dir::{Dir, SourceDir};
 use crate::extended::{self, Long, Origin, Place};
@@ -109,6 +110,11 @@ impl<'e> Entry<'e> {
         };
         let target = shared.target_name(dir, name);
         Some(Entry { dir, at, source, name, src, follow: false, ready, target, old })
+    }
+
+    /// As lines name it.
+    pub(crate) fn named(&self) -> Named<'e> {
+        Named { above: &self.source.above, rel: &self.dir.rel, name: self.name.to_bytes() }
     }
 
     pub(crate) fn rel(&self) -> Vec<u8> {

@@ -1,5 +1,6 @@
 //! `--out-format` and `--log-file-format`: a line with escapes.
 
+use crate::above::Named;
 use crate::clock;
 use crate::itemize::{CODE_DELETED, Change};
 use crate::number::human;
@@ -31,9 +32,7 @@ const MAX_WIDTH: usize = 1024;
 pub(crate) struct Line<'l> {
     /// What happens to it; `None`: it is deleted.
     pub(crate) change: Option<&'l Change>,
-    /// Relative to the root of the transfer.
-    pub(crate) rel: &'l [u8],
-    pub(crate) name: &'l [u8],
+    pub(crate) named: Named<'l>,
     pub(crate) is_dir: bool,
     /// What is behind the name: ` -> ` and where a link leads, or nothing.
     pub(crate) tail: &'l [u8],
@@ -43,8 +42,8 @@ pub(crate) struct Line<'l> {
 
 impl Line<'_> {
     /// What is shown before the name.
-    pub(crate) fn slash(&self, shared: &Shared<'_>) -> &'static [u8] {
-        if self.change.is_some() { shared.origins.slash(self.rel, self.name) } else { b"" }
+    pub(crate) fn slash(&self) -> &'static [u8] {
+        if self.change.is_some() { self.named.above.slash() } else { b"" }
     }
 }
 
@@ -132,19 +131,19 @@ fn value_of(shared: &Shared<'_>, out: &mut Vec<u8>, letter: u8, groups: u8, line
     let number = |out: &mut Vec<u8>, number: u64| out.extend_from_slice(human(number, groups).as_bytes());
     match letter {
         b'n' => {
-            out.extend_from_slice(line.slash(shared));
-            out.extend_from_slice(line.rel);
-            out.extend_from_slice(line.name);
+            out.extend_from_slice(line.slash());
+            out.extend_from_slice(line.named.rel);
+            out.extend_from_slice(line.named.name);
             if line.is_dir {
                 out.push(b'/');
             }
         }
         b'f' => {
             if line.change.is_some() {
-                out.extend_from_slice(shared.origins.above(line.rel, line.name));
+                out.extend_from_slice(&line.named.above.path);
             }
-            out.extend_from_slice(line.rel);
-            out.extend_from_slice(line.name);
+            out.extend_from_slice(line.named.rel);
+            out.extend_from_slice(line.named.name);
         }
         b'i' => match line.change {
             Some(change) => out.extend_from_slice(&change.code()),

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::dir::Dir;
 use crate::order;
+use crate::outcome::Outcome;
 
 /// Device and number.
 pub(crate) type Inode = (u64, u64);
@@ -41,9 +42,25 @@ struct Group {
     made: Made,
     waiting: Vec<Waiting>,
     /// Lines of names before the leader, which come behind the leader's.
-    lines: Vec<(Vec<u8>, Vec<u8>)>,
+    lines: Vec<(Vec<u8>, Lines)>,
     /// What those had to say that were on the list, for their own places.
-    late: Vec<(Vec<u8>, Vec<u8>)>,
+    late: Vec<(Vec<u8>, Lines)>,
+}
+
+/// What there is to say of a name, for another place than that of whoever works on it.
+#[derive(Debug, Default)]
+pub(crate) struct Lines {
+    /// For standard output.
+    pub(crate) text: Vec<u8>,
+    /// For the log file.
+    pub(crate) log: Vec<u8>,
+}
+
+impl Lines {
+    /// Takes them out of `outcome`.
+    pub(crate) fn of(outcome: &mut Outcome) -> Self {
+        Lines { text: std::mem::take(&mut outcome.text), log: std::mem::take(&mut outcome.log) }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -167,35 +184,38 @@ impl Groups {
     }
 
     /// Keeps the line of a name before the leader.
-    pub(crate) fn keep_line(&self, inode: Inode, path: &[u8], line: Vec<u8>) {
+    pub(crate) fn keep_line(&self, inode: Inode, path: &[u8], line: Lines) {
         if let Some(group) = self.lock().get_mut(&inode)
-            && !line.is_empty()
+            && !(line.text.is_empty() && line.log.is_empty())
         {
             group.lines.push((path.to_vec(), line));
         }
     }
 
     /// Keeps what `path` has to say for its own place.
-    pub(crate) fn keep_late(&self, inode: Inode, path: &[u8], text: Vec<u8>) {
+    pub(crate) fn keep_late(&self, inode: Inode, path: &[u8], lines: Lines) {
         if let Some(group) = self.lock().get_mut(&inode) {
-            group.late.push((path.to_vec(), text));
+            group.late.push((path.to_vec(), lines));
         }
     }
 
     /// What belongs to the place of `path`.
-    pub(crate) fn take(&self, inode: Inode, path: &[u8]) -> Vec<u8> {
+    pub(crate) fn take(&self, inode: Inode, path: &[u8]) -> Lines {
         let mut groups = self.lock();
         let Some(group) = groups.get_mut(&inode) else {
-            return Vec::new();
+            return Lines::default();
         };
         let late = group.late.iter().position(|(at, _)| at == path).map(|at| group.late.swap_remove(at).1);
-        let mut text = late.unwrap_or_default();
+        let mut all = late.unwrap_or_default();
         if group.role(path) == Role::Leader {
             let mut lines = std::mem::take(&mut group.lines);
             lines.sort_by(|(a, _), (b, _)| order::compare_paths(b, a));
-            lines.into_iter().for_each(|(_, line)| text.extend_from_slice(&line));
+            for (_, line) in lines {
+                all.text.extend_from_slice(&line.text);
+                all.log.extend_from_slice(&line.log);
+            }
         }
-        text
+        all
     }
 
     /// Everything in the list number `list` has had its turn. Those who wait for a leader in it that never came: whoever is

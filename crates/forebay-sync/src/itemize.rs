@@ -1,5 +1,6 @@
 //! The lines that say what changes: rsync's eleven codes, or plain names.
 
+use crate::above::{Above, Named};
 use crate::extended::Long;
 use crate::format::{Format, Line};
 use crate::fs::Stat;
@@ -162,48 +163,27 @@ impl Change {
     }
 }
 
-/// Writes the lines for `change` of the entry `name` in the directory `rel`, if the options ask for them.
-pub(crate) fn log(
-    shared: &Shared<'_>,
-    out: &mut Outcome,
-    change: &Change,
-    rel: &[u8],
-    name: &[u8],
-    link: Option<&[u8]>,
-) {
-    write(shared, out, change, rel, name, link.map(|link| (&b" -> "[..], link)));
+/// Writes the lines for `change` of the entry that is `named`, if the options ask for them.
+pub(crate) fn log(shared: &Shared<'_>, out: &mut Outcome, change: &Change, named: &Named<'_>, link: Option<&[u8]>) {
+    write(shared, out, change, named, link.map(|link| (&b" -> "[..], link)));
 }
 
 /// What stands between a name and the one that it has become a link to.
 pub(crate) const LINKED: &[u8] = b" => ";
 
 /// As [`log`], for a name that is one of several: `leader` is what it has become a link to.
-pub(crate) fn log_hard(
-    shared: &Shared<'_>,
-    out: &mut Outcome,
-    change: &Change,
-    rel: &[u8],
-    name: &[u8],
-    leader: &[u8],
-) {
-    write(shared, out, change, rel, name, Some((LINKED, leader)));
+pub(crate) fn log_hard(shared: &Shared<'_>, out: &mut Outcome, change: &Change, named: &Named<'_>, leader: &[u8]) {
+    write(shared, out, change, named, Some((LINKED, leader)));
 }
 
-fn write(
-    shared: &Shared<'_>,
-    out: &mut Outcome,
-    change: &Change,
-    rel: &[u8],
-    name: &[u8],
-    target: Option<(&[u8], &[u8])>,
-) {
+fn write(shared: &Shared<'_>, out: &mut Outcome, change: &Change, named: &Named<'_>, target: Option<(&[u8], &[u8])>) {
     if let (Some(remote), Some(index)) = (&shared.remote, change.src.index) {
         let leader = target.filter(|(arrow, _)| *arrow == LINKED).map(|(_, leader)| leader);
-        let path = [rel, name].concat();
+        let path = named.path();
         let told = Told { index, path: &path, leader };
-        return remote.tell(shared, out, change, &told, |out| lines(shared, out, change, rel, name, target));
+        return remote.tell(shared, out, change, &told, |out| lines(shared, out, change, named, target));
     }
-    lines(shared, out, change, rel, name, target);
+    lines(shared, out, change, named, target);
 }
 
 /// The lines themselves, also of what will be told to the other side.
@@ -211,13 +191,12 @@ pub(crate) fn lines(
     shared: &Shared<'_>,
     out: &mut Outcome,
     change: &Change,
-    rel: &[u8],
-    name: &[u8],
+    named: &Named<'_>,
     target: Option<(&[u8], &[u8])>,
 ) {
     let options = shared.options;
     if options.json {
-        return json::changed(shared, out, change, rel, name, target);
+        return json::changed(shared, out, change, named, target);
     }
     if (options.quiet || !(options.says_changes() || options.levels.progress == 1)) && options.log_format.is_none() {
         return;
@@ -229,7 +208,7 @@ pub(crate) fn lines(
     let told = target.filter(|_| options.has_codes() || moves || change.action != Action::Keep);
     let tail = told.map_or_else(Vec::new, |(arrow, target)| [arrow, target].concat());
     let receives = shared.remote.is_some();
-    let line = Line { change: Some(change), rel, name, is_dir, tail: &tail, receives };
+    let line = Line { change: Some(change), named: *named, is_dir, tail: &tail, receives };
     let linked = target.is_some_and(|(arrow, _)| arrow == LINKED);
     let all = options.has_codes() && (options.itemize_all || options.levels.name > 1);
     // Without codes, files of which only attributes change are not worth a line.
@@ -242,7 +221,7 @@ pub(crate) fn lines(
         let other = Change { xattr: false, ..change.clone() };
         let end: &[u8] = if other.any() || change.exact_time { b"\n" } else { b" is uptodate\n" };
         let slash: &[u8] = if is_dir { b"/" } else { b"" };
-        shared.say(out, &[], &[rel, name, slash].concat(), end);
+        shared.say(out, &[], &[named.rel, named.name, slash].concat(), end);
     }
     if options.levels.progress == 1 && change.transfers() && !change.hard && !options.dry_run && !options.quiet {
         // Names are escaped: a NUL is nowhere else in the text.
@@ -280,9 +259,9 @@ fn say(shared: &Shared<'_>, out: &mut Outcome, line: &Line<'_>) {
         out.text.extend_from_slice(&change.code());
         out.text.push(b' ');
     }
-    out.text.extend_from_slice(line.slash(shared));
-    options.escape.push(&mut out.text, line.rel);
-    options.escape.push(&mut out.text, line.name);
+    out.text.extend_from_slice(line.slash());
+    options.escape.push(&mut out.text, line.named.rel);
+    options.escape.push(&mut out.text, line.named.name);
     if line.is_dir {
         out.text.push(b'/');
     }
@@ -306,7 +285,8 @@ pub(crate) fn log_deleted(shared: &Shared<'_>, out: &mut Outcome, path: &[u8], i
     if options.json && !serves {
         return json::deleted(shared, out, path, is_dir);
     }
-    let line = Line { change: None, rel: path, name: b"", is_dir, tail: b"", receives: false };
+    let named = Named { above: Above::NOTHING, rel: path, name: b"" };
+    let line = Line { change: None, named, is_dir, tail: b"", receives: false };
     let end: &[u8] = if is_dir { b"/\n" } else { b"\n" };
     let plain = |out: &mut Vec<u8>| {
         out.extend_from_slice(b"deleting ");

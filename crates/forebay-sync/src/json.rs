@@ -2,18 +2,18 @@
 
 use std::fmt::Write;
 
+use crate::above::Named;
 use crate::itemize::{Action, Change, LINKED, Time};
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
 
-/// A change of the entry `name` in the directory `rel`. What stays as it is, is told where names of it would be.
+/// A change of the entry that is `named`. What stays as it is, is told where names of it would be.
 pub(crate) fn changed(
     shared: &Shared<'_>,
     out: &mut Outcome,
     change: &Change,
-    rel: &[u8],
-    name: &[u8],
+    named: &Named<'_>,
     target: Option<(&[u8], &[u8])>,
 ) {
     let options = shared.options;
@@ -25,7 +25,7 @@ pub(crate) fn changed(
         return;
     }
     let mut object = Object::new("item");
-    object.bytes("path", &[rel, name].concat());
+    object.bytes("path", &named.path());
     object.text("kind", kind(change.kind));
     object.text(
         "action",

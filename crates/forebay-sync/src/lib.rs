@@ -63,6 +63,7 @@
 //! connection, and content is asked for instead of copied; `wire` speaks rsync's protocol. Not here: daemons.
 #![forbid(unsafe_code)]
 
+mod above;
 mod alternates;
 mod asked;
 mod attrs;
@@ -100,7 +101,6 @@ mod mkpath;
 mod number;
 mod options;
 mod order;
-mod origins;
 mod outcome;
 mod passes;
 mod places;

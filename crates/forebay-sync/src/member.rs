@@ -16,7 +16,7 @@ use crate::content::{Plan, Way};
 use crate::dir::Dir;
 use crate::error::Error;
 use crate::fs::{self, Stat};
-use crate::hardlinks::{Inode, Link, Role, Turn, Waiting};
+use crate::hardlinks::{Inode, Lines, Link, Role, Turn, Waiting};
 use crate::itemize::{self, Action, Change};
 use crate::options::AlternateKind;
 use crate::order;
@@ -163,7 +163,7 @@ impl Worker<'_> {
                 let (inode, path) = (entry.src.inode(), entry.rel());
                 self.member(&dir, at, &entry, &mut late)?;
                 if self.shared.remote.is_none() {
-                    self.shared.groups.keep_late(inode, &path, std::mem::take(&mut late.text));
+                    self.shared.groups.keep_late(inode, &path, Lines::of(&mut late));
                 }
             }
             settled(&dir, at, &mut late);
@@ -255,7 +255,7 @@ impl Worker<'_> {
         self.arrived = true;
         if role == Role::Leader && !linked {
             out.append(counted);
-            itemize::log(self.shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+            itemize::log(self.shared, out, &change, &entry.named(), None);
             self.count_transfer(&entry, out);
         } else if role != Role::Leader {
             self.say_linked(&entry, role, linked, &change, leader, out);
@@ -359,16 +359,16 @@ impl Worker<'_> {
             out.totals.count_created(entry.src.kinds());
         }
         let mut text = Outcome::default();
-        let (rel, name) = (&entry.dir.rel[..], entry.name.to_bytes());
+        let named = entry.named();
         if linked || change.action == Action::Keep {
             let to = entry.read_link().ok().filter(|_| entry.src.kinds() == Kinds::Link);
-            itemize::log(shared, &mut text, change, rel, name, to.as_deref().map(CStr::to_bytes));
+            itemize::log(shared, &mut text, change, &named, to.as_deref().map(CStr::to_bytes));
         } else {
-            itemize::log_hard(shared, &mut text, change, rel, name, leader);
+            itemize::log_hard(shared, &mut text, change, &named, leader);
         }
         match role {
             Role::BeforeLeader if shared.remote.is_none() => {
-                shared.groups.keep_line(entry.src.inode(), &entry.rel(), text.text);
+                shared.groups.keep_line(entry.src.inode(), &entry.rel(), Lines::of(&mut text));
             }
             _ => out.append(text),
         }
@@ -403,6 +403,8 @@ fn settled(dir: &Dir, at: usize, out: &mut Outcome) {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hole {
     pub(crate) at: usize,
+    /// The same of the log.
+    pub(crate) log_at: usize,
     pub(crate) inode: Inode,
     pub(crate) path: Vec<u8>,
 }

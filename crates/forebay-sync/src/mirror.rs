@@ -17,7 +17,6 @@ use crate::item::Item;
 use crate::live::{Copying, Live};
 use crate::options::Options;
 use crate::order;
-use crate::origins::Origins;
 use crate::outcome::Outcome;
 use crate::passes::{self, deliver, run};
 use crate::places::Places;
@@ -159,7 +158,6 @@ pub fn mirror(
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     shared.listed = listed;
-    shared.origins = Origins::new(&options, sources, shared.listed.as_deref());
     let top = roots::sources(&shared, sources, &mut note)?;
     // As with rsync, a destination is made where all sources may be missing.
     if top.given == 0 && !(options.select.ignore_missing && note.errors.is_empty()) {

@@ -2,7 +2,7 @@
 
 use forebay::{DecodeError, Parts, Spill, Weigh};
 
-use crate::hardlinks::Inode;
+use crate::hardlinks::{Inode, Lines};
 use crate::member::Hole;
 use crate::totals::Totals;
 use crate::wire::Notices;
@@ -26,14 +26,15 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Leaves room here for what belongs to the place of `path`.
     pub(crate) fn leave_hole(&mut self, inode: Inode, path: Vec<u8>) {
-        self.holes.push(Hole { at: self.text.len(), inode, path });
+        self.holes.push(Hole { at: self.text.len(), log_at: self.log.len(), inode, path });
     }
 
     /// Puts into each hole what `lines` has for it.
-    pub(crate) fn fill(&mut self, lines: impl Fn(&Hole) -> Vec<u8>) {
+    pub(crate) fn fill(&mut self, lines: impl Fn(&Hole) -> Lines) {
         for hole in std::mem::take(&mut self.holes).into_iter().rev() {
-            let text = lines(&hole);
+            let Lines { text, log } = lines(&hole);
             self.text.splice(hole.at..hole.at, text);
+            self.log.splice(hole.log_at..hole.log_at, log);
         }
     }
 
@@ -48,8 +49,9 @@ impl Outcome {
 
     /// Adds `other` behind what is there.
     pub(crate) fn append(&mut self, other: Outcome) {
-        let before = self.text.len();
-        self.holes.extend(other.holes.into_iter().map(|hole| Hole { at: hole.at + before, ..hole }));
+        let (text, log) = (self.text.len(), self.log.len());
+        let moved = |hole: Hole| Hole { at: hole.at + text, log_at: hole.log_at + log, ..hole };
+        self.holes.extend(other.holes.into_iter().map(moved));
         if self.text.is_empty() {
             self.text = other.text;
         } else {
@@ -74,7 +76,8 @@ impl Weigh for Outcome {
 }
 
 /// Encoded: the lengths of the text, the holes, the errors and the notices, the totals (8 bytes each, little-endian), the
-/// text, the holes, the errors, the notices, the log. A hole is its place, its two numbers and the length of its path (8 bytes each), and the path.
+/// text, the holes, the errors, the notices, the log. A hole is its places in the text and in the
+/// log, its two numbers and the length of its path (8 bytes each), and the path.
 impl Spill for Outcome {
     fn encode(self, out: &mut Parts) {
         let holes = encode_holes(&self.holes);
@@ -110,7 +113,8 @@ impl Spill for Outcome {
         let (notices, log) = rest
             .split_at_checked(notices_len)
             .ok_or(DecodeError("report of a worker: notices longer than the record"))?;
-        let holes = decode_holes(holes, text.len()).ok_or(DecodeError("report of a worker: a hole that is none"))?;
+        let holes =
+            decode_holes(holes, text.len(), log.len()).ok_or(DecodeError("report of a worker: a hole that is none"))?;
         let totals = Totals::from_each(each);
         let notices = Notices::decode(notices)?;
         Ok(Outcome { text: text.to_vec(), errors: errors.to_vec(), log: log.to_vec(), totals, holes, notices })
@@ -119,8 +123,8 @@ impl Spill for Outcome {
 
 fn encode_holes(holes: &[Hole]) -> Vec<u8> {
     let mut bytes = Vec::new();
-    for Hole { at, inode, path } in holes {
-        for number in [*at as u64, inode.0, inode.1, path.len() as u64] {
+    for Hole { at, log_at, inode, path } in holes {
+        for number in [*at as u64, *log_at as u64, inode.0, inode.1, path.len() as u64] {
             bytes.extend_from_slice(&number.to_le_bytes());
         }
         bytes.extend_from_slice(path);
@@ -128,7 +132,7 @@ fn encode_holes(holes: &[Hole]) -> Vec<u8> {
     bytes
 }
 
-fn decode_holes(mut bytes: &[u8], text: usize) -> Option<Vec<Hole>> {
+fn decode_holes(mut bytes: &[u8], text: usize, log: usize) -> Option<Vec<Hole>> {
     let mut holes = Vec::new();
     while !bytes.is_empty() {
         let mut number = || {
@@ -136,14 +140,15 @@ fn decode_holes(mut bytes: &[u8], text: usize) -> Option<Vec<Hole>> {
             bytes = rest;
             Some(u64::from_le_bytes(*number))
         };
-        let (at, inode) = (usize::try_from(number()?).ok()?, (number()?, number()?));
+        let (at, log_at) = (usize::try_from(number()?).ok()?, usize::try_from(number()?).ok()?);
+        let inode = (number()?, number()?);
         let len = usize::try_from(number()?).ok()?;
         let (path, rest) = bytes.split_at_checked(len)?;
         bytes = rest;
-        if at > text {
+        if at > text || log_at > log {
             return None;
         }
-        holes.push(Hole { at, inode, path: path.to_vec() });
+        holes.push(Hole { at, log_at, inode, path: path.to_vec() });
     }
     Some(holes)
 }
@@ -170,13 +175,18 @@ mod tests {
         let mut outcome = Outcome { text: b"ab".to_vec(), ..Outcome::default() };
         outcome.leave_hole((1, 2), b"x".to_vec());
         outcome.text.extend_from_slice(b"c");
+        outcome.log.extend_from_slice(b"d");
         outcome.leave_hole((1, 2), b"y/z".to_vec());
         let bytes = encode_holes(&outcome.holes);
-        assert_eq!(decode_holes(&bytes, outcome.text.len()).as_ref(), Some(&outcome.holes));
-        assert_eq!(decode_holes(&bytes, 1), None, "a place behind the text");
-        assert_eq!(decode_holes(&bytes[..bytes.len() - 1], 3), None);
-        outcome.fill(|hole| [b"<", &hole.path[..], b">"].concat());
-        assert_eq!(outcome.text, b"ab<x>c<y/z>");
+        assert_eq!(decode_holes(&bytes, 3, 1).as_ref(), Some(&outcome.holes));
+        assert_eq!(decode_holes(&bytes, 1, 1), None, "a place behind the text");
+        assert_eq!(decode_holes(&bytes, 3, 0), None, "a place behind the log");
+        assert_eq!(decode_holes(&bytes[..bytes.len() - 1], 3, 1), None);
+        outcome.fill(|hole| Lines {
+            text: [b"<", &hole.path[..], b">"].concat(),
+            log: [b"(", &hole.path[..], b")"].concat(),
+        });
+        assert_eq!((&outcome.text[..], &outcome.log[..]), (&b"ab<x>c<y/z>"[..], &b"(x)d(y/z)"[..]));
     }
 
     #[test]

@@ -210,7 +210,7 @@ impl Worker<'_> {
             change.time = Time::Set;
         }
         let mut second = Outcome::default();
-        itemize::log(shared, &mut second, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+        itemize::log(shared, &mut second, &change, &entry.named(), None);
         self.count_transfer(entry, &mut second);
         shared.again.lock().unwrap_or_else(PoisonError::into_inner).push((entry.rel(), second));
     }
@@ -248,7 +248,7 @@ impl Worker<'_> {
     /// Says and counts that the content is transferred.
     pub(crate) fn say_transfer(&self, entry: &Entry<'_>, found: Option<&Found>, out: &mut Outcome) -> Change {
         let change = self.transfer_change(entry, found, out);
-        itemize::log(self.shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+        itemize::log(self.shared, out, &change, &entry.named(), None);
         self.count_transfer(entry, out);
         change
     }
@@ -294,7 +294,7 @@ impl Worker<'_> {
         change.time = if shared.options.times { change.time } else { Time::Now };
         change.lacking = entry.lacking(shared);
         entry.sum(shared, &mut change);
-        itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+        itemize::log(shared, out, &change, &entry.named(), None);
         let (Some(ready), false) = (entry.ready, shared.options.dry_run) else { return Ok(()) };
         let opened = match self.alternates.get(found.tree) {
             Some(dir) => fs::open_file(dir.as_fd(), entry.name),

@@ -29,7 +29,6 @@ use crate::itemize::Change;
 use crate::json;
 use crate::live::Live;
 use crate::options::Options;
-use crate::origins::Origins;
 use crate::outcome::Outcome;
 use crate::places::Places;
 use crate::removal::Removals;
@@ -73,7 +72,6 @@ pub(crate) struct Shared<'a> {
     pub(crate) rate: Option<Rate>,
     /// Random, so that nobody can make blocks that are taken for others.
     pub(crate) seed: u64,
-    pub(crate) origins: Origins,
     /// Who writes which of several names in place.
     pub(crate) turns: Turns,
     /// What has several names in the source, with `-H`.
@@ -170,7 +168,6 @@ impl<'a> Shared<'a> {
             spares: Spares::default(),
             rate: options.bwlimit.map(Rate::new),
             seed: RandomState::new().build_hasher().finish(),
-            origins: Origins::default(),
             turns: Turns::default(),
             groups: Groups::default(),
             live: None,
@@ -435,12 +432,18 @@ impl<'a> Shared<'a> {
         self.say(out, &[b"skipping directory "], name, b"\n");
     }
 
-    /// Says, with `-vv`, what `rule` does to `path`.
-    pub(crate) fn say_rule(&self, out: &mut Outcome, what: &str, is_dir: bool, path: &[u8], rule: &Rule) {
+    /// Says, with `-vv`, what `rule` does to `path`, with the slash that is shown before it.
+    pub(crate) fn say_rule(
+        &self,
+        out: &mut Outcome,
+        what: &str,
+        is_dir: bool,
+        (slash, path): (&[u8], &[u8]),
+        rule: &Rule,
+    ) {
         if self.options.levels.debug_filter > 0 {
             let kind = if is_dir { " directory " } else { " file " };
             let reason = [b" because of pattern ", &rule.text()[..], b"\n"].concat();
-            let slash = if what.starts_with("[sender]") { self.origins.slash(path, b"") } else { b"" };
             self.say(out, &[what.as_bytes(), kind.as_bytes(), slash], path, &reason);
         }
     }

@@ -8,6 +8,7 @@ use std::sync::{OnceLock, PoisonError};
 use rustix::fs::{AtFlags, FileType, Mode, Timespec};
 use rustix::io::Errno;
 
+use crate::above::{Above, Named};
 use crate::alternates;
 use crate::attrs;
 use crate::delayed::Waiting;
@@ -382,10 +383,12 @@ fn lacking(shared: &Shared<'_>, dir: &Dir, there: Option<Place>) -> Vec<Long> {
 }
 
 fn log(shared: &Shared<'_>, dir: &Dir, change: &Change, out: &mut Outcome) {
-    match dir.parent.as_deref() {
-        None => itemize::log(shared, out, change, b"", b".", None),
-        Some(parent) => itemize::log(shared, out, change, &parent.rel, dir.name.to_bytes(), None),
-    }
+    let above = dir.sources.first().map_or(Above::NOTHING, |source| &source.above);
+    let (rel, name) = match dir.parent.as_deref() {
+        None => (&b""[..], &b"."[..]),
+        Some(parent) => (&parent.rel[..], dir.name.to_bytes()),
+    };
+    itemize::log(shared, out, change, &Named { above, rel, name }, None);
 }
 
 fn adopt(shared: &Shared<'_>, dir: &Dir, src: &Stat, now: &Stat, ready: &mut Ready, out: &mut Outcome) {

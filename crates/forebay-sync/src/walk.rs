@@ -14,6 +14,7 @@ use std::sync::{Mutex, OnceLock};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
+use crate::above::Above;
 use crate::asked::{Asked, Group};
 use crate::dir::{Base, Dir, SourceDir};
 use crate::error::Error;
@@ -209,7 +210,7 @@ impl<'a> Walk<'a> {
             };
             match local {
                 Ok(local) => {
-                    sources.push(SourceDir { base, shown, local, reads: place.reads });
+                    sources.push(SourceDir { base, shown, above: Arc::clone(&place.above), local, reads: place.reads });
                     roots.push(above.get(parent.listing.source(at)).copied().unwrap_or_default());
                 }
                 Err(error) => {
@@ -322,7 +323,7 @@ fn prune(shared: &Shared<'_>, dir: &mut Dir) {
 /// Lists the directory's source `number`, if it is open, filters the names and adds them to the listing, unsorted.
 pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, note: &mut Outcome) {
     let Dir { rel, sources, listing, complete, .. } = dir;
-    let Some(source @ SourceDir { base: Base::Held(fd), shown, local, .. }) = sources.get(number) else {
+    let Some(source @ SourceDir { base: Base::Held(fd), shown, above, local, .. }) = sources.get(number) else {
         return;
     };
     let Ok(number) = u32::try_from(number) else { return };
@@ -334,7 +335,7 @@ pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, not
         };
         let meant = links::meant(shared, source, name, kind, rel, note);
         let is_dir = meant.is_ok_and(|(is_dir, _)| is_dir);
-        if takes_part(shared, local, (&mut path, rel.len(), shown), name, is_dir, note) {
+        if takes_part(shared, local, (&mut path, rel.len(), shown, above), name, is_dir, note) {
             match meant {
                 Ok((_, follow)) => listing.push(name, number, is_dir, follow),
                 // As with rsync, only what takes part is missed.
@@ -350,11 +351,11 @@ pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, not
 }
 
 /// Whether the filters let `name` through; `path` holds its directory in the first `rel` bytes, `shown` is its absolute
-/// path.
+/// path, and `above` is what the command line says above `path`.
 pub(crate) fn takes_part(
     shared: &Shared<'_>,
     local: &Local,
-    (path, rel, shown): (&mut Vec<u8>, usize, &[u8]),
+    (path, rel, shown, above): (&mut Vec<u8>, usize, &[u8], &Above),
     name: &CStr,
     is_dir: bool,
     note: &mut Outcome,
@@ -368,7 +369,7 @@ pub(crate) fn takes_part(
     let rule = shared.options.filters.decide(&place, local);
     if let Some(rule) = rule {
         let verb = if rule.includes() { "[sender] showing" } else { "[sender] hiding" };
-        shared.say_rule(note, verb, is_dir, path, rule);
+        shared.say_rule(note, verb, is_dir, (above.slash(), path), rule);
     }
     rule.is_none_or(Rule::includes)
 }

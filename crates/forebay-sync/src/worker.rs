@@ -296,7 +296,7 @@ impl Worker<'_> {
         }
         self.arrived = true;
         change.lacking = entry.lacking(shared);
-        itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
+        itemize::log(shared, out, &change, &entry.named(), link.map(CStr::to_bytes));
     }
 
     /// An entry whose content is right: adjusts its attributes.
@@ -321,7 +321,7 @@ impl Worker<'_> {
         if change.any() || shared.options.itemize_all || shared.options.levels.name > 1 {
             entry.sum(shared, &mut change);
         }
-        itemize::log(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), link.map(CStr::to_bytes));
+        itemize::log(shared, out, &change, &entry.named(), link.map(CStr::to_bytes));
     }
 
     /// Gives `name`, which is as `now` says, the owner, mode and (if `retime`) times that are wanted where `old` was.

@@ -97,11 +97,81 @@ fn log_files_of_the_side_that_receives_say_what_rsyncs_do() {
     }
 }
 
-fn logs_are_rsyncs(args: &str) {
+#[test]
+fn names_of_one_file_are_in_log_files() {
     let bench = bench();
-    let mut args: Vec<&str> = args.split(' ').collect();
-    args.extend(["SRC", "dst"]);
-    let [theirs, ours] = said(&bench, &args);
+    for name in ["e", "h", "d/f", "d/deep/f"] {
+        fs::hard_link(bench.src().join("f"), bench.src().join(name)).unwrap();
+    }
+    for args in ["-aH", "-aiiH", "-aHq", "-aH --link-dest=../dst"] {
+        for to in ["dst", "new"] {
+            logs_of_are_rsyncs(&bench, &format!("{args} --log-file=log --log-file-format=%i|%n SRC {to}"));
+            clear(&bench);
+        }
+    }
+}
+
+#[test]
+fn each_source_is_told_with_its_own_path() {
+    let bench = bench();
+    for place in bench.places() {
+        for (dir, name) in [("a/sub", "one"), ("b/sub", "two"), ("c/deep/sub", "three")] {
+            fs::create_dir_all(place.join(dir)).unwrap();
+            for name in [name, "same"] {
+                fs::write(place.join(dir).join(name), dir).unwrap();
+                fs::write(place.join(dir).join("..").join(name), dir).unwrap();
+            }
+        }
+        fs::write(place.join("list"), "a/./sub/\nb/./two\n/c/deep/./same\n./b/sub/two\nb/same\n").unwrap();
+    }
+    for args in [
+        "a/ b/",
+        "a b/",
+        "./a/ b/. c/deep/",
+        "a/ SRC c/../b",
+        "a/one b/two b/same",
+        "-R a/./sub b/./sub",
+        "-R a/./ b/./ c/deep/./sub",
+        "-R SRC b",
+        "-R SRC a/./sub b",
+        "-vvR --filter=-_2 --filter=-_two SRC b",
+        "--files-from=list .",
+        "--files-from=list --no-R ./",
+    ] {
+        let args = format!("-rl --out-format=%i|%f|%n --log-file=log --log-file-format=%f|%n {args} new");
+        let [theirs, ours] = said(&bench, &args.split(' ').collect::<Vec<_>>());
+        let lines = |(code, text, log): (_, String, String)| {
+            // What is given twice is another matter for sums.
+            let lines = |text: String| {
+                let told = text.lines().filter(|line| !line.contains("total size"));
+                let mut lines: Vec<String> = told.map(str::to_owned).collect();
+                lines.sort();
+                lines
+            };
+            (code, lines(text), lines(log))
+        };
+        let (theirs, ours) = (lines(theirs), lines(ours));
+        assert!(theirs.1.len() > 2, "{args} {theirs:?}");
+        assert_eq!(ours, theirs, "{args}");
+        clear(&bench);
+    }
+}
+
+/// Makes room for another run into `new`, with another log file.
+fn clear(bench: &Bench) {
+    for place in bench.places() {
+        let _ = fs::remove_dir_all(place.join("new"));
+        fs::remove_file(place.join("log")).unwrap();
+    }
+}
+
+fn logs_are_rsyncs(args: &str) {
+    logs_of_are_rsyncs(&bench(), &format!("{args} SRC dst"));
+}
+
+fn logs_of_are_rsyncs(bench: &Bench, args: &str) {
+    let args: Vec<&str> = args.split(' ').collect();
+    let [theirs, ours] = said(bench, &args);
     let log = |text: &str| {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         lines.sort();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use crate::harness::{Bench, End, PAIRS, WAYS, Way, finish};
+use crate::harness::{Bench, End, WAYS, Way, agreed, finish};
 use crate::tree::{Rng, change, fill, set_time, touch};
 
 /// A tree with something of everything, and what the destination has of it.
@@ -83,12 +83,9 @@ fn what_stays_is_told_once() {
                 lines.sort();
                 lines
             };
-            let expected = lines((End::Stock, End::Stock));
+            let expected = agreed(lines, &(way, args));
             for told in ["nothing is uptodate", "mode"] {
                 assert!(expected.iter().any(|line| line == told), "{way:?} {args:?} {expected:?}");
-            }
-            for pair in PAIRS {
-                assert_eq!(lines(pair), expected, "{pair:?} {way:?} {args:?}");
             }
         }
     }
@@ -131,6 +128,8 @@ fn directories_that_would_be_empty_are_left_out() {
     let bench = bench();
     fs::create_dir_all(bench.src().join("none/at/all")).unwrap();
     fs::create_dir(bench.old().join("none")).unwrap();
+    // Deletions that come first change the time of the destination's: it must not be this one.
+    touch(&bench.src(), "@1100000000.25");
     for way in WAYS {
         let did = bench.same(way, &["-aim", "--delete"]);
         assert!(did.deletions.iter().any(|line| line.ends_with(" none/")), "{did:?}");

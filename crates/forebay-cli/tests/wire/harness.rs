@@ -1,6 +1,7 @@
 //! Runs a client and a server of either program over pipes.
 
 use std::ffi::OsString;
+use std::fmt::Debug;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -160,6 +161,15 @@ impl Bench {
         }
         expected
     }
+}
+
+/// What comes of `run` with stock rsync at both ends, and with every other pair as well. `with` says what it was run with.
+pub(crate) fn agreed<T: PartialEq + Debug>(run: impl Fn((End, End)) -> T, with: &dyn Debug) -> T {
+    let expected = run((Stock, Stock));
+    for pair in PAIRS {
+        assert_eq!(run(pair), expected, "{pair:?} {with:?}");
+    }
+    expected
 }
 
 /// Bytes that are like no others, nor like each other.

@@ -44,12 +44,17 @@ pub(crate) fn names_from(from: &OsStr, nul: bool, another: bool) -> Result<Vec<u
 /// Bytes of a line of `--files-from` at most.
 const LONGEST_NAME: u64 = 64 << 10;
 
+/// What is listed is beneath the source, also where it begins with a slash.
+pub(super) fn without_root(name: &[u8]) -> &[u8] {
+    &name[name.iter().take_while(|&&b| b == b'/').count()..]
+}
+
 /// The argument that the line `name` stands for: it cannot lead out of `source`.
 pub(super) fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     if name.is_empty() {
         return None;
     }
-    let name = &name[name.iter().take_while(|&&b| b == b'/').count()..];
+    let name = without_root(name);
     let (before, after) = split_at_dot(name).unwrap_or((b"", name));
     let dot: &[u8] = if after.starts_with(b"./") { b"./" } else { b"" };
     let slash: &[u8] = if after.ends_with(b"/") || after.ends_with(b"/.") { b"/" } else { b"" };

@@ -7,11 +7,12 @@ use std::ffi::{CStr, CString, OsStr};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::above::Above;
 use crate::asked::{Asked, components};
 use crate::dir::{Base, Dir, Reads, SourceDir};
 use crate::error::Error;
@@ -24,8 +25,8 @@ use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::walk;
 pub(crate) use destination::{Shape, destination, destination_of_nothing, without_slashes};
-use files_from::beneath;
 pub(crate) use files_from::names_from;
+use files_from::{beneath, without_root};
 
 /// Finds what the walk begins with: the contents of arguments that end in a slash, and the other arguments by name.
 ///
@@ -50,22 +51,28 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
     };
     let mut asked = Asked::default();
     let one = arguments.first().map_or(&b""[..], |argument| argument.as_ref().as_bytes());
+    let keeps = shared.options.select.relative;
     let listed = shared.listed.as_deref().map(|listed| listed.split(|&b| b == 0));
-    let listed = listed.into_iter().flatten().filter_map(|name| beneath(one, name));
-    let given = arguments.iter().map(|argument| argument.as_ref().as_bytes().to_vec());
-    let arguments: Box<dyn Iterator<Item = Vec<u8>>> =
+    // What is told of names in a list is as if they were given beneath the source.
+    let listed = listed
+        .into_iter()
+        .flatten()
+        .filter_map(|name| Some((beneath(one, name)?, Above::of(without_root(name), keeps))));
+    let given = arguments.iter().map(|argument| argument.as_ref().as_bytes());
+    let given = given.map(|argument| (argument.to_vec(), Above::of(argument, keeps)));
+    let arguments: Box<dyn Iterator<Item = (Vec<u8>, Above)>> =
         if shared.listed.is_some() { Box::new(listed) } else { Box::new(given) };
-    for argument in arguments {
-        let argument = &argument[..];
+    for (argument, told) in arguments {
+        let (argument, told) = (&argument[..], &Arc::new(told));
         let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
         let (prefix, name) = argument.split_at(split);
         let (mut call, result) = match name {
             _ if shared.options.select.relative => {
-                ("link_stat", relative(shared, &mut root, &mut asked, argument, note))
+                ("link_stat", relative(shared, &mut root, &mut asked, (argument, told), note))
             }
             b"" if argument.is_empty() => ("link_stat", Err(Errno::NOENT.into())),
-            b"" | b"." | b".." => ("change_dir", contents(shared, &mut root, argument, note)),
-            _ => ("link_stat", named(shared, &mut root, prefix, name, note)),
+            b"" | b"." | b".." => ("change_dir", contents(shared, &mut root, (argument, told), note)),
+            _ => ("link_stat", named(shared, &mut root, (prefix, told), name, note)),
         };
         let result = match result {
             Err(Failure::Filter(error)) => return Err(Error::Filter(error)),
@@ -91,7 +98,7 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
                 (call, argument) = ("change_dir", above);
             }
             if errno == Errno::NOENT && call == "link_stat" && shared.options.select.delete_missing {
-                match missing(shared, &mut root, &mut asked, argument, note) {
+                match missing(shared, &mut root, &mut asked, (argument, told), note) {
                     Err(Failure::Filter(error)) => return Err(Error::Filter(error)),
                     // It has no name that could be deleted.
                     Err(_) | Ok(()) => continue,
@@ -160,7 +167,7 @@ fn relative(
     shared: &Shared<'_>,
     root: &mut Dir,
     asked: &mut Asked,
-    argument: &[u8],
+    (argument, above): (&[u8], &Arc<Above>),
     note: &mut Outcome,
 ) -> Result<(), Failure> {
     let (base, path) = kept(argument)?;
@@ -168,14 +175,14 @@ fn relative(
     if path.is_empty() {
         let shifts = !root.transferred && !root.sources.is_empty();
         let base = if base.is_empty() { b"." } else { base };
-        contents(shared, root, base, note)?;
+        contents(shared, root, (base, above), note)?;
         if shifts && root.transferred {
             asked.shift_sources();
         }
         return Ok(());
     }
     if split_at_dot(argument).map_or(argument, |(_, path)| path).starts_with(b"./") {
-        on_the_way(shared, root, asked, base, note)?;
+        on_the_way(shared, root, asked, (base, above), note)?;
     }
     let full = [base, &path[..]].concat();
     let kind_of = |path: &[u8], flags| rustix::fs::statat(CWD, path, flags).map(|stat| Stat::from(stat).kind);
@@ -186,13 +193,13 @@ fn relative(
         Err(Errno::NOTDIR | Errno::NOENT) => (own, false),
         kind => (kind?, own == FileType::Symlink),
     };
-    let at = given(shared, root, base)?;
+    let at = given(shared, root, base, above)?;
     let (dir_len, name) = last(&path)?;
     let source = root.source(at)?;
     let whole = CString::new(&path[..]).map_err(|_| Errno::INVAL)?;
     let (is_dir, follow, dangles) = meant(shared, source, (&whole, kind), &path[..dir_len], note)?;
     let shown = [&source.shown, &path[..dir_len]].concat();
-    if !walk::takes_part(shared, &Local::default(), (&mut path.clone(), dir_len, &shown), &name, is_dir, note) {
+    if !walk::takes_part(shared, &Local::default(), (&mut path.clone(), dir_len, &shown, above), &name, is_dir, note) {
         return Ok(());
     }
     if let Some(errno) = dangles {
@@ -229,16 +236,16 @@ fn on_the_way(
     shared: &Shared<'_>,
     root: &mut Dir,
     asked: &mut Asked,
-    base: &[u8],
+    (base, above): (&[u8], &Arc<Above>),
     note: &mut Outcome,
 ) -> Result<(), Failure> {
     let select = &shared.options.select;
     if root.transferred || select.no_implied_dirs || std::mem::replace(&mut asked.dotted, true) {
         return Ok(());
     }
-    let at = given(shared, root, base)?;
+    let at = given(shared, root, base, above)?;
     let shown = &root.source(at)?.shown;
-    if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, shown), c".", true, note) {
+    if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, shown, above), c".", true, note) {
         return Ok(());
     }
     if !shared.options.recursive && !select.dirs {
@@ -248,7 +255,7 @@ fn on_the_way(
     root.transferred = true;
     // The root's attributes are those of its first source.
     if at > 0 {
-        let first = place(shared, base)?;
+        let first = place(shared, base, above)?;
         root.sources.insert(0, first);
         asked.shift_sources();
     }
@@ -260,7 +267,7 @@ fn missing(
     shared: &Shared<'_>,
     root: &mut Dir,
     asked: &mut Asked,
-    argument: &[u8],
+    (argument, above): (&[u8], &Arc<Above>),
     note: &mut Outcome,
 ) -> Result<(), Failure> {
     let relative = shared.options.select.relative;
@@ -270,11 +277,13 @@ fn missing(
         let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
         (&argument[..split], argument[split..].to_vec())
     };
-    let at = given(shared, root, base)?;
+    let at = given(shared, root, base, above)?;
     let (dir_len, name) = last(&path)?;
     let shown = [&root.source(at)?.shown, &path[..dir_len]].concat();
     let local = Local::default();
-    if name.is_empty() || !walk::takes_part(shared, &local, (&mut path.clone(), dir_len, &shown), &name, false, note) {
+    if name.is_empty()
+        || !walk::takes_part(shared, &local, (&mut path.clone(), dir_len, &shown, above), &name, false, note)
+    {
         return Ok(());
     }
     let at = u32::try_from(at).map_err(|_| Errno::TOOBIG)?;
@@ -285,21 +294,24 @@ fn missing(
     Ok(())
 }
 
-/// Which of the root's sources is what begins with `prefix`.
-fn given(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8]) -> Result<usize, Failure> {
-    let known = root.sources.iter().rposition(|source| matches!(&source.base, Base::Given(given) if given == prefix));
+/// Which of the root's sources is what begins with `prefix`, of which lines tell what is `above` it.
+fn given(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], above: &Arc<Above>) -> Result<usize, Failure> {
+    let is_it =
+        |source: &SourceDir| matches!(&source.base, Base::Given(given) if given == prefix) && source.above == *above;
+    let known = root.sources.iter().rposition(is_it);
     if let Some(at) = known {
         return Ok(at);
     }
-    root.sources.push(place(shared, prefix)?);
+    root.sources.push(place(shared, prefix, above)?);
     Ok(root.sources.len() - 1)
 }
 
 /// Where names are that were given with `prefix` before them.
-fn place(shared: &Shared<'_>, prefix: &[u8]) -> Result<SourceDir, FilterError> {
+fn place(shared: &Shared<'_>, prefix: &[u8], above: &Arc<Above>) -> Result<SourceDir, FilterError> {
     let shown = absolute(prefix);
     let local = Local::above(&shared.options.filters, &clean(&shown), true)?;
-    Ok(SourceDir { base: Base::Given(prefix.to_vec()), shown, local, reads: Reads::of(shared.options) })
+    let (base, above) = (Base::Given(prefix.to_vec()), Arc::clone(above));
+    Ok(SourceDir { base, shown, above, local, reads: Reads::of(shared.options) })
 }
 
 /// Why an argument cannot be taken.
@@ -323,7 +335,12 @@ impl From<FilterError> for Failure {
 }
 
 /// An argument whose contents are meant.
-fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Outcome) -> Result<(), Failure> {
+fn contents(
+    shared: &Shared<'_>,
+    root: &mut Dir,
+    (argument, above): (&[u8], &Arc<Above>),
+    note: &mut Outcome,
+) -> Result<(), Failure> {
     let stat = Stat::from(rustix::fs::statat(CWD, argument, AtFlags::empty())?);
     if stat.kind != FileType::Directory {
         return Err(Errno::NOTDIR.into());
@@ -361,20 +378,27 @@ fn contents(shared: &Shared<'_>, root: &mut Dir, argument: &[u8], note: &mut Out
         root.listing.shift_sources();
     }
     root.transferred = true;
-    root.sources.insert(at, SourceDir { base, shown, local, reads: Reads::of(shared.options) });
+    let (above, reads) = (Arc::clone(above), Reads::of(shared.options));
+    root.sources.insert(at, SourceDir { base, shown, above, local, reads });
     walk::read_source(shared, root, at, note);
     Ok(())
 }
 
 /// An argument that is meant itself.
-fn named(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], name: &[u8], note: &mut Outcome) -> Result<(), Failure> {
+fn named(
+    shared: &Shared<'_>,
+    root: &mut Dir,
+    (prefix, above): (&[u8], &Arc<Above>),
+    name: &[u8],
+    note: &mut Outcome,
+) -> Result<(), Failure> {
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-    let at = given(shared, root, prefix)?;
+    let at = given(shared, root, prefix, above)?;
     let source = root.source(at)?;
     let kind = source.stat(&name, false)?.kind;
     let (is_dir, follow, dangles) = meant(shared, source, (&name, kind), b"", note)?;
     // As with rsync, per-directory files have nothing to say of what is given itself.
-    if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, &source.shown), &name, is_dir, note) {
+    if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, &source.shown, above), &name, is_dir, note) {
         return Ok(());
     }
     if let Some(errno) = dangles {
@@ -422,7 +446,7 @@ fn is_empty(shared: &Shared<'_>, top: &Dir) -> bool {
     let mut empty = true;
     let listed = fs::list(fd.as_fd(), |name, kind| {
         let is_dir = kind == FileType::Directory;
-        let place = (&mut path, prefix, &shown[..]);
+        let place = (&mut path, prefix, &shown[..], &*source.above);
         empty &= !walk::takes_part(shared, &local, place, name, is_dir, &mut Outcome::default());
     });
     empty && listed.is_ok()

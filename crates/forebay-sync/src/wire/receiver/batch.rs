@@ -204,6 +204,7 @@ impl Batch {
             sources: vec![SourceDir {
                 base: Base::Closed,
                 shown: Vec::new(),
+                above: Arc::default(),
                 local: Local::default(),
                 reads: Reads::default(),
             }],

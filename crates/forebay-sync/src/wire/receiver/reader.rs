@@ -11,6 +11,7 @@ use super::item::{Item, flag};
 use super::ledger::{Expected, Said};
 use super::lists::{Lists, Queue};
 use super::values;
+use crate::above::{Above, Named};
 use crate::itemize;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -123,7 +124,8 @@ fn answer<R: ReadAhead>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32)
                 let Said { mut change, totals } = *said;
                 change.sum = Some(sum.into());
                 let mut out = Outcome { totals, ..Outcome::default() };
-                itemize::lines(shared, &mut out, &change, &rel, name.to_bytes(), None);
+                let named = Named { above: Above::NOTHING, rel: &rel, name: name.to_bytes() };
+                itemize::lines(shared, &mut out, &change, &named, None);
                 (answers.deliver)(Outcome { totals: Totals::default(), ..out })?;
             }
             Ok(())

@@ -42,7 +42,7 @@ impl Worker<'_> {
         let mut awaited = match tells {
             true => Awaited { said: Some(Said { change, totals: out.totals }.into()), ..Awaited::default() },
             false => remote.keep(out, |out| {
-                itemize::lines(shared, out, &change, &entry.dir.rel, entry.name.to_bytes(), None);
+                itemize::lines(shared, out, &change, &entry.named(), None);
             }),
         };
         let lacking = entry.lacking(shared);

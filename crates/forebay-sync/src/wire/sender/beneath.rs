@@ -24,9 +24,9 @@ impl Folders {
         let last = match self.last.take().filter(|(last, _)| last == folder) {
             Some(last) => last,
             None => {
-                let (base, shown) = (Base::Held(open(shared, folder)?), folder.shown.clone());
-                let reads = Reads::of(shared.options);
-                (folder.clone(), SourceDir { base, shown, local: folder.local.clone(), reads })
+                let base = Base::Held(open(shared, folder)?);
+                let Folder { shown, above, local, .. } = folder.clone();
+                (folder.clone(), SourceDir { base, shown, above, local, reads: Reads::of(shared.options) })
             }
         };
         Ok(&self.last.insert(last).1)

@@ -342,7 +342,7 @@ pub(super) fn topmost(dir: &Dir) -> Folder {
 
 /// Where what `source` of `dir` has is.
 pub(super) fn folder(dir: &Dir, source: usize) -> Folder {
-    let of = dir.source(source).map(|source| (source.shown.clone(), source.local.clone()));
-    let (shown, local) = of.unwrap_or_default();
-    Folder { rel: dir.rel.clone(), shown, local }
+    let of = dir.source(source).map(|source| (source.shown.clone(), Arc::clone(&source.above), source.local.clone()));
+    let (shown, above, local) = of.unwrap_or_default();
+    Folder { rel: dir.rel.clone(), shown, above, local }
 }

@@ -94,5 +94,5 @@ pub(super) fn say(
     if is_of_the_receivers(shared.options, &change, leader.is_some()) {
         return;
     }
-    itemize::lines(shared, out, &change, &found.folder().rel, found.name().to_bytes(), target);
+    itemize::lines(shared, out, &change, &found.named(), target);
 }

@@ -187,7 +187,7 @@ mod tests {
     fn list(first: i32, len: usize) -> Live {
         let stat = Stat::from(rustix::fs::statat(CWD, c"/", rustix::fs::AtFlags::empty()).unwrap());
         let mut live = Live::new(first);
-        let folder = Folder { rel: Vec::new(), shown: b"/".to_vec(), local: Local::default() };
+        let folder = Folder { rel: Vec::new(), shown: b"/".to_vec(), above: Arc::default(), local: Local::default() };
         (0..len).for_each(|_| assert!(live.push(&folder, c"x", &stat, false)));
         live
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rustix::fs::{FileType, Timespec};
 
+use crate::above::{Above, Named};
 use crate::filter::Local;
 use crate::fs::Stat;
 
@@ -25,6 +26,8 @@ pub(crate) struct Folder {
     pub(crate) rel: Vec<u8>,
     /// The absolute path, with a slash at its end.
     pub(crate) shown: Vec<u8>,
+    /// What the command line says above it, for lines.
+    pub(crate) above: Arc<Above>,
     /// What per-directory files say there.
     pub(crate) local: Local,
 }
@@ -129,6 +132,12 @@ impl Found {
     pub(crate) fn name(&self) -> &CStr {
         let name = self.list.names.get(self.name as usize..).unwrap_or_default();
         CStr::from_bytes_until_nul(name).unwrap_or_default()
+    }
+
+    /// As lines name it.
+    pub(crate) fn named(&self) -> Named<'_> {
+        let Folder { rel, above, .. } = self.folder();
+        Named { above, rel, name: self.name().to_bytes() }
     }
 
     /// The absolute path.

@@ -349,5 +349,5 @@ impl<W: Way + ?Sized> Telling<'_, W> {
 
 /// Where nothing is.
 fn nowhere() -> Folder {
-    Folder { rel: Vec::new(), shown: Vec::new(), local: Local::default() }
+    Folder { rel: Vec::new(), shown: Vec::new(), above: Arc::default(), local: Local::default() }
 }

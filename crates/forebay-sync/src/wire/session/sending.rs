@@ -11,7 +11,6 @@ use crate::credentials::Credentials;
 use crate::live::Live;
 use crate::mirror::{Log, Peer, Report};
 use crate::options::Options;
-use crate::origins::Origins;
 use crate::outcome::Outcome;
 use crate::roots;
 use crate::shared::{Root, Shared};
@@ -52,7 +51,6 @@ pub(super) fn send(
         Listed::Names(names) => Some(names),
         Listed::There => Some(names::take(&mut from, terms.protocol)?),
     };
-    shared.origins = Origins::new(&options, sources, shared.listed.as_deref());
     let top = roots::sources(&shared, sources, &mut note)?;
     let traffic = || (received.load(Ordering::Relaxed), outgoing.written());
     let link = sender::Link { terms: &terms, server, way: outgoing, arrivals: &arrivals, traffic: &traffic };

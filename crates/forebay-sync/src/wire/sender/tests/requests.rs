@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use forebay::Budget;
 use forebay_delta::Settings;
@@ -32,8 +33,12 @@ fn terms() -> Terms {
 fn lists(at: &Path) -> Lists {
     std::fs::write(at.join("file"), "content").unwrap();
     let mut live = Live::new(0);
-    let folder =
-        Folder { rel: Vec::new(), shown: [at.to_str().unwrap(), "/"].concat().into_bytes(), local: Local::default() };
+    let folder = Folder {
+        rel: Vec::new(),
+        shown: [at.to_str().unwrap(), "/"].concat().into_bytes(),
+        above: Arc::default(),
+        local: Local::default(),
+    };
     for name in [c".", c"file"] {
         let stat =
             Stat::from(rustix::fs::statat(CWD, at.join(name.to_str().unwrap()), rustix::fs::AtFlags::empty()).unwrap());
@@ -139,7 +144,7 @@ fn a_link_that_is_planted_on_the_way_is_not_followed() {
     let shown = [tree.to_str().unwrap(), "/d/"].concat().into_bytes();
     let stat = rustix::fs::statat(CWD, tree.join("d/file"), rustix::fs::AtFlags::empty()).unwrap();
     assert!(live.push(
-        &Folder { rel: b"d/".to_vec(), shown, local: Local::default() },
+        &Folder { rel: b"d/".to_vec(), shown, above: Arc::default(), local: Local::default() },
         c"file",
         &Stat::from(stat),
         false

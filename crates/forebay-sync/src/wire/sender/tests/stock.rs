@@ -174,9 +174,12 @@ fn a_file_that_vanishes_is_left_out() {
         let dir = tempfile::tempdir().unwrap();
         let (source, destination) = (dir.path().join("source"), dir.path().join("destination"));
         tree(&source);
+        let modified = std::fs::metadata(&source).unwrap().modified().unwrap();
         let vanishes = Some(source.join("middle"));
         let push = Push { vanishes, protocol, ..Push::new("-logDtpre.LsfxCIvu") };
         let (end, said, _) = push.run(&source, &destination);
+        // The directory has lost the file when it had been listed.
+        std::fs::File::open(&source).unwrap().set_modified(modified).unwrap();
         assert_eq!((end.totals.vanished, end.totals.failed, end.totals.transferred), (1, 0, 103));
         assert!(String::from_utf8(said.errors).unwrap().starts_with("file has vanished: \""));
         assert_eq!(differences("-a", &source, &destination), "");
