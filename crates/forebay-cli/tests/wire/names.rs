@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::harness::{Bench, Did, End, PAIRS, WAYS, Way, finish};
-use crate::tree::look;
+use crate::tree::{look, touch};
 
 fn bench() -> Bench {
     let bench = Bench::new();
@@ -30,6 +30,20 @@ fn names_of_either_side() {
         }
         for there in [format!(":{list0}"), list0.clone()] {
             bench.same(way, &["-ai", "-0", &format!("--files-from={there}")]);
+        }
+    }
+}
+
+#[test]
+fn only_names_are_divided_and_not_the_source() {
+    let bench = bench();
+    fs::write(bench.path("list"), "x\ne/y\n").unwrap();
+    touch(&bench.src().join("d"), "@1000000000");
+    let from = format!("--files-from={}", bench.path("list").display());
+    for way in WAYS {
+        for source in ["d", "d/./", "./d/", "d/."] {
+            let did = bench.same_of(way, &["-ai", &from], &[source]);
+            assert!(did.lines.iter().any(|line| line.ends_with(" x")), "{did:?}");
         }
     }
 }
