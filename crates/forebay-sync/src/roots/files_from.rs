@@ -58,7 +58,7 @@ pub(super) fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
         before if before.is_empty() => before,
         before => [b"/", &before[..]].concat(),
     };
-    Some([&source, &before, b"/./", dot, &collapsed(after), slash].concat())
+    Some([&source[..], &before[..], b"/./", dot, &collapsed(after), slash].concat())
 }
 
 /// `source` without a slash at its end, and without `/./`, which divides names only.

@@ -266,7 +266,9 @@ fn write_failed(shared: &Shared<'_>, path: &[u8], errno: Errno) -> String {
 
 /// What came was not what the other side has.
 fn wrong(shared: &Shared<'_>, entry: &Entry<'_>, expected: &Expected, out: &mut Outcome) -> Verdict {
-    let Some(remote) = &shared.remote else { return Verdict::Failed };
+    if shared.remote.is_none() {
+        return Verdict::Failed;
+    }
     let kept = match shared.options.partial || shared.options.writes_in_place() {
         true => "update retained",
         false => "update discarded",
@@ -276,7 +278,7 @@ fn wrong(shared: &Shared<'_>, entry: &Entry<'_>, expected: &Expected, out: &mut 
         shared.complain(out, "ERROR: ", &entry.rel(), &format!(" failed verification -- {kept}."));
         return Verdict::Failed;
     }
-    if shared.options.says_changes() || remote.server {
+    if shared.options.levels.name > 0 || shared.options.has_codes() {
         let after = format!(" failed verification -- {kept} (will try again).");
         shared.complain(out, "WARNING: ", &entry.rel(), &after);
     }

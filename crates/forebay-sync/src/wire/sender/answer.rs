@@ -120,7 +120,7 @@ pub(crate) struct Shelf {
 
 /// What is said behind the content of a file, and the bytes of the block sums that it was asked for with.
 #[derive(Debug)]
-struct Behind {
+pub(crate) struct Behind {
     said: Said,
     sums: u64,
 }
@@ -304,12 +304,15 @@ impl<'a> Answerer<'a> {
         self.open(&found, wanted, in_place).map_err(|errno| self.unreadable(&found, errno).into())
     }
 
-    /// Says in `out` what is said behind the content of the file `index`: `passed` bytes have gone, up to those of `body`.
-    pub(crate) fn say_behind(&self, index: i32, passed: u64, body: &[u8], out: &mut Outcome) {
-        if !itemize::tells_behind(self.shared.options) {
-            return;
-        }
-        let Some(Behind { said, sums }) = self.shelf.said().remove(&index) else { return };
+    /// What is to be said behind the content of the file `index`. To be taken before that goes: it may be asked for again.
+    pub(crate) fn behind(&self, index: i32) -> Option<Behind> {
+        let tells = itemize::tells_behind(self.shared.options);
+        tells.then(|| self.shelf.said().remove(&index)).flatten()
+    }
+
+    /// Says that in `out`: `passed` bytes have gone, up to those of `body`.
+    pub(crate) fn say_behind(&self, behind: Option<Behind>, passed: u64, body: &[u8], out: &mut Outcome) {
+        let Some(Behind { said, sums }) = behind else { return };
         let traffic = Traffic { content: passed, sums };
         let sum = body.len().checked_sub(self.terms.transfer.len()).and_then(|at| body.get(at..));
         said.say(self.shared, traffic, sum.unwrap_or_default(), out);

@@ -282,7 +282,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
             Answer::Whole(mut outcome, index, body) => {
                 let passage = self.passage(&mut outcome, index)?;
                 turn.number(index, &mut head);
-                let passed = (head.len() + body.len()) as u64;
+                let (behind, passed) = (answerer.behind(index), (head.len() + body.len()) as u64);
                 if body.len() <= SHORT {
                     head.put(&body);
                     turn.send(&head)?;
@@ -294,12 +294,13 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                     turn.send(&body)?;
                 }
                 passage.into_iter().for_each(|passage| passage.end(&mut outcome));
-                answerer.say_behind(index, passed, &body, &mut outcome);
+                answerer.say_behind(behind, passed, &body, &mut outcome);
                 bodies.give(body);
                 Ok(outcome)
             }
             Answer::Large(mut outcome, index, body, key) => match answerer.reopen(key) {
                 Ok(content) => {
+                    let behind = answerer.behind(index);
                     let passage = self.passage(&mut outcome, index)?;
                     turn.number(index, &mut head);
                     head.put(&body);
@@ -320,10 +321,11 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                     answerer.put(content, &mut head, &mut outcome, &mut flush)?;
                     turn.send(&head)?;
                     passage.into_iter().for_each(|passage| passage.end(&mut outcome));
-                    answerer.say_behind(index, passed + head.len() as u64, &head, &mut outcome);
+                    answerer.say_behind(behind, passed + head.len() as u64, &head, &mut outcome);
                     Ok(outcome)
                 }
                 Err(outcome) => {
+                    drop(answerer.behind(index));
                     self.link.way.message(Message::NoSend(index));
                     Ok(*outcome)
                 }
