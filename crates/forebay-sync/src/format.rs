@@ -8,8 +8,8 @@ use crate::shared::Shared;
 
 /// A format that has been read.
 ///
-/// Escapes: `%B` permission bits, `%b` bytes copied, `%C` the sum of a file that is transferred, with `-c` of any file,
-/// `%c` bytes of sums (always 0), `%f` name with the source's path,
+/// Escapes: `%B` permission bits, `%b` bytes copied, or over a connection those that have passed for the file, `%C` the sum of a
+/// file that is transferred, with `-c` of any file, `%c` bytes of block sums that came to be sent by, `%f` name with the source's path,
 /// `%G` and `%U` owners (`DEFAULT` where a group is not preserved), `%i` codes, `%L` what a link leads to, `%l` length
 /// in bytes, `%M` time of modification, `%m` nothing, `%n` name, `%o` operation, `%p` process, `%t` now. A number behind the
 /// `%` is a width, negative for the left; `'` before it groups digits. What is none of these stays as it is.
@@ -85,6 +85,11 @@ impl Format {
         self.has(b"C")
     }
 
+    /// Whether it tells what is known only behind the content of a file.
+    pub(crate) fn is_late(&self) -> bool {
+        self.has(b"bcC")
+    }
+
     /// Whether every line is empty.
     pub(crate) fn is_empty(&self) -> bool {
         self.parts.is_empty()
@@ -151,8 +156,8 @@ fn value_of(shared: &Shared<'_>, out: &mut Vec<u8>, letter: u8, groups: u8, line
         },
         b'L' => out.extend_from_slice(line.tail),
         b'l' => number(out, src.map_or(0, |src| src.size)),
-        b'b' => number(out, line.change.filter(|change| change.transfers()).map_or(0, |change| change.src.size)),
-        b'c' => number(out, 0),
+        b'b' => number(out, line.change.map_or(0, |change| passed(change, line.receives))),
+        b'c' => number(out, line.change.and_then(|change| change.traffic).map_or(0, |traffic| traffic.sums)),
         b'C' => match line.change.and_then(|change| change.sum.as_deref()) {
             Some(sum) => out.extend_from_slice(shared.told_sum().hex(sum).as_bytes()),
             None => out.extend(std::iter::repeat_n(b' ', 2 * shared.told_sum().len())),
@@ -177,6 +182,15 @@ fn value_of(shared: &Shared<'_>, out: &mut Vec<u8>, letter: u8, groups: u8, line
         b'p' => number(out, u64::from(std::process::id())),
         // A module is a daemon's.
         _ => {}
+    }
+}
+
+/// The bytes that were copied or, over a connection, that have passed.
+fn passed(change: &Change, receives: bool) -> u64 {
+    match change.traffic {
+        Some(traffic) => traffic.content,
+        None if receives || change.sent || !change.transfers() => 0,
+        None => change.src.size,
     }
 }
 

@@ -5,6 +5,7 @@ use crate::extended::Long;
 use crate::format::{Format, Line};
 use crate::fs::Stat;
 use crate::json;
+use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
@@ -39,10 +40,19 @@ pub(crate) struct Change {
     pub(crate) sum: Option<Box<[u8]>>,
     /// Where progress of each file is told: directories that have been listed and not been entered.
     pub(crate) ahead: usize,
-    /// The same, over a connection: how many entries of the list are behind it, itself among them.
-    pub(crate) behind: Option<u64>,
+    /// What has passed over a connection for it, once it has.
+    pub(crate) traffic: Option<Traffic>,
     /// The entry in the source.
     pub(crate) src: Stat,
+}
+
+/// Bytes of the stream that have passed for one file, without what frames them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Traffic {
+    /// Of its content, from the head of the block sums to the sum of the whole; where it goes, also of what is before that.
+    pub(crate) content: u64,
+    /// Of the block sums that it was asked for with, and their head. Only where it goes.
+    pub(crate) sums: u64,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +100,7 @@ impl Change {
             sent: false,
             sum: None,
             ahead: 0,
-            behind: None,
+            traffic: None,
         }
     }
 
@@ -223,12 +233,13 @@ pub(crate) fn lines(
         let slash: &[u8] = if is_dir { b"/" } else { b"" };
         shared.say(out, &[], &[named.rel, named.name, slash].concat(), end);
     }
-    if options.levels.progress == 1 && change.transfers() && !change.hard && !options.dry_run && !options.quiet {
+    let carried = receives || change.sent;
+    if options.levels.progress == 1
+        && change.transfers()
+        && !(change.hard || carried || options.dry_run || options.quiet)
+    {
         // Names are escaped: a NUL is nowhere else in the text.
-        let mark = match change.behind {
-            Some(behind) => format!("\0{} {behind}\n", change.src.size),
-            None => format!("\0{} {} {}\n", change.src.size, out.totals.listed(), change.ahead),
-        };
+        let mark = format!("\0{} {} {}\n", change.src.size, out.totals.listed(), change.ahead);
         out.text.extend_from_slice(mark.as_bytes());
     }
     let serves = shared.remote.as_ref().is_some_and(|remote| remote.server);
@@ -242,6 +253,44 @@ pub(crate) fn lines(
     {
         push_line(shared, &mut out.log, format, &Line { receives: receives || options.log_receives, ..line });
     }
+}
+
+/// What [`lines`] has to say before the content of a file goes over the connection: all but what [`behind`] says then. With
+/// progress, its name stands before that in any case.
+pub(crate) fn ahead(shared: &Shared<'_>, out: &mut Outcome, change: &Change, named: &Named<'_>) {
+    let options = shared.options;
+    let mut whole = Outcome::default();
+    lines(shared, &mut whole, change, named, None);
+    if !is_late(&options.format) {
+        out.text.append(&mut whole.text);
+    } else if options.levels.progress == 1 && !options.quiet {
+        shared.say(out, &[], &named.path(), b"\n");
+    }
+    if !is_late(&options.log_format) {
+        out.log.append(&mut whole.log);
+    }
+}
+
+/// What [`lines`] has to say once the content of a file has passed.
+pub(crate) fn behind(shared: &Shared<'_>, out: &mut Outcome, change: &Change, named: &Named<'_>) {
+    let options = shared.options;
+    let mut whole = Outcome::default();
+    lines(shared, &mut whole, change, named, None);
+    if is_late(&options.format) {
+        out.text.append(&mut whole.text);
+    }
+    if is_late(&options.log_format) {
+        out.log.append(&mut whole.log);
+    }
+}
+
+/// Whether there is anything to say once the content of a file has passed.
+pub(crate) fn tells_behind(options: &Options) -> bool {
+    is_late(&options.format) || is_late(&options.log_format)
+}
+
+fn is_late(format: &Option<Format>) -> bool {
+    format.as_ref().is_some_and(Format::is_late)
 }
 
 /// The line for standard output.

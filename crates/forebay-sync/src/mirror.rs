@@ -30,8 +30,8 @@ use crate::walk::{self, Walk};
 pub trait Log: Send {
     /// Whole lines for standard output. Where progress of each file is asked for, a line that begins with a NUL stands for
     /// that of a file: its bytes, how many entries of these lines are behind it, itself among them, and how many directories
-    /// have been listed and not been entered by then. Over a connection, there are two numbers: its bytes, and how many
-    /// entries of the list are behind it, itself among them. An error ends the mirror.
+    /// have been listed and not been entered by then. Over a connection, they are its bytes, how many entries of the list are
+    /// behind it, itself among them, and how long it took, in milliseconds (`5 3 1200ms`). An error ends the mirror.
     ///
     /// # Errors
     /// Whatever keeps the lines from being written.

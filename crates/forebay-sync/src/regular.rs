@@ -260,8 +260,6 @@ impl Worker<'_> {
         let mut change = Change::new(&entry.src, Action::Create);
         if options.levels.progress == 1 {
             change.ahead = entry.dir.dirs_ahead();
-            let remote = shared.remote.as_ref().zip(entry.src.index);
-            change.behind = remote.map(|(remote, index)| remote.behind(index));
         }
         let old = entry.old_of_kind();
         if let Some(like) = old.or(found.map(|found| found.stat)) {

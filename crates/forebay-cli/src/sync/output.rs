@@ -262,17 +262,18 @@ impl Output {
                 continue;
             };
             let mark = String::from_utf8_lossy(mark);
-            let mut numbers = mark.split_whitespace().map(|number| number.parse::<u64>().unwrap_or(0));
-            let mut next = || numbers.next();
-            let (bytes, behind, listed) = (next().unwrap_or(0), next().unwrap_or(0), next());
+            let words: Vec<&str> = mark.split_whitespace().collect();
+            let number = |at: usize| words.get(at).and_then(|word| word.parse::<u64>().ok());
+            let (bytes, behind) = (number(0).unwrap_or(0), number(1).unwrap_or(0));
             files.transferred += 1;
-            let done = match listed {
+            let took = words.get(2).and_then(|word| word.strip_suffix("ms")?.parse::<u64>().ok());
+            let (done, seconds, left) = match took {
+                Some(took) => (behind, (took as f64 / 1000.0).max(0.001), took / 1000),
                 // As with rsync, a list that comes bit by bit counts a directory where it is listed.
-                Some(listed) if self.incremental => files.before.listed() + behind + listed,
-                Some(_) => files.before.listed() + behind,
-                None => behind,
+                None if self.incremental => (files.before.listed() + behind + number(2).unwrap_or(0), seconds, 0),
+                None => (files.before.listed() + behind, seconds, 0),
             };
-            let record = record(bytes, 100, bytes as f64 / seconds, 0, level);
+            let record = record(bytes, 100, bytes as f64 / seconds, left, level);
             out.extend_from_slice(
                 format!("{record} {}\n", counts(files.transferred, done, found, complete)).as_bytes(),
             );

@@ -95,6 +95,7 @@ fn what_is_changed_is_in_the_log_file_of_the_server() {
             &["-an"],
             &["-a", "-M--log-file-format=%i_%n"],
             &["-a", "-M--log-file-format=%o_%f_%l"],
+            &["-a", "-M--log-file-format=%n_%b_%c_%C"],
         ] {
             let args = [args, &[&option]].concat();
             let run = |pair| {
@@ -142,13 +143,44 @@ fn what_a_line_says_of_the_other_side_is_as_with_rsync() {
     }
 }
 
-#[test]
-fn blocks_that_are_found_are_hits() {
-    let bench = bench();
+/// A file that is there but for one byte.
+fn add_large(bench: &Bench) {
     let content = noise(300_000);
     fs::write(bench.src().join("large"), &content).unwrap();
     let old = [&content[..150_000], &content[150_001..]].concat();
     fs::write(bench.old().join("large"), old).unwrap();
+}
+
+#[test]
+fn what_has_passed_for_a_file_is_told() {
+    let bench = bench();
+    add_large(&bench);
+    fs::write(bench.src().join("empty"), "").unwrap();
+    fs::write(bench.src().join("sub/longer"), noise(5_000_000)).unwrap();
+    for way in WAYS {
+        for args in [
+            &["-a", "--out-format=%n %b %c"][..],
+            &["-a", "--no-inc-recursive", "--out-format=%i %n %'12b %-6c %C"],
+            &["-ac", "--protocol=30", "--out-format=%n %b %c %C"],
+            &["-a", "--protocol=31", "--append", "--out-format=%n %b %c %C"],
+            &["-av", "--append-verify", "--out-format=%n %b %C"],
+            &["-aW", "--out-format=%n %b %c"],
+            &["-a", "--inplace", "--delete", "--out-format=%o %n %b %c"],
+            &["-ain", "--out-format=%n %b %c"],
+        ] {
+            let did = bench.same(way, args);
+            assert!(
+                did.lines.iter().any(|line| line.starts_with("empty 3") || args.len() != 2 || args[0] == "-ain"),
+                "{did:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn blocks_that_are_found_are_hits() {
+    let bench = bench();
+    add_large(&bench);
     for way in WAYS {
         let told = |pair| {
             bench.prepare("ours");
@@ -191,6 +223,30 @@ fn the_bytes_of_the_list_are_counted_where_it_comes() {
                     (expected * 3 / 4..=expected * 5 / 4).contains(&told),
                     "{told} {expected} {pair:?} {way:?} {args:?}"
                 );
+            }
+        }
+    }
+}
+
+#[test]
+fn what_was_sent_and_received_is_counted_as_with_rsync() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("a"), noise(1000)).unwrap();
+    for way in WAYS {
+        let told = |pair| {
+            bench.prepare("ours");
+            let text = String::from_utf8(finish(bench.client(pair, way, &["-ai", "--stats"], "ours")).stdout).unwrap();
+            ["Total bytes sent: ", "Total bytes received: "].map(|start| {
+                let count = text.lines().find_map(|line| line.strip_prefix(start)).unwrap();
+                count.replace(',', "").parse::<u64>().unwrap()
+            })
+        };
+        let expected = told((End::Stock, End::Stock));
+        for pair in PAIRS {
+            let told = told(pair);
+            for (told, expected) in told.into_iter().zip(expected) {
+                // How many frames there are is chance, and whether the last of them count.
+                assert!(told.abs_diff(expected) < 55, "{told} {expected} {pair:?} {way:?}");
             }
         }
     }

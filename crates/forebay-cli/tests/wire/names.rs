@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use crate::harness::{Bench, Did, End, PAIRS, WAYS, Way, finish};
-use crate::tree::look;
+use crate::tree::{look, touch};
 
 fn bench() -> Bench {
     let bench = Bench::new();
@@ -57,6 +57,20 @@ fn names_in_messages_are_escaped_once() {
         assert!(stock.ends_with("/\\#303\\#244\""), "{stock}");
         for pair in PAIRS {
             assert_eq!(said(pair), stock, "{pair:?} {way:?}");
+        }
+    }
+}
+
+#[test]
+fn only_names_are_divided_and_not_the_source() {
+    let bench = bench();
+    fs::write(bench.path("list"), "x\ne/y\n").unwrap();
+    touch(&bench.src().join("d"), "@1000000000");
+    let from = format!("--files-from={}", bench.path("list").display());
+    for way in WAYS {
+        for source in ["d", "d/./", "./d/", "d/."] {
+            let did = bench.same_of(way, &["-ai", &from], &[source]);
+            assert!(did.lines.iter().any(|line| line.ends_with(" x")), "{did:?}");
         }
     }
 }

@@ -40,6 +40,12 @@ fn lines(text: &str, counts: bool) -> Vec<String> {
     text.split('\n').filter(summary).map(line).collect()
 }
 
+/// How long a file took, as its last record says.
+fn seconds(record: &str) -> u32 {
+    let time = record.split_whitespace().nth(3).unwrap();
+    time.rsplit(':').next().unwrap().parse().unwrap()
+}
+
 /// How many bytes of the large file were told of on its way, with the percentage of `size`.
 fn on_its_way(text: &str, size: u64) -> Vec<u64> {
     let mut told = Vec::new();
@@ -61,6 +67,8 @@ fn a_file_is_told_of_while_it_comes() {
     for (args, counts) in [
         (&["-aPz", "--bwlimit=3500"][..], false),
         (&["-aPi", "--bwlimit=3500", "--no-inc-recursive", "--info=flist0"], true),
+        // What tells of the content comes behind it.
+        (&["-aP", "--bwlimit=3500", "--out-format=%n %b %C"], false),
     ] {
         for way in WAYS {
             bench.prepare("stock");
@@ -72,6 +80,8 @@ fn a_file_is_told_of_while_it_comes() {
                 assert_eq!(lines(&ours, counts), lines(&stock, counts), "{pair:?}, {way:?} with {args:?}");
                 let told = on_its_way(&ours, LARGE.into());
                 assert!(!told.is_empty() && told.is_sorted(), "{pair:?}, {way:?} with {args:?}: {ours}");
+                let took: Vec<_> = ours.split(['\r', '\n']).filter(|end| end.contains("xfr#")).map(seconds).collect();
+                assert!(matches!(took[..], [0, 1..=3, 0]), "{pair:?}, {way:?} with {args:?}: {ours}");
             }
         }
     }

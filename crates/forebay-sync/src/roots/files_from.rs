@@ -58,10 +58,47 @@ pub(super) fn beneath(source: &[u8], name: &[u8]) -> Option<Vec<u8>> {
     let (before, after) = split_at_dot(name).unwrap_or((b"", name));
     let dot: &[u8] = if after.starts_with(b"./") { b"./" } else { b"" };
     let slash: &[u8] = if after.ends_with(b"/") || after.ends_with(b"/.") { b"/" } else { b"" };
-    let source = source.strip_suffix(b"/").unwrap_or(source);
+    let source = undivided(source);
     let before = match collapsed(before) {
         before if before.is_empty() => before,
         before => [b"/", &before[..]].concat(),
     };
-    Some([source, &before, b"/./", dot, &collapsed(after), slash].concat())
+    Some([&source[..], &before[..], b"/./", dot, &collapsed(after), slash].concat())
+}
+
+/// `source` without a slash at its end, and without `/./`, which divides names only.
+fn undivided(source: &[u8]) -> Vec<u8> {
+    let mut components = source.split(|&b| b == b'/');
+    let mut out = components.next().unwrap_or_default().to_vec();
+    for component in components.filter(|component| *component != b".") {
+        out.push(b'/');
+        out.extend_from_slice(component);
+    }
+    if out.ends_with(b"/") {
+        out.pop();
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_divided_and_the_source_is_not() {
+        for (source, name, argument) in [
+            ("src", "d/f", "src/./d/f"),
+            ("src/", "/d/f", "src/./d/f"),
+            ("src/./", "d/f", "src/./d/f"),
+            ("src/.", "d/f", "src/./d/f"),
+            ("a/./src/", "d/./f/", "a/src/d/./f/"),
+            ("./a", "./d", "./a/././d"),
+            (".", "d", "././d"),
+            ("/", "d", "/./d"),
+        ] {
+            let got = beneath(source.as_bytes(), name.as_bytes()).unwrap();
+            assert_eq!(String::from_utf8_lossy(&got), argument, "{source} {name}");
+        }
+        assert!(beneath(b"src", b"").is_none());
+    }
 }

@@ -55,17 +55,24 @@ pub(crate) fn server_args(
     if let Some(rate) = options.bwlimit {
         add(true, &format!("--bwlimit={}", rate.get().saturating_add(512) / 1024));
     }
-    if let Some((transfer, files)) = offer.checksums {
-        let files = if files == transfer { String::new() } else { format!(",{}", files.name()) };
-        add(true, &format!("--checksum-choice={}{files}", transfer.name()));
-    }
-    match offer.compress {
-        Compression::No | Compression::Best => {}
-        Compression::Never => add(true, "--compress-choice=none"),
-        Compression::By(Compressor::Zlibx) => add(true, "--new-compress"),
-        Compression::By(Compressor::Zlib) => add(true, "--old-compress"),
-        Compression::By(kind) => add(true, &format!("--compress-choice={}", kind.name())),
-    }
+    let spelled = connection.checksum_choice.clone().filter(|choice| !choice.eq_ignore_ascii_case("auto"));
+    let named = || offer.checksums.map(|(transfer, files)| format!("{},{}", transfer.name(), files.name()).into());
+    args.extend(spelled.or_else(named).map(|choice| joined("--checksum-choice=", &choice)));
+    args.extend(match offer.compress {
+        Compression::No | Compression::Best => None,
+        Compression::Never => Some("--compress-choice=none".into()),
+        Compression::By(Compressor::Zlibx) => Some("--new-compress".into()),
+        Compression::By(Compressor::Zlib) => Some("--old-compress".into()),
+        Compression::By(kind) => {
+            let spelled = connection.compress_choice.as_deref();
+            Some(joined("--compress-choice=", spelled.unwrap_or(OsStr::new(kind.name()))))
+        }
+    });
+    let mut add = |on: bool, arg: &str| {
+        if on {
+            args.push(arg.into());
+        }
+    };
     if let Some(level) = offer.level {
         add(true, &format!("--compress-level={level}"));
     }
@@ -81,7 +88,9 @@ pub(crate) fn server_args(
     add(select.ignore_missing && !select.delete_missing && server_sends, "--ignore-missing-args");
     add(select.delete_missing, "--delete-missing-args");
     add(options.open_noatime && !options.atimes, "--open-noatime");
-    add(options.remove_source_files, "--remove-source-files");
+    let removed = if connection.sent_files { "--remove-sent-files" } else { "--remove-source-files" };
+    add(options.remove_source_files, removed);
+    add(connection.qsort, "--use-qsort");
     add(options.copy_unsafe_links, "--copy-unsafe-links");
     add(options.safe_links, "--safe-links");
     add(options.deletion.ignore_errors, "--ignore-errors");
@@ -192,9 +201,13 @@ fn letters(options: &Options, connection: &Connection, offer: &Offer, server_sen
     let dirs = !listed || (options.delete && !server_sends);
     let select = &options.select;
     // What is only listed is not changed, without being told.
-    let dry_run = options.dry_run && options.list_only.is_none();
+    let dry_run = connection.dry_run || (options.dry_run && options.list_only.is_none());
     let fuzzy = if options.alternates.dirs.is_empty() { options.fuzzy.min(1) } else { options.fuzzy };
-    let zlib_or_any = matches!(offer.compress, Compression::Best | Compression::By(Compressor::Zlib));
+    let zlib_or_any = match offer.compress {
+        // A level implies it.
+        Compression::Best => connection.compress || offer.level.is_none(),
+        kind => kind == Compression::By(Compressor::Zlib),
+    };
     for (on, letter) in [
         (options.quiet, "q"),
         (options.backup, "b"),

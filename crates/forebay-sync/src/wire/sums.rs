@@ -85,6 +85,12 @@ impl SumHead {
         }
     }
 
+    /// Bytes of it and of the sums of all blocks on the wire.
+    pub(crate) fn wire_len(&self, sums: bool) -> u64 {
+        let each = if sums { 4 + u64::from(self.strong_len) } else { 0 };
+        16 + u64::from(self.count) * each
+    }
+
     /// Where in the basis `count` blocks from `block` on are, and how many bytes. `None` if it has not got them.
     pub(crate) fn bytes(&self, block: u32, count: u32) -> Option<(u64, u64)> {
         let end = block.checked_add(count).filter(|end| *end <= self.count)?;

@@ -60,14 +60,21 @@ pub(super) const ROWS: &[Row] = &[
     .no(),
     value("bwlimit", bwlimit).no(),
     flag("compress", |s, on| {
-        s.wire.compress = on;
-        s.wire.choice = s.wire.choice.filter(|_| on);
+        let wire = &mut s.wire;
+        // As with rsync, twice is `--new-compress`.
+        wire.choice = match (on, wire.connection.compress) {
+            (false, _) => None,
+            (true, true) => wire.choice.or(Some(Some(Compressor::Zlibx))),
+            (true, false) => wire.choice,
+        };
+        wire.connection.compress = on;
     })
     .short('z')
     .no(),
     flag("old-compress", |s, on| s.wire.choice = on.then_some(Some(Compressor::Zlib))),
     flag("new-compress", |s, on| s.wire.choice = on.then_some(Some(Compressor::Zlibx))),
     value("compress-choice", |s, value| {
+        s.wire.connection.compress_choice = Some(value.text.clone());
         s.wire.choice = match &value.lossy().to_ascii_lowercase()[..] {
             // As with rsync, that alone compresses nothing.
             "auto" => None,
@@ -146,7 +153,7 @@ pub(super) const ROWS: &[Row] = &[
         s.report.limit = Some(Duration::from_secs(u64::try_from(at).unwrap_or(0)).saturating_sub(now));
         Ok(())
     }),
-    remote("qsort"),
+    flag("qsort", |s, _| s.wire.connection.qsort = true).alias(&["use-qsort"]),
     later("write-batch"),
     later("only-write-batch"),
     later("read-batch"),

@@ -53,7 +53,14 @@ pub(super) const ROWS: &[Row] = &[
         Ok(())
     })
     .receivers(),
-    flag("remove-source-files", |s, _| s.options.remove_source_files = true).alias(&["remove-sent-files"]),
+    flag("remove-source-files", |s, _| {
+        s.options.remove_source_files = true;
+        s.wire.connection.sent_files = false;
+    }),
+    flag("remove-sent-files", |s, _| {
+        s.options.remove_source_files = true;
+        s.wire.connection.sent_files = true;
+    }),
     value("files-from", |s, value| {
         s.options.files_from = Some(value.text.clone());
         Ok(())

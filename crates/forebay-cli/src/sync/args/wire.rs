@@ -27,8 +27,6 @@ pub(super) struct Wire {
     /// `--server`
     pub(super) server: bool,
     pub(super) served: Served,
-    /// `-z`
-    pub(super) compress: bool,
     /// `--compress-choice` and its kin: `Some(None)` is none.
     pub(super) choice: Option<Option<Compressor>>,
 }
@@ -51,11 +49,12 @@ impl Wire {
         destination: &mut OsString,
         checksums: Option<&(OsString, OsString)>,
     ) -> Result<(Place, Connection), Refusal> {
+        let compress = self.connection.compress;
         let offer = &mut self.connection.offer;
         offer.compress = match self.choice {
             Some(None) => Compression::Never,
             Some(Some(kind)) => Compression::By(kind),
-            None if self.compress || offer.level.is_some() => Compression::Best,
+            None if compress || offer.level.is_some() => Compression::Best,
             None => Compression::No,
         };
         if let Some(names) = listed("RSYNC_CHECKSUM_LIST", self.server) {

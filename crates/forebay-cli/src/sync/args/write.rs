@@ -12,7 +12,7 @@ use super::value::{Refusal, Value};
 
 /// The options about content.
 pub(super) const ROWS: &[Row] = &[
-    flag("dry-run", |s, _| s.options.dry_run = true).short('n'),
+    flag("dry-run", |s, _| (s.options.dry_run, s.wire.connection.dry_run) = (true, true)).short('n'),
     flag("checksum", |s, on| s.options.checksum = on).short('c').no(),
     value("checksum-choice", checksum_choice).alias(&["cc"]),
     flag("whole-file", |s, on| s.whole_file = Some(on)).short('W').no(),
@@ -71,6 +71,7 @@ fn checksum_choice(s: &mut State, value: &Value) -> Result<(), Refusal> {
         }
     }
     s.checksums = Some((transfer.into(), compare.into()));
+    s.wire.connection.checksum_choice = Some(value.text.clone());
     Ok(())
 }
 
@@ -152,8 +153,8 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     } else if o.partial && o.partial_dir.is_none() && !o.delay_updates {
         o.partial_dir = std::env::var_os("RSYNC_PARTIAL_DIR").filter(|dir| !dir.is_empty() && dir != ".");
     }
-    let none = OsStr::new("none");
-    let (transfer, compare) = s.checksums.as_ref().map_or((false, false), |(a, b)| (a == none, b == none));
+    let none = |name: &OsString| name.eq_ignore_ascii_case("none");
+    let (transfer, compare) = s.checksums.as_ref().map_or((false, false), |(a, b)| (none(a), none(b)));
     if compare && o.checksum {
         return Err(Refusal { text: "Invalid checksum-choice for --checksum: none (0)".into(), code: 4 });
     }

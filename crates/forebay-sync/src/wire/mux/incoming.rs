@@ -23,13 +23,24 @@ pub(crate) struct Incoming {
     timeout: Option<Duration>,
     /// Becomes readable when nothing more can be written: then nothing more is waited for.
     alarm: Option<OwnedFd>,
+    /// Bytes that have come, once they count.
     bytes: Arc<AtomicU64>,
+    counts: bool,
 }
 
 impl Incoming {
     pub(crate) fn new(fd: OwnedFd, timeout: Option<Duration>) -> Self {
         widen(&fd);
-        Incoming { fd, buffer: vec![0; READ].into(), at: 0, end: 0, timeout, alarm: None, bytes: Arc::default() }
+        Incoming {
+            fd,
+            buffer: vec![0; READ].into(),
+            at: 0,
+            end: 0,
+            timeout,
+            alarm: None,
+            bytes: Arc::default(),
+            counts: false,
+        }
     }
 
     /// Fails when `outgoing` has: the other side may be waiting for what could not be written.
@@ -41,9 +52,15 @@ impl Incoming {
         Ok(())
     }
 
-    /// Counts the bytes that have come.
+    /// Counts the bytes that have come in frames.
     pub(crate) fn count(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.bytes)
+    }
+
+    /// From now on, everything is in frames: what has been taken does not count.
+    pub(crate) fn multiplexed(&mut self) {
+        self.counts = true;
+        self.bytes.store(self.at_hand() as u64, Ordering::Relaxed);
     }
 
     fn fill(&mut self) -> io::Result<usize> {
@@ -55,7 +72,7 @@ impl Incoming {
             match rustix::io::read(&self.fd, &mut *self.buffer) {
                 Ok(n) => {
                     self.end = n;
-                    self.bytes.fetch_add(n as u64, Ordering::Relaxed);
+                    self.bytes.fetch_add(if self.counts { n as u64 } else { 0 }, Ordering::Relaxed);
                     return Ok(n);
                 }
                 Err(Errno::INTR) => {}

@@ -3,6 +3,7 @@
 //! Writing has a thread of its own. Whoever sends data waits while much of it is not written yet; whoever sends a message
 //! never waits. So a thread that reads can say something without ever depending on what the other side reads.
 
+mod counted;
 mod incoming;
 mod outgoing;
 mod pipe;
@@ -11,6 +12,7 @@ mod tag;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use counted::Counted;
 pub(crate) use incoming::{Incoming, ReadAhead};
 pub(crate) use outgoing::{Outgoing, Writing};
 pub(crate) use pipe::ready;

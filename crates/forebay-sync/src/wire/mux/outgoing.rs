@@ -19,6 +19,9 @@ use crate::wire::error::WireError;
 /// Bytes of data in a frame that we write.
 pub(super) const FRAME: usize = 32 << 10;
 
+/// Bytes before those of a frame.
+const HEADER: usize = 4;
+
 /// Bytes of data that may wait to be written.
 const WAITING: usize = 256 << 10;
 
@@ -44,6 +47,8 @@ struct Shared {
 struct State {
     /// Whole frames, one behind the other.
     frames: Vec<u8>,
+    /// Where the last of them begins, if it is one of data: more data may go into it.
+    open: Option<usize>,
     /// Bytes in them, and in what is being written.
     waiting: usize,
     /// The thread that writes waits for some, and has not been called.
@@ -51,6 +56,8 @@ struct State {
     /// Threads that wait for room.
     crowd: usize,
     written: u64,
+    /// Bytes before the first frame, which do not count.
+    before: u64,
     /// Frames have a header from now on.
     multiplexed: bool,
     finished: bool,
@@ -90,7 +97,9 @@ impl Outgoing {
 
     /// From now on, everything is in frames.
     pub(crate) fn multiplex(&self) {
-        self.shared.lock().multiplexed = true;
+        let mut state = self.shared.lock();
+        state.multiplexed = true;
+        state.before = state.written + state.waiting as u64;
     }
 
     /// Sends data. Waits while much is not written yet.
@@ -146,7 +155,7 @@ impl Outgoing {
             return;
         }
         state.failed.get_or_insert((io::ErrorKind::BrokenPipe, "the session has ended".to_owned()));
-        state.frames.clear();
+        state.drop_frames();
         state.alarms.clear();
         state.finished = true;
         self.shared.room.notify_all();
@@ -179,9 +188,10 @@ impl Outgoing {
         self.shared.lock().crowd > 0
     }
 
-    /// Bytes that have been written.
+    /// Bytes that have been written in frames.
     pub(crate) fn written(&self) -> u64 {
-        self.shared.lock().written
+        let state = self.shared.lock();
+        state.written.saturating_sub(state.before)
     }
 }
 
@@ -212,7 +222,7 @@ impl Drop for Writing {
         // What nobody will read any more is not waited for.
         if self.thread.is_some() {
             let mut state = self.outgoing.shared.lock();
-            state.frames.clear();
+            state.drop_frames();
             state.failed.get_or_insert((io::ErrorKind::BrokenPipe, "the session has ended".to_owned()));
             drop(state);
             self.outgoing.shared.room.notify_all();
@@ -238,26 +248,46 @@ impl Shared {
 
     /// So many bytes are on their way.
     fn wrote(&self, bytes: usize) {
-        let mut state = self.lock();
-        state.waiting -= bytes;
-        state.written += bytes as u64;
-        if state.crowd > 0 && state.waiting <= WAITING - PART {
+        if self.lock().wrote(bytes) {
             self.room.notify_all();
         }
     }
 }
 
 impl State {
-    /// Adds a frame, or bytes as they are.
+    /// So many bytes have been written. Whether there is enough room for whoever waits for it to be woken.
+    fn wrote(&mut self, bytes: usize) -> bool {
+        self.waiting -= bytes;
+        self.written += bytes as u64;
+        self.crowd > 0 && self.waiting <= WAITING - PART
+    }
+
+    /// What waits is not written any more.
+    fn drop_frames(&mut self) {
+        self.frames.clear();
+        self.open = None;
+    }
+
+    /// Adds a frame, or bytes as they are. Data goes into the frame before it, if that is one of data and has room.
     fn add(&mut self, tag: Option<Tag>, payload: &[u8]) {
-        let before = self.frames.len();
+        let end = self.frames.len();
+        let data = tag == Some(Tag::Data);
+        let open = self.open.filter(|at| data && !payload.is_empty() && end - at - HEADER + payload.len() <= FRAME);
         if let Some(tag) = tag {
+            let at = open.unwrap_or(end);
+            self.frames.resize(end.max(at + HEADER), 0);
+            self.frames.extend_from_slice(payload);
             // Frames that we write are far shorter than 16 MiB.
-            let [a, b, c, _] = (payload.len() as u32).to_le_bytes();
-            self.frames.extend_from_slice(&[a, b, c, BASE + tag.code()]);
+            let [a, b, c, _] = ((self.frames.len() - at - HEADER) as u32).to_le_bytes();
+            if let Some(header) = self.frames.get_mut(at..at + HEADER) {
+                header.copy_from_slice(&[a, b, c, BASE + tag.code()]);
+            }
+            self.open = data.then_some(at);
+        } else {
+            self.frames.extend_from_slice(payload);
+            self.open = None;
         }
-        self.frames.extend_from_slice(payload);
-        self.waiting += self.frames.len() - before;
+        self.waiting += self.frames.len() - end;
     }
 }
 
@@ -287,6 +317,7 @@ fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>, rat
             continue;
         }
         std::mem::swap(&mut frames, &mut state.frames);
+        state.open = None;
         drop(state);
         let result = frames.chunks(rate.map_or(PART, |rate| rate.step().min(PART))).try_for_each(|piece| {
             if let Some(rate) = rate {
@@ -302,7 +333,7 @@ fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>, rat
         frames.clear();
         if let Err(error) = result {
             state.failed.get_or_insert((error.kind(), error.to_string()));
-            state.frames.clear();
+            state.drop_frames();
             state.alarms.clear();
             state.finished = true;
             shared.room.notify_all();
@@ -320,4 +351,51 @@ fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_room_is_woken_when_half_of_it_is_free() {
+        let mut state = State { waiting: WAITING + FRAME, crowd: 1, ..State::default() };
+        let woken: Vec<bool> = (0..WAITING / FRAME + 1).map(|_| state.wrote(FRAME)).collect();
+        let (asleep, awake) = woken.split_at(PART / FRAME);
+        assert!(!asleep.contains(&true) && !awake.contains(&false), "{woken:?}");
+        assert_eq!((state.waiting, state.written), (0, (WAITING + FRAME) as u64));
+        let mut state = State { waiting: WAITING, ..State::default() };
+        assert!(!state.wrote(WAITING), "nobody waits");
+    }
+
+    #[test]
+    fn data_goes_into_the_frame_before_it() {
+        let lens = |state: &State| {
+            let (mut lens, mut rest) = (Vec::new(), &state.frames[..]);
+            while let Some(([a, b, c, tag], behind)) = rest.split_first_chunk() {
+                let len = u32::from_le_bytes([*a, *b, *c, 0]) as usize;
+                lens.push((*tag - BASE, len));
+                rest = &behind[len..];
+            }
+            lens
+        };
+        let mut state = State::default();
+        state.add(None, b"bare");
+        assert_eq!((&std::mem::take(&mut state.frames)[..], state.waiting), (&b"bare"[..], 4));
+        let data = Some(Tag::Data);
+        for (tag, len) in
+            [(data, 3), (data, FRAME - 3), (data, 1), (data, FRAME), (Some(Tag::Info), 2), (data, 5), (data, 6)]
+        {
+            state.add(tag, &vec![7; len]);
+        }
+        let expected = [(0, FRAME), (0, 1), (0, FRAME), (Tag::Info.code(), 2), (0, 11)];
+        assert_eq!(lens(&state), expected);
+        assert_eq!(state.waiting, 4 + state.frames.len());
+        // What keeps alive is a frame of its own.
+        state.add(data, b"");
+        assert_eq!(lens(&state).last(), Some(&(0, 0)));
+        state.drop_frames();
+        state.add(data, b"later");
+        assert_eq!(lens(&state), [(0, 5)]);
+    }
 }

@@ -10,7 +10,6 @@ use super::values::Lacking;
 use crate::dir::Dir;
 use crate::fs::Stat;
 use crate::itemize::Change;
-use crate::totals::Totals;
 use crate::wire::sums::SumHead;
 
 /// Files that are asked for at most before the walk waits for some to come.
@@ -24,22 +23,14 @@ pub(crate) struct Awaited {
     /// What is said when it comes: lines for standard output and for the log file.
     pub(crate) text: Vec<u8>,
     pub(crate) log: Vec<u8>,
-    /// What is said behind the content, where that tells the sum of the file.
-    pub(crate) said: Option<Box<Said>>,
+    /// What is said behind the content.
+    pub(crate) said: Option<Box<Change>>,
     /// Whether content comes with it.
     pub(crate) file: Option<Box<Expected>>,
     /// The values of extended attributes that come with it.
     pub(crate) values: Option<Box<Lacking>>,
     /// What was sent, up to those and the block sums: it comes back as it was.
     pub(crate) item: Vec<u8>,
-}
-
-/// A line that has to wait for the sum of its file.
-#[derive(Debug)]
-pub(crate) struct Said {
-    pub(crate) change: Change,
-    /// The counts up to it.
-    pub(crate) totals: Totals,
 }
 
 /// A file whose content comes.

@@ -8,17 +8,16 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::answer::{Answers, Stop};
 use super::item::{Item, flag};
-use super::ledger::{Expected, Said};
+use super::ledger::Expected;
 use super::lists::{Lists, Queue};
 use super::values;
 use crate::above::{Above, Named};
-use crate::itemize;
+use crate::itemize::{self, Traffic};
 use crate::outcome::Outcome;
 use crate::shared::Shared;
-use crate::totals::Totals;
 use crate::wire::error::WireError;
 use crate::wire::limits;
-use crate::wire::mux::ReadAhead;
+use crate::wire::mux::{Counted, ReadAhead};
 use crate::wire::number::{Get, Indexes, special};
 use crate::wire::passage::Passage;
 
@@ -115,18 +114,25 @@ fn answer<R: ReadAhead>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32)
             // Not the directory itself: whoever gives that back last finishes it.
             let said = awaited.said.map(|said| (said, dir.rel.clone(), dir.listing.name(*at).to_owned()));
             let done = passage.as_ref().map(Passage::count);
-            let sum = answers.file(from, index, *expected, done.as_deref())?;
+            let mut counted = Counted::new(from);
+            let sum = answers.file(&mut counted, index, *expected, done.as_deref())?;
+            let traffic = Traffic { content: counted.taken(), sums: 0 };
+            let mut lines = Outcome::default();
             if let Some(passage) = passage {
-                passage.end();
-                (answers.deliver)(lines)?;
+                passage.end(&mut lines);
             }
-            if let Some((said, rel, name)) = said {
-                let Said { mut change, totals } = *said;
-                change.sum = Some(sum.into());
-                let mut out = Outcome { totals, ..Outcome::default() };
+            if let Some((mut change, rel, name)) = said {
+                change.traffic = Some(traffic);
+                if !shared.options.checksum && shared.tells_sum(&change) {
+                    change.sum = Some(sum.into());
+                }
                 let named = Named { above: Above::NOTHING, rel: &rel, name: name.to_bytes() };
-                itemize::lines(shared, &mut out, &change, &named, None);
-                (answers.deliver)(Outcome { totals: Totals::default(), ..out })?;
+                itemize::behind(shared, &mut lines, &change, &named);
+                // What a server has to say of it, its client says.
+                lines.text.truncate(if remote.server { 0 } else { lines.text.len() });
+            }
+            if !lines.is_silent() {
+                (answers.deliver)(lines)?;
             }
             Ok(())
         }

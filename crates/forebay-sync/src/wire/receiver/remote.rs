@@ -106,7 +106,7 @@ impl Remote {
             lines(out);
             Awaited::default()
         } else {
-            self.keep(out, lines)
+            self.keep(lines)
         };
         if unasked {
             return;
@@ -116,11 +116,11 @@ impl Remote {
     }
 
     /// What is said when the answer comes.
-    pub(crate) fn keep(&self, out: &Outcome, lines: impl FnOnce(&mut Outcome)) -> Awaited {
+    pub(crate) fn keep(&self, lines: impl FnOnce(&mut Outcome)) -> Awaited {
         if self.server && !self.logs {
             return Awaited::default();
         }
-        let mut said = Outcome { totals: out.totals, ..Outcome::default() };
+        let mut said = Outcome::default();
         lines(&mut said);
         // What a server has to say of it, its client says.
         let text = if self.server { Vec::new() } else { said.text };

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use forebay_delta::Input;
 
 use super::item::{self, Item, basis, flag};
-use super::ledger::{Awaited, Basis, Expected, Said};
+use super::ledger::{Basis, Expected};
 use super::values::Lacking;
 use crate::alternates::Found;
 use crate::error::Error;
@@ -37,14 +37,12 @@ impl Worker<'_> {
         if !again {
             self.count_transfer(entry, out);
         }
-        // A sum that the list has not told comes with the content.
-        let tells = shared.tells_sum(&change) && !options.checksum && !options.dry_run && !remote.server;
-        let mut awaited = match tells {
-            true => Awaited { said: Some(Said { change, totals: out.totals }.into()), ..Awaited::default() },
-            false => remote.keep(out, |out| {
-                itemize::lines(shared, out, &change, &entry.named(), None);
-            }),
-        };
+        let mut awaited = remote.keep(|out| match options.dry_run {
+            true => itemize::lines(shared, out, &change, &entry.named(), None),
+            false => itemize::ahead(shared, out, &change, &entry.named()),
+        });
+        let tells = !options.dry_run && itemize::tells_behind(options);
+        awaited.said = tells.then(|| change.into());
         let lacking = entry.lacking(shared);
         if !lacking.is_empty() {
             item.flags |= flag::XATTR;

@@ -17,12 +17,13 @@ use super::arrivals;
 use super::beneath::Folders;
 use super::bodies::Bodies;
 use super::entries::PIECE;
-use super::lines;
+use super::lines::{self, Said};
 use super::live::Found;
 use super::request::{Job, Request, Wanted};
 use crate::error::Error;
 use crate::extended::{Origin, Place};
 use crate::fs::{self, Stat};
+use crate::itemize::{self, Traffic};
 use crate::options::Append;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -109,11 +110,19 @@ impl Spill for Answer {
 }
 
 /// What is known of large files, and of those that have arrived, until it is their turn: sums of blocks have paid for their
-/// memory where they were read, and stay there.
+/// memory where they were read, and stay there. And what is said behind the content of files, under their numbers.
 #[derive(Debug, Default)]
 pub(crate) struct Shelf {
     keys: AtomicU64,
     shelved: Mutex<HashMap<u64, Shelved>>,
+    said: Mutex<HashMap<i32, Behind>>,
+}
+
+/// What is said behind the content of a file, and the bytes of the block sums that it was asked for with.
+#[derive(Debug)]
+pub(crate) struct Behind {
+    said: Said,
+    sums: u64,
 }
 
 /// A file, and what is wanted of it. It is not kept open: there may be more of them than files that may be open.
@@ -137,6 +146,10 @@ impl Shelf {
 
     fn take(&self, key: u64) -> Option<Shelved> {
         self.lock().remove(&key)
+    }
+
+    fn said(&self) -> MutexGuard<'_, HashMap<i32, Behind>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -171,10 +184,9 @@ pub(crate) struct Answerer<'a> {
 }
 
 impl Content {
-    /// The file, and where the bytes begin that are sent.
-    pub(super) fn rest(&self) -> (&File, u64) {
-        let there = if self.wanted.append { self.wanted.head.basis_len().min(self.len) } else { 0 };
-        (&self.file, there)
+    /// Where the bytes begin that are sent.
+    fn there(&self) -> u64 {
+        if self.wanted.append { self.wanted.head.basis_len().min(self.len) } else { 0 }
     }
 }
 
@@ -219,7 +231,10 @@ impl<'a> Answerer<'a> {
             out.totals.transferred_bytes += opened.as_ref().map_or(found.stat.size, |content| content.len);
         }
         if !self.server || lines::are_logged(self.shared.options, &request) {
-            lines::say(self.shared, &mut self.folders, &request, opened.as_ref(), &mut out);
+            let said = lines::say(self.shared, &mut self.folders, &request, opened.is_some(), &mut out);
+            if let (Some(said), Some(Content { wanted, .. })) = (said, &opened) {
+                self.shelf.said().insert(index, Behind { said, sums: wanted.head.wire_len(!wanted.append) });
+            }
             // A server's client says it.
             out.text.truncate(if self.server { 0 } else { out.text.len() });
         }
@@ -287,6 +302,21 @@ impl<'a> Answerer<'a> {
             return Err(Box::default());
         };
         self.open(&found, wanted, in_place).map_err(|errno| self.unreadable(&found, errno).into())
+    }
+
+    /// What is to be said behind the content of the file `index`. To be taken before that goes: it may be asked for again.
+    pub(crate) fn behind(&self, index: i32) -> Option<Behind> {
+        let tells = itemize::tells_behind(self.shared.options);
+        tells.then(|| self.shelf.said().remove(&index)).flatten()
+    }
+
+    /// Says that in `out`: `passed` bytes have gone, up to those of `body`.
+    pub(crate) fn say_behind(&self, behind: Option<Behind>, passed: u64, body: &[u8], out: &mut Outcome) {
+        let Some(Behind { said, sums }) = behind else { return };
+        let traffic = Traffic { content: passed, sums };
+        let sum = body.len().checked_sub(self.terms.transfer.len()).and_then(|at| body.get(at..));
+        said.say(self.shared, traffic, sum.unwrap_or_default(), out);
+        out.text.truncate(if self.server { 0 } else { out.text.len() });
     }
 
     /// Says why a file cannot be sent.
@@ -394,7 +424,7 @@ impl<'a> Answerer<'a> {
 
     /// The file, or what is behind its beginning where that is there.
     fn read(&mut self, content: &Content, sum: &mut FileSum, to: &mut To<'_>) -> Result<Stats, Failure> {
-        let (_, there) = content.rest();
+        let there = content.there();
         let verify = self.shared.options.append == Some(Append::Verify);
         let mut at = if verify { 0 } else { there };
         (to.flush)(to.out, at).map_err(Failure::Stop)?;

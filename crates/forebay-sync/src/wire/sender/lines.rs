@@ -2,14 +2,13 @@
 
 use std::fs::File;
 
-use super::answer::Content;
 use super::beneath::Folders;
 use super::live::Found;
 use super::request::Request;
 use crate::dir::SourceDir;
-use crate::itemize::{self, Action, Change, LINKED, Time};
+use crate::itemize::{self, Action, Change, LINKED, Time, Traffic};
 use crate::links;
-use crate::options::{Append, Options};
+use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
@@ -43,7 +42,6 @@ pub(super) fn change(shared: &Shared<'_>, request: &Request, found: &Found) -> C
         xattr: has(flag::XATTR),
         hard: has(flag::LOCAL) && has(flag::NAME_FOLLOWS),
         sent: true,
-        behind: Some(request.behind),
         ..Change::new(&found.stat, action)
     }
 }
@@ -54,29 +52,43 @@ pub(super) fn are_logged(options: &Options, request: &Request) -> bool {
     options.log_format.as_ref().is_some_and(|format| !options.dry_run && (comes || format.has(b"i")))
 }
 
-/// Says it. `opened` is the file, where it is sent.
+/// A line that is not said before the content of its file has gone.
+#[derive(Debug)]
+pub(super) struct Said {
+    change: Change,
+    found: Found,
+}
+
+impl Said {
+    /// Says it: so much has passed, and `sum` was that of the file.
+    pub(super) fn say(self, shared: &Shared<'_>, traffic: Traffic, sum: &[u8], out: &mut Outcome) {
+        let Said { mut change, found } = self;
+        change.traffic = Some(traffic);
+        if change.sum.is_none() && shared.tells_sum(&change) {
+            change.sum = Some(sum.into());
+        }
+        itemize::behind(shared, out, &change, &found.named());
+    }
+}
+
+/// Says it, and gives what is left to be said when the content has gone, if that is `sent`.
 pub(super) fn say(
     shared: &Shared<'_>,
     folders: &mut Folders,
     request: &Request,
-    opened: Option<&Content>,
+    sent: bool,
     out: &mut Outcome,
-) {
+) -> Option<Said> {
     let found = &request.found;
     let mut change = change(shared, request, found);
-    if shared.tells_sum(&change) {
-        change.sum = Some(match opened.map(Content::rest) {
-            Some((file, there)) => {
-                let options = shared.options;
-                let whole = options.checksum || options.append == Some(Append::Verify);
-                shared.sum_of(Ok(file), if whole { 0 } else { there })
-            }
-            None => {
-                let open = |source: &SourceDir| source.open(found.name(), found.follow, shared.options.open_noatime);
-                let file = folders.open(shared, found.folder()).and_then(open).map(File::from);
-                shared.sum_of(file.as_ref().map_err(|errno| *errno), 0)
-            }
-        });
+    if shared.tells_sum(&change) && (shared.options.checksum || !sent) {
+        let open = |source: &SourceDir| source.open(found.name(), found.follow, shared.options.open_noatime);
+        let file = folders.open(shared, found.folder()).and_then(open).map(File::from);
+        change.sum = Some(shared.sum_of(file.as_ref().map_err(|errno| *errno), 0));
+    }
+    if sent {
+        itemize::ahead(shared, out, &change, &found.named());
+        return itemize::tells_behind(shared.options).then(|| Said { change, found: found.clone() });
     }
     let leader = request.name.as_deref().filter(|name| change.hard && !name.is_empty());
     let link = match change.kind {
@@ -91,8 +103,8 @@ pub(super) fn say(
         (None, Some(link)) => Some((&b" -> "[..], link.to_bytes())),
         (None, None) => None,
     };
-    if is_of_the_receivers(shared.options, &change, leader.is_some()) {
-        return;
+    if !is_of_the_receivers(shared.options, &change, leader.is_some()) {
+        itemize::lines(shared, out, &change, &found.named(), target);
     }
-    itemize::lines(shared, out, &change, &found.named(), target);
+    None
 }

@@ -16,8 +16,8 @@ use crate::options::Options;
 use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::number::{Get, Indexes, special};
+use crate::wire::receiver::Stop;
 use crate::wire::receiver::item::{Item, flag};
-use crate::wire::receiver::{Stop, behind};
 use crate::wire::sums::SumHead;
 use crate::wire::terms::Terms;
 
@@ -25,8 +25,6 @@ use crate::wire::terms::Terms;
 #[derive(Debug)]
 pub(crate) struct Request {
     pub(crate) index: i32,
-    /// How many entries of all lists are behind it, itself among them.
-    pub(crate) behind: u64,
     /// The entry. Its list may be done with before the answer is made, where nothing but a report was to be answered.
     pub(crate) found: Found,
     pub(crate) flags: u16,
@@ -148,7 +146,6 @@ impl<R: Read> Requests<'_, R> {
     fn request(&mut self, index: i32) -> Result<Request, Stop> {
         let unknown = WireError::protocol("a request for what is not in the list", index);
         let found = self.lists.get(index).ok_or(unknown)?;
-        let behind = behind(index, self.lists.list_of(index), self.terms);
         let kind = found.stat.kind;
         let from = &mut *self.from;
         let flags = from.short()?;
@@ -173,7 +170,7 @@ impl<R: Read> Requests<'_, R> {
                 content = Some(self.wanted(index)?);
             }
         }
-        Ok(Request { index, behind, found, flags, basis, name, values, content })
+        Ok(Request { index, found, flags, basis, name, values, content })
     }
 
     fn values(&mut self) -> Result<Vec<u32>, WireError> {

@@ -282,6 +282,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
             Answer::Whole(mut outcome, index, body) => {
                 let passage = self.passage(&mut outcome, index)?;
                 turn.number(index, &mut head);
+                let (behind, passed) = (answerer.behind(index), (head.len() + body.len()) as u64);
                 if body.len() <= SHORT {
                     head.put(&body);
                     turn.send(&head)?;
@@ -292,25 +293,26 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                     turn.send(&head)?;
                     turn.send(&body)?;
                 }
-                passage.into_iter().for_each(Passage::end);
+                passage.into_iter().for_each(|passage| passage.end(&mut outcome));
+                answerer.say_behind(behind, passed, &body, &mut outcome);
                 bodies.give(body);
                 Ok(outcome)
             }
             Answer::Large(mut outcome, index, body, key) => match answerer.reopen(key) {
                 Ok(content) => {
+                    let behind = answerer.behind(index);
                     let passage = self.passage(&mut outcome, index)?;
                     turn.number(index, &mut head);
                     head.put(&body);
-                    let mut passed = 0;
+                    let (mut read, mut passed) = (0, 0);
                     let mut flush = |out: &mut Vec<u8>, bytes: u64| {
-                        passed += bytes;
+                        read += bytes;
                         if out.len() < PIECE {
                             return Ok(());
                         }
+                        passed += out.len() as u64;
                         match &passage {
-                            Some(passage) => {
-                                passage.send(out, std::mem::take(&mut passed), |piece| turn.send(piece))?
-                            }
+                            Some(passage) => passage.send(out, std::mem::take(&mut read), |piece| turn.send(piece))?,
                             None => turn.send(out)?,
                         }
                         out.clear();
@@ -318,10 +320,12 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                     };
                     answerer.put(content, &mut head, &mut outcome, &mut flush)?;
                     turn.send(&head)?;
-                    passage.into_iter().for_each(Passage::end);
+                    passage.into_iter().for_each(|passage| passage.end(&mut outcome));
+                    answerer.say_behind(behind, passed + head.len() as u64, &head, &mut outcome);
                     Ok(outcome)
                 }
                 Err(outcome) => {
+                    drop(answerer.behind(index));
                     self.link.way.message(Message::NoSend(index));
                     Ok(*outcome)
                 }

@@ -224,6 +224,7 @@ impl Started {
         outgoing.send(&self.secluded)?;
         let terms = handshake::client(&mut incoming, |bytes| outgoing.send(bytes), &self.offer)?;
         outgoing.multiplex();
+        incoming.multiplexed();
         outgoing.send(&self.rules)?;
         log.begin().map_err(Error::Log)?;
         let (mailbox, mail) = Mailbox::new();

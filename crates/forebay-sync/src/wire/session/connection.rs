@@ -24,11 +24,23 @@ pub struct Connection {
     pub cvs_exclude: bool,
     /// `--checksum-seed`: what a server puts into the sums. 0: something that is another each time.
     pub checksum_seed: i32,
-    // What the other side is told. What is said and done on this side is a matter of [`Options`](crate::Options).
+    // What the other side is told, in the words that were given here. What is said and done on this side is a matter of [`Options`](crate::Options).
     /// `-v`, as often as it was given.
     pub verbose: u8,
     /// `--info`: topics in capitals, and the level that was asked for each.
     pub info: Vec<(&'static str, u8)>,
+    /// `-z`
+    pub compress: bool,
+    /// `--compress-choice`
+    pub compress_choice: Option<OsString>,
+    /// `--checksum-choice`
+    pub checksum_choice: Option<OsString>,
+    /// `--remove-sent-files`, the old name of `--remove-source-files`.
+    pub sent_files: bool,
+    /// `--qsort`
+    pub qsort: bool,
+    /// `-n`, also where it is only listed what there is.
+    pub dry_run: bool,
     /// `--stats`
     pub stats: bool,
     /// `--stderr=all` is `Some(true)`, `--stderr=client` is `Some(false)`.

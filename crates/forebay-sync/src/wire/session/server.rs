@@ -88,6 +88,7 @@ impl Server {
         };
         let terms = handshake::server(&mut from, |bytes| outgoing.send(bytes), offer, &letters, seed)?;
         outgoing.multiplex();
+        from.multiplexed();
         Ok(Server { terms, from, outgoing, writing })
     }
 
