@@ -62,6 +62,21 @@ fn other_trees_are_searched() {
             bench.same(way, &["-aic", &alt]);
             bench.same(way, &["-ain", &alt]);
             bench.same(way, &["-aiH", &alt, &format!("{kind}=../old")]);
+            // The first of a series of snapshots: nothing is wrong with that.
+            let did = bench.same(way, &["-ai", &format!("{kind}=../not-yet")]);
+            assert_eq!(did.code, Some(0), "{kind}: {did:?}");
+        }
+    }
+}
+
+/// Stock's processes say something of their end: who leaves before that makes them fail.
+#[test]
+fn the_last_words_of_the_other_side_are_awaited() {
+    let bench = bench();
+    for way in WAYS {
+        for _ in 0..5 {
+            let did = bench.run((End::Ours, End::Stock), way, &["-avvvv"], "ours");
+            assert_eq!(did.code, Some(0), "{way:?}: {did:?}");
         }
     }
 }

@@ -75,6 +75,36 @@ fn only_names_are_divided_and_not_the_source() {
     }
 }
 
+/// A name with the end of a line in it makes no line of its own.
+#[test]
+fn names_in_messages_stay_in_their_lines() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("a\nrsync: all is well"), "").unwrap();
+    for way in WAYS {
+        let said = |pair| {
+            bench.prepare("ours");
+            let text =
+                String::from_utf8(finish(bench.client(pair, way, &["-anvv", "--existing"], "ours")).stdout).unwrap();
+            text.lines().filter(|line| line.contains("well")).map(str::to_owned).collect::<Vec<_>>()
+        };
+        let stock = said((End::Stock, End::Stock));
+        assert_eq!(said((End::Ours, End::Stock)), stock, "{way:?}");
+        assert!(stock.iter().all(|line| line.contains("a\\#012rsync")), "{stock:?}");
+    }
+}
+
+#[test]
+fn a_line_that_is_too_long_for_a_name_is_one_line() {
+    let bench = bench();
+    fs::write(bench.path("long"), format!("{}b\na\n", "x".repeat(65_536))).unwrap();
+    let from = format!("--files-from={}", bench.path("long").display());
+    bench.prepare("ours");
+    let output = finish(bench.client((End::Ours, End::Ours), Way::Push, &["-a", &from], "ours"));
+    assert_eq!(output.status.code(), Some(23), "{output:?}");
+    let left = |name: &str| bench.path("ours").join(name).exists();
+    assert!(left("a") && !left("b"), "{output:?}");
+}
+
 #[test]
 fn many_names_do_not_get_stuck() {
     let bench = Bench::new();

@@ -30,6 +30,9 @@ pub(crate) fn names_from(from: &OsStr, nul: bool, another: bool) -> Result<Vec<u
         if read == 0 {
             return Ok(names);
         }
+        if read as u64 == LONGEST_NAME && line.last() != Some(&end) {
+            reader.skip_until(end).map_err(|error| failed(&error))?;
+        }
         while line.last().is_some_and(|&b| b == end || (!nul && b == b'\r')) {
             line.pop();
         }

@@ -52,6 +52,12 @@ impl Incoming {
         Ok(())
     }
 
+    /// From now on it ends when nothing comes for so long, whatever has become of what is written.
+    pub(super) fn ends_after(&mut self, most: Duration) {
+        self.timeout = Some(self.timeout.map_or(most, |timeout| timeout.min(most)));
+        self.alarm = None;
+    }
+
     /// Counts the bytes that have come in frames.
     pub(crate) fn count(&self) -> Arc<AtomicU64> {
         Arc::clone(&self.bytes)
@@ -105,6 +111,12 @@ impl Incoming {
 pub(crate) trait ReadAhead: BufRead {
     /// Bytes that can be read without waiting for anybody; there may be more.
     fn at_hand(&self) -> usize;
+}
+
+impl<R: ReadAhead + ?Sized> ReadAhead for &mut R {
+    fn at_hand(&self) -> usize {
+        (**self).at_hand()
+    }
 }
 
 impl ReadAhead for Incoming {

@@ -1,8 +1,9 @@
 //! `MuxReader`: frames that come, data apart from messages.
 
 use std::io::{self, BufRead, Read};
+use std::time::{Duration, Instant};
 
-use super::incoming::ReadAhead;
+use super::incoming::{Incoming, ReadAhead};
 use super::tag::{BASE, Tag};
 use crate::wire::error::WireError;
 use crate::wire::limits;
@@ -52,6 +53,25 @@ impl<R: Read, M: Messages> MuxReader<R, M> {
             None => return Err(WireError::protocol("a frame of no known kind", code).into()),
         }
         Ok(true)
+    }
+}
+
+impl<M: Messages> MuxReader<Incoming, M> {
+    /// Hears messages until the other side closes the stream, for `most` about; data means nothing any more.
+    ///
+    /// # Errors
+    /// What a message is an error of, or the stream.
+    pub(crate) fn hear_out(&mut self, most: Duration) -> Result<(), WireError> {
+        let until = Instant::now() + most;
+        self.from.ends_after(most);
+        while Instant::now() < until {
+            let len = self.fill_buf()?.len();
+            if len == 0 {
+                break;
+            }
+            self.consume(len);
+        }
+        Ok(())
     }
 }
 

@@ -64,7 +64,7 @@ pub(crate) fn run<R: ReadAhead + Send, W: Way + ?Sized>(
 ) -> Result<End, Stop> {
     let mut end = End::default();
     let workers = passes::workers(shared.options);
-    passes::deliver(shared, note, &mut end.totals, log)?;
+    deliver(shared, note, way, &mut end.totals, log)?;
     let batch = &look_ahead(shared, batch, workers)?;
     let all = Pass::all(shared.options.delete, shared.options.deletion.when);
     let copies = all.iter().position(|pass| *pass != Pass::Delete).unwrap_or_default();
@@ -95,6 +95,21 @@ pub(crate) fn run<R: ReadAhead + Send, W: Way + ?Sized>(
     goodbye(shared, &mut from, (way, mailbox), &end.totals)?;
     end.list_bytes = from.lists.bytes;
     Ok(end)
+}
+
+/// Says `outcome`. A server says its errors as what they are: to a client, an error is a failure, and a warning is none.
+fn deliver<W: Way + ?Sized>(
+    shared: &Shared<'_>,
+    mut outcome: Outcome,
+    way: &W,
+    totals: &mut Totals,
+    log: &mut dyn Log,
+) -> Result<(), Error> {
+    if shared.remote.as_ref().is_some_and(|remote| remote.server) && outcome.totals.failed == 0 {
+        let errors = std::mem::take(&mut outcome.errors);
+        way.message(Message::Warning(&errors));
+    }
+    passes::deliver(shared, outcome, totals, log)
 }
 
 /// What has to be known of the whole list before anything is done. Gives what is to be gone through of it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 
 /// How long a remote shell is waited for when the session has failed.
-const GRACE: Duration = Duration::from_secs(1);
+pub(super) const GRACE: Duration = Duration::from_secs(1);
 
 /// Waits for the remote shell to end, and gives its exit code. Behind a session that has failed it may never do so: it is
 /// killed then.

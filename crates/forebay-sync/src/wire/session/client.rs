@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::child::reap;
+use super::child::{GRACE, reap};
 use super::connection::Connection;
 use super::heard::{Heard, Messages, Telling};
 use super::sending::{Listed, send};
@@ -232,10 +232,10 @@ impl Started {
         let arrivals = Arrivals::default();
         let messages =
             Messages { heard: Some(self.heard.clone()), mailbox: mailbox.clone(), arrivals: arrivals.clone() };
-        let from = MuxReader::new(incoming, messages);
+        let mut from = MuxReader::new(incoming, messages);
         let opened = Opened {
             terms,
-            from,
+            from: &mut from,
             outgoing: &outgoing,
             received: Arc::clone(&received),
             mailbox: &mailbox,
@@ -243,8 +243,20 @@ impl Started {
             arrivals,
         };
         let mut told = Telling { log, heard: &self.heard };
-        let mut report = role(opened, &mut told)?;
+        let mut report = match role(opened, &mut told) {
+            Ok(report) => report,
+            // The other side may have said why before it went: that nothing can be written was noticed first.
+            Err(Stop::Wire(error @ WireError::Io(_))) => {
+                return Err(Stop::Wire(match from.hear_out(GRACE) {
+                    Err(why @ WireError::Peer(_)) => why,
+                    _ => error,
+                }));
+            }
+            Err(stop) => return Err(stop),
+        };
         writing.finish()?;
+        // Its last words: it fails if nobody takes them. Nothing depends on them any more.
+        let _ = from.hear_out(GRACE);
         let peer = report.peer.get_or_insert_default();
         (peer.sent, peer.received) = (outgoing.written(), received.load(Ordering::Relaxed));
         Ok(report)

@@ -83,18 +83,15 @@ impl Heard {
                     log.file(&out.log);
                 }
                 tag => {
-                    // Ends of lines stay; everything else that is no text is escaped.
-                    for piece in text.split_inclusive(|&byte| byte == b'\n') {
-                        let end = piece.ends_with(b"\n");
-                        options.escape.push(&mut line, piece.strip_suffix(b"\n").unwrap_or(piece));
-                        line.extend_from_slice(if end { b"\n" } else { b"" });
-                    }
+                    // The end of the line stays; everything else that is no text is escaped, so that no name makes a line.
+                    let said = text.strip_suffix(b"\n");
+                    options.escape.push(&mut line, said.unwrap_or(&text));
+                    line.extend_from_slice(if said.is_some() { b"\n" } else { b"" });
                     match tag {
                         Tag::Info if options.json => {
-                            let mut objects = Vec::new();
-                            line.split_inclusive(|&byte| byte == b'\n')
-                                .for_each(|line| json::message(&mut objects, line));
-                            log.text(&objects).map_err(Error::Log)?;
+                            let mut object = Vec::new();
+                            json::message(&mut object, &line);
+                            log.text(&object).map_err(Error::Log)?;
                         }
                         Tag::Info => log.text(&line).map_err(Error::Log)?,
                         _ => log.errors(&line),

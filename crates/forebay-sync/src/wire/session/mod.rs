@@ -30,7 +30,7 @@ fn may_be_incremental(options: &Options, sends: bool) -> bool {
 /// A connection whose terms are known.
 struct Opened<'o> {
     terms: Terms,
-    from: MuxReader<Incoming, Messages>,
+    from: &'o mut MuxReader<Incoming, Messages>,
     outgoing: &'o Outgoing,
     /// Bytes that have come.
     received: Arc<AtomicU64>,

@@ -39,7 +39,7 @@ pub(super) fn send(
     let begun = Instant::now();
     let spill = options.spill.take();
     let location = spill.as_ref().map(SpillStore::location);
-    let Opened { terms, mut from, outgoing, received, arrivals, .. } = opened;
+    let Opened { terms, from, outgoing, received, arrivals, .. } = opened;
     let _taken = options.copy_as.as_ref().map(Credentials::take_on).transpose()?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
@@ -49,12 +49,12 @@ pub(super) fn send(
     shared.listed = match listed {
         Listed::No => None,
         Listed::Names(names) => Some(names),
-        Listed::There => Some(names::take(&mut from, terms.protocol)?),
+        Listed::There => Some(names::take(from, terms.protocol)?),
     };
     let top = roots::sources(&shared, sources, &mut note)?;
     let traffic = || (received.load(Ordering::Relaxed), outgoing.written());
     let link = sender::Link { terms: &terms, server, way: outgoing, arrivals: &arrivals, traffic: &traffic };
-    let end = sender::run(&shared, &link, (top, note), spill, &mut from, log)?;
+    let end = sender::run(&shared, &link, (top, note), spill, from, log)?;
     Ok(Report {
         totals: end.totals,
         engine: end.answering,

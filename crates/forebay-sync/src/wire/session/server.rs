@@ -107,7 +107,8 @@ impl Server {
             if served.sends && cvs_exclude {
                 rules::push_cvs(&mut options.filters, false)?;
             }
-            let opened = Opened { terms, from, outgoing: &outgoing, received, mailbox: &mailbox, mail, arrivals };
+            let opened =
+                Opened { terms, from: &mut from, outgoing: &outgoing, received, mailbox: &mailbox, mail, arrivals };
             if served.sends {
                 let listed = match options.files_from.take() {
                     None => Listed::No,
