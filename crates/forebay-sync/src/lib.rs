@@ -131,7 +131,7 @@ pub use mirror::{Log, Peer, Report, mirror};
 pub use number::human;
 pub use options::{AlternateKind, Alternates, Append, Options, Reflink};
 pub use select::{DeleteWhen, Deletion, Select};
-pub use text::Escape;
+pub use text::{Escape, as_logged};
 pub use totals::{Ahead, Carried, Totals};
 #[doc(hidden)]
 pub use wire::probe;

@@ -33,6 +33,26 @@ impl Escape {
     }
 }
 
+/// A line for a log file: as in rsync's, bytes above ASCII stand there as they are, whatever the locale. What is already an
+/// escape in a name has been escaped itself, so that nothing else is taken for one.
+pub fn as_logged(line: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(line.len());
+    let mut rest = line;
+    while let Some((&first, behind)) = rest.split_first() {
+        match rest {
+            [b'\\', b'#', a @ b'2'..=b'3', b @ b'0'..=b'7', c @ b'0'..=b'7', behind @ ..] => {
+                out.push((a - b'0') << 6 | (b - b'0') << 3 | (c - b'0'));
+                rest = behind;
+            }
+            _ => {
+                out.push(first);
+                rest = behind;
+            }
+        }
+    }
+    out
+}
+
 fn push_run(out: &mut Vec<u8>, bytes: &[u8], valid: bool) {
     for (i, &b) in bytes.iter().enumerate() {
         let reads_as_escape = b == b'\\'
@@ -48,7 +68,7 @@ fn push_run(out: &mut Vec<u8>, bytes: &[u8], valid: bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::Escape;
+    use super::{Escape, as_logged};
 
     fn escaped(escape: Escape, name: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -73,5 +93,14 @@ mod tests {
         }
         assert_eq!(escaped(Escape::Bytes, b"\xff\n"), b"\xff\\#012");
         assert_eq!(escaped(Escape::Ascii, "é".as_bytes()), b"\\#303\\#251");
+    }
+
+    #[test]
+    fn a_log_has_what_other_locales_escape() {
+        for name in [&b"a b"[..], "\u{e4}".as_bytes(), b"\xff\n\\#303", b"\\#2", b"\x80\\#377x"] {
+            for escape in [Escape::Utf8, Escape::Ascii, Escape::Bytes] {
+                assert_eq!(as_logged(&escaped(escape, name)), escaped(Escape::Bytes, name), "{escape:?} {name:?}");
+            }
+        }
     }
 }

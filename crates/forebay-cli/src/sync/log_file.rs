@@ -4,7 +4,7 @@ use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 
-use forebay_sync::{Ahead, Log, Totals, local_now};
+use forebay_sync::{Ahead, Log, Totals, as_logged, local_now};
 
 /// The file, open at its end.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ impl LogFile {
         let mut text = Vec::with_capacity(lines.len() * 2);
         for line in lines.split(|&b| b == b'\n').filter(|line| !line.is_empty()) {
             text.extend_from_slice(head.as_bytes());
-            text.extend_from_slice(line);
+            text.extend_from_slice(&as_logged(line));
             text.push(b'\n');
         }
         // There is nowhere better to say so, and it would be said for each line.

@@ -1,6 +1,9 @@
 //! What is said beside the names: topics, formats, log files, listings, texts.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
@@ -108,6 +111,33 @@ fn names_of_one_file_are_in_log_files() {
             logs_of_are_rsyncs(&bench, &format!("{args} --log-file=log --log-file-format=%i|%n SRC {to}"));
             clear(&bench);
         }
+    }
+}
+
+/// Whatever the locale: a log is of bytes, and only what is no text at all is escaped.
+#[test]
+fn log_files_have_names_as_they_are() {
+    for locale in ["C", "C.UTF-8"] {
+        let bench = bench();
+        for name in [&b"\xc3\xa4"[..], b"\xff", b"a\nb", b"x\\#303"] {
+            fs::write(bench.src().join(OsStr::from_bytes(name)), "").unwrap();
+        }
+        let src = format!("{}/", bench.src().display());
+        let [theirs, ours] = bench.places();
+        let logs = [("rsync", &[][..], theirs), (FOREBAY, &["sync"][..], ours)].map(|(program, first, place)| {
+            let mut command = Command::new(program);
+            command.args(first).args(["-a", "--log-file=log", &src, "dst"]);
+            assert!(command.current_dir(&place).env("LC_ALL", locale).status().unwrap().success());
+            let log = fs::read(place.join("log")).unwrap();
+            let code = b">f+++++++++ ";
+            let names = log.split(|&byte| byte == b'\n').filter_map(|line| {
+                let at = line.windows(code.len()).position(|window| window == code)?;
+                Some(line[at + code.len()..].to_vec())
+            });
+            names.collect::<BTreeSet<_>>()
+        });
+        assert_eq!(logs[1], logs[0], "{locale}");
+        assert!(logs[0].contains(&b"\xff"[..]), "{locale}: {logs:?}");
     }
 }
 
