@@ -96,10 +96,14 @@ fn a_file_that_is_there_in_part_is_told_of_as_a_whole() {
     for args in [&["-aP", "--append", "--bwlimit=1500"][..], &["-aP", "--no-whole-file", "--bwlimit=1500"]] {
         for way in WAYS {
             for pair in PAIRS {
-                bench.prepare("ours");
-                let told = on_its_way(&said(bench.client(pair, way, args, "ours")), LARGE.into());
+                // How far it is when it is told of is chance: where others keep the processors busy, perhaps never far enough.
+                let told = || {
+                    bench.prepare("ours");
+                    on_its_way(&said(bench.client(pair, way, args, "ours")), LARGE.into())
+                };
                 let after = u64::from(LARGE) / 2;
-                assert!(told.iter().any(|&bytes| bytes > after), "{pair:?}, {way:?} with {args:?}: {told:?}");
+                let far = (0..5).any(|_| told().iter().any(|&bytes| bytes > after));
+                assert!(far, "{pair:?}, {way:?} with {args:?}");
             }
         }
     }
