@@ -163,7 +163,8 @@ fn what_has_passed_for_a_file_is_told() {
             &["-a", "--no-inc-recursive", "--out-format=%i %n %'12b %-6c %C"],
             &["-ac", "--protocol=30", "--out-format=%n %b %c %C"],
             &["-a", "--protocol=31", "--append", "--out-format=%n %b %c %C"],
-            &["-av", "--append-verify", "--out-format=%n %b %C"],
+            // With more than one list, it is open which of them the second try comes behind.
+            &["-av", "--append-verify", "--no-inc-recursive", "--out-format=%n %b %C"],
             &["-aW", "--out-format=%n %b %c"],
             &["-a", "--inplace", "--delete", "--out-format=%o %n %b %c"],
             &["-ain", "--out-format=%n %b %c"],
