@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Instant;
 
-use forebay::{DecodeError, Lease, Reclaim};
+use forebay::{DecodeError, Lease, Page, Reclaim};
 use timely::container::NoopBuilder;
 use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::DistributorPact;
@@ -54,10 +54,9 @@ pub(crate) fn accumulate<'scope, R: Rows>(
     // An account of its own: whoever asks it for memory, and whom it tells, is this operator alone.
     let memory = exchange.account("accumulate");
     memory.consumer().can_spill(Arc::downgrade(&as_reclaim));
-    let activator: Arc<SyncActivator> = Arc::new(activator());
+    let retry = Arc::new(Retry { due: AtomicBool::new(false), activator: activator() });
     let again = scope.activator_for(address.into());
-    let mut receiver =
-        Receiver::new(scope.index(), scope.peers(), exchange.clone(), Rc::clone(spares), memory, activator);
+    let mut receiver = Receiver::new(scope.index(), scope.peers(), exchange.clone(), Rc::clone(spares), memory, retry);
     let metrics = Arc::clone(exchange.metrics());
 
     builder.build(move |mut capabilities| {
@@ -129,6 +128,26 @@ impl Reclaim for Wish {
     }
 }
 
+/// Has an operator that was refused memory try again. Whoever changes what it was refused for calls; until then it does
+/// not ask, however often it is activated: a refusal asks others to give memory back, and so activates them.
+struct Retry {
+    due: AtomicBool,
+    activator: SyncActivator,
+}
+
+impl Retry {
+    fn call(&self) {
+        self.due.store(true, Ordering::Release);
+        // A worker that is gone needs no waking.
+        let _ = self.activator.activate();
+    }
+
+    /// Whether somebody has called since this was asked last.
+    fn take(&self) -> bool {
+        self.due.swap(false, Ordering::Acquire)
+    }
+}
+
 struct Receiver<R: Rows> {
     me: usize,
     exchange: Exchange,
@@ -136,7 +155,7 @@ struct Receiver<R: Rows> {
     spares: Rc<Spares<R>>,
     /// Pays for what has arrived.
     memory: Memory,
-    activator: Arc<SyncActivator>,
+    retry: Arc<Retry>,
     open: BTreeMap<u64, Open<R>>,
     /// Rows that nobody pays for yet, as they came.
     unpaid: VecDeque<(u64, usize, R)>,
@@ -154,6 +173,8 @@ struct Receiver<R: Rows> {
     used: bool,
     /// Since when there is not enough memory for what has arrived.
     short_since: Option<Instant>,
+    /// Whether a batch was handed on since rows were refused last.
+    given: bool,
 }
 
 struct Open<R: Rows> {
@@ -173,7 +194,7 @@ impl<R: Rows> Receiver<R> {
         exchange: Exchange,
         spares: Rc<Spares<R>>,
         memory: Memory,
-        activator: Arc<SyncActivator>,
+        retry: Arc<Retry>,
     ) -> Self {
         let (seals, results) = mpsc::channel();
         let metrics = Arc::clone(exchange.metrics());
@@ -182,7 +203,7 @@ impl<R: Rows> Receiver<R> {
             exchange,
             spares,
             memory,
-            activator,
+            retry,
             open: BTreeMap::new(),
             unpaid: VecDeque::new(),
             owed: vec![0; peers],
@@ -194,6 +215,7 @@ impl<R: Rows> Receiver<R> {
             metrics,
             used: false,
             short_since: None,
+            given: false,
         }
     }
 
@@ -231,6 +253,9 @@ impl<R: Rows> Receiver<R> {
 
     /// Takes in what has arrived, as far as there is memory for it.
     fn pay(&mut self) {
+        if self.short_since.is_some() && !self.retry.take() {
+            return;
+        }
         self.pay_until_refused();
         if !self.unpaid.is_empty() {
             self.short_since.get_or_insert_with(Instant::now);
@@ -253,16 +278,13 @@ impl<R: Rows> Receiver<R> {
     }
 
     /// Memory was refused. Spills; when nothing of this worker is on its way out of memory, the rows at the head get in
-    /// whatever the budget says.
+    /// whatever the budget says. Else `retry` is called when there is room, or when everything is out.
     fn overdraw_or_wait(&mut self, commit: u64, bytes: usize) -> bool {
         self.metrics.refused.add(1);
         self.make_room();
-        let activator = Arc::clone(&self.activator);
         let consumer = self.memory.consumer().clone();
-        let call = move || {
-            // A worker that is gone needs no waking.
-            let _ = activator.activate();
-        };
+        let retry = Arc::clone(&self.retry);
+        let call = move || retry.call();
         let Some(open) = self.open.get_mut(&commit) else { return false };
         while consumer.when_room(bytes, call.clone()) {
             // Somebody else may have taken the room; then nobody would call.
@@ -270,7 +292,13 @@ impl<R: Rows> Receiver<R> {
                 return true;
             }
         }
-        let leaving = self.leaving();
+        let leaving = loop {
+            match self.leaving() {
+                // Out in the meantime.
+                Ok(Some(page)) if page.when_settled(call.clone()) => {}
+                leaving => break leaving.map(|page| page.is_some()),
+            }
+        };
         let Some(open) = self.open.get_mut(&commit) else { return false };
         match leaving {
             Ok(true) => false,
@@ -280,8 +308,10 @@ impl<R: Rows> Receiver<R> {
                 true
             }
             Ok(false) => {
-                // A batch that is sealed may give memory back; nothing else will.
-                if self.sealing.is_empty()
+                // A batch that is sealed may give memory back once it is taken; nothing else will.
+                if std::mem::take(&mut self.given) {
+                    self.retry.call();
+                } else if self.sealing.is_empty()
                     && let Err(error) = consumer.try_lease(bytes)
                 {
                     self.exchange.failure().set(error);
@@ -295,18 +325,18 @@ impl<R: Rows> Receiver<R> {
         }
     }
 
-    /// Whether runs are on their way out of memory.
+    /// The last page of a run that is on its way out of memory.
     ///
     /// # Errors
-    /// If they cannot be written: what holds the memory stays there.
-    fn leaving(&self) -> Result<bool, ExchangeError> {
-        // The newest are the likeliest, and whoever is refused asks often.
+    /// If one cannot be written: what holds the memory stays there.
+    fn leaving(&self) -> Result<Option<&Page>, ExchangeError> {
+        // The newest are the likeliest.
         for run in self.open.values().flat_map(|open| &open.runs).rev() {
-            if run.is_leaving()? {
-                return Ok(true);
+            if let Some(page) = run.leaving()? {
+                return Ok(Some(page));
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     /// Hands runs to the spill store, the largest first, until half of what they take is on its way.
@@ -318,7 +348,7 @@ impl<R: Rows> Receiver<R> {
         }
         let resident = self.open.values().any(|open| open.runs.iter().any(Run::is_resident));
         // While the disk is behind, more runs would only be smaller ones.
-        if !resident && !self.leaving().unwrap_or(false) {
+        if !resident && !matches!(self.leaving(), Ok(Some(_))) {
             // Only buffers are left: the largest becomes a run.
             if let Some(open) = self.open.values_mut().max_by_key(|open| open.buffer.bytes())
                 && open.buffer.bytes() >= BLOCK
@@ -383,8 +413,7 @@ impl<R: Rows> Receiver<R> {
             self.sealing.push_back((commit, open.capability, open.since));
             let Open { mut buffer, mut lease, mut runs, .. } = open;
             let (memory, failure) = (self.memory.clone(), self.exchange.failure().clone());
-            let (seals, activator, metrics) =
-                (self.seals.clone(), Arc::clone(&self.activator), Arc::clone(&self.metrics));
+            let (seals, retry, metrics) = (self.seals.clone(), Arc::clone(&self.retry), Arc::clone(&self.metrics));
             self.exchange.merger().submit(move || {
                 let timed = metrics.seal.activated();
                 buffer.consolidate();
@@ -397,7 +426,7 @@ impl<R: Rows> Receiver<R> {
                 }
                 // Whoever is gone needs no result.
                 if seals.send(sealed).is_ok() {
-                    let _ = activator.activate();
+                    retry.call();
                 }
             });
         }
@@ -411,6 +440,10 @@ impl<R: Rows> Receiver<R> {
                 self.metrics.open_commits.sub(1);
                 self.metrics.commit.record(since.elapsed());
                 give(capability, batch);
+            }
+            self.given = true;
+            if self.short_since.is_some() {
+                self.retry.call();
             }
         }
     }

@@ -243,13 +243,16 @@ impl<R: Rows, F: Reduce<R>> Operator<R, F> {
         let (running, teller) = (Arc::clone(&self.running), self.teller.clone());
         let (failure, metrics) = (self.exchange.failure().clone(), Arc::clone(self.exchange.metrics()));
         self.exchange.merger().submit(move || {
-            let _timed = metrics.reduce.activated();
+            let timed = metrics.reduce.activated();
             if failure.get().is_some() || teller.is_closed() {
                 return;
             }
             // Jobs run one after the other. One that panicked has ended the run.
             let mut running = running.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-            match running.commit(batch, &teller) {
+            let outcome = running.commit(batch, &teller);
+            // Before anybody can see that it is done.
+            drop(timed);
+            match outcome {
                 Ok(()) => teller.tell(Event::Done),
                 Err(error) => failure.set(error),
             }

@@ -150,15 +150,17 @@ impl<R: Rows> Run<R> {
         }
     }
 
-    /// Whether blocks are on their way to the spill store. Pages are written in order, so the last one tells.
+    /// The last of the blocks that are on their way to the spill store. Pages are written in order, so when it is there
+    /// all are.
     ///
     /// # Errors
     /// If they cannot be written: they stay in memory.
-    pub(crate) fn is_leaving(&self) -> Result<bool, ExchangeError> {
-        match self.pages_from_back().next().map(Page::state) {
-            Some(PageState::Failed(error)) => Err(error.into()),
-            Some(PageState::OnDisk) | None => Ok(false),
-            Some(PageState::Resident | PageState::Writing) => Ok(true),
+    pub(crate) fn leaving(&self) -> Result<Option<&Page>, ExchangeError> {
+        let Some(last) = self.pages_from_back().next() else { return Ok(None) };
+        match last.state() {
+            PageState::Failed(error) => Err(error.into()),
+            PageState::OnDisk => Ok(None),
+            PageState::Resident | PageState::Writing => Ok(Some(last)),
         }
     }
 

@@ -2,11 +2,11 @@
 
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
 
 use forebay::{Extent, Location, MemoryStore, SegmentStore, SpillError, SpillStore, Usage};
-use forebay_exchange::{BLOCK, ExchangeError};
+use forebay_exchange::{BLOCK, ExchangeError, ExchangeMonitor};
 
 use crate::engine::{Gate, rests};
 use crate::support::{Run, Setup, model, noise, until};
@@ -51,18 +51,21 @@ impl SpillStore for Held {
     }
 }
 
-/// The disk stands still, so the receivers cannot pay: the senders park, and nothing grows.
-#[test]
-fn a_receiver_that_is_arbitrarily_slow_parks_its_senders() {
-    let (memory, window, workers) = (1 << 20, 128 << 10, 2);
-    let held = Held { inner: Arc::new(MemoryStore::new(256 << 20)), gate: Gate::default() };
-    let store: Box<dyn SpillStore> = Box::new(held.clone());
-    let run = Run::start(Setup { workers, memory, window: Some(window), store: Some(store), ..Setup::default() });
-    let (monitor, parts) = (run.monitor.clone(), 100);
-    let rows = |part: u64| -> Vec<_> { noise(part).take(20_000).map(|key| (key, (), 1)).collect() };
+/// How many parts of 20,000 rows [`stand_still`] has sent.
+const PARTS: u64 = 100;
+
+fn part(part: u64) -> Vec<(u64, (), i64)> {
+    noise(part).take(20_000).map(|key| (key, (), 1)).collect()
+}
+
+/// Sends [`PARTS`] parts on a thread of its own, which ends where one is not taken, and waits until nothing goes on.
+fn stand_still(run: Run) -> (ExchangeMonitor, JoinHandle<Run>) {
+    let monitor = run.monitor.clone();
     let feeding = thread::spawn(move || {
-        for part in 0..parts {
-            run.send((part % 2) as usize, 0, rows(part));
+        for number in 0..PARTS {
+            if run.senders[(number % 2) as usize].as_ref().unwrap().send(0, part(number), None).is_err() {
+                break;
+            }
         }
         run
     });
@@ -72,9 +75,21 @@ fn a_receiver_that_is_arbitrarily_slow_parks_its_senders() {
         let after = monitor.snapshot();
         after.memory_refused > 0 && before.rows_received == after.rows_received
     });
+    (monitor, feeding)
+}
+
+/// The disk stands still, so the receivers cannot pay: the senders park, and nothing grows. Nobody asks again and again.
+#[test]
+fn a_receiver_that_is_arbitrarily_slow_parks_its_senders() {
+    let (memory, window, workers) = (1 << 20, 128 << 10, 2);
+    let held = Held { inner: Arc::new(MemoryStore::new(256 << 20)), gate: Gate::default() };
+    let store: Box<dyn SpillStore> = Box::new(held.clone());
+    let run = Run::start(Setup { workers, memory, window: Some(window), store: Some(store), ..Setup::default() });
+    let (monitor, feeding) = stand_still(run);
+    rests("while the disk stands still", Duration::from_millis(500), Duration::from_millis(20));
     let stopped = monitor.snapshot();
     assert!(!feeding.is_finished());
-    assert!(stopped.rows_received < 20_000 * parts / 2);
+    assert!(stopped.rows_received < 20_000 * PARTS / 2);
     // A window for each pair, and the container that exceeds it.
     let most = workers * workers * (window + 2 * BLOCK);
     assert!(stopped.bytes_in_flight_most as usize <= most, "{} in flight", stopped.bytes_in_flight_most);
@@ -82,9 +97,37 @@ fn a_receiver_that_is_arbitrarily_slow_parks_its_senders() {
 
     held.gate.open();
     let (sums, snapshot) = feeding.join().unwrap().finish();
-    let sent: Vec<_> = (0..parts).map(|part| (0, rows(part))).collect();
+    let sent: Vec<_> = (0..PARTS).map(|number| (0, part(number))).collect();
     assert!(sums.unwrap() == model(&sent));
     assert!(snapshot.credit_waits.nanos.count() > 0 && snapshot.memory_waits.total > Duration::ZERO);
+}
+
+/// Who waits for the disk is told that it failed: nothing else would end the wait.
+#[test]
+fn a_disk_that_stands_still_and_then_fails_ends_the_run() {
+    let held = Held { inner: Arc::new(MemoryStore::new(0)), gate: Gate::default() };
+    let store: Box<dyn SpillStore> = Box::new(held.clone());
+    let run = Run::start(Setup { memory: 1 << 20, window: Some(128 << 10), store: Some(store), ..Setup::default() });
+    let (_, feeding) = stand_still(run);
+    held.gate.open();
+    let error = feeding.join().unwrap().finish().0.unwrap_err();
+    assert!(matches!(error, ExchangeError::Spill(_)), "{error}");
+}
+
+/// Somebody else has all the memory and never gives any back, so no page that gets written makes room: what waited for
+/// it overdraws the budget then.
+#[test]
+fn rows_get_in_when_the_disk_has_caught_up_though_there_is_no_room() {
+    let memory = 1 << 20;
+    let held = Held { inner: Arc::new(MemoryStore::new(256 << 20)), gate: Gate::default() };
+    let store: Box<dyn SpillStore> = Box::new(held.clone());
+    let setup = Setup { memory, taken: memory, window: Some(128 << 10), store: Some(store), ..Setup::default() };
+    let (_, feeding) = stand_still(Run::start(setup));
+    held.gate.open();
+    let (sums, snapshot) = feeding.join().unwrap().finish();
+    let sent: Vec<_> = (0..PARTS).map(|number| (0, part(number))).collect();
+    assert!(sums.unwrap() == model(&sent));
+    assert!(snapshot.overdrawn > 0 && snapshot.memory_waits.total > Duration::ZERO);
 }
 
 #[test]
@@ -133,6 +176,11 @@ fn one_slow_worker_holds_nobodys_memory() {
     assert!(snapshot.rows_moved > 300 * 4_000 / 2, "rows did not lie where they belong");
     assert!(snapshot.resident_most as usize <= memory + workers * 4 * BLOCK, "{} resident", snapshot.resident_most);
     assert!(snapshot.bytes_in_flight_most as usize <= workers * workers * (memory / 4 / 9 + 2 * BLOCK));
+    assert!(
+        snapshot.source.total >= Duration::from_millis(100),
+        "what the slow one takes is counted where it is taken"
+    );
+    assert_eq!(snapshot.seal.nanos.count(), workers as u64);
 }
 
 /// A worker that waits for a commit sleeps.
@@ -141,6 +189,13 @@ fn waiting_for_a_commit_uses_no_processor_time() {
     let run = Run::start(Setup::default());
     run.send(0, 0, noise(1).take(20_000).map(|key| (key, (), 1)).collect());
     until("rows have arrived", || run.monitor.snapshot().rows_received > 10_000);
+    let before = Instant::now();
     rests("while it waits", Duration::from_millis(500), Duration::from_millis(20));
-    run.finish().0.unwrap();
+    let waited = before.elapsed();
+    let (sums, snapshot) = run.finish();
+    sums.unwrap();
+    for times in [&snapshot.source, &snapshot.partition, &snapshot.accumulate, &snapshot.seal] {
+        assert!(times.nanos.count() > 0 && !times.total.is_zero() && times.total < waited, "{times:?}: no waits in it");
+    }
+    assert!(snapshot.commits.total > waited, "{:?}", snapshot.commits);
 }

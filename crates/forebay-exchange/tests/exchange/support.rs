@@ -37,6 +37,8 @@ pub(crate) fn model(sent: &[(u64, Rows)]) -> Sums {
 pub(crate) struct Setup {
     pub(crate) workers: usize,
     pub(crate) memory: usize,
+    /// Bytes of it that somebody else has for the whole run.
+    pub(crate) taken: usize,
     pub(crate) window: Option<usize>,
     pub(crate) store: Option<Box<dyn SpillStore>>,
     /// A worker that takes so long for each item.
@@ -45,7 +47,7 @@ pub(crate) struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        Setup { workers: 2, memory: 64 << 20, window: None, store: None, slow: None }
+        Setup { workers: 2, memory: 64 << 20, taken: 0, window: None, store: None, slow: None }
     }
 }
 
@@ -62,6 +64,7 @@ pub(crate) struct Run {
 impl Run {
     pub(crate) fn start(setup: Setup) -> Run {
         let budget = Budget::new(setup.memory);
+        let taken = budget.consumer("somebody else", 0).unwrap().lease_head(setup.taken);
         let pager = setup.store.map(|store| Pager::new(store, false).unwrap());
         let mut options = ExchangeOptions::new(&budget, pager);
         if let Some(window) = setup.window {
@@ -128,6 +131,7 @@ impl Run {
                 }
             });
             drop(guards);
+            drop(taken);
             let mut sums = std::mem::take(&mut *sums.lock().unwrap());
             sums.retain(|_, sums| !sums.is_empty());
             let _ = done_out.send(failure.get().map_or(Ok(sums), Err));

@@ -117,6 +117,7 @@ fn check(commits: Vec<Vec<Row>>, limit: usize, block: usize) -> u64 {
                     collect(batches.distinct(&exchange)),
                 )
             });
+            let batches = commits.len() as u64;
             for (commit, rows) in commits.into_iter().enumerate() {
                 let runs = runs_of(vec![rows], block, exchange.memory());
                 input.send(seal(commit as u64, runs, exchange.memory()).unwrap());
@@ -128,6 +129,9 @@ fn check(commits: Vec<Vec<Row>>, limit: usize, block: usize) -> u64 {
                 worker.step_or_park(None);
             }
             assert!(options.failure().get().is_none(), "{:?}", options.failure().get());
+            let reduce = options.monitor().snapshot().reduce;
+            assert_eq!(reduce.nanos.count(), 6 * batches, "each operator's time by batch");
+            assert!(!reduce.total.is_zero());
             assert_eq!(*counts.borrow(), model(&expected, count), "count");
             assert_eq!(*sums.borrow(), model(&expected, sum), "sum");
             assert_eq!(*avgs.borrow(), model(&expected, avg), "avg");

@@ -8,7 +8,7 @@ use crate::budget::{Budget, Consumer};
 use crate::item::Parts;
 use crate::spill::pager::{Page, PageState, Pager};
 use crate::spill::{MemoryStore, SpillStore};
-use crate::sync::Arc;
+use crate::sync::{Arc, AtomicUsize, Ordering};
 
 fn pager(quota: u64) -> (Pager, Arc<MemoryStore>, Consumer) {
     let store = Arc::new(MemoryStore::new(quota));
@@ -59,6 +59,26 @@ fn loom_a_page_that_cannot_be_written_is_settled_and_stays_in_memory() {
         assert!(matches!(page.state(), PageState::Failed(_)) && consumer.used() == 2000);
         assert_eq!(page.get().unwrap().bytes, [7; 2000][..]);
     });
+}
+
+/// The one who does not wait is called once, or told that it is too late to be; after that nobody has to ask again.
+#[test]
+fn loom_who_asks_to_be_called_when_a_page_is_settled_misses_neither_a_write_nor_a_failure() {
+    for quota in [u64::MAX, 100] {
+        model(2, move || {
+            let (pager, _, consumer) = pager(quota);
+            let page = put(&pager, &consumer);
+            let calls = Arc::new(AtomicUsize::new(0));
+            let (counted, handle) = (Arc::clone(&calls), page.handle());
+            let settled = page.when_settled(move || {
+                assert!(!matches!(handle.state(), PageState::Resident | PageState::Writing));
+                counted.fetch_add(1, Ordering::SeqCst);
+            });
+            pager.settle(&page);
+            drop(pager);
+            assert_eq!(calls.load(Ordering::SeqCst), usize::from(!settled));
+        });
+    }
 }
 
 /// The reader comes before, during or after the I/O thread: it gets the bytes once, and they are read once or by itself.

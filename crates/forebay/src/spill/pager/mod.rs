@@ -179,7 +179,8 @@ impl Pager {
     }
 
     /// Waits until `page`, which was [`put`](Self::put), is on disk or its write has failed: for whoever writes faster
-    /// than the store and has nothing else to do meanwhile. Never call it where others wait for this thread.
+    /// than the store and has nothing else to do meanwhile. Never call it where others wait for this thread:
+    /// [`Page::when_settled`] does not wait.
     pub fn settle(&self, page: &Page) {
         page.settle();
     }

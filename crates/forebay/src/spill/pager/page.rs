@@ -40,7 +40,7 @@ struct Inner {
 }
 
 enum State {
-    Memory { parts: Vec<Bytes>, lease: Lease, status: Status },
+    Memory { parts: Vec<Bytes>, lease: Lease, status: Status, call: Option<Call> },
     Disk { place: Place, ahead: Ahead, index: Lease },
 }
 
@@ -50,6 +50,9 @@ enum Status {
     Writing,
     Failed(SpillError),
 }
+
+/// What is called when the write has ended.
+type Call = Box<dyn FnOnce() + Send>;
 
 /// Where a record is: several share the extent of a block.
 #[derive(Clone)]
@@ -116,8 +119,23 @@ impl Page {
     /// A page that nobody writes yet.
     pub(super) fn new(pager: Weak<Shared>, parts: Parts, items: u64, lease: Lease) -> Self {
         let (bytes, owner) = (parts.len(), lease.consumer().id());
-        let state = Mutex::new(State::Memory { parts: parts.finish(), lease, status: Status::Waiting });
+        let state = Mutex::new(State::Memory { parts: parts.finish(), lease, status: Status::Waiting, call: None });
         Page { inner: Arc::new(Inner { pager, bytes, items, owner, state, changed: Event::new() }) }
+    }
+
+    /// Says whether the page is on disk or its write has failed. If neither is so yet, `call` is called once when it is:
+    /// for whoever must not wait ([`Pager::settle`](super::Pager::settle)), a dataflow operator for example. A page has
+    /// one such call; a later one replaces it. `call` runs on the I/O thread, without a lock, and must not block. It is
+    /// not called if the pager or the page goes first.
+    pub fn when_settled(&self, call: impl FnOnce() + Send + 'static) -> bool {
+        let mut state = lock(&self.inner.state);
+        let replaced = match &mut *state {
+            State::Memory { status: Status::Waiting | Status::Writing, call: at, .. } => at.replace(Box::new(call)),
+            State::Memory { status: Status::Failed(_), .. } | State::Disk { .. } => return true,
+        };
+        drop(state);
+        drop(replaced);
+        false
     }
 
     /// Where the page is now.
@@ -308,8 +326,9 @@ impl Page {
 
     pub(super) fn end(&self, outcome: Result<Place, SpillError>) {
         let mut state = lock(&self.inner.state);
-        let mut written = None;
-        if let State::Memory { lease, status, .. } = &mut *state {
+        let (mut written, mut due) = (None, None);
+        if let State::Memory { lease, status, call, .. } = &mut *state {
+            due = call.take();
             match outcome {
                 Ok(place) => {
                     let index = lease.split(INDEX);
@@ -322,6 +341,9 @@ impl Page {
         drop(state);
         drop(written);
         self.inner.changed.notify();
+        if let Some(call) = due {
+            call();
+        }
     }
 }
 
