@@ -14,7 +14,8 @@ pub(crate) fn check(data: &[u8]) {
     // In incremental recursion, numbers begin with 1.
     let first = i32::from(a & 1);
     let Some(read) = lists.read(list, first) else { return };
-    for path in &read.paths {
+    for (path, &is_dir) in read.paths.iter().zip(&read.dirs) {
+        assert!(is_dir || path != b".", "a root that is no directory");
         assert!(path.len() < 4096 && !path.contains(&0), "a path that exists on no system");
         assert!(
             path == b"." || path.split(|&b| b == b'/').all(|part| !matches!(part, b"" | b"." | b"..")),
@@ -24,6 +25,6 @@ pub(crate) fn check(data: &[u8]) {
     // What is written again may look otherwise, but means the same.
     let again = lists.read(&read.written, first).unwrap_or_else(|| panic!("what is written is not read"));
     assert!(again.rest.is_empty(), "all that is written is read");
-    assert_eq!(again.paths, read.paths);
+    assert_eq!((again.paths, again.dirs), (read.paths, read.dirs));
     assert_eq!(again.written, read.written, "what is written has one form");
 }

@@ -85,7 +85,7 @@ impl Worker<'_> {
         let mut best: Option<Found> = None;
         for tree in 0..self.alternates.enter(shared, &entry.dir.rel).len() {
             let Some(dir) = self.alternates.get(tree) else { continue };
-            let Ok(stat) = shared.stat_there(dir.as_fd(), entry.name) else { continue };
+            let Ok(stat) = shared.stat_there(dir.as_fd(), entry.target) else { continue };
             if stat.kinds() != entry.src.kinds() {
                 continue;
             }
@@ -116,7 +116,7 @@ impl Worker<'_> {
             .enter(shared, &entry.dir.rel)
             .iter()
             .flatten()
-            .any(|dir| shared.stat_there(dir.as_fd(), entry.name).is_ok_and(|stat| stat.kinds() == entry.src.kinds()))
+            .any(|dir| shared.stat_there(dir.as_fd(), entry.target).is_ok_and(|stat| stat.kinds() == entry.src.kinds()))
     }
 
     /// What `--link-dest` makes the destination's file another name of. What cannot be read is reported when it is its turn.
@@ -130,7 +130,7 @@ impl Worker<'_> {
 
     /// Where the extended attributes are of what the tree `tree` has for the entry.
     pub(crate) fn place_of(&self, entry: &Entry<'_>, tree: usize) -> Option<Place> {
-        self.alternates.get(tree).map(|dir| self.shared.attributes_at(dir.as_fd(), entry.name))
+        self.alternates.get(tree).map(|dir| self.shared.attributes_at(dir.as_fd(), entry.target))
     }
 
     /// What the code of a new entry says that is made like `found`.
@@ -146,12 +146,12 @@ impl Worker<'_> {
             Kinds::File => {
                 let Some(dir) = self.alternates.get(tree) else { return Ok(false) };
                 let dir = dir.try_clone().map_err(|_| Failure::Read(Errno::MFILE))?;
-                self.unchanged(entry, dir.as_fd(), entry.name, stat)?
+                self.unchanged(entry, dir.as_fd(), entry.target, stat)?
             }
             Kinds::Link => {
                 let ours = entry.read_link().map_err(Failure::Read)?;
                 let dir = self.alternates.get(tree);
-                dir.is_some_and(|dir| self.shared.link_there(dir.as_fd(), entry.name).is_ok_and(|to| to == ours))
+                dir.is_some_and(|dir| self.shared.link_there(dir.as_fd(), entry.target).is_ok_and(|to| to == ours))
             }
             Kinds::Special => stat.kind == src.kind,
             Kinds::Device => stat.kind == src.kind && stat.rdev == src.rdev,
@@ -213,8 +213,8 @@ impl Worker<'_> {
         // Whatever comes of it.
         entry.dir.touched.store(true, Ordering::Relaxed);
         let linked = match &entry.old {
-            None => rustix::fs::linkat(from, entry.name, at, entry.target, AtFlags::empty()),
-            Some(_) => Temp::hard_link(&mut self.names, at, entry.target, from.as_fd(), entry.name)
+            None => rustix::fs::linkat(from, entry.target, at, entry.target, AtFlags::empty()),
+            Some(_) => Temp::hard_link(&mut self.names, at, entry.target, from.as_fd(), entry.target)
                 .and_then(|temp| temp.commit(entry.target)),
         };
         linked.is_ok()
@@ -240,9 +240,10 @@ fn made_like(shared: &Shared<'_>, change: Change, src: &Stat, found: &Stat) -> C
     change
 }
 
-/// How `like`, which is as `src` says, differs from the directory in the first of the other trees that has it.
+/// How `like`, which is as `src` says, differs from the directory in the first of the other trees that has it as it is, or else
+/// that has it.
 pub(crate) fn directory(shared: &Shared<'_>, like: &Dir, src: &Stat) -> Option<Change> {
-    shared.places.alternates.iter().find_map(|place| {
+    let mut all = shared.places.alternates.iter().filter_map(|place| {
         let dir = fs::open_beneath(place.fd.as_fd(), like.path(), false).ok()?;
         let stat = shared.stat_open(dir.as_fd()).ok()?;
         let mut change = Change::new(src, Action::Copy);
@@ -250,6 +251,11 @@ pub(crate) fn directory(shared: &Shared<'_>, like: &Dir, src: &Stat) -> Option<C
         if extended::wanted(shared) {
             extended::compare(shared, &mut change, &like.attributes(), &shared.attributes_of(dir.as_fd()));
         }
-        Some(made_like(shared, change, src, &stat))
-    })
+        // As with rsync, its time counts even where directories do not get theirs.
+        let exact = !change.any() && (!shared.options.times || shared.same_time(src, &stat));
+        Some((exact, made_like(shared, change, src, &stat)))
+    });
+    let (exact, first) = all.next()?;
+    let other = if exact { None } else { all.find(|(exact, _)| *exact) };
+    Some(other.map_or(first, |(_, change)| change))
 }

@@ -4,6 +4,7 @@
 //! sorted names, so that a million of them cost a sort and one pass for each level of directories.
 
 use std::cmp::Ordering;
+use std::collections::HashMap;
 use std::ffi::CString;
 use std::ops::Range;
 
@@ -17,6 +18,52 @@ pub(crate) struct Asked {
     names: Vec<Name>,
     /// A path has begun with `./`, which asks for what it is relative to as well.
     pub(crate) dotted: bool,
+    pub(crate) passages: Passages,
+}
+
+/// How often rsync's list has a directory because it is on the way to a path: once more whenever the paths have been elsewhere
+/// meanwhile.
+#[derive(Debug, Default)]
+pub(crate) struct Passages {
+    pub(crate) count: u64,
+    /// The directory of the path before, and the source that it is beneath.
+    way: Vec<u8>,
+    source: u32,
+    /// In incremental recursion, for each directory, which of those in it was passed last.
+    last: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl Passages {
+    /// The next path. With `one_list`, everything is listed before anything else happens.
+    pub(crate) fn pass(&mut self, path: &[u8], source: u32, one_list: bool) {
+        let Some(end) = path.iter().rposition(|&b| b == b'/') else { return };
+        let dir = &path[..end];
+        if one_list {
+            let same = dir.iter().zip(&self.way).take_while(|(a, b)| a == b).count();
+            if same == dir.len() && self.way.get(same).is_none_or(|&b| b == b'/') {
+                return;
+            }
+            // As with rsync, which goes back to a slash, also from the end of a name.
+            let from = dir[..same].iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+            self.count += dir[from..].split(|&b| b == b'/').count() as u64;
+        } else {
+            if self.source != source {
+                self.last.remove(&b""[..]);
+            } else if self.way == dir {
+                return;
+            }
+            let mut begin = 0;
+            for component in dir.split(|&b| b == b'/') {
+                let last = self.last.entry(dir[..begin].to_vec()).or_default();
+                if last.as_slice() != component {
+                    *last = component.to_vec();
+                    self.count += 1;
+                }
+                begin += component.len() + 1;
+            }
+        }
+        (self.way, self.source) = (dir.to_vec(), source);
+    }
 }
 
 /// One path: components, without slashes at its ends.
@@ -49,8 +96,8 @@ pub(crate) struct Source {
     pub(crate) source: u32,
     /// It is itself asked for, and not just on the way to something.
     pub(crate) own: bool,
-    /// Together with what is in it.
-    pub(crate) contents: bool,
+    /// How often together with what is in it.
+    pub(crate) contents: usize,
 }
 
 impl Group {
@@ -107,14 +154,39 @@ impl Asked {
                 last = Some(entry);
                 seen.clear();
             }
-            if let (false, Some(source)) = (seen.contains(&name.source), position(roots, name.source))
+            // What is asked for comes before what is on the way.
+            if let (true, Some(source)) = (!more || !seen.contains(&name.source), position(roots, name.source))
                 && let Ok(component) = CString::new(component)
             {
-                seen.push(name.source);
-                match name.missing && !more {
-                    true => listing.push_missing(&component, source),
-                    false => listing.push(&component, source, entry.1, name.follow && !more),
+                if !seen.contains(&name.source) {
+                    seen.push(name.source);
                 }
+                match (more, name.missing) {
+                    (true, _) => listing.push_passed(&component, source),
+                    (false, true) => listing.push_missing(&component, source),
+                    (false, false) => listing.push(&component, source, name.dir, name.follow),
+                }
+            }
+        }
+    }
+
+    /// Adds to `listing`, which is sorted and has everything, what of that the names in `range` ask for once more, and what of
+    /// them is not there.
+    pub(crate) fn list_again(&self, range: Range<usize>, skip: usize, roots: &[u32], listing: &mut Listing) {
+        let mut again = Vec::new();
+        for name in self.names.get(range).unwrap_or_default() {
+            let (component, more) = self.component(name, skip);
+            if let (false, Some(source)) = (more, position(roots, name.source))
+                && listing.has(component, name.dir) != name.missing
+                && let Ok(component) = CString::new(component)
+            {
+                again.push((component, source, name));
+            }
+        }
+        for (component, source, name) in again {
+            match name.missing {
+                true => listing.push_missing(&component, source),
+                false => listing.push(&component, source, name.dir, name.follow),
             }
         }
     }
@@ -135,12 +207,12 @@ impl Asked {
         for (at, name) in group.iter().enumerate() {
             let known = sources.iter().position(|known| known.source == name.source);
             let known = known.unwrap_or_else(|| {
-                sources.push(Source { source: name.source, own: false, contents: false });
+                sources.push(Source { source: name.source, own: false, contents: 0 });
                 sources.len() - 1
             });
             if let Some(source) = sources.get_mut(known).filter(|_| at < own) {
                 source.own = true;
-                source.contents |= name.contents;
+                source.contents += usize::from(name.contents);
             }
         }
         Group { beneath, sources }
@@ -216,12 +288,9 @@ mod tests {
         let names: Vec<_> = (0..listing.len()).map(|at| (listing.name(at), listing.is_dir(at))).collect();
         assert_eq!(names, [(c"a", false), (c"b-x", true), (c"b", true)]);
         let b = asked.group(asked.all(), 0, b"b");
-        assert_eq!(
-            (b.beneath.clone(), &b.sources[..]),
-            (2..5, &[Source { source: 0, own: false, contents: false }][..])
-        );
+        assert_eq!((b.beneath.clone(), &b.sources[..]), (2..5, &[Source { source: 0, own: false, contents: 0 }][..]));
         let c = asked.group(b.beneath, 2, b"c");
-        assert_eq!((c.beneath, &c.sources[..]), (4..5, &[Source { source: 0, own: true, contents: false }][..]));
+        assert_eq!((c.beneath, &c.sources[..]), (4..5, &[Source { source: 0, own: true, contents: 0 }][..]));
         assert_eq!(components(b"/a//./b/../c/", true).unwrap(), b"a/c");
         assert_eq!(components(b"a/../b", false), None);
     }

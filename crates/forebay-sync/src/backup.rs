@@ -283,7 +283,10 @@ fn dress(shared: &Shared<'_>, file: BorrowedFd<'_>, original: BorrowedFd<'_>, li
     }
     // The set-ID bits of another owner's file would give away more than the original does.
     let harmless = like.kind == FileType::Directory || (uid, gid) == (like.uid, like.gid);
-    let mode = if harmless { like.mode } else { like.mode & 0o1777 };
+    // As with rsync, without `-p` a directory keeps what it has inherited.
+    let inherits = like.kind == FileType::Directory && !shared.options.perms;
+    let inherited = if inherits { now.mode & 0o2000 } else { 0 };
+    let mode = inherited | if harmless { like.mode } else { like.mode & 0o1777 };
     rustix::fs::fchmod(file, Mode::from_raw_mode(mode as _))?;
     match attrs::keeps_time(shared, like.kind) {
         true => rustix::fs::futimens(file, &attrs::times(like.mtime)),

@@ -141,13 +141,17 @@ fn entry(line: &[u8]) -> Option<(u32, Vec<u8>)> {
 
 /// Asks the system's name service, which knows more than the file, for the id of `name`.
 fn ask(ids: Ids, name: &str) -> Option<u32> {
+    // Numbers, which it looks up as ids, are no names.
+    if name.bytes().all(|byte| byte.is_ascii_digit() || b"+- \t\n\x0b\x0c\r".contains(&byte)) {
+        return None;
+    }
     let output = std::process::Command::new("getent").args([ids.database().1, "--", name]).output().ok()?;
     output.stdout.split(|&b| b == b'\n').find_map(entry).map(|(id, _)| id)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{IdMap, Ids};
+    use super::{IdMap, Ids, find};
 
     #[test]
     fn the_first_rule_that_matches_decides() {
@@ -159,6 +163,16 @@ mod tests {
         assert_eq!(map.map(0), 9);
         for text in ["1", "1:", "1-x:4"] {
             assert!(IdMap::parse(Ids::Users, text, false).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_nobodys_name() {
+        for ids in [Ids::Users, Ids::Groups] {
+            assert_eq!(find(ids, b"root"), Some(0));
+            for name in [&b"0"[..], b"+0", b" 0", b"-0", b"", b"00"] {
+                assert_eq!(find(ids, name), None, "{ids:?} {:?}", name.escape_ascii().to_string());
+            }
         }
     }
 }

@@ -231,7 +231,7 @@ pub(crate) fn lines(
         let other = Change { xattr: false, ..change.clone() };
         let end: &[u8] = if other.any() || change.exact_time { b"\n" } else { b" is uptodate\n" };
         let slash: &[u8] = if is_dir { b"/" } else { b"" };
-        shared.say(out, &[], &[named.rel, named.name, slash].concat(), end);
+        shared.say_same(out, &[named.rel, named.name, slash].concat(), end);
     }
     let carried = receives || change.sent;
     if options.levels.progress == 1

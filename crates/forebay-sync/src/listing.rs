@@ -1,6 +1,6 @@
 //! The names of one directory, in rsync's order.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::ops::Range;
 
 use crate::order;
@@ -12,6 +12,8 @@ pub(crate) struct Listing {
     /// Each name with its NUL.
     names: Vec<u8>,
     entries: Vec<Entry>,
+    /// Some are where they would be with a slash before them.
+    slashed: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +36,18 @@ enum Way {
     Followed,
     /// Nothing: it was given, and is not there.
     Missing,
+    /// The directory is on the way to what was asked for, and is not itself asked for here.
+    Passed,
+}
+
+/// An entry that has gone from a listing, because something before it has its name.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Double {
+    pub(crate) name: CString,
+    pub(crate) source: usize,
+    pub(crate) follow: bool,
+    /// It was given, and is not there.
+    pub(crate) missing: bool,
 }
 
 impl Listing {
@@ -54,6 +68,13 @@ impl Listing {
         self.entries[before..].iter_mut().for_each(|entry| entry.way = Way::Missing);
     }
 
+    /// Adds a directory that is on the way to something.
+    pub(crate) fn push_passed(&mut self, name: &CStr, source: u32) {
+        let before = self.entries.len();
+        self.push(name, source, true, false);
+        self.entries[before..].iter_mut().for_each(|entry| entry.way = Way::Passed);
+    }
+
     /// Makes room for a source before all others.
     pub(crate) fn shift_sources(&mut self) {
         self.entries.iter_mut().for_each(|e| e.source += 1);
@@ -65,21 +86,46 @@ impl Listing {
         self.entries.retain(|e| !e.dir || keep(&names[e.start..e.start + usize::from(e.len)]));
     }
 
-    /// Brings the names into order and, if they come from several sources, drops what is there twice.
-    pub(crate) fn sort(&mut self, merged: bool) {
-        let Listing { names, entries } = self;
-        let key = |e: &Entry| (&names[e.start..e.start + usize::from(e.len)], e.dir);
+    /// Brings the names into order and, if some may be there twice, drops those that are, and returns them.
+    pub(crate) fn sort(&mut self, merged: bool) -> Vec<Double> {
+        let Listing { names, entries, .. } = self;
+        let mut doubles = Vec::new();
+        let name = |e: &Entry| &names[e.start..e.start + usize::from(e.len)];
+        let key = |e: &Entry| (name(e), e.dir);
         entries.sort_by(|a, b| order::compare(key(a), key(b)));
         if merged {
-            entries.dedup_by(|later, first| !first.dir && key(later) == key(first));
+            let mut drops = |e: &Entry, drop| {
+                if drop {
+                    let name = CString::new(name(e)).unwrap_or_default();
+                    let (follow, missing) = (e.way == Way::Followed, e.way == Way::Missing);
+                    doubles.push(Double { name, source: e.source as usize, follow, missing });
+                }
+                drop
+            };
+            entries.dedup_by(|later, first| drops(later, !first.dir && key(later) == key(first)));
             let split = entries.partition_point(|e| !e.dir);
             let dirs = entries[split..].to_vec();
             let mut at = 0;
             entries.retain(|e| {
                 at += 1;
-                at > split || dirs.binary_search_by(|d| order::compare(key(d), (key(e).0, true))).is_err()
+                at > split || !drops(e, dirs.binary_search_by(|d| order::compare(key(d), (name(e), true))).is_ok())
             });
         }
+        doubles
+    }
+
+    /// Puts names of the sources that are `absolute` where they are with a slash before them, the last thing that is done to it.
+    pub(crate) fn slash(&mut self, absolute: impl Fn(usize) -> bool) {
+        let name = |e: &Entry| &self.names[e.start..e.start + usize::from(e.len)];
+        let runs = self.entries.chunk_by(|a, b| name(a) == name(b));
+        let mut keyed: Vec<(Vec<u8>, Entry)> = Vec::with_capacity(self.entries.len());
+        for run in runs {
+            let slash: &[u8] = if run.iter().any(|e| absolute(e.source as usize)) { b"/" } else { b"" };
+            keyed.extend(run.iter().map(|e| ([slash, name(e)].concat(), *e)));
+        }
+        keyed.sort_by(|(a, left), (b, right)| order::compare((a, left.dir), (b, right.dir)));
+        self.entries = keyed.into_iter().map(|(_, entry)| entry).collect();
+        self.slashed = true;
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -88,6 +134,10 @@ impl Listing {
 
     /// How many directories come after `name`, or how many there are if it is none of them.
     pub(crate) fn dirs_behind(&self, name: &CStr) -> usize {
+        if self.slashed {
+            let at = (self.first_dir()..self.len()).rev().find(|&at| self.name(at) == name);
+            return self.len() - at.map_or(self.first_dir(), |at| at + 1);
+        }
         let key = |e: &Entry| (&self.names[e.start..e.start + usize::from(e.len)], e.dir);
         let at = self.entries.partition_point(|e| order::compare(key(e), (name.to_bytes(), true)).is_le());
         self.len() - at.max(self.first_dir())
@@ -123,6 +173,11 @@ impl Listing {
         self.entries.get(at).is_some_and(|e| e.way == Way::Missing)
     }
 
+    /// Whether it is on the way to something, and nothing else.
+    pub(crate) fn passes(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|e| e.way == Way::Passed)
+    }
+
     /// The run of directories of one name that begins at `at`.
     pub(crate) fn same_name(&self, at: usize) -> Range<usize> {
         let name = self.name(at);
@@ -135,14 +190,16 @@ impl Listing {
 
     /// Whether `name` is in it, as whatever.
     pub(crate) fn contains(&self, name: &CStr) -> bool {
-        let name = name.to_bytes();
-        [false, true].into_iter().any(|dir| {
-            self.entries
-                .binary_search_by(|e| {
-                    order::compare((&self.names[e.start..e.start + usize::from(e.len)], e.dir), (name, dir))
-                })
-                .is_ok()
-        })
+        [false, true].into_iter().any(|dir| self.has(name.to_bytes(), dir))
+    }
+
+    /// Whether `name` is in it, as a directory or as anything else.
+    pub(crate) fn has(&self, name: &[u8], dir: bool) -> bool {
+        let key = |e: &Entry| (&self.names[e.start..e.start + usize::from(e.len)], e.dir);
+        if self.slashed {
+            return self.entries.iter().any(|e| key(e) == (name, dir));
+        }
+        self.entries.binary_search_by(|e| order::compare(key(e), (name, dir))).is_ok()
     }
 
     /// Bytes in memory.
@@ -163,11 +220,30 @@ mod tests {
         {
             listing.push(name, source, dir, false);
         }
-        listing.sort(true);
+        let doubles = listing.sort(true);
+        let doubles: Vec<_> = doubles.iter().map(|double| (&*double.name, double.source)).collect();
+        assert_eq!(doubles, [(c"f", 0), (c"g", 0)]);
         let all: Vec<_> = (0..listing.len()).map(|i| (listing.name(i), listing.source(i), listing.is_dir(i))).collect();
         assert_eq!(all, [(c"f", 1, false), (c"d", 0, true), (c"d", 1, true), (c"g", 1, true)]);
         assert_eq!(listing.same_name(1), 1..3);
         assert_eq!([c"a", c"d", c"g", c"z"].map(|name| listing.dirs_behind(name)), [3, 1, 0, 0]);
         assert!(listing.contains(c"g") && listing.contains(c"f") && !listing.contains(c"x"));
+    }
+
+    #[test]
+    fn what_has_a_slash_before_it_is_where_that_brings_it() {
+        let mut listing = Listing::default();
+        for (name, source, dir) in
+            [(c"b", 0, false), (c"c", 1, false), (c"+", 0, true), (c"a", 0, true), (c"z", 0, true), (c"z", 1, true)]
+        {
+            listing.push(name, source, dir, false);
+        }
+        listing.sort(true);
+        listing.slash(|source| source == 1);
+        let names: Vec<_> = (0..listing.len()).map(|i| listing.name(i)).collect();
+        assert_eq!(names, [c"c", c"b", c"+", c"z", c"z", c"a"]);
+        assert_eq!(listing.same_name(3), 3..5);
+        assert_eq!([c"+", c"z", c"a", c"x"].map(|name| listing.dirs_behind(name)), [3, 1, 0, 4]);
+        assert!(listing.contains(c"z") && listing.contains(c"c") && !listing.contains(c"x"));
     }
 }

@@ -54,7 +54,7 @@ impl Worker<'_> {
                 let options = self.shared.options;
                 // As with rsync, which finds that it is a link to the leader, and then what would change of both.
                 if linked && change.any() && options.levels.name > 1 && !options.has_codes() {
-                    self.shared.say(out, &[], &path, b" is uptodate\n");
+                    self.shared.say_same(out, &path, b" is uptodate\n");
                 }
                 self.say_linked(entry, role, linked, &change, &leader, out);
             }

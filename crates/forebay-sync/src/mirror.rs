@@ -101,6 +101,8 @@ pub struct Report {
 pub struct Peer {
     /// The exit code of the other side, if we have started it.
     pub code: u8,
+    /// The version of the protocol that both spoke, as the client knows it.
+    pub protocol: u32,
     /// Bytes that were written to it, and read from it.
     pub sent: u64,
     /// See [`sent`](Self::sent).
@@ -158,7 +160,7 @@ pub fn mirror(
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     shared.listed = listed;
-    let top = roots::sources(&shared, sources, &mut note)?;
+    let top = roots::here(&shared, sources, &mut note)?;
     // As with rsync, a destination is made where all sources may be missing.
     if top.given == 0 && !(options.select.ignore_missing && note.errors.is_empty()) {
         deliver(&shared, note, &mut totals, log)?;
@@ -214,14 +216,14 @@ pub fn mirror(
     let pipeline = |name| passes::pipeline(&options, name, workers);
     if options.select.prune_empty_dirs {
         shared.pass = Pass::Copy;
-        let root = roots::sources(&shared, sources, &mut Outcome::default())?;
+        let root = roots::here(&shared, sources, &mut Outcome::default())?;
         shared.barren = walk::barren(&shared, Walk::new(&shared, root, None))?;
         // As with rsync, which leaves them out when it has counted.
         (0..shared.barren.len()).for_each(|_| totals.count_listed(Kinds::Dir));
     }
     if options.hard_links {
         shared.pass = Pass::Copy;
-        let root = roots::sources(&shared, sources, &mut Outcome::default())?;
+        let root = roots::here(&shared, sources, &mut Outcome::default())?;
         passes::take_census(pipeline("census"), &shared, Walk::new(&shared, root, None), workers, 0)?;
         if first.is_some() {
             shared.found.store(0, Ordering::Relaxed);
@@ -257,7 +259,7 @@ pub fn mirror(
         }
         let root = match first.take() {
             Some(root) => root,
-            None => roots::sources(&shared, sources, &mut Outcome::default())?,
+            None => roots::here(&shared, sources, &mut Outcome::default())?,
         };
         let walk = Walk::new(&shared, root, note.take());
         let log: Mutex<&mut dyn Log> = Mutex::new(&mut *log);

@@ -11,7 +11,7 @@ use crate::filter::Filters;
 use crate::format::Format;
 use crate::idmap::IdMap;
 use crate::levels::Levels;
-use crate::select::{Deletion, Select};
+use crate::select::{DeleteWhen, Deletion, Select};
 use crate::text::Escape;
 use crate::wire::Checksum;
 
@@ -159,6 +159,9 @@ pub struct Options {
     /// On one machine, the sources are listed once more before anything is done, and [`Log::listing`](crate::Log::listing)
     /// is told of it.
     pub list_first: bool,
+    /// `--no-inc-recursive`: everything is listed before anything else happens. What that changes here is how often names count
+    /// that are given twice.
+    pub one_list: bool,
     /// `--json`: the text is an object a line, for changes and messages.
     pub json: bool,
     /// `-q`: nothing but errors.
@@ -250,6 +253,7 @@ impl Default for Options {
             log_receives: false,
             sums: (Checksum::Xxh128, Checksum::Xxh128),
             list_first: false,
+            one_list: false,
             json: false,
             quiet: false,
             filters: Filters::default(),
@@ -267,6 +271,12 @@ impl Options {
     /// Whether directories get their times. Backups beside the originals will keep changing them.
     pub(crate) fn dir_times(&self) -> bool {
         self.times && !self.omit_dir_times && !(self.backup && self.backup_dir.is_none())
+    }
+
+    /// Whether everything is listed before anything else happens.
+    pub(crate) fn lists_at_once(&self) -> bool {
+        let deletes = self.delete && matches!(self.deletion.when, DeleteWhen::Before | DeleteWhen::After);
+        self.one_list || !self.recursive || deletes || self.delay_updates || self.select.prune_empty_dirs
     }
 
     /// Whether changes are told at all.

@@ -236,11 +236,11 @@ impl Worker<'_> {
             .or_else(itself)
             .or_else(|| {
                 let tree = found?.tree;
-                let file = regular(self.alternates.get(tree)?.as_fd(), entry.name)?;
+                let file = regular(self.alternates.get(tree)?.as_fd(), entry.target)?;
                 Some((Basis::Alternate(tree), file))
             })
             .or_else(|| match entry.old_of_kind() {
-                None => fuzzy::open(self.shared, entry.dir, ready, entry.name, &entry.src),
+                None => fuzzy::open(self.shared, entry.dir, ready, entry.target, &entry.src),
                 Some(_) => None,
             })
     }
@@ -295,7 +295,7 @@ impl Worker<'_> {
         itemize::log(shared, out, &change, &entry.named(), None);
         let (Some(ready), false) = (entry.ready, shared.options.dry_run) else { return Ok(()) };
         let opened = match self.alternates.get(found.tree) {
-            Some(dir) => fs::open_file(dir.as_fd(), entry.name),
+            Some(dir) => fs::open_file(dir.as_fd(), entry.target),
             None => Err(Errno::NOENT),
         };
         match opened {

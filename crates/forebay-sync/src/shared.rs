@@ -368,6 +368,15 @@ impl<'a> Shared<'a> {
         }
     }
 
+    /// Says of the entry at `path` that it stays as it is. As with rsync, that is in the log of one machine alone.
+    pub(crate) fn say_same(&self, out: &mut Outcome, path: &[u8], end: &[u8]) {
+        let logged = out.log.len();
+        self.say(out, &[], path, end);
+        if self.remote.is_some() || self.options.log_receives {
+            out.log.truncate(logged);
+        }
+    }
+
     /// Says what becomes of a symbolic link that is not safe.
     pub(crate) fn say_unsafe(&self, out: &mut Outcome, what: &str, path: &[u8], to: &[u8]) {
         let mut line = [what.as_bytes(), b" unsafe symlink \""].concat();

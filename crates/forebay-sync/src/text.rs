@@ -10,6 +10,9 @@ pub enum Escape {
     Ascii,
     /// Every byte above ASCII passes.
     Bytes,
+    /// Everything passes: whoever prints it escapes it. So that a name stays in its line, the end of a line in it is a NUL, which
+    /// no name has, until the lines are parted.
+    Wire,
 }
 
 impl Escape {
@@ -23,6 +26,7 @@ impl Escape {
         match self {
             Escape::Ascii => push_run(out, name, false),
             Escape::Bytes => push_run(out, name, true),
+            Escape::Wire => out.extend(name.iter().map(|&b| if b == b'\n' { 0 } else { b })),
             Escape::Utf8 => {
                 for chunk in name.utf8_chunks() {
                     push_run(out, chunk.valid().as_bytes(), true);
@@ -31,6 +35,23 @@ impl Escape {
             }
         }
     }
+}
+
+/// The lines of a `text` that was made with [`Escape::Wire`], each as it was meant and with its end.
+pub(crate) fn as_messages(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let meant = |line: &[u8]| -> Vec<u8> { line.iter().map(|&b| if b == 0 { b'\n' } else { b }).collect() };
+    text.split_inclusive(|&b| b == b'\n').map(meant)
+}
+
+/// Such a text as a log file has it: only control bytes are escaped.
+pub(crate) fn as_file(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    for line in as_messages(text) {
+        let (line, end) = line.strip_suffix(b"\n").map_or((&line[..], &b""[..]), |line| (line, b"\n"));
+        Escape::Bytes.push(&mut out, line);
+        out.extend_from_slice(end);
+    }
+    out
 }
 
 /// A line for a log file: as in rsync's, bytes above ASCII stand there as they are, whatever the locale. What is already an
@@ -68,7 +89,7 @@ fn push_run(out: &mut Vec<u8>, bytes: &[u8], valid: bool) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Escape, as_logged};
+    use super::{Escape, as_file, as_logged, as_messages};
 
     fn escaped(escape: Escape, name: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
@@ -93,6 +114,14 @@ mod tests {
         }
         assert_eq!(escaped(Escape::Bytes, b"\xff\n"), b"\xff\\#012");
         assert_eq!(escaped(Escape::Ascii, "é".as_bytes()), b"\\#303\\#251");
+    }
+
+    #[test]
+    fn names_travel_as_they_are() {
+        let name = b"a\nb\\#012\xff\x01";
+        let text = [&escaped(Escape::Wire, name)[..], b"\nrest\n"].concat();
+        assert!(as_messages(&text).eq([[&name[..], b"\n"].concat(), b"rest\n".to_vec()]));
+        assert_eq!(as_file(&text), [&escaped(Escape::Bytes, name)[..], b"\nrest\n"].concat());
     }
 
     #[test]

@@ -15,17 +15,18 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::above::Above;
-use crate::asked::{Asked, Group};
+use crate::asked::Asked;
 use crate::dir::{Base, Dir, SourceDir};
 use crate::error::Error;
 use crate::filter::{Folder, Local, Place, Rule, Side};
 use crate::fs::{self, Stat};
 use crate::item::Item;
 use crate::links;
-use crate::listing::Listing;
+use crate::listing::{Double, Listing};
 use crate::outcome::Outcome;
 use crate::roots::Top;
 use crate::shared::Shared;
+use crate::totals::{Kinds, Totals};
 
 /// Names in one item. Large enough that handing an item over costs little beside the work, small enough that a few
 /// large files among the names leave work for the other workers.
@@ -37,6 +38,8 @@ pub(crate) struct Walk<'a> {
     shared: &'a Shared<'a>,
     stack: Vec<Frame>,
     asked: Asked,
+    /// How often the list has directories, because they are on the way to something, that have not been entered yet.
+    passages: u64,
     /// What to say before the next item.
     note: Outcome,
     /// An item that waits for the note before it.
@@ -53,6 +56,8 @@ struct Frame {
     next: usize,
     /// The names beneath it that are asked for. None: everything.
     asked: Range<usize>,
+    /// Everything beneath it is listed in any case.
+    whole: bool,
     /// For each of its sources, which of the root's it is beneath.
     roots: Vec<u32>,
 }
@@ -68,16 +73,19 @@ pub(crate) struct Ahead {
     pub(crate) content: bool,
 }
 
-/// Whether everything is asked for that is in the directory `group` beneath the root's source `root`.
-fn is_whole(group: &Group, root: u32, recursive: bool) -> bool {
-    let asked = group.sources.iter().find(|asked| asked.source == root);
-    asked.map_or(recursive, |asked| asked.contents || (recursive && asked.own))
+/// Those at `run` in the listing, which have one name, that are to be opened: nothing is opened for being passed that is there
+/// anyway.
+fn opened(listing: &Listing, run: Range<usize>) -> impl Iterator<Item = usize> {
+    let others = run.clone();
+    let is_there = move |source| others.clone().any(|at| !listing.passes(at) && listing.source(at) == source);
+    run.filter(move |&at| !listing.passes(at) || !is_there(listing.source(at)))
 }
 
 impl<'a> Walk<'a> {
     /// Begins at `top`, with `note` to be said first. Without a note it says nothing at all.
     pub(crate) fn new(shared: &'a Shared<'a>, top: Top, note: Option<Outcome>) -> Self {
         let Top { dir: mut root, asked, .. } = top;
+        let passages = asked.passages.count;
         prune(shared, &mut root);
         let silent = note.is_none();
         let note = note.unwrap_or_default();
@@ -86,8 +94,8 @@ impl<'a> Walk<'a> {
         }
         let root = Arc::new(root);
         let roots = (0u32..).zip(&root.sources).map(|(at, _)| at).collect();
-        let stack = vec![Frame { dir: Arc::clone(&root), next: 0, asked: asked.all(), roots }];
-        Walk { shared, stack, asked, note, held: Some(Item::Enter(root)), broken: None, silent }
+        let stack = vec![Frame { dir: Arc::clone(&root), next: 0, asked: asked.all(), whole: false, roots }];
+        Walk { shared, stack, asked, passages, note, held: Some(Item::Enter(root)), broken: None, silent }
     }
 
     fn step(&mut self) -> Option<Item> {
@@ -97,6 +105,7 @@ impl<'a> Walk<'a> {
             }
             let Some(frame) = self.stack.last_mut() else {
                 self.shared.found_all.store(true, Ordering::Relaxed);
+                (0..std::mem::take(&mut self.passages)).for_each(|_| self.note.totals.count_listed(Kinds::Dir));
                 return None;
             };
             let (at, listing) = (frame.next, &frame.dir.listing);
@@ -127,17 +136,18 @@ impl<'a> Walk<'a> {
 
     /// The directories in the one that has just been entered, each by where its name is first.
     pub(crate) fn ahead(&self) -> Vec<Ahead> {
-        let Some(Frame { dir, asked, roots, .. }) = self.stack.last() else { return Vec::new() };
+        let Some(Frame { dir, asked, whole: all_whole, roots, .. }) = self.stack.last() else { return Vec::new() };
         let (listing, mut all) = (&dir.listing, Vec::new());
         let mut at = listing.first_dir();
         while at < listing.len() {
             let run = listing.same_name(at);
             let group = self.asked.group(asked.clone(), dir.rel.len(), listing.name(at).to_bytes());
+            let asks = |root: u32| group.sources.iter().any(|asked| asked.source == root && asked.contents > 0);
             let whole = |at| {
                 let root = roots.get(listing.source(at)).copied().unwrap_or_default();
-                is_whole(&group, root, self.shared.options.recursive)
+                !listing.passes(at) && (self.shared.options.recursive || asks(root))
             };
-            let follow = listing.follows(at) || !group.beneath.is_empty();
+            let follow = listing.follows(at) || (!all_whole && !group.beneath.is_empty());
             all.push(Ahead { at, follow, content: run.clone().any(whole) });
             at = run.end;
         }
@@ -156,7 +166,10 @@ impl<'a> Walk<'a> {
     /// Opens and lists the directories at `run` in the listing of `parent`. `None` if they are gone.
     fn descend(&mut self, parent: Arc<Dir>, run: Range<usize>) -> Option<Frame> {
         let name: CString = parent.listing.name(run.start).to_owned();
-        let (asked, above) = self.stack.last().map(|frame| (frame.asked.clone(), &frame.roots[..])).unwrap_or_default();
+        let (asked, above, listed) = match self.stack.last() {
+            Some(frame) => (frame.asked.clone(), &frame.roots[..], frame.whole),
+            None => return None,
+        };
         let group = self.asked.group(asked, parent.rel.len(), name.to_bytes());
         let mut roots = Vec::new();
         let rel = [&parent.rel, name.as_bytes(), b"/"].concat();
@@ -165,7 +178,12 @@ impl<'a> Walk<'a> {
         let mut sources = Vec::with_capacity(run.len());
         let mut complete = true;
         let mut links = parent.links;
-        for at in run {
+        let passed = run.clone().all(|at| parent.listing.passes(at));
+        if passed {
+            self.passages = self.passages.saturating_sub(1);
+        }
+        let mut read = Vec::new();
+        for at in opened(&parent.listing, run) {
             let follow = parent.listing.follows(at);
             let Ok(place) = parent.source(parent.listing.source(at)) else {
                 continue;
@@ -179,7 +197,7 @@ impl<'a> Walk<'a> {
             let opened = if links > links::MOST {
                 Err(Errno::LOOP)
             } else {
-                place.open_dir(&name, follow || !group.beneath.is_empty())
+                place.open_dir(&name, follow || (!listed && !group.beneath.is_empty()))
             };
             let base = match opened {
                 // What is mounted is not entered, and nothing is deleted where it would be.
@@ -212,6 +230,7 @@ impl<'a> Walk<'a> {
                 Ok(local) => {
                     sources.push(SourceDir { base, shown, above: Arc::clone(&place.above), local, reads: place.reads });
                     roots.push(above.get(parent.listing.source(at)).copied().unwrap_or_default());
+                    read.push(!parent.listing.passes(at));
                 }
                 Err(error) => {
                     self.broken = Some(error.into());
@@ -222,6 +241,19 @@ impl<'a> Walk<'a> {
         if sources.is_empty() {
             return None;
         }
+        let times = read.iter().filter(|read| **read).count();
+        (1..times).for_each(|_| self.note.totals.count_listed(Kinds::Dir));
+        let recursive = self.shared.options.recursive;
+        let mut asked: Vec<(u32, usize)> = group.sources.iter().map(|asked| (asked.source, asked.contents)).collect();
+        let mut asks = |root: u32| {
+            let left = asked.iter_mut().find(|(source, left)| *source == root && *left > 0);
+            left.map(|(_, left)| *left -= 1).is_some()
+        };
+        let mut whole: Vec<bool> =
+            read.iter().zip(&roots).map(|(&read, &root)| read && (recursive || asks(root))).collect();
+        if !self.shared.options.lists_at_once() {
+            leave_out_again(&sources, &mut whole);
+        }
         let mut dir = Dir {
             rel,
             name,
@@ -231,7 +263,7 @@ impl<'a> Walk<'a> {
             in_parent,
             links,
             listing: Listing::default(),
-            transferred: !(self.shared.options.select.no_implied_dirs && group.is_on_the_way()),
+            transferred: listed || !(self.shared.options.select.no_implied_dirs && group.is_on_the_way()),
             complete,
             target: OnceLock::new(),
             entered: Mutex::default(),
@@ -239,24 +271,28 @@ impl<'a> Walk<'a> {
             delayed: Mutex::default(),
             candidates: OnceLock::new(),
         };
-        let recursive = self.shared.options.recursive;
-        let mut whole = 0;
-        for (number, &root) in roots.iter().enumerate() {
-            if is_whole(&group, root, recursive) {
-                read_source(self.shared, &mut dir, number, &mut self.note);
-                whole += 1;
-            }
+        for (number, _) in whole.iter().enumerate().filter(|(_, whole)| **whole) {
+            read_source(self.shared, &mut dir, number, &mut self.note);
         }
         // What is on the way to something, or not entered, is not all there is.
-        dir.complete &= whole > 0;
-        let beneath = if recursive && whole == roots.len() { 0..0 } else { group.beneath };
-        self.asked.list(beneath.clone(), dir.rel.len(), &roots, &mut dir.listing);
+        dir.complete &= whole.contains(&true);
+        let beneath = group.beneath;
+        let listed = listed || (recursive && !read.contains(&false));
+        let merged = dir.sources.len() > 1 || !beneath.is_empty();
+        let mut doubles = Vec::new();
+        if listed && !beneath.is_empty() {
+            doubles = dir.listing.sort(merged);
+            self.asked.list_again(beneath.clone(), dir.rel.len(), &roots, &mut dir.listing);
+        } else if !listed {
+            self.asked.list(beneath.clone(), dir.rel.len(), &roots, &mut dir.listing);
+        }
         prune(self.shared, &mut dir);
-        dir.listing.sort(dir.sources.len() > 1 || (whole > 0 && !beneath.is_empty()));
+        doubles.append(&mut dir.listing.sort(merged));
+        count_doubles(&dir, doubles, &mut self.note);
         if !self.silent {
             self.shared.found.fetch_add(dir.listing.len() as u64, Ordering::Relaxed);
         }
-        Some(Frame { dir: Arc::new(dir), next: 0, asked: beneath, roots })
+        Some(Frame { dir: Arc::new(dir), next: 0, asked: beneath, whole: listed, roots })
     }
 }
 
@@ -268,7 +304,8 @@ impl Iterator for Walk<'_> {
         if self.silent {
             self.note = Outcome::default();
         }
-        if self.note.text.is_empty() && self.note.errors.is_empty() && self.note.log.is_empty() {
+        let says = !(self.note.text.is_empty() && self.note.errors.is_empty() && self.note.log.is_empty());
+        if !says && (item.is_some() || self.note.totals == Totals::default()) {
             return item.map(Ok).or_else(|| self.broken.take().map(Err));
         }
         self.held = item;
@@ -310,6 +347,29 @@ pub(crate) fn barren(
         }
     }
     Ok(barren)
+}
+
+/// Of the directories `sources` that have one name, those that are not read again for being `whole`. As with rsync in
+/// incremental recursion, that is every second one of those at the beginning that are the same.
+fn leave_out_again(sources: &[SourceDir], whole: &mut [bool]) {
+    let same = |source: &&SourceDir| sources.first().is_some_and(|first| first.shown == source.shown);
+    let same = sources.iter().take_while(same).count();
+    whole.iter_mut().take(same).skip(1).step_by(2).for_each(|whole| *whole = false);
+}
+
+/// Counts what has gone from the listing of `dir` for being there twice. As with rsync, it was in the list.
+pub(crate) fn count_doubles(dir: &Dir, doubles: Vec<Double>, note: &mut Outcome) {
+    for Double { name, source, follow, missing } in doubles {
+        if missing {
+            note.totals.count_listed(Kinds::File);
+            continue;
+        }
+        let Ok(stat) = dir.source(source).and_then(|source| source.stat(&name, follow)) else { continue };
+        note.totals.count_listed(stat.kinds());
+        if matches!(stat.kinds(), Kinds::File | Kinds::Link) {
+            note.totals.size_bytes += stat.size;
+        }
+    }
 }
 
 /// Takes directories out of the listing that are to be left out for being empty.

@@ -19,7 +19,7 @@ pub(crate) use crate::entry::Entry;
 use crate::error::Error;
 use crate::extended;
 use crate::fake;
-use crate::fs::Stat;
+use crate::fs::{self, Stat};
 use crate::item::Item;
 use crate::itemize::{self, Action, Change, Time};
 use crate::links;
@@ -231,6 +231,18 @@ impl Worker<'_> {
         make: impl FnOnce(&mut TempNames, BorrowedFd<'e>, &CStr) -> Result<Temp<'e>, Errno>,
     ) {
         let shared = self.shared;
+        let unmade = |out: &mut Outcome, errno| {
+            let path = shared.target_path(&entry.dir.rel, entry.target.to_bytes());
+            let Some(to) = link else { return shared.fail(out, "[generator] mknod", &path, errno) };
+            out.totals.failed += 1;
+            let mut leads = b"\" -> \"".to_vec();
+            shared.options.escape.push(&mut leads, to.to_bytes());
+            let rest = format!("{}\" failed: {}", String::from_utf8_lossy(&leads), fs::describe(errno));
+            shared.complain(out, "rsync: [generator] symlink \"", &path, &rest);
+        };
+        if !shared.options.dry_run && matches!(entry.dir.target.get(), Some(Target::Blocked)) {
+            return unmade(out, Errno::NOTDIR);
+        }
         // What cannot be read here will be found out below.
         let found = self.alternate(entry).unwrap_or_default();
         if let Some(found) = &found
@@ -270,10 +282,7 @@ impl Worker<'_> {
             let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
             let temp = match make(&mut self.names, at, entry.target) {
                 Ok(temp) => temp,
-                Err(errno) => {
-                    let call = if link.is_some() { "symlink" } else { "mknod" };
-                    return shared.fail(out, &format!("[generator] {call}"), &path(), errno);
-                }
+                Err(errno) => return unmade(out, errno),
             };
             entry.dir.touched.store(true, Ordering::Relaxed);
             match Stat::at(at, &temp.name) {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use forebay::CancelToken;
-use forebay_sync::{DeleteWhen, Error, Log};
+use forebay_sync::{DeleteWhen, Error, Log, ending};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::limits;
@@ -25,6 +25,8 @@ use output::Output;
 
 /// Runs `forebay sync` with what follows its name on the command line.
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
+    let args: Vec<_> = args.collect();
+    let role = if args.first().is_some_and(|first| first == "--server") { "server" } else { "client" };
     let command = match args::parse(args) {
         Ok(Parsed::Run(command)) => *command,
         Ok(Parsed::Print(text)) => {
@@ -34,13 +36,13 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
         Err(refusal) => {
             complain(&refusal.text);
-            return end(refusal.code);
+            return end(refusal.code, role);
         }
     };
     limits::raise_file_limit();
     if let Err(error) = watch_signals(command.options.cancel.clone()) {
         complain(&format!("forebay: cannot watch for signals: {error}"));
-        return end(11);
+        return end(11, "client");
     }
     run(command)
 }
@@ -49,7 +51,8 @@ fn run(command: Command) -> ExitCode {
     let Command { mut options, sources, destination, report, place, connection } = command;
     let Report { human, limit, .. } = report;
     let pulls = matches!(place, Place::Pull(_));
-    let mut said = stats::Said { levels: options.levels, dry_run: options.dry_run, human };
+    let protocol = connection.offer.protocol;
+    let mut said = stats::Said { levels: options.levels, dry_run: options.dry_run, human, protocol };
     if pulls {
         // The side that sends says what it has found.
         said.levels.debug_deltasum = 0;
@@ -84,7 +87,7 @@ fn run(command: Command) -> ExitCode {
         Ok(stopped) => stopped,
         Err(error) => {
             complain(&format!("forebay: cannot watch the time: {error}"));
-            return end(11);
+            return end(11, "client");
         }
     };
     // As with rsync, whose list is complete before anything else happens in these cases.
@@ -97,6 +100,7 @@ fn run(command: Command) -> ExitCode {
     let levels = &options.levels;
     // There is something to say of the list before it is complete.
     let told = levels.flist > 1 || (levels.flist > 0 && levels.debug_filter > 0);
+    options.one_list = report.at_once;
     options.list_first = at_once && lists && told && !quiet && !json;
     let mut output = Output::new(&options, log, &report, !at_once, pulls);
     let receives = options.log_receives;
@@ -120,8 +124,13 @@ fn run(command: Command) -> ExitCode {
         Place::Push(host) => forebay_sync::push(options, &connection, host, &sources, &destination, &mut output),
         Place::Here | Place::Serve(_) => forebay_sync::mirror(options, &sources, &destination, &mut output),
     };
+    let (mut role, mut told) = (if pulls { "Receiver" } else { "sender" }, false);
     let code = match mirrored {
         Ok(report) => {
+            // As with rsync, whose sides have parted by then.
+            if pulls && report.totals.listed() > 0 {
+                role = "generator";
+            }
             output.finish();
             if let Some(place) = report.spill.as_ref().filter(|place| place.in_memory)
                 && report.engine.spilled_items > 0
@@ -145,14 +154,19 @@ fn run(command: Command) -> ExitCode {
             match &error {
                 Error::Cancelled if stopped => output.complain("stopping at requested limit"),
                 Error::Cancelled => {}
-                Error::Remote { text, .. } if text.is_empty() => {}
+                // The other side has said everything.
+                Error::Remote { text, .. } if text.is_empty() => told = true,
+                Error::Usage(_) | Error::Select(_) | Error::Io(_) if matches!(place, Place::Here) => {
+                    role = "Receiver";
+                    output.complain(&error.to_string());
+                }
                 _ => output.complain(&error.to_string()),
             }
             if stopped { 30 } else { error.exit_code() }
         }
     };
     // What has failed for some files, the side that sends sums up.
-    match ending(code) {
+    match ending(code, role).filter(|_| !told) {
         Some(text) if receives && (23..=25).contains(&code) => output.errors(format!("{text}\n").as_bytes()),
         Some(text) => output.complain(&text),
         None => {}
@@ -180,41 +194,12 @@ fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "{text}");
 }
 
-/// Says how it ended, and gives its exit code.
-fn end(code: u8) -> ExitCode {
-    if let Some(text) = ending(code) {
+/// Says how it ended, as the side that is called `role`, and gives its exit code.
+fn end(code: u8, role: &str) -> ExitCode {
+    if let Some(text) = ending(code, role) {
         complain(&text);
     }
     ExitCode::from(code)
-}
-
-/// How it ended, in rsync's words.
-fn ending(code: u8) -> Option<String> {
-    let (kind, text) = match code {
-        0 => return None,
-        1 => ("error", "syntax or usage error"),
-        2 => ("error", "protocol incompatibility"),
-        3 => ("error", "errors selecting input/output files, dirs"),
-        4 => ("error", "requested action not supported"),
-        5 => ("error", "error starting client-server protocol"),
-        10 => ("error", "error in socket IO"),
-        11 => ("error", "error in file IO"),
-        12 => ("error", "error in rsync protocol data stream"),
-        13 => ("error", "errors with program diagnostics"),
-        14 => ("error", "error in IPC code"),
-        20 => ("error", "received SIGINT, SIGTERM, or SIGHUP"),
-        23 => ("error", "some files/attrs were not transferred (see previous errors)"),
-        24 => ("warning", "some files vanished before they could be transferred"),
-        25 => ("error", "the --max-delete limit stopped deletions"),
-        30 => ("error", "timeout in data send/receive"),
-        124 => ("error", "remote shell failed"),
-        125 => ("error", "remote shell killed"),
-        126 => ("error", "remote command could not be run"),
-        127 => ("error", "remote command not found"),
-        _ => ("error", "unexplained error"),
-    };
-    let role = if code == 1 { "client" } else { "sender" };
-    Some(format!("rsync {kind}: {text} (code {code}) at forebay sync [{role}={}]", env!("CARGO_PKG_VERSION")))
 }
 
 fn called_as_rsync() -> bool {
@@ -261,6 +246,6 @@ fn stop_after(limit: Duration, cancel: CancelToken) -> io::Result<Arc<AtomicBool
 }
 
 fn leave() -> ! {
-    let _ = end(20);
+    let _ = end(20, "sender");
     std::process::exit(20)
 }

@@ -14,6 +14,8 @@ pub(crate) struct Said {
     pub(crate) dry_run: bool,
     /// How numbers are written.
     pub(crate) human: u8,
+    /// The newest version of the protocol that may be spoken.
+    pub(crate) protocol: u32,
 }
 
 /// The text behind the names. `own_lines` adds what rsync does not have.
@@ -62,7 +64,7 @@ fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std:
     let seconds = report.elapsed.as_secs_f64();
     let (sent, received) = traffic(report);
     if said.levels.stats > 1 {
-        write_block(out, report, said.human)?;
+        write_block(out, report, said)?;
         if own_lines {
             write_engine(out, report)?;
         }
@@ -90,8 +92,8 @@ fn write(out: &mut String, report: &Report, said: Said, own_lines: bool) -> std:
     Ok(())
 }
 
-fn write_block(out: &mut String, report: &Report, level: u8) -> std::fmt::Result {
-    let (totals, (sent, received)) = (&report.totals, traffic(report));
+fn write_block(out: &mut String, report: &Report, said: Said) -> std::fmt::Result {
+    let (totals, (sent, received), level) = (&report.totals, traffic(report), said.human);
     let listed = [totals.files, totals.dirs, totals.links, totals.devices, totals.specials];
     let created = [
         totals.created_files,
@@ -110,7 +112,10 @@ fn write_block(out: &mut String, report: &Report, level: u8) -> std::fmt::Result
     writeln!(out)?;
     writeln!(out, "Number of files: {}", by_kind(listed, level))?;
     writeln!(out, "Number of created files: {}", by_kind(created, level))?;
-    writeln!(out, "Number of deleted files: {}", by_kind(deleted, level))?;
+    // Older versions do not tell of deletions.
+    if report.peer.map_or(said.protocol, |peer| peer.protocol) >= 31 {
+        writeln!(out, "Number of deleted files: {}", by_kind(deleted, level))?;
+    }
     writeln!(out, "Number of regular files transferred: {}", human(totals.transferred, level))?;
     writeln!(out, "Total file size: {} bytes", human(totals.size_bytes, level))?;
     writeln!(out, "Total transferred file size: {} bytes", human(totals.transferred_bytes, level))?;

@@ -138,6 +138,14 @@ fn sources_and_destinations_mean_what_they_mean_to_rsync() {
         "-i --old-d x/ new",
         "-ai --old-dirs --delete x/ dir",
         "-i --old-dirs --no-d x/ new",
+        "-av --old-dirs x/ y new",
+        "-avv --old-dirs --no-r x/ new",
+        "-av --old-dirs -d x/ new",
+        "-avv -d --old-dirs --include=/d/1 x/ new",
+        "-a --old-dirs -v --list-only x",
+        "-av --files-from=none x new",
+        "-i --old-dirs x/ y/ new",
+        "-ai --no-r --old-dirs -R x y new",
     ] {
         let bench = bench();
         let args: Vec<String> = args

@@ -114,6 +114,23 @@ fn directories_of_backups_keep_the_bits_that_are_handed_on() {
 }
 
 #[test]
+fn directories_of_backups_inherit_where_modes_are_not_preserved() {
+    for options in ["-rt --backup-dir=../kept -b", "-rtp --backup-dir=../kept -b", "-rgt --backup-dir=../kept -b"] {
+        same(options, |bench| {
+            put(&bench.src().join("dir/sub/file"), "new content", NEW);
+            settle(&bench.src());
+            bench.both(|place| {
+                put(&place.join("dst/dir/sub/file"), "old", OLD);
+                for (name, mode) in [("dir", 0o2755), ("dir/sub", 0o750)] {
+                    fs::set_permissions(place.join("dst").join(name), fs::Permissions::from_mode(mode)).unwrap();
+                }
+                settle(&place.join("dst"));
+            });
+        });
+    }
+}
+
+#[test]
 fn a_backup_that_is_there_already_does_not_keep_the_name() {
     let bench = Bench::new();
     bench.both(|place| {

@@ -44,3 +44,25 @@ fn every_kind_over_every_kind() {
         bench.same(&args);
     }
 }
+
+/// What stays keeps everything from being made that would be beneath it.
+#[test]
+fn a_file_that_stays_in_place_of_a_directory() {
+    for options in
+        ["-ri --ignore-existing", "-rlDi --ignore-existing", "-rlDin --ignore-existing", "-rlD --ignore-existing"]
+    {
+        let bench = Bench::new();
+        let full = bench.src().join("full");
+        make(&full, "full");
+        make(&full.join("link"), "link");
+        make(&full.join("pipe"), "fifo");
+        make(&full.join("file"), "file");
+        bench.both(|place| {
+            fs::create_dir(place.join("dst")).unwrap();
+            make(&place.join("dst/full"), "file");
+        });
+        let mut args: Vec<String> = options.split(' ').map(str::to_owned).collect();
+        args.extend([format!("{}/", bench.src().display()), "dst".to_owned()]);
+        bench.same(&args);
+    }
+}

@@ -46,6 +46,54 @@ fn alternates(bench: &Bench) {
     });
 }
 
+/// The one file takes the name of a destination that is not there, and is looked for under it.
+#[test]
+fn a_file_that_gets_another_name_is_looked_for_under_that() {
+    for kind in ["compare", "copy", "link"] {
+        for options in ["-aivv", "-ai --no-W", "-ain"] {
+            for name in ["new", "other", "link"] {
+                let bench = Bench::new();
+                put(&bench.src().join("file"), "file", NEW);
+                bench.both(|place| {
+                    put(&place.join("alt/file"), "file", NEW);
+                    put(&place.join("alt/new"), "file", NEW);
+                    put(&place.join("alt/other"), "another", OLD);
+                    symlink("file", place.join("alt/link")).unwrap();
+                    fs::create_dir(place.join("dst")).unwrap();
+                    settle(&place.join("dst"));
+                });
+                let file = format!("{}/file", bench.src().display());
+                let other = format!("--{kind}-dest=../alt");
+                let args: Vec<&str> = options.split(' ').chain([&other[..], &file]).collect();
+                let to = format!("dst/{name}");
+                bench.same(&args.into_iter().chain([&to[..]]).collect::<Vec<_>>());
+            }
+        }
+    }
+}
+
+#[test]
+fn of_directories_in_several_trees_one_that_is_the_same_counts() {
+    for kind in ["compare", "copy", "link"] {
+        for options in ["-ai", "-aivv", "-av", "-ri", "-aiO"] {
+            same(&format!("{options} --{kind}-dest=../alt --{kind}-dest=../alt2"), |bench| {
+                put(&bench.src().join("dir/sub/file"), "file", NEW);
+                settle(&bench.src());
+                bench.both(|place| {
+                    for tree in ["alt", "alt2"] {
+                        crate::harness::copy(&bench.src(), &place.join(tree));
+                    }
+                    let mode = fs::Permissions::from_mode(0o711);
+                    fs::set_permissions(place.join("alt/dir"), mode).unwrap();
+                    touch(&place.join("alt/dir/sub"), OLD);
+                    fs::create_dir(place.join("dst")).unwrap();
+                    settle(&place.join("dst"));
+                });
+            });
+        }
+    }
+}
+
 #[test]
 fn other_trees_are_compared_copied_from_and_linked_to() {
     for kind in ["compare", "copy", "link"] {

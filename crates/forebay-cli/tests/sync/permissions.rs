@@ -186,6 +186,19 @@ fn a_directory_of_the_destination_that_is_not_ours() {
     assert_eq!(fs::read(bench.places()[1].join("dst/theirs/old")).unwrap(), b"precious");
 }
 
+/// Where a link would have led is said.
+#[test]
+fn what_cannot_be_made_in_a_directory_that_is_not_ours() {
+    for options in [["-rlDi", "-v"], ["-rlD", "-H"]] {
+        let bench = Bench::new();
+        std::os::unix::fs::symlink("to\u{1}where", bench.src().join("link")).unwrap();
+        assert!(Command::new("mkfifo").arg(bench.src().join("pipe")).status().unwrap().success());
+        fs::write(bench.src().join("file"), "file").unwrap();
+        bench.both(|place| fs::create_dir(place.join("dst")).unwrap());
+        assert_eq!(same(&bench, &options).code, Some(23));
+    }
+}
+
 #[test]
 fn our_own_read_only_directories_are_written_to_and_are_read_only_again() {
     let bench = Bench::new();

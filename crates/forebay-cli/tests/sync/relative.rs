@@ -73,6 +73,63 @@ fn sources_keep_their_paths() {
     }
 }
 
+/// Their slash counts in the order.
+#[test]
+fn absolute_paths_come_where_their_slash_brings_them() {
+    for args in [
+        "-aiR zz SRC/3 4",
+        "-aiR zz SRC/a/d SRC/f/2 aa 4 +x",
+        "-aivR --no-i-r zz SRC/f aa 4",
+        "-aiR --no-implied-dirs aa SRC/f 4 zz",
+        "-aiR --delete zz SRC/f",
+    ] {
+        let bench = bench();
+        for place in bench.places() {
+            for dir in ["aa", "+x", "zz"] {
+                fs::create_dir(place.join(dir)).unwrap();
+                fs::write(place.join(dir).join("in"), dir).unwrap();
+            }
+            fs::write(place.join("4"), "4").unwrap();
+        }
+        let src = bench.src().display().to_string();
+        let args: Vec<String> = args.split(' ').map(|arg| arg.replace("SRC", &src)).chain(["dst".to_owned()]).collect();
+        eprintln!("{args:?}");
+        bench.same(&args);
+    }
+}
+
+/// A line of a file of names ends at a NUL. What is a directory cannot be read.
+#[test]
+fn names_end_at_a_nul() {
+    for (names, options) in [
+        ("3\0a/x\nf/2\n", "-ai"),
+        ("3\0none\n#\0\nf\0\n", "-air"),
+        ("f\n\0a\n", "-ai"),
+        ("\0a\n", "-ai --no-R"),
+        ("3\0\0a/x\nb\0", "-ai0"),
+    ] {
+        let bench = bench();
+        bench.places().iter().for_each(|place| fs::write(place.join("names"), names).unwrap());
+        let src = bench.src().display().to_string();
+        let args: Vec<&str> = options.split(' ').chain(["--files-from=names", &src, "dst"]).collect();
+        eprintln!("{names:?} {args:?}");
+        bench.same(&args);
+    }
+    let bench = bench();
+    for (names, stdin) in [("a", "/dev/null"), ("-", "/")] {
+        let [theirs, ours] = [("rsync", &[][..]), (FOREBAY, &["sync"])].map(|(program, first)| {
+            let mut command = command(None, program, first);
+            let args = ["-a", &format!("--files-from={names}"), ".", "new"];
+            let stdin = fs::File::open(stdin).unwrap();
+            let output = command.args(args).stdin(stdin).current_dir(bench.src()).output().unwrap();
+            let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+            (output.status.code(), errors.lines().next().map(|line| line.replace(" [sender]", "")))
+        });
+        assert_eq!(ours, theirs, "{names} {stdin}");
+        assert_eq!(ours.0, Some(12));
+    }
+}
+
 #[test]
 fn a_path_that_begins_with_a_dot_brings_what_it_is_relative_to() {
     for args in [

@@ -100,6 +100,8 @@ fn what_is_missing_in_the_source_goes_at_the_destination() {
         "-ai SRC/gone/ dst/",
         "-ai SRC/gone SRC/none new/",
         "-aiR SRC/./a/gone SRC/./gone dst/",
+        "-aiR --stats SRC/./a/ SRC/./a/gone SRC/./f SRC/./gone dst/",
+        "-ai --stats SRC/gone SRC/f SRC/gone dst/",
         "-aiH --delete-after SRC/gone SRC/f dst/",
         "-ai --files-from=names SRC dst",
         "-a --out-format=%o|%i|%n|%l SRC/gone dst/",

@@ -142,6 +142,12 @@ const TOLD: &[&str] = &[
     "-ayy --compare-dest=c",
     "-am",
     "-dl",
+    "--old-dirs",
+    "-a --old-dirs",
+    "--old-dirs -d",
+    "-d --old-dirs --delete",
+    "--old-dirs --no-r --list-only",
+    "-r --old-dirs --no-d",
     "-rD",
     "-r --devices",
     "-r --specials",
@@ -203,6 +209,7 @@ fn what_the_other_side_is_to_do_is_told_in_stock_rsyncs_words() {
         "-a --delete --files-from=LIST",
         "-ar --no-relative --files-from=LIST",
         "-a0 --files-from=:LIST",
+        "--old-dirs --files-from=LIST",
     ];
     let lists = lists.map(|args| args.replace("LIST", list.to_str().unwrap()));
     for way in WAYS {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Bench, WAYS};
+use crate::harness::{Bench, WAYS, agreed};
 
 /// A file that compresses, of which the destination has most.
 fn bench() -> Bench {
@@ -40,6 +40,28 @@ fn each_sum() {
             assert_eq!(long, Some(4 + if pair.starts_with("auto") { 32 } else { 16 }), "{did:?}");
             bench.same(way, &["-ac", &format!("--cc={pair}"), "--out-format=%n %C"]);
         }
+    }
+}
+
+/// Whoever sends has none for `-c`, and says so before there is a list.
+#[test]
+fn no_sum_is_none_to_compare_with() {
+    let bench = bench();
+    for way in WAYS {
+        for args in [&["-aic", "--cc=none"][..], &["-ac", "--cc=md5,none"], &["-ac", "--cc=none", "--append"]] {
+            let refused = |pair| {
+                let did = bench.run(pair, way, args, "ours");
+                (
+                    did.code,
+                    did.lines,
+                    did.errors.into_iter().find(|line| line.contains("whole") || line.contains("none")),
+                )
+            };
+            let expected = agreed(refused, &(way, args));
+            assert_eq!(expected.1, [""; 0]);
+            assert!(expected.2.is_some(), "{expected:?}");
+        }
+        bench.same(way, &["-aic", "--cc=none,md5"]);
     }
 }
 

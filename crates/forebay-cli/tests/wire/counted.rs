@@ -26,7 +26,12 @@ fn bench() -> Bench {
 fn what_is_made_is_counted() {
     let bench = bench();
     for way in WAYS {
-        for args in [&["-a", "--stats"][..], &["-a", "--stats", "--delete"], &["-an", "--stats"]] {
+        for args in [
+            &["-a", "--stats"][..],
+            &["-a", "--stats", "--delete"],
+            &["-an", "--stats"],
+            &["-a", "--stats", "--delete", "--protocol=30"],
+        ] {
             let counts = |pair| {
                 bench.prepare("ours");
                 let text = String::from_utf8(finish(bench.client(pair, way, args, "ours")).stdout).unwrap();
@@ -37,6 +42,57 @@ fn what_is_made_is_counted() {
             assert!(expected.iter().any(|line| line == "Number of created files: 3 (reg: 1, dir: 1, link: 1)"));
         }
     }
+}
+
+#[test]
+fn what_is_left_out_for_being_empty_is_counted() {
+    let bench = bench();
+    fs::create_dir_all(bench.src().join("none/at/all")).unwrap();
+    for way in WAYS {
+        for args in [&["-am", "--stats"][..], &["-am", "--stats", "--delete", "--exclude=l"], &["-amH", "--stats"]] {
+            let counts = |pair| {
+                bench.prepare("ours");
+                let text = String::from_utf8(finish(bench.client(pair, way, args, "ours")).stdout).unwrap();
+                let counts = text.lines().filter(|line| line.starts_with("Number of ")).map(str::to_owned);
+                counts.collect::<Vec<_>>()
+            };
+            let expected = agreed(counts, &(way, args));
+            assert!(expected.iter().any(|line| line.contains(" (reg: 2, dir: 5")), "{expected:?}");
+        }
+    }
+}
+
+/// What a server has in its log file, without the date, the time, the process, and what depends on either program.
+fn logged(bench: &Bench, pair: (End, End), way: Way, args: &[&str]) -> Vec<String> {
+    let log = bench.path("log");
+    let option = format!("-M--log-file={}", log.display());
+    bench.prepare("ours");
+    let _ = fs::remove_file(&log);
+    finish(bench.client(pair, way, &[args, &[&option]].concat(), "ours"));
+    let text = fs::read_to_string(&log).unwrap_or_default();
+    let texts = text.lines().filter_map(|line| line.splitn(4, ' ').nth(3));
+    let texts = texts.filter(|text| !text.starts_with("sent "));
+    let mut lines: Vec<_> = texts.map(|text| text.split(" at ").next().unwrap_or(text).to_owned()).collect();
+    lines.sort();
+    lines
+}
+
+#[test]
+fn what_a_server_says_of_its_work_is_in_its_log() {
+    let bench = bench();
+    fs::write(bench.src().join("x\ny"), "").unwrap();
+    for way in WAYS {
+        for args in [&["-avv"][..], &["-a", "-M-vv"], &["-avvn", "--delete"]] {
+            let expected = agreed(|pair| logged(&bench, pair, way, args), &(way, args));
+            assert!(
+                way == Way::Push || expected.iter().any(|line| line.starts_with("total: matches=0")),
+                "{expected:?}"
+            );
+        }
+    }
+    let args = &["-a", "--temp-dir=/none"];
+    let expected = agreed(|pair| logged(&bench, pair, Way::Push, args), &args);
+    assert_eq!(expected.len(), 3, "{expected:?}");
 }
 
 #[test]

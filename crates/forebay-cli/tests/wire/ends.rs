@@ -140,6 +140,18 @@ fn directories_that_would_be_empty_are_left_out() {
 }
 
 #[test]
+fn directories_without_their_contents_for_old_programs() {
+    let bench = bench();
+    for way in WAYS {
+        let did = bench.same(way, &["-ai", "--old-dirs", "--delete"]);
+        assert!(did.lines.iter().any(|line| line.ends_with(" empty/")), "{did:?}");
+        bench.same_lines(way, &["-it", "--old-dirs", "-C", "--exclude=nothing", "--debug=filter"]);
+        bench.same_lines(way, &["-it", "--old-dirs", "-d"]);
+        bench.same(way, &["--old-dirs", "--list-only"]);
+    }
+}
+
+#[test]
 fn links_are_made_useless_where_they_arrive_and_useful_where_they_are_read() {
     let bench = bench();
     symlink("/rsyncd-munged/a", bench.src().join("munged")).unwrap();

@@ -147,6 +147,16 @@ impl Bench {
         self.same_of(way, args, &[""])
     }
 
+    /// As [`same`](Bench::same), where what each side says of itself comes between the lines of the other.
+    pub(crate) fn same_lines(&self, way: Way, args: &[&str]) -> Did {
+        let sorted = |pair| {
+            let mut did = self.run(pair, way, args, "ours");
+            did.lines.sort();
+            (did, look(&self.path("ours"), true))
+        };
+        agreed(sorted, &(way, args)).0
+    }
+
     /// As [`same`](Bench::same), of what `sources` are in the source.
     pub(crate) fn same_of(&self, way: Way, args: &[&str], sources: &[&str]) -> Did {
         let expected = self.run_of((Stock, Stock), way, args, sources, "stock");

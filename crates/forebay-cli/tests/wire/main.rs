@@ -8,6 +8,7 @@ mod choices;
 mod copy_as;
 mod counted;
 mod cut;
+mod endings;
 mod ends;
 mod harness;
 mod incremental;
@@ -22,3 +23,4 @@ mod swapped;
 #[path = "../sync/tree.rs"]
 #[allow(dead_code, reason = "shared with the tests of local mirrors")]
 mod tree;
+mod unreadable;

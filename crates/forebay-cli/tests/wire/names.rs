@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::harness::{Bench, Did, End, PAIRS, WAYS, Way, finish};
+use crate::harness::{Bench, Did, End, PAIRS, WAYS, Way, agreed, finish};
 use crate::tree::{look, touch};
 
 fn bench() -> Bench {
@@ -87,9 +87,29 @@ fn names_in_messages_stay_in_their_lines() {
                 String::from_utf8(finish(bench.client(pair, way, &["-anvv", "--existing"], "ours")).stdout).unwrap();
             text.lines().filter(|line| line.contains("well")).map(str::to_owned).collect::<Vec<_>>()
         };
-        let stock = said((End::Stock, End::Stock));
-        assert_eq!(said((End::Ours, End::Stock)), stock, "{way:?}");
+        let stock = agreed(said, &way);
         assert!(stock.iter().all(|line| line.contains("a\\#012rsync")), "{stock:?}");
+    }
+}
+
+/// What a server sends of names is what they are: it is escaped where it is printed.
+#[test]
+fn control_bytes_of_names_in_messages_are_escaped_once() {
+    let bench = Bench::new();
+    for name in ["a\nb", "c\u{1}d", "e\\#012f", "g\th"] {
+        fs::write(bench.src().join(name), name).unwrap();
+        symlink(format!("{name}\n"), bench.src().join(format!("{name}l"))).unwrap();
+    }
+    for way in WAYS {
+        for args in [
+            &["-aL"][..],
+            &["-rt", "--existing", "--info=skip", "--debug=filter", "--exclude=c*"],
+            &["-r", "--list-only"],
+            &["-rlt", "--safe-links", "--info=symsafe"],
+            &["-ai"],
+        ] {
+            bench.same_lines(way, args);
+        }
     }
 }
 

@@ -45,24 +45,32 @@ pub(super) fn read(fd: OwnedFd, shown: &[u8]) -> Result<Vec<u8>, FilterError> {
     }
 }
 
-/// Reads rules from `from`, up to the limit.
+/// Reads rules from `from`, up to the limit. A directory has none.
 pub(super) fn take(from: impl Read, shown: &[u8]) -> Result<Vec<u8>, FilterError> {
     let mut text = Vec::new();
     let read = from.take(MAX_FILE + 1).read_to_end(&mut text).and_then(|len| match len as u64 > MAX_FILE {
         true => Err(io::Error::new(io::ErrorKind::FileTooLarge, "more than 16 MiB of rules")),
         false => Ok(()),
     });
-    read.map(|()| text).map_err(|error| unreadable(shown, &error))
+    match read {
+        Err(error) if error.kind() != io::ErrorKind::IsADirectory => Err(unreadable(shown, &error)),
+        _ => Ok(text),
+    }
 }
 
 fn unreadable(shown: &[u8], error: &io::Error) -> FilterError {
     FilterError::Read(format!("rsync: failed to read exclude file {}: {error}", String::from_utf8_lossy(shown)))
 }
 
-/// The rules in `text`, with the lines that they are on if it has lines. `nul`: they end with that instead.
+fn before_nul(text: &[u8]) -> &[u8] {
+    text.split(|&b| b == 0).next().unwrap_or_default()
+}
+
+/// The rules in `text`, with the lines that they are on if it has lines. `nul`: they end with that instead. As with rsync, a
+/// rule ends at a NUL, and the rest of its line is nothing.
 pub(super) fn split(text: &[u8], within: Modifiers, style: Style, nul: bool) -> Vec<(&[u8], Option<usize>)> {
     if within.words {
-        let words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let words = text.split(u8::is_ascii_whitespace).map(before_nul).filter(|word| !word.is_empty());
         return words.map(|word| (word, None)).collect();
     }
     let mut rules = Vec::new();
@@ -77,6 +85,7 @@ pub(super) fn split(text: &[u8], within: Modifiers, style: Style, nul: bool) -> 
             None => (rest, &rest[..0]),
         };
         rest = after;
+        let rule = before_nul(rule);
         // Where nothing marks the beginning of a rule, these two could begin a name; they are comments there, too.
         let comment = matches!(rule.first(), Some(b'#' | b';')) && !matches!(style, Style::Plain { clears: true, .. });
         if !rule.is_empty() && !comment {

@@ -3,12 +3,16 @@
 use std::ffi::OsStr;
 use std::io::{BufRead, Read};
 
+use rustix::io::Errno;
+
 use super::split_at_dot;
 use crate::asked::collapsed;
 use crate::error::Error;
+use crate::fs::describe;
 
 /// Reads the file of `--files-from`: names, each with a NUL behind it. Empty lines are left out, and comments unless the names
-/// go to `another` machine: rsync hands them on.
+/// go to `another` machine: rsync hands them on. A line ends at a NUL: as with rsync, what is behind that is another name to
+/// another machine, and nothing here.
 pub(crate) fn names_from(from: &OsStr, nul: bool, another: bool) -> Result<Vec<u8>, Error> {
     let failed = |error: &std::io::Error| {
         let text = error.to_string();
@@ -26,22 +30,44 @@ pub(crate) fn names_from(from: &OsStr, nul: bool, another: bool) -> Result<Vec<u
         line.clear();
         let end = if nul { 0 } else { b'\n' };
         // Longer names exist on no file system.
-        let read = reader.by_ref().take(LONGEST_NAME).read_until(end, &mut line).map_err(|error| failed(&error))?;
+        let read = reader.by_ref().take(LONGEST_NAME).read_until(end, &mut line);
+        let read = read.and_then(|read| match read as u64 == LONGEST_NAME && line.last() != Some(&end) {
+            true => reader.skip_until(end).map(|_| read),
+            false => Ok(read),
+        });
+        let read = match read {
+            Ok(read) => read,
+            // As with rsync, that is where the names end, or what ends the run.
+            Err(_) if another => 0,
+            Err(error) => return Err(unread(&error)),
+        };
         if read == 0 {
             return Ok(names);
-        }
-        if read as u64 == LONGEST_NAME && line.last() != Some(&end) {
-            reader.skip_until(end).map_err(|error| failed(&error))?;
         }
         while line.last().is_some_and(|&b| b == end || (!nul && b == b'\r')) {
             line.pop();
         }
         let comment = !another && (line.starts_with(b"#") || line.starts_with(b";"));
-        if !line.is_empty() && !comment {
-            names.extend_from_slice(&line);
+        if line.is_empty() || comment {
+            continue;
+        }
+        for name in line.split(|&b| b == 0).take(if another { usize::MAX } else { 1 }) {
+            match name {
+                b"" if another => continue,
+                // As with rsync, that is the source itself.
+                b"" => names.extend_from_slice(b"."),
+                name => names.extend_from_slice(name),
+            }
             names.push(0);
         }
     }
+}
+
+/// What is said of a file of names that has been opened and cannot be read.
+fn unread(error: &std::io::Error) -> Error {
+    let errno = Errno::from_io_error(error).unwrap_or(Errno::IO);
+    let text = format!("rsync: [sender] safe_read failed to read 1 bytes: {}", describe(errno));
+    Error::Remote { text, code: 12 }
 }
 
 /// Bytes of a line of `--files-from` at most.

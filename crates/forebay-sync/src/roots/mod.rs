@@ -23,6 +23,7 @@ use crate::links;
 use crate::listing::Listing;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
+use crate::totals::Kinds;
 use crate::walk;
 pub(crate) use destination::{Shape, destination, destination_of_nothing, without_slashes};
 pub(crate) use files_from::names_from;
@@ -62,7 +63,9 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
     let given = given.map(|argument| (argument.to_vec(), Above::of(argument, keeps)));
     let arguments: Box<dyn Iterator<Item = (Vec<u8>, Above)>> =
         if shared.listed.is_some() { Box::new(listed) } else { Box::new(given) };
+    let mut seen = 0_u64;
     for (argument, told) in arguments {
+        seen += 1;
         let (argument, told) = (&argument[..], &Arc::new(told));
         let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
         let (prefix, name) = argument.split_at(split);
@@ -125,8 +128,22 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
     asked.list(asked.all(), 0, &roots, &mut root.listing);
     // Only what all is meant of may lose what is not there.
     root.complete &= root.sources.iter().any(|source| matches!(source.base, Base::Held(_)));
-    root.listing.sort(root.sources.len() > 1);
+    let doubles = root.listing.sort(seen > 1);
+    walk::count_doubles(&root, doubles, note);
     Ok(Top { dir: root, given, asked })
+}
+
+/// As [`sources`], in the order in which rsync brings them into its list on one machine: the slash that a path begins with
+/// under `-R` counts.
+pub(crate) fn here(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note: &mut Outcome) -> Result<Top, Error> {
+    let mut top = sources(shared, arguments, note)?;
+    let Dir { sources, listing, .. } = &mut top.dir;
+    let absolute = |at: usize| sources.get(at).is_some_and(|source| !source.above.slash().is_empty());
+    let all = (0..sources.len()).filter(|&at| absolute(at)).count();
+    if all > 0 && all < sources.len() {
+        listing.slash(absolute);
+    }
+    Ok(top)
 }
 
 /// The top of the walk.
@@ -212,6 +229,7 @@ fn relative(
     }
     let at = u32::try_from(at).map_err(|_| Errno::TOOBIG)?;
     asked.push(&path, at, (is_dir, follow || through), contents_too && is_dir);
+    asked.passages.pass(&path, at, shared.options.lists_at_once());
     Ok(())
 }
 
@@ -288,7 +306,10 @@ fn missing(
     }
     let at = u32::try_from(at).map_err(|_| Errno::TOOBIG)?;
     match relative {
-        true => asked.push_missing(&path, at),
+        true => {
+            asked.push_missing(&path, at);
+            asked.passages.pass(&path, at, shared.options.lists_at_once());
+        }
         false => root.listing.push_missing(&name, at),
     }
     Ok(())
@@ -377,7 +398,9 @@ fn contents(
     if at < root.sources.len() {
         root.listing.shift_sources();
     }
-    root.transferred = true;
+    if std::mem::replace(&mut root.transferred, true) {
+        note.totals.count_listed(Kinds::Dir);
+    }
     let (above, reads) = (Arc::clone(above), Reads::of(shared.options));
     root.sources.insert(at, SourceDir { base, shown, above, local, reads });
     walk::read_source(shared, root, at, note);
@@ -419,7 +442,7 @@ impl Top {
         let single_file = alone && !dir.transferred && !dir.listing.is_dir(0);
         let contents = || {
             let group = self.asked.group(self.asked.all(), 0, dir.listing.name(0).to_bytes());
-            shared.options.recursive || group.sources.iter().any(|source| source.contents)
+            shared.options.recursive || group.sources.iter().any(|source| source.contents > 0)
         };
         let single = alone && (single_file || dir.transferred || !contents() || is_empty(shared, dir));
         Shape { single, single_file, contents: dir.transferred }

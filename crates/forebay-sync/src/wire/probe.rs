@@ -108,6 +108,8 @@ pub struct List<'b> {
     pub rest: &'b [u8],
     /// The paths of its entries.
     pub paths: Vec<Vec<u8>>,
+    /// Which of them are directories.
+    pub dirs: Vec<bool>,
     /// The list as it is written from what was read.
     pub written: Vec<u8>,
 }
@@ -148,7 +150,7 @@ impl Lists {
 
     /// Reads one list from the beginning of `bytes`, whose first entry has the number `first`. `None` if it is refused.
     pub fn read(self, bytes: &[u8], first: i32) -> Option<List<'_>> {
-        let (mut rest, mut paths, mut written) = (bytes, Vec::new(), Vec::new());
+        let (mut rest, mut paths, mut dirs, mut written) = (bytes, Vec::new(), Vec::new(), Vec::new());
         let (mut decoder, mut encoder) = (Decoder::new(self.shape(), false), Encoder::new(self.shape()));
         decoder.begin(first);
         encoder.begin(first);
@@ -156,11 +158,12 @@ impl Lists {
             match decoder.next(&mut rest).ok()? {
                 Ok(entry) => {
                     encoder.push(&entry, &mut written);
+                    dirs.push(entry.is_dir());
                     paths.push(entry.path);
                 }
                 Err(end) => {
                     encoder.end(end.io_error, &mut written);
-                    return Some(List { rest, paths, written });
+                    return Some(List { rest, paths, dirs, written });
                 }
             }
         }

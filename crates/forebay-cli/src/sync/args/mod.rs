@@ -73,8 +73,7 @@ impl Default for Report {
 ///
 /// # Errors
 /// The text to print when it makes no sense, or asks for what is not there.
-pub(crate) fn parse(args: impl Iterator<Item = OsString>) -> Result<Parsed, Refusal> {
-    let args: Vec<OsString> = args.collect();
+pub(crate) fn parse(args: Vec<OsString>) -> Result<Parsed, Refusal> {
     if let [only] = &args[..]
         && only == "-h"
     {
@@ -125,7 +124,7 @@ pub(crate) fn is_there(name: &str) -> bool {
 
 /// Applies `--NAME` or `--NAME=VALUE`.
 fn long(state: &mut State, arg: &OsStr, args: &mut impl Iterator<Item = OsString>) -> Result<(), Refusal> {
-    let typed = arg.to_string_lossy();
+    let typed = format!("{}{}", state.wire.origin(), arg.to_string_lossy());
     let (name, attached) = match arg.as_bytes().iter().position(|&b| b == b'=') {
         Some(at) => (&arg.as_bytes()[..at], Some(&arg.as_bytes()[at + 1..])),
         None => (arg.as_bytes(), None),
@@ -138,12 +137,13 @@ fn long(state: &mut State, arg: &OsStr, args: &mut impl Iterator<Item = OsString
 
 /// Applies `-abc`, the last of which may have a value behind it: `-T/tmp`, `-T=/tmp`, `-T /tmp`.
 fn letters(state: &mut State, arg: &OsStr, args: &mut impl Iterator<Item = OsString>) -> Result<(), Refusal> {
-    let typed = arg.to_string_lossy();
+    let origin = state.wire.origin();
+    let typed = format!("{origin}{}", arg.to_string_lossy());
     let mut rest = &arg.as_bytes()[1..];
     while let [letter, behind @ ..] = rest {
         let letter = char::from(*letter);
         let row = rows().find(|row| row.has_letter(letter));
-        let row = row.ok_or_else(|| Refusal::from(format!("rsync: -{letter}: unknown option")))?;
+        let row = row.ok_or_else(|| Refusal::from(format!("rsync: {origin}-{letter}: unknown option")))?;
         let takes_value = matches!(row.effect, Effect::Value(_));
         let attached = match behind {
             [b'=', value @ ..] => Some(value),
@@ -178,7 +178,7 @@ fn apply(
                 None => {
                     let next = args.next();
                     let next = next.ok_or_else(|| Refusal::from(format!("rsync: {typed}: missing argument")))?;
-                    let typed = next.to_string_lossy().into_owned();
+                    let typed = format!("{}{}", state.wire.origin(), next.to_string_lossy());
                     (next, typed)
                 }
             };
@@ -312,7 +312,7 @@ mod tests {
     use super::*;
 
     fn run(args: &[&str]) -> Result<Command, String> {
-        match parse(args.iter().map(OsString::from)).map_err(|refusal| refusal.text)? {
+        match parse(args.iter().map(OsString::from).collect()).map_err(|refusal| refusal.text)? {
             Parsed::Run(command) => Ok(*command),
             Parsed::Print(text) => Err(text),
         }

@@ -95,8 +95,12 @@ pub(super) fn settle(s: &mut State) {
             s.dirs = s.dirs.or(Some(true));
         }
     }
-    // What a server says is escaped where it is printed; its log is of bytes, as rsync's.
-    options.escape = if s.eight_bit || s.wire.server { Escape::Bytes } else { escape() };
+    // What a server says is escaped where it is printed.
+    options.escape = match (s.wire.server, s.eight_bit) {
+        (true, _) => Escape::Wire,
+        (false, true) => Escape::Bytes,
+        (false, false) => escape(),
+    };
 }
 
 /// Which bytes the locale prints.

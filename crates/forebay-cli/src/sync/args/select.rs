@@ -14,13 +14,8 @@ pub(super) const ROWS: &[Row] = &[
     })
     .short('r')
     .no(),
-    flag("dirs", |s, on| s.dirs = Some(on)).short('d').no(),
-    flag("old-dirs", |s, _| {
-        // What it adds for old programs at the other end, `-r` and a rule, comes to the same.
-        s.options.recursive = false;
-        (s.recursive, s.dirs) = (Some(false), Some(true));
-    })
-    .alias(&["old-d"]),
+    flag("dirs", |s, on| (s.dirs, s.old_dirs) = (Some(on), false)).short('d').no(),
+    flag("old-dirs", |s, _| s.old_dirs = true).alias(&["old-d"]),
     flag("relative", |s, on| s.relative = Some(on)).short('R').no(),
     flag("implied-dirs", |s, on| s.options.select.no_implied_dirs = !on).alias(&["i-d"]).no(),
     flag("one-file-system", |s, on| {
@@ -120,6 +115,11 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
         if s.paths.len() > 2 {
             return Err(crate::sync::help::text().trim_end().into());
         }
+    }
+    // For old programs at the other end, which know no directories without their contents; whatever else is said of recursion.
+    if s.old_dirs {
+        s.options.recursive = true;
+        s.options.filters.push(false, b"/*/*")?;
     }
     s.options.select.relative = s.relative.unwrap_or(listed);
     s.options.select.dirs = s.dirs.unwrap_or(listed);

@@ -25,6 +25,8 @@ pub(super) struct State {
     /// `-r`, `-d` and `-R`, or their negations, as far as they were given.
     pub(super) recursive: Option<bool>,
     pub(super) dirs: Option<bool>,
+    /// `--old-dirs`, unless `-d` or its negation follows: `-r` without what is in directories.
+    pub(super) old_dirs: bool,
     pub(super) relative: Option<bool>,
     /// When to delete, as far as that was said, and whether it was said in ways that exclude each other.
     pub(super) delete_when: Option<DeleteWhen>,
@@ -91,6 +93,7 @@ impl Default for State {
             old_args: None,
             recursive: None,
             dirs: None,
+            old_dirs: false,
             relative: None,
             delete_when: None,
             delete_twice: false,

@@ -1,6 +1,7 @@
 //! What the options say of the other side of a connection.
 
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 use forebay_sync::{Checksum, Compression, Compressor, Connection, RemotePath, Served};
@@ -32,6 +33,11 @@ pub(super) struct Wire {
 }
 
 impl Wire {
+    /// What messages about an option begin with: a client says nothing of where it stands.
+    pub(super) fn origin(&self) -> &'static str {
+        if self.server { "on remote machine: " } else { "" }
+    }
+
     /// Whether any of `paths` is on another machine.
     pub(super) fn is_remote(&self, paths: &[OsString]) -> bool {
         paths.iter().any(|path| RemotePath::parse(path).is_some())
@@ -114,7 +120,7 @@ pub(super) fn names_there(names: &mut Option<OsString>, place: &Place) -> Result
     let (host, path) = match (text.as_bytes(), RemotePath::parse(text)) {
         ([b':', path @ ..], _) if !path.starts_with(b":") => (OsString::new(), OsStr::from_bytes(path).to_owned()),
         (_, Some(there)) => (there.host, there.path),
-        _ => return Ok(None),
+        _ => return readable(text).map(|()| None),
     };
     match place {
         Place::Pull(other) | Place::Push(other) if host.is_empty() || *other == host => {
@@ -124,6 +130,21 @@ pub(super) fn names_there(names: &mut Option<OsString>, place: &Place) -> Result
         Place::Here => Err("--files-from cannot be remote when the transfer is local".into()),
         _ => Err("--files-from hostname is not the same as the transfer hostname".into()),
     }
+}
+
+/// Whether there is a file of names at all, before anything is said of a list. What is no plain file is opened once only.
+fn readable(names: &OsStr) -> Result<(), Refusal> {
+    let opened = match fs::metadata(names) {
+        _ if names == "-" => return Ok(()),
+        Ok(meta) if !meta.is_file() => return Ok(()),
+        Ok(_) => fs::File::open(names).map(drop),
+        Err(error) => Err(error),
+    };
+    opened.map_err(|error| {
+        let text = error.to_string();
+        let text = text.split(" (os error").next().unwrap_or_default();
+        format!("rsync: failed to open files-from file {}: {text}", names.to_string_lossy()).into()
+    })
 }
 
 /// What `--checksum-choice` says of the transfer and of `-c`. Where one of them is left open, that is as rsync has it no matter

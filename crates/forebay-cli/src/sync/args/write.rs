@@ -141,7 +141,10 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
         let end = bytes.len() - bytes.iter().rev().take_while(|&&b| b == b'/').count();
         o.partial_dir = Some(OsString::from_vec(bytes[..end.max(1)].to_vec()));
     }
-    if o.append.is_some() && s.whole_file == Some(true) {
+    let none = |name: &OsString| name.eq_ignore_ascii_case("none");
+    let (transfer, compare) = s.checksums.as_ref().map_or((false, false), |(a, b)| (none(a), none(b)));
+    // Without sums of its content, a file is sent whole.
+    if o.append.is_some() && (s.whole_file == Some(true) || transfer) {
         return Err("rsync: --append cannot be used with --whole-file".into());
     }
     if o.append.is_some() || o.inplace {
@@ -153,13 +156,13 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     } else if o.partial && o.partial_dir.is_none() && !o.delay_updates {
         o.partial_dir = std::env::var_os("RSYNC_PARTIAL_DIR").filter(|dir| !dir.is_empty() && dir != ".");
     }
-    let none = |name: &OsString| name.eq_ignore_ascii_case("none");
-    let (transfer, compare) = s.checksums.as_ref().map_or((false, false), |(a, b)| (none(a), none(b)));
-    if compare && o.checksum {
+    let remote = s.wire.server || s.wire.is_remote(&s.paths);
+    // As with rsync, that is found out where the sums would be made.
+    let sends = if s.wire.server { s.wire.served.sends } else { !remote || s.wire.pushes(&s.paths) };
+    if compare && o.checksum && sends {
         return Err(Refusal { text: "Invalid checksum-choice for --checksum: none (0)".into(), code: 4 });
     }
     // Between two machines, what the other one has need not be sent.
-    let remote = s.wire.server || s.wire.is_remote(&s.paths);
     o.whole_file = transfer || s.whole_file.unwrap_or(!remote);
     Ok(())
 }

@@ -119,6 +119,7 @@ impl Decoder {
             let leader = if has(flag::HLINK_FIRST) { own } else { from.varint()? };
             if let Some(same) = self.leaders.get(&leader).filter(|_| leader >= self.first && leader != own) {
                 let mut entry = ListEntry { path, ..same.clone() };
+                rooted(&entry, own)?;
                 self.attributes(from, &mut entry)?;
                 self.before.keep(&self.shape, &entry);
                 return Ok(entry);
@@ -164,9 +165,7 @@ impl Decoder {
         if is_dir && (linked.is_some() || has(flag::HLINKED)) {
             return Err(WireError::protocol("a hard link to a directory", own));
         }
-        if entry.path == b"." && !is_dir {
-            return Err(WireError::protocol("a root that is no directory", own));
-        }
+        rooted(&entry, own)?;
         self.rest(from, &mut entry, has(flag::SAME_RDEV_MAJOR))?;
         self.attributes(from, &mut entry)?;
         if linked == Some(own) {
@@ -258,6 +257,14 @@ impl Decoder {
         self.before.path.truncate(shared);
         self.before.path.extend_from_slice(&rest);
         clean(&self.before.path, self.absolute)
+    }
+}
+
+/// Refuses a root that is no directory.
+fn rooted(entry: &ListEntry, own: i32) -> Result<(), WireError> {
+    match entry.path == b"." && !entry.is_dir() {
+        true => Err(WireError::protocol("a root that is no directory", own)),
+        false => Ok(()),
     }
 }
 

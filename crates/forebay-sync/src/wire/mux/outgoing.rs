@@ -208,6 +208,13 @@ impl Writing {
         }
     }
 
+    /// Nothing more is said. What waits is still written if somebody takes it, and nobody waits for that.
+    pub(crate) fn let_go(mut self) {
+        self.outgoing.shared.lock().finished = true;
+        self.outgoing.shared.work.notify_all();
+        self.thread = None;
+    }
+
     fn end(&mut self) {
         self.outgoing.shared.lock().finished = true;
         self.outgoing.shared.work.notify_all();

@@ -32,7 +32,7 @@ use crate::outcome::Outcome;
 use crate::passes;
 use crate::select::Pass;
 use crate::shared::Shared;
-use crate::totals::Totals;
+use crate::totals::{Kinds, Totals};
 use crate::walk;
 use crate::wire::mux::ReadAhead;
 use crate::wire::number::{Indexes, special};
@@ -65,7 +65,7 @@ pub(crate) fn run<R: ReadAhead + Send, W: Way + ?Sized>(
     let mut end = End::default();
     let workers = passes::workers(shared.options);
     deliver(shared, note, way, &mut end.totals, log)?;
-    let batch = &look_ahead(shared, batch, workers)?;
+    let batch = &look_ahead(shared, batch, workers, &mut end.totals)?;
     let all = Pass::all(shared.options.delete, shared.options.deletion.when);
     let copies = all.iter().position(|pass| *pass != Pass::Delete).unwrap_or_default();
     for &pass in all.get(..copies).unwrap_or_default() {
@@ -113,12 +113,14 @@ fn deliver<W: Way + ?Sized>(
 }
 
 /// What has to be known of the whole list before anything is done. Gives what is to be gone through of it.
-fn look_ahead(shared: &mut Shared<'_>, batch: &Batch, workers: usize) -> Result<Batch, Error> {
+fn look_ahead(shared: &mut Shared<'_>, batch: &Batch, workers: usize, totals: &mut Totals) -> Result<Batch, Error> {
     shared.pass = Pass::Copy;
     let options = shared.options;
     let mut batch = batch.clone();
     if options.select.prune_empty_dirs {
         let barren = walk::barren(shared, WireWalk::new(shared, batch.clone(), false))?;
+        // As with rsync, which leaves them out when it has counted.
+        (0..barren.len()).for_each(|_| totals.count_listed(Kinds::Dir));
         batch.leave_out(barren);
     }
     if options.hard_links && shared.remote.as_ref().is_some_and(|remote| !remote.terms.incremental()) {

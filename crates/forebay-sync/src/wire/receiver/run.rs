@@ -25,6 +25,7 @@ use crate::places::Places;
 use crate::roots::{self, Shape as Sources};
 use crate::select::DeleteWhen;
 use crate::shared::{Root, Shared};
+use crate::text::as_messages;
 use crate::totals::Totals;
 use crate::wire::error::WireError;
 use crate::wire::list::{Decoder, Shape};
@@ -64,7 +65,7 @@ impl Way for Outgoing {
             Message::IoError(bits) => return Outgoing::message(self, Tag::IoError, &bits.to_le_bytes()),
         };
         // Line by line: long messages are cut.
-        text.split_inclusive(|&b| b == b'\n').for_each(|line| Outgoing::message(self, tag, line));
+        as_messages(text).for_each(|line| Outgoing::message(self, tag, &line));
     }
 
     fn cut(&self) {

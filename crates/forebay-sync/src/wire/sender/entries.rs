@@ -159,9 +159,12 @@ impl<'a> Lister<'a> {
         let Ahead { at: first, follow, mut content } = ahead;
         let name = dir.listing.name(first);
         let stat_of = |at| dir.source_of(at).and_then(|source| source.stat(name, follow));
+        // That it cannot be read is reported when the walk comes to it.
+        let readable = |&at: &usize| dir.is_readable(shared, at, &mut Outcome::default());
+        let mut all = dir.listing.same_name(first).filter(readable).peekable();
+        let Some(&first) = all.peek() else { return };
         // What its first source does not have any more may still come from another.
-        let mut all = dir.listing.same_name(first).map(|at| (at, stat_of(at)));
-        let found = all.find(|(_, stat)| is_dir(stat));
+        let found = all.map(|at| (at, stat_of(at))).find(|(_, stat)| is_dir(stat));
         let (at, stat) = found.unwrap_or_else(|| (first, stat_of(first)));
         let folder = folders.of(dir, at);
         let shown = || [&folder.shown, name.to_bytes()].concat();
@@ -215,6 +218,9 @@ impl<'a> Lister<'a> {
             Ok(stat) => stat,
             Err(errno) => return shared.unreadable(out, "[sender] link_stat", &shown(), errno),
         };
+        if !dir.is_readable(shared, at, out) {
+            return;
+        }
         let path = [&dir.rel, name.to_bytes()].concat();
         let (mut link, mut sum) = (None, None);
         match stat.kinds() {

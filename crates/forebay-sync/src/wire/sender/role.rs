@@ -270,6 +270,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                 "total: matches={matches}  hash_hits={hash_hits}  false_alarms={false_alarms} data={literal_bytes}\n"
             );
             link.way.message(Message::Info(line.as_bytes()));
+            self.say.to.send(Outcome { log: line.into_bytes(), ..Outcome::default() })?;
         }
         Ok(snapshot)
     }

@@ -26,7 +26,7 @@ use crate::roots;
 use crate::wire::command;
 use crate::wire::error::WireError;
 use crate::wire::handshake::{self, Offer};
-use crate::wire::mux::{Incoming, MuxReader, Outgoing};
+use crate::wire::mux::{Incoming, MuxReader, Outgoing, Tag};
 use crate::wire::names;
 use crate::wire::receiver::{self, Asked, Mailbox, Stop};
 use crate::wire::rules;
@@ -223,6 +223,7 @@ impl Started {
         incoming.watch(&outgoing).map_err(WireError::from)?;
         outgoing.send(&self.secluded)?;
         let terms = handshake::client(&mut incoming, |bytes| outgoing.send(bytes), &self.offer)?;
+        let protocol = terms.protocol;
         outgoing.multiplex();
         incoming.multiplexed();
         outgoing.send(&self.rules)?;
@@ -252,12 +253,23 @@ impl Started {
                     _ => error,
                 }));
             }
-            Err(stop) => return Err(stop),
+            Err(stop) => {
+                // It need not wonder where we are.
+                if let Stop::Here(error) = &stop
+                    && !matches!(error, Error::Cancelled)
+                    && protocol >= 31
+                {
+                    outgoing.message(Tag::ErrorExit, &i32::from(error.exit_code()).to_le_bytes());
+                    writing.let_go();
+                }
+                return Err(stop);
+            }
         };
         writing.finish()?;
         // Its last words: it fails if nobody takes them. Nothing depends on them any more.
         let _ = from.hear_out(GRACE);
         let peer = report.peer.get_or_insert_default();
+        peer.protocol = protocol;
         (peer.sent, peer.received) = (outgoing.written(), received.load(Ordering::Relaxed));
         Ok(report)
     }

@@ -17,10 +17,12 @@ use super::connection::Connection;
 use super::heard::Messages;
 use super::sending::{Listed, send};
 use super::{Opened, may_be_incremental};
+use crate::ending::ending;
 use crate::error::Error;
 use crate::mirror::Log;
 use crate::options::Options;
 use crate::roots;
+use crate::text::{as_file, as_messages};
 use crate::totals::{Ahead, Totals};
 use crate::wire::error::WireError;
 use crate::wire::handshake::{self, Letters, Offer};
@@ -153,9 +155,11 @@ impl Server {
                 };
                 told = !gone;
                 if !gone {
-                    if !text.is_empty() {
-                        outgoing.message(Tag::Error, text.as_bytes());
-                    }
+                    // A client that is told how it ended says nothing more.
+                    let end = ending(code, if served.sends { "sender" } else { "Receiver" });
+                    let text = text + &end.map_or_else(String::new, |end| end + "\n");
+                    as_messages(text.as_bytes()).for_each(|line| outgoing.message(Tag::Error, &line));
+                    log.file(&as_file(text.as_bytes()));
                     if protocol >= 31 {
                         outgoing.message(Tag::ErrorExit, &i32::from(code).to_le_bytes());
                     }
@@ -203,7 +207,7 @@ impl Log for Silent<'_> {
     fn errors(&mut self, _: &[u8]) {}
 
     fn file(&mut self, lines: &[u8]) {
-        self.0.file(lines);
+        self.0.file(&as_file(lines));
     }
 
     fn progress(&mut self, _: &Totals, _: &Ahead) -> io::Result<()> {
@@ -216,16 +220,16 @@ struct Speaking<'s>(&'s Outgoing, &'s mut dyn Log);
 
 impl Log for Speaking<'_> {
     fn text(&mut self, lines: &[u8]) -> io::Result<()> {
-        lines.split_inclusive(|&byte| byte == b'\n').for_each(|line| self.0.message(Tag::Info, line));
+        as_messages(lines).for_each(|line| self.0.message(Tag::Info, &line));
         Ok(())
     }
 
     fn errors(&mut self, lines: &[u8]) {
-        lines.split_inclusive(|&byte| byte == b'\n').for_each(|line| self.0.message(Tag::ErrorXfer, line));
+        as_messages(lines).for_each(|line| self.0.message(Tag::ErrorXfer, &line));
     }
 
     fn file(&mut self, lines: &[u8]) {
-        self.1.file(lines);
+        self.1.file(&as_file(lines));
     }
 
     fn progress(&mut self, _: &Totals, _: &Ahead) -> io::Result<()> {
