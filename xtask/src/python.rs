@@ -24,6 +24,7 @@ const READERS: &[&str] = &[
     "tensorstore==0.1.86",
     "ml_dtypes==0.6.0",
     "duckdb==2.0.0",
+    "pytz==2026.6",
     "pyarrow==26.0.1",
 ];
 

@@ -1,7 +1,7 @@
 //! The command line of `forebay aggregate`.
 
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueHint};
@@ -18,14 +18,16 @@ pub(crate) struct Options {
     pub(crate) files: Vec<PathBuf>,
 
     /// Columns whose values make a group, separated by commas. May be repeated
-    #[arg(long, value_name = "COLUMNS", value_delimiter = ',', required = true, help_heading = "Query")]
-    pub(crate) by: Vec<String>,
+    ///
+    /// A name with a comma in it is written in double quotes, as in CSV: --by '"last, first",city'.
+    #[arg(long, value_name = "COLUMNS", value_parser = columns, required = true, help_heading = "Query")]
+    pub(crate) by: Vec<List<String>>,
     /// count, count:COL, sum:COL, min:COL, max:COL, avg:COL or distinct:COL. May be repeated
     ///
     /// The columns of the result are the keys and then these, in the order given: `count`, `sum_amount`, ... Without
-    /// any, the result is the groups alone.
-    #[arg(long, value_name = "AGG", value_delimiter = ',', help_heading = "Query")]
-    pub(crate) agg: Vec<Aggregate>,
+    /// any, the result is the groups alone. Several are separated by commas; COL may be in double quotes, as in --by.
+    #[arg(long, value_name = "AGG", value_parser = aggregates, help_heading = "Query")]
+    pub(crate) agg: Vec<List<Aggregate>>,
     /// Which rows count, such as "amount >= 10"
     #[arg(long = "where", value_name = "CONDITION", help_heading = "Query")]
     pub(crate) filter: Option<String>,
@@ -39,9 +41,16 @@ pub(crate) struct Options {
     /// parquet, csv or ndjson [default: by each file's first bytes and name]
     #[arg(long, value_name = "FORMAT", value_parser = input_format, help_heading = "Input")]
     pub(crate) input_format: Option<Format>,
-    /// What is between the fields of CSV: a character, or `tab` [default: a comma; a tab in .tsv]
+    /// What is between the fields of CSV: a character, or `tab` [default: a tab in files called .tsv, else a comma]
     #[arg(long, value_name = "CHAR", value_parser = delimiter, help_heading = "Input")]
     pub(crate) delimiter: Option<u8>,
+    /// Rows of CSV and NDJSON from which the types of columns are taken [default: 1000]
+    ///
+    /// The first N rows of each file, of 1 MiB at most for every thousand, say whether a column is integers, numbers, booleans,
+    /// dates, timestamps or else strings. A later row that does not fit is malformed. Of a pipe, nothing is grouped before N
+    /// rows or its end have come: one that is slow wants a small N.
+    #[arg(long, value_name = "N", help_heading = "Input")]
+    pub(crate) sample_rows: Option<NonZeroUsize>,
     /// End at the first malformed row; otherwise they are left out, counted, and the first ones reported
     #[arg(long, help_heading = "Input")]
     pub(crate) strict: bool,
@@ -52,7 +61,8 @@ pub(crate) struct Options {
     /// Write to this file, whole or not at all; with / at its end, to a directory [default: standard output]
     ///
     /// A file is written under a temporary name and gets its own when everything is in it; one that is there is
-    /// replaced then. A directory is made, or must be empty, and gets a file `part-N` of each process N.
+    /// replaced then, and hands on its mode. A directory is made, or must be empty, and gets a file `part-N` of each process
+    /// N. What is no file, such as a pipe or /dev/stdout, is written to as it is; - is standard output.
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::AnyPath, help_heading = "Output")]
     pub(crate) output: Option<PathBuf>,
     /// parquet, csv, tsv, ndjson or table [default: by the name of FILE]
@@ -63,21 +73,23 @@ pub(crate) struct Options {
     pub(crate) format: Option<OutputFormat>,
     /// Write what each commit changes: a column `commit`, the result's columns, a column `change` of +1 or -1
     ///
-    /// On standard output the rows of a commit appear when it is complete, all at once. A file gets its name at the
-    /// end.
+    /// On standard output the rows of a commit appear when it is complete, all at once, but not before the types of the
+    /// columns are known (--sample-rows). A file gets its name at the end.
     #[arg(long, help_heading = "Output")]
     pub(crate) changes: bool,
     /// Print what was done at the end, on standard error
     #[arg(long, help_heading = "Output")]
     pub(crate) stats: bool,
-    /// Print errors only
+    /// Print errors only, and how many rows were left out
     #[arg(long, short, help_heading = "Output")]
     pub(crate) quiet: bool,
 
-    /// Threads that group; as many read, and as many write [default: one per core]
-    #[arg(long, short, value_name = "N", help_heading = "Resources")]
+    /// Threads that group, up to 256; as many read, and as many write [default: one per core]
+    #[arg(long, short, value_name = "N", value_parser = workers, help_heading = "Resources")]
     pub(crate) workers: Option<NonZeroUsize>,
     /// The most memory for what waits, in each process [default: 1G, or a quarter of what the control group allows]
+    ///
+    /// 64K and 256K for each worker is the least; long rows need more. Several processes say what they need themselves.
     #[arg(long, value_name = "SIZE", value_parser = size, help_heading = "Resources")]
     pub(crate) memory: Option<u64>,
     /// Where what does not fit into memory goes [default: the directory for temporary files]
@@ -104,6 +116,27 @@ pub(crate) struct Options {
     pub(crate) deadline: Option<Duration>,
 }
 
+/// What a list on the command line names.
+#[derive(Clone, Debug)]
+pub(crate) struct List<T>(Vec<T>);
+
+impl Options {
+    /// The columns whose values make a group.
+    pub(crate) fn keys(&self) -> Vec<String> {
+        self.by.iter().flat_map(|list| list.0.iter().cloned()).collect()
+    }
+
+    /// What is told about each group.
+    pub(crate) fn aggregates(&self) -> Vec<Aggregate> {
+        self.agg.iter().flat_map(|list| list.0.iter().cloned()).collect()
+    }
+
+    /// Where results go; none: standard output.
+    pub(crate) fn target(&self) -> Option<&Path> {
+        self.output.as_deref().filter(|path| *path != Path::new("-"))
+    }
+}
+
 const AFTER: &str = "\
 Examples:
   forebay aggregate --by city --agg count --agg sum:amount --agg max:amount data/*.parquet -o out.parquet
@@ -117,16 +150,66 @@ decimal results are exact. Rows of the result are in no particular order.
 
 Several processes are started with the same command line but for --process. They take the files round-robin; what one of them
 reads, a pipe perhaps, need not be there for the others. Columns must be the same everywhere. Each writes a part of the
-result, and none does if one fails.
+result, and none does if one fails. A process that has published its part when another one is lost takes it back and says so;
+process 0 decides when it is too late for that.
 
 Exit codes:
   0    the result is written, or whoever read standard output has gone
   1    a file, a row under --strict, memory, the spill directory or the output is not as it should be
   2    the command line makes no sense, or not for these files: there is no such column, for example
-  3    another process of the run is lost or has failed
+  3    another process of the run is lost, has failed or has not come
   129, 130, 143
        SIGHUP, SIGINT or SIGTERM came
 ";
+
+fn columns(text: &str) -> Result<List<String>, String> {
+    let names = fields(text, false)?;
+    if names.iter().any(String::is_empty) { Err("a column has a name".into()) } else { Ok(List(names)) }
+}
+
+fn aggregates(text: &str) -> Result<List<Aggregate>, String> {
+    let fields = fields(text, true)?;
+    let parsed = fields.iter().map(|field| field.parse::<Aggregate>().map_err(|error| error.to_string()));
+    parsed.collect::<Result<_, _>>().map(List)
+}
+
+/// What is between the commas of `text`. A quote at the beginning of a field, and if `behind_colon` behind its first colon,
+/// hides commas until the next quote that is not doubled, and that ends the field.
+fn fields(text: &str, behind_colon: bool) -> Result<Vec<String>, String> {
+    let mut fields = Vec::new();
+    let mut rest = text;
+    loop {
+        let mut field = String::new();
+        let plain = rest.find(',').unwrap_or(rest.len());
+        if let Some(colon) = rest[..plain].find(':').filter(|_| behind_colon) {
+            field.push_str(&rest[..=colon]);
+            rest = &rest[colon + 1..];
+        }
+        if let Some(mut quoted) = rest.strip_prefix('"') {
+            loop {
+                let Some(end) = quoted.find('"') else { return Err("a quote does not end".into()) };
+                field.push_str(&quoted[..end]);
+                quoted = &quoted[end + 1..];
+                let Some(more) = quoted.strip_prefix('"') else { break };
+                field.push('"');
+                quoted = more;
+            }
+            rest = quoted;
+            if !rest.is_empty() && !rest.starts_with(',') {
+                return Err("behind a name in quotes there is a comma, or nothing".into());
+            }
+        } else {
+            let end = rest.find(',').unwrap_or(rest.len());
+            field.push_str(&rest[..end]);
+            rest = &rest[end..];
+        }
+        fields.push(field);
+        match rest.strip_prefix(',') {
+            Some(more) => rest = more,
+            None => return Ok(fields),
+        }
+    }
+}
 
 fn input_format(text: &str) -> Result<Format, String> {
     match text {
@@ -149,9 +232,21 @@ fn size(text: &str) -> Result<u64, String> {
     size::parse(text).ok_or_else(|| "a size is a number and a unit, such as 512M or 2G".into())
 }
 
+/// Each takes memory and threads, and every worker sends to every other one.
+const MOST_WORKERS: usize = 256;
+
+fn workers(text: &str) -> Result<NonZeroUsize, String> {
+    let number = text.parse().ok().filter(|number: &NonZeroUsize| number.get() <= MOST_WORKERS);
+    number.ok_or_else(|| format!("it must be a number from 1 to {MOST_WORKERS}"))
+}
+
+/// A peer that has said nothing for a day is lost.
+const LONGEST_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let number = text.parse().ok().and_then(|number: f64| Duration::try_from_secs_f64(number).ok());
-    number.filter(|time| !time.is_zero()).ok_or_else(|| "it must be a number of seconds above 0".into())
+    let number = number.filter(|time| !time.is_zero() && *time <= LONGEST_DEADLINE);
+    number.ok_or_else(|| format!("it must be a number of seconds above 0, up to {}", LONGEST_DEADLINE.as_secs()))
 }
 
 #[cfg(test)]
@@ -167,10 +262,30 @@ mod tests {
     }
 
     #[test]
+    fn commas_in_names_are_in_quotes() {
+        let plain = |text: &str| fields(text, false).unwrap();
+        assert_eq!(plain("city,year"), ["city", "year"]);
+        assert_eq!(plain("\"last, first\",city"), ["last, first", "city"]);
+        assert_eq!(plain("\"a \"\"b\"\", c\""), ["a \"b\", c"]);
+        assert_eq!(plain("5\" disk,a:\"b"), ["5\" disk", "a:\"b"]);
+        assert!(fields("\"a,b", false).is_err() && fields("\"a\"b,c", false).is_err());
+        assert_eq!(fields("count,max:\"a,b\",sum:c:d", true).unwrap(), ["count", "max:a,b", "sum:c:d"]);
+        assert!(columns("a,,b").is_err() && columns("").is_err() && aggregates("count,").is_err());
+    }
+
+    #[test]
     fn a_deadline_is_above_nothing() {
         assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
-        for text in ["", "0", "-1", "1e300", "NaN", "ten"] {
+        for text in ["", "0", "-1", "1e300", "1e19", "86401", "NaN", "ten"] {
             assert!(seconds(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn workers_are_not_without_number() {
+        assert_eq!(["1", "256"].map(|text| workers(text).map(NonZeroUsize::get)), [Ok(1), Ok(256)]);
+        for text in ["0", "257", "18446744073709551615", "-1", "all"] {
+            assert!(workers(text).is_err(), "{text}");
         }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::io::{self, IsTerminal};
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use forebay::{CancelToken, SegmentStore, SpillStore};
-use forebay_exchange::table::{Format, InputOptions, Job, OutputOptions, Processes, Query};
+use forebay::{CancelToken, SegmentStore, SpillError, SpillStore};
+use forebay_exchange::table::{Format, InputOptions, Job, OutputFormat, OutputOptions, Processes, Query};
 
 use super::args::Options;
 use super::{Failure, complain};
@@ -18,9 +18,11 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 /// What `options` mean.
 ///
+/// Besides, why nothing can be spilled, if that is so.
+///
 /// # Errors
 /// What contradicts itself, or a spill directory that cannot be used.
-pub(crate) fn job(options: &Options, cancel: &CancelToken) -> Result<Job, Failure> {
+pub(crate) fn job(options: &Options, cancel: &CancelToken) -> Result<(Job, Option<SpillError>), Failure> {
     check(options)?;
     let workers = options.workers.or_else(|| thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
     let usual = InputOptions::default();
@@ -30,12 +32,13 @@ pub(crate) fn job(options: &Options, cancel: &CancelToken) -> Result<Job, Failur
         secret: options.secret_file.clone(),
         deadline: options.deadline.unwrap_or(DEADLINE),
     });
-    let in_directory = options.output.as_ref().is_some_and(|path| path.as_os_str().as_encoded_bytes().ends_with(b"/"));
+    let in_directory = options.target().is_some_and(ends_with_slash);
     let scratch = options.spill_dir.clone().unwrap_or_else(std::env::temp_dir);
-    Ok(Job {
+    let (spill, unspillable) = store(options, &scratch)?;
+    let job = Job {
         query: Query {
-            by: options.by.clone(),
-            aggregates: options.agg.clone(),
+            by: options.keys(),
+            aggregates: options.aggregates(),
             filter: options.filter.clone(),
             wide_sums: options.wide_sums,
             diff: options.diff.clone(),
@@ -43,13 +46,14 @@ pub(crate) fn job(options: &Options, cancel: &CancelToken) -> Result<Job, Failur
         inputs: options.files.clone(),
         input: InputOptions {
             format: options.input_format,
-            delimiter: options.delimiter.unwrap_or_else(|| delimiter_of(&options.files)),
+            delimiter: options.delimiter,
+            sample_rows: options.sample_rows.map_or(usual.sample_rows, NonZeroUsize::get),
             strict: options.strict,
             commit_every: options.commit_every.map(NonZeroU64::get),
             ..usual
         },
         output: OutputOptions {
-            target: options.output.clone(),
+            target: options.target().map(Path::to_owned),
             part: processes.as_ref().map(|processes| processes.process).or(in_directory.then_some(0)),
             format: options.format,
             changes: options.changes,
@@ -59,18 +63,19 @@ pub(crate) fn job(options: &Options, cancel: &CancelToken) -> Result<Job, Failur
         },
         workers,
         memory: options.memory.map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
-        spill: store(options, &scratch)?,
+        spill,
         processes,
         cancel: cancel.clone(),
-    })
+    };
+    Ok((job, unspillable))
 }
 
-/// Where is spilled to. Without a directory of its own, spilling is done where it can be.
-fn store(options: &Options, scratch: &Path) -> Result<Option<SegmentStore>, Failure> {
+/// Where is spilled to. Without a directory of its own, spilling is done where it can be; if it cannot, why not.
+fn store(options: &Options, scratch: &Path) -> Result<(Option<SegmentStore>, Option<SpillError>), Failure> {
     let store = match spill::open(scratch, options.spill_limit) {
         Ok(store) => store,
         Err(error) if options.spill_dir.is_some() => return Err(Failure::other(format!("--spill-dir: {error}"))),
-        Err(_) => return Ok(None),
+        Err(error) => return Ok((None, Some(error))),
     };
     let location = store.location();
     if location.in_memory && options.spill_dir.is_some() {
@@ -78,13 +83,11 @@ fn store(options: &Options, scratch: &Path) -> Result<Option<SegmentStore>, Fail
             "warning: {location} is memory (tmpfs): what is spilled there frees none; --spill-dir names another directory"
         ));
     }
-    Ok(Some(store))
+    Ok((Some(store), None))
 }
 
-/// What is between the fields, as the names say.
-fn delimiter_of(files: &[PathBuf]) -> u8 {
-    let tabs = |path: &PathBuf| path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tsv"));
-    if !files.is_empty() && files.iter().all(tabs) { b'\t' } else { b',' }
+fn ends_with_slash(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(b"/")
 }
 
 /// What clap cannot see.
@@ -99,8 +102,21 @@ fn check(options: &Options) -> Result<(), Failure> {
     if standard_input && options.processes.is_some() {
         return Err(Failure::usage("several processes read files: standard input belongs to one of them"));
     }
+    if options.target().is_none() && options.processes.is_some() {
+        return Err(Failure::usage("several processes write into a directory, and - is standard output"));
+    }
+    if options.processes.is_some()
+        && let Some(path) = options.target()
+        && let Some(format) = OutputFormat::of_name(path).filter(|_| !ends_with_slash(path))
+    {
+        let path = path.display();
+        return Err(Failure::usage(format!(
+            "-o {path}: several processes write a part each, into a directory; -o {path}/ is one, and --format {format} is what the \
+             parts are written as"
+        )));
+    }
     if let Some(diff) = &options.diff
-        && options.by.contains(diff)
+        && options.keys().contains(diff)
     {
         return Err(Failure::usage(format!("--diff {diff}: the column is a key (--by) too")));
     }

@@ -11,9 +11,11 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use forebay::CancelToken;
-use forebay_exchange::table::{Observer, run};
+use forebay_exchange::table::{Left, Observer, TableError, run};
 
 pub(crate) use args::Options;
+
+use message::Circumstances;
 
 use crate::usage::Usage;
 use crate::{limits, signals as names};
@@ -52,9 +54,10 @@ pub(crate) fn main(options: &Options) -> ExitCode {
 fn aggregate(options: &Options) -> Result<(), Failure> {
     let usage = Usage::begin();
     let (cancel, observer) = (CancelToken::new(), Observer::new());
-    let signal = signals::watch(cancel.clone(), observer.clone())
+    let signal = signals::watch(cancel.clone(), observer.clone(), options.target().is_some())
         .map_err(|error| Failure::other(format!("cannot watch for signals: {error}")))?;
-    let job = job::job(options, &cancel)?;
+    let (job, unspillable) = job::job(options, &cancel)?;
+    let circumstances = Circumstances { workers: job.workers, memory: job.memory, unspillable };
     let progress = progress::start(&observer, options);
     let outcome = run(job, &observer);
     progress.finish();
@@ -62,16 +65,17 @@ fn aggregate(options: &Options) -> Result<(), Failure> {
         Ok(report) => report,
         Err(error) => {
             if let Some(signal) = signal.get() {
-                let rest = if options.output.is_some() { "; nothing was published" } else { "" };
-                let text = format!("ended by {}{rest}", names::name(signal));
+                // A part that was published and withdrawn is told of.
+                let text = match error {
+                    TableError::Withdrawn { .. } => format!("ended by {}: {error}", names::name(signal)),
+                    _ => message::ended(signal, &Left::Nothing, options.target().is_some()),
+                };
                 return Err(Failure { text, code: names::exit_code(signal) });
             }
-            return message::failure(&error).map_or(Ok(()), Err);
+            return message::failure(&error, &circumstances).map_or(Ok(()), Err);
         }
     };
-    if !options.quiet {
-        message::malformed(&report).iter().for_each(|line| complain(line));
-    }
+    message::malformed(&report, options).iter().for_each(|line| complain(line));
     if options.stats {
         // There is nowhere left to complain about a failure of that.
         let _ = io::stderr().write_all(stats::summary(&report, &usage).as_bytes());

@@ -11,7 +11,7 @@ use crate::usage;
 
 /// Shows it, unless it is to be quiet or results appear on the same terminal meanwhile.
 pub(crate) fn start(observer: &Observer, options: &Options) -> Progress {
-    let in_the_way = options.changes && options.output.is_none() && io::stdout().is_terminal();
+    let in_the_way = options.changes && options.target().is_none() && io::stdout().is_terminal();
     if options.quiet || in_the_way {
         return Progress::none();
     }

@@ -11,6 +11,7 @@ use forebay_exchange::table::Observer;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
+use super::{complain, message};
 use crate::signals::exit_code;
 
 /// How long an orderly end may take: an input that gives nothing may hold it up.
@@ -28,11 +29,11 @@ impl First {
 }
 
 /// Cancels the run at the first signal. At the second one, or if the end takes too long, what is not published is
-/// removed, and the process ends.
+/// removed, this is said, and the process ends. `published`: the result would be.
 ///
 /// # Errors
 /// If signals cannot be watched.
-pub(crate) fn watch(cancel: CancelToken, observer: Observer) -> io::Result<First> {
+pub(crate) fn watch(cancel: CancelToken, observer: Observer, published: bool) -> io::Result<First> {
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
     let first = First::default();
     let seen = first.clone();
@@ -42,7 +43,7 @@ pub(crate) fn watch(cancel: CancelToken, observer: Observer) -> io::Result<First
         seen.0.store(signal, Ordering::Release);
         cancel.cancel();
         let leave = move |observer: &Observer| -> ! {
-            observer.discard();
+            complain(&message::ended(signal, &observer.discard(), published));
             std::process::exit(i32::from(exit_code(signal)))
         };
         let late = observer.clone();

@@ -44,3 +44,26 @@ fn a_commit_appears_while_the_input_goes_on() {
     assert_eq!(lines, ["commit,user,count,change", "0,user00000000,1,1", "0,user00000001,1,1"]);
     end(child).well();
 }
+
+/// The writer waits for the changes of each row before it writes the next one.
+#[test]
+fn a_slow_pipe_is_grouped_row_by_row_if_few_rows_say_the_types() {
+    let bench = Bench::new();
+    let args = ["--by", "user", "--agg", "count", "--commit-every", "1", "--changes", "--sample-rows", "1"];
+    for (head, row) in [("user\n", "ada\n"), ("", "{\"user\":\"ada\"}\n")] {
+        let mut child = bench.command(&args).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+        stdin.write_all(head.as_bytes()).unwrap();
+        let mut seen = Vec::new();
+        for commit in 0..3 {
+            stdin.write_all(row.as_bytes()).unwrap();
+            seen.extend(lines.by_ref().take(2));
+            assert_eq!(seen.len(), 2 * commit + 2);
+        }
+        drop(stdin);
+        assert_eq!(seen[..2], ["commit,user,count,change", "0,ada,1,1"]);
+        assert_eq!(seen.len() + lines.count(), 6);
+        end(child).well();
+    }
+}

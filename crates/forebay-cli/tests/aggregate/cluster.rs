@@ -364,3 +364,123 @@ fn the_loss_of_a_killed_process_ends_all() {
 fn the_silence_of_a_stopped_process_ends_all() {
     lose("STOP");
 }
+
+/// Two processes that have read most of what is in their pipes, in a directory that was not there, and what keeps the pipes open.
+/// None if their addresses were not free.
+fn writing(bench: &Bench) -> Option<([Child; 2], [File; 2])> {
+    bench.file("hosts.txt", &hosts(2).join("\n"));
+    let pipes = pipes(bench);
+    let start = |process: usize| {
+        let number = process.to_string();
+        let args =
+            "--by k --agg count --format csv --processes hosts.txt --deadline 2 -o out in0.csv in1.csv --process";
+        bench.command(&args.split(' ').chain([&*number]).collect::<Vec<_>>()).spawn().unwrap()
+    };
+    let [mut one, mut two] = [start(0), start(1)];
+    // More than what is looked at to find the types.
+    let rows: String = (0..100_000).map(|n| format!("{n},1\n")).collect();
+    let text = format!("k,n\n{rows}");
+    let writers = pipes.map(|pipe| {
+        let text = text.clone();
+        let (sender, receiver) = mpsc::channel();
+        // Opening waits for a process, which may not come.
+        thread::spawn(move || {
+            let mut input = File::options().write(true).open(pipe).unwrap();
+            let written = input.write_all(text.as_bytes());
+            let _ = sender.send(written.ok().map(|()| input));
+        });
+        receiver
+    });
+    wait_until("both write", || {
+        let count = fs::read_dir(bench.path("out")).map_or(0, |entries| entries.count());
+        count == 2 || one.try_wait().unwrap().is_some() || two.try_wait().unwrap().is_some()
+    });
+    if one.try_wait().unwrap().is_some() || two.try_wait().unwrap().is_some() {
+        drop((one.kill(), two.kill()));
+        let all = [end(one), end(two)];
+        assert!(clashed(&all), "{all:?}");
+        return None;
+    }
+    let inputs = writers.map(|writer| writer.recv_timeout(LONG).expect("it reads").expect("it reads"));
+    Some(([one, two], inputs))
+}
+
+/// Something gets the name of the second part while the run goes on: the first has published by then, and takes it back.
+#[test]
+fn a_part_is_withdrawn_if_another_cannot_be_published() {
+    let (bench, children, inputs) = (0..5)
+        .find_map(|_| {
+            let bench = Bench::new();
+            let (children, inputs) = writing(&bench)?;
+            Some((bench, children, inputs))
+        })
+        .expect("ports are free");
+    bench.file("out/part-1.csv", "of another run");
+    drop(inputs);
+    let [one, two] = children.map(end);
+    assert_eq!(two.code, Some(1), "{}", two.err);
+    assert!(two.err.contains("cannot create out/part-1.csv: File exists"), "{}", two.err);
+    assert_eq!(one.code, Some(3), "{}", one.err);
+    // It may hear of it before it has published.
+    let withdrawn = one.err.contains("; out/part-0.csv was published and is withdrawn");
+    assert!(withdrawn || one.err.contains("; nothing was published"), "{}", one.err);
+    assert_eq!(names(&bench.path("out")), ["part-1.csv"]);
+    assert_eq!(fs::read_to_string(bench.path("out/part-1.csv")).unwrap(), "of another run");
+}
+
+/// One of them has made the directory for both; whichever is the last to go takes it away.
+#[test]
+fn the_directory_goes_with_the_last_of_them() {
+    for stopped in [0, 1] {
+        let (bench, children, inputs) = (0..5)
+            .find_map(|_| {
+                let bench = Bench::new();
+                let (children, inputs) = writing(&bench)?;
+                Some((bench, children, inputs))
+            })
+            .expect("ports are free");
+        signal(&children[stopped], "STOP");
+        let mut children: Vec<_> = children.into_iter().collect();
+        let last = children.remove(stopped);
+        let did = end(children.remove(0));
+        assert_eq!(did.code, Some(3), "{}", did.err);
+        assert!(did.err.contains("; nothing was published"), "{}", did.err);
+        signal(&last, "CONT");
+        assert_eq!(end(last).code, Some(3));
+        assert!(!bench.path("out").exists(), "{stopped}: {:?}", names(&bench.path("out")));
+        drop(inputs);
+    }
+}
+
+#[test]
+fn processes_whose_options_mean_something_else_refuse_each_other() {
+    let bench = Bench::new();
+    bench.file("in.csv", "k\n1\n");
+    let base = "--by k --agg count --deadline 2 in.csv --changes --commit-every 1000";
+    for other in ["--commit-every 77", "--strict", "--delimiter ;", "--format csv", "--wide-sums"] {
+        let changed = if other.starts_with("--commit") {
+            base.replace("--commit-every 1000", other)
+        } else {
+            format!("{base} {other}")
+        };
+        let all = group_each(&bench, &[base.split(' ').collect(), changed.split(' ').collect()]);
+        assert!(all.iter().all(|did| matches!(did.code, Some(1..=3))), "{other}: {all:?}");
+        let said: String = all.iter().map(|did| did.err.as_str()).collect();
+        assert!(said.contains("all processes need the same arguments"), "{other}: {said}");
+        assert!(!bench.path("out").exists(), "{other}: {said}");
+    }
+}
+
+#[test]
+fn a_process_that_does_not_come_is_lost() {
+    let bench = Bench::new();
+    bench.file("in.csv", "k,n\n1,1\n");
+    bench.file("hosts.txt", &hosts(2).join("\n"));
+    for process in [0, 1] {
+        let did = bench.run(&format!(
+            "--by k --agg count in.csv in.csv --processes hosts.txt --process {process} --deadline 0.3 -o out"
+        ));
+        assert_eq!(did.code, Some(3), "{}", did.err);
+        assert!(did.err.contains("is it started?"), "{}", did.err);
+    }
+}

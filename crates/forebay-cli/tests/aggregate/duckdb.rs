@@ -102,6 +102,24 @@ fn what_exceeds_the_memory_is_spilled_and_read_back() {
     }
 }
 
+/// Tables of any types that do not fit the memory.
+#[test]
+fn groups_of_random_tables_that_are_spilled_are_duckdbs() {
+    let mut oracle = Oracle::start();
+    for seed in seeds(6) {
+        let bench = Bench::new();
+        let format = ["parquet", "parquet", "csv", "ndjson"][(seed % 4) as usize];
+        let table = oracle.table(&bench, seed, format, json!({ "rows": 100_000, "spread": true }));
+        let workers = Random::new(seed).pick(&["1", "2", "3"]);
+        let did = group(&bench, &table, &["-w", workers, "--memory", "8M", "--stats"]);
+        let told = || format!("seed {seed} of {format}: {} -w {workers}", table.args.join(" "));
+        assert_eq!(did.code, Some(0), "{}: {}", told(), did.err);
+        let spilled = did.err.lines().find(|line| line.starts_with("forebay: spilled "));
+        assert!(spilled.is_some_and(|line| number(line, "rows, ") > 0), "{}: {}", told(), did.err);
+        oracle.check(&[bench.path("out.parquet")]).unwrap_or_else(|error| panic!("{}: {error}", told()));
+    }
+}
+
 #[test]
 fn commits_without_changes_make_the_same_groups() {
     let (bench, mut oracle) = (Bench::new(), Oracle::start());

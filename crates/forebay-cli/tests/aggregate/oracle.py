@@ -2,8 +2,8 @@
 
 One JSON object a line comes in and one goes out; `{"error": ...}` if anything is wrong.
 
-    make    seed, dir, format, and optionally rows, files, diff: writes a table as files into the directory, and thinks up
-            a query. Answers `args`, what is asked and of which files, as `forebay aggregate` takes it, and `rows`.
+    make    seed, dir, format, and optionally rows, files, diff, spread: writes a table as files into the directory, and thinks
+            up a query; if it is to be spread, of nearly as many groups and values as there are rows. Answers `args`, what is asked and of which files, as `forebay aggregate` takes it, and `rows`.
     check   paths: compares the groups in these Parquet files with DuckDB's answer. Answers `groups`.
     changes paths, every: compares the sum of all changes after each commit with DuckDB's answer over the rows so far.
             Answers `commits`, how many had changes.
@@ -96,6 +96,10 @@ def timestamps(draw, size):
     return [EPOCH + datetime.timedelta(microseconds=draw.randint(-(10**12), 10**12)) for _ in range(size)]
 
 
+def instants(draw, size):
+    return [time.replace(tzinfo=datetime.timezone.utc) for time in timestamps(draw, size)]
+
+
 # Text has only these.
 PLAIN = {
     "int": (pa.int64(), integers(64)),
@@ -114,9 +118,15 @@ PARQUET = PLAIN | {
     "uint64": (pa.uint64(), integers(64, signed=False)),
     "float32": (pa.float32(), floats),
     "decimal": (pa.decimal128(9, 2), decimals(9, 2)),
+    "decimal32": (pa.decimal32(9, 2), decimals(9, 2)),
+    "decimal64": (pa.decimal64(15, 3), decimals(15, 3)),
     "long": (pa.decimal128(30, 6), decimals(30, 6)),
+    "date64": (pa.date64(), dates),
+    "zoned": (pa.timestamp("us", tz="Europe/Berlin"), instants),
     "large": (pa.large_string(), strings),
 }
+# Types of few values.
+FEW = ("bool", "int8", "uint8", "int16")
 NUMBERS = ("int", "uint", "float", "decimal", "long")
 
 
@@ -142,9 +152,10 @@ def make(job):
     if rows is None:
         rows = draw.choice([0, 1, 10, 500, 3000, 3000, 20000, 20000, 60000])
     if kind != "parquet":
-        rows = max(1, min(rows, 20000))  # text without a value has no types
+        rows = max(1, rows if job.get("spread") else min(rows, 20000))  # text without a value has no types
     diff = job.get("diff", False)
-    columns = make_columns(draw, kind, rows, diff)
+    spread = job.get("spread", False)
+    columns = make_columns(draw, kind, rows, spread)
     sizes = split(draw, rows, job.get("files") or draw.randint(1, 4))
     parts = [make_rows(draw, columns, size, diff, kind) for size in sizes]
     schema = pa.schema([(column.name, column.type) for column in columns] + [("d", pa.int64())] * diff)
@@ -167,23 +178,28 @@ def make(job):
         names.append(name)
     if kind == "csv" and separator != ",":
         args += ["--delimiter", separator]
-    args += make_query(draw, columns, diff)
+    args += make_query(draw, columns, diff, spread)
     return {"args": args + names, "rows": rows}
 
 
-def make_columns(draw, kind, rows, diff):
+def make_columns(draw, kind, rows, spread):
     kinds = PARQUET if kind == "parquet" else PLAIN
+    if spread:
+        kinds = {name: column for name, column in kinds.items() if name not in FEW}
     columns = []
-    for number in range(draw.randint(2, 6)):
+    for number in range(draw.randint(3 if spread else 2, 6)):
         name = draw.choice(list(kinds)) if number else draw.choice(["int", "string", "timestamp", "float"])
         type, pool = kinds[name]
-        size = max(1, draw.choice([1, 3, 20, 300, rows // 10, rows]))
+        size = max(1, rows if spread else draw.choice([1, 3, 20, 300, rows // 10, rows]))
         pool = pool(draw, size)
         if name.startswith("float") and kind != "ndjson" and draw.random() < 0.3:
             pool.append(math.nan)
         draw.shuffle(pool)
         nulls = draw.choice([0, 0, 0.02, 0.3]) if kind != "parquet" else draw.choice([0, 0, 0.02, 0.5, 1.0])
         columns.append(Column(draw, f"{name}_{number}", name, type, pool, nulls))
+        if spread:
+            columns[-1].skew = "none"
+            columns[-1].nulls = min(nulls, 0.02)
     return columns
 
 
@@ -264,7 +280,7 @@ def write_ndjson(draw, names, rows, path):
             file.write(json.dumps(object, ensure_ascii=draw.random() < 0.5) + "\n")
 
 
-def make_query(draw, columns, diff):
+def make_query(draw, columns, diff, spread):
     keys = draw.sample(columns, draw.randint(1, min(3, len(columns))))
     state.keys = [column.name for column in keys]
     wanted = {}
@@ -276,6 +292,9 @@ def make_query(draw, columns, diff):
             functions += ["sum", "avg"] * 2
         function = draw.choice(functions)
         wanted[f"{function}:{column.name}"] = expression(function, column)
+    for column in columns if spread else []:
+        wanted[f"distinct:{column.name}"] = expression("distinct", column)
+        wanted[f"max:{column.name}"] = expression("max", column)
     if draw.random() < 0.7:
         wanted["count"] = "count(*)"
     state.expressions = list(wanted.values())
@@ -284,7 +303,7 @@ def make_query(draw, columns, diff):
         args += ["--agg", name]
     if wide:
         args.append("--wide-sums")
-    state.condition = condition(draw, columns) if draw.random() < 0.4 else None
+    state.condition = condition(draw, columns) if draw.random() < 0.4 and not spread else None
     if state.condition:
         args += ["--where", state.condition]
     state.diff = diff

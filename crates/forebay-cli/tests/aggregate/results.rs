@@ -1,6 +1,8 @@
 //! From files to results.
 
-use crate::harness::Bench;
+use std::process::Command;
+
+use crate::harness::{Bench, number};
 
 const SALES: &str = "city,amount\nUlm,3\nBonn,5\nUlm,4\n,1\nBonn,-2\n";
 
@@ -81,4 +83,65 @@ fn the_statistics_add_up() {
     assert_eq!(first, "forebay: 5 rows in, 0 malformed; 1 commits; 3 rows out");
     let written = std::fs::metadata(bench.path("out.csv")).unwrap().len();
     assert!(did.err.contains(&format!(" bytes read, {written} bytes written")), "{}", did.err);
+}
+
+/// What is resident stays near what was given, however long keys are: the run itself takes some MiB.
+#[test]
+fn memory_is_kept_to_when_keys_are_long() {
+    let bench = Bench::new();
+    let rows: String = (0..4_000).map(|row| format!("{}{row}\n", "x".repeat(30_000))).collect();
+    bench.file("long.csv", &format!("k\n{rows}"));
+    drop(rows);
+    let did = bench.run("--by k --agg count long.csv -w 2 --memory 8M -o out.csv --stats").well();
+    assert_eq!(number(&did.err, "rows out"), 4_000);
+    let peak = did.err.lines().find_map(|line| line.strip_prefix("forebay: peak memory ")?.strip_suffix(" MiB"));
+    let peak: f64 = peak.unwrap().parse().unwrap();
+    assert!(peak <= 48.0, "{peak} MiB of 8");
+    // Each row is written to disk, and some again when runs are merged.
+    let spilled = did.err.lines().find(|line| line.starts_with("forebay: spilled ")).unwrap();
+    let spilled = number(spilled, "rows, ");
+    assert!(spilled <= 6 * 4_000, "{}", did.err);
+}
+
+#[test]
+fn names_with_commas_are_in_quotes() {
+    let bench = Bench::new();
+    bench.file("in.ndjson", "{\"a,b\":1,\"c\":2}\n{\"a,b\":1,\"c\":3}\n");
+    let did = bench.run("--by \"a,b\" --agg max:\"a,b\",sum:c in.ndjson").well();
+    assert_eq!(did.out, "\"a,b\",\"max_a,b\",sum_c\n1,1,5\n");
+}
+
+#[test]
+fn a_dash_is_standard_output() {
+    let bench = Bench::new();
+    bench.file("sales.csv", SALES);
+    let did = bench.run("--by city --agg count sales.csv -o -").well();
+    assert_eq!(did.sorted(), ["city,count", ",1", "Bonn,2", "Ulm,2"]);
+    assert_eq!(bench.names(), ["sales.csv"]);
+}
+
+#[test]
+fn an_open_descriptor_is_written_to_where_it_stands() {
+    for (output, to) in [("/dev/stdout", ">"), ("/dev/fd/1", ">"), ("/proc/self/fd/3", ">>")] {
+        let bench = Bench::new();
+        bench.file("in.csv", "city\nUlm\n");
+        let script = format!(
+            "(echo first; $0 aggregate --by city --agg count in.csv --format csv -o {output} 3>&1; echo last) {to} out.txt"
+        );
+        let program = env!("CARGO_BIN_EXE_forebay");
+        let dir = bench.path("");
+        let status = Command::new("sh").args(["-c", &script, program]).current_dir(dir).status().unwrap();
+        assert!(status.success());
+        let text = std::fs::read_to_string(bench.path("out.txt")).unwrap();
+        assert_eq!(text, "first\ncity,count\nUlm,1\nlast\n", "{output}");
+        assert_eq!(bench.names(), ["in.csv", "out.txt"]);
+    }
+}
+
+#[test]
+fn each_file_has_the_delimiter_of_its_name() {
+    let bench = Bench::new();
+    bench.file("1.tsv", "city\tn\nUlm\t1\n");
+    bench.file("2.csv", "city,n\nUlm,2\n");
+    assert_eq!(bench.run("--by city --agg sum:n 1.tsv 2.csv").well().out, "city,sum_n\nUlm,3\n");
 }

@@ -5,7 +5,7 @@
 //! | 0, 1 | kind; for a loss, its cause |
 //! | 2..4 | length of the text |
 //! | 4..8 | the process that is meant |
-//! | 8..16 | a number: workers, barrier, milliseconds, a hash |
+//! | 8..16 | a number: workers, barrier, milliseconds, a hash, a mark, a question |
 //! | 16.. | text in UTF-8, cut where it is too long; the rest 0 |
 
 use std::time::Duration;
@@ -39,6 +39,25 @@ pub enum Frame {
         /// The number of the barrier.
         number: u64,
     },
+    /// All that is slow or may fail is done; what is to be published has this mark.
+    Ready {
+        /// A number by which others may know it.
+        mark: u64,
+    },
+    /// I have published.
+    Published,
+    /// Are you still there?
+    Ask {
+        /// The number of the question.
+        round: u64,
+    },
+    /// I am, and have not given you up.
+    Answer {
+        /// The number of the question.
+        round: u64,
+    },
+    /// All have published, and it stays so, whatever happens now.
+    Stands,
     /// My part of the run has ended well.
     End,
     /// I shall close this connection, and nothing is amiss.
@@ -67,6 +86,11 @@ impl Frame {
             Frame::Start { workers } => (2, 0, 0, *workers, ""),
             Frame::Enter { number } => (3, 0, 0, *number, ""),
             Frame::Agree { hash, text } => (8, 0, 0, *hash, text.as_str()),
+            Frame::Ready { mark } => (9, 0, 0, *mark, ""),
+            Frame::Published => (10, 0, 0, 0, ""),
+            Frame::Ask { round } => (11, 0, 0, *round, ""),
+            Frame::Answer { round } => (12, 0, 0, *round, ""),
+            Frame::Stands => (13, 0, 0, 0, ""),
             Frame::End => (4, 0, 0, 0, ""),
             Frame::Goodbye => (5, 0, 0, 0, ""),
             Frame::Failed { process, reason } => (6, 0, *process, 0, reason.as_str()),
@@ -123,6 +147,11 @@ impl Frame {
                 Frame::Lost { process, cause }
             }
             (8, 0) => Frame::Agree { hash: number, text: text() },
+            (9, 0) => Frame::Ready { mark: number },
+            (10, 0) => Frame::Published,
+            (11, 0) => Frame::Ask { round: number },
+            (12, 0) => Frame::Answer { round: number },
+            (13, 0) => Frame::Stands,
             _ => return None,
         })
     }

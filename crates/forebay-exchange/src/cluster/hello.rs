@@ -33,7 +33,7 @@ use sha2::{Digest, Sha256};
 use super::error::{ClusterError, Refusal};
 
 /// The version of all that processes say to each other.
-pub(crate) const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 3;
 /// The bytes of a [`Hello`].
 pub(crate) const HELLO: usize = 104;
 /// The bytes of a proof.

@@ -52,6 +52,8 @@ pub(super) struct State {
     /// The last barrier that this process has entered.
     pub(super) entered: Option<u64>,
     pub(super) used: bool,
+    /// What all have published is final.
+    pub(super) stands: bool,
     /// This process has said goodbye.
     pub(super) goodbye: bool,
     pub(super) refused: u64,
@@ -130,6 +132,9 @@ impl Membership {
             workers: None,
             agreed: None,
             entered: None,
+            ready: None,
+            published: false,
+            answered: 0,
             ended: false,
             goodbye: false,
             seen: PeerSnapshot { process, address, ..PeerSnapshot::default() },
@@ -307,6 +312,27 @@ impl Membership {
             Frame::Start { workers } => peer.workers = Some(workers),
             Frame::Agree { hash, text } => peer.agreed = Some((hash, text)),
             Frame::Enter { number } => peer.entered = peer.entered.max(Some(number)),
+            Frame::Ready { mark } => peer.ready = Some(mark),
+            Frame::Published => peer.published = true,
+            Frame::Ask { round } => {
+                let control = peer.control.clone();
+                // Whoever has given up does not answer: its word is on the way.
+                if state.story.is_none() {
+                    drop(state);
+                    control.send(&Frame::Answer { round });
+                }
+                return;
+            }
+            Frame::Answer { round } => peer.answered = peer.answered.max(round),
+            Frame::Stands => {
+                if self.me == 0 || std::mem::replace(&mut state.stands, true) {
+                    return;
+                }
+                drop(state);
+                self.changed.notify_all();
+                // The one that decided may be gone before it has told everybody.
+                return self.tell(&Frame::Stands);
+            }
             Frame::End => peer.ended = true,
             Frame::Goodbye if peer.workers.is_some() && !peer.ended => {
                 drop(state);

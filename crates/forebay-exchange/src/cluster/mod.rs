@@ -10,16 +10,17 @@
 //! | `door`, `knock` | the two sides of the handshake: the listening socket, the attempts to connect |
 //! | `membership`, `peer` | what is known of the others; the one story of how it ended |
 //! | `together` | barriers, goodbyes, what a run needs |
+//! | `verdict` | whether what all have published stays, or is taken back by all |
 //! | `frame`, `control` | what is said on a control connection, and the thread that says and hears it |
 //! | `walk`, `stream` | the data connection as timely sees it: boundaries checked, failures kept from it |
 //!
 //! # How a run ends
 //!
 //! *Well*: timely ends on every process; each tells the others and [`execute`](crate::execute) returns when all have. The
-//! processes still watch each other, so that they can publish together ([`Cluster::barrier`]), until each has called
+//! processes still watch each other, so that they can publish together ([`Cluster::ready`], [`Cluster::conclude`]), until each has called
 //! [`Cluster::close`], which says goodbye and waits for the others' goodbye. Only a connection that closes after a
 //! goodbye is no loss. So it does not matter who is first: whoever is waits, and whoever dies before it has said
-//! goodbye is noticed by all who wait.
+//! goodbye is noticed by all who wait. What was lost after [`Cluster::conclude`] is no failure of what all have published.
 //!
 //! *Badly*: the first reason that a process sees becomes its story. It tells the others, cuts its data connections, and
 //! has its workers leave. A process that hears a story makes it its own, and one that hears that it is lost itself passes
@@ -39,6 +40,7 @@ mod peer;
 mod snapshot;
 mod stream;
 mod together;
+mod verdict;
 mod walk;
 
 use std::fmt;
@@ -167,6 +169,31 @@ impl Cluster {
         self.membership.enter(number)?;
         self.membership.tell(&Frame::Enter { number });
         self.membership.await_all(|peer| peer.entered >= Some(number))
+    }
+
+    /// Returns when all processes are ready to publish. What is slow or may fail should be done before this call, and nothing but a
+    /// rename behind it: then to [`conclude`](Self::conclude). `mark` is a number by which the others may know what this process is
+    /// about to publish ([`marks`](Self::marks)). To be called once, by all.
+    ///
+    /// # Errors
+    /// Why the run has ended.
+    pub fn ready(&self, mark: u64) -> Result<(), ExchangeError> {
+        self.membership.tell(&Frame::Ready { mark });
+        self.membership.await_all(|peer| peer.ready.is_some())
+    }
+
+    /// This process has published: returns when all have, and nobody will take it back. Who is lost after that is no failure. To
+    /// be called by all, after [`ready`](Self::ready).
+    ///
+    /// # Errors
+    /// Why the run has ended before. What was published is to be taken back: all the others that still run do the same.
+    pub fn conclude(&self) -> Result<(), ExchangeError> {
+        self.membership.conclude()
+    }
+
+    /// The processes that have said that they are [`ready`](Self::ready), and their marks.
+    pub fn marks(&self) -> Vec<(usize, u64)> {
+        self.membership.marks()
     }
 
     /// Ends the run for all processes, because of `error`: each of them ends with

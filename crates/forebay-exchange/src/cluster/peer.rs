@@ -51,6 +51,12 @@ pub(crate) struct Peer {
     pub(crate) agreed: Option<(u64, String)>,
     /// The number of the last barrier that it has entered.
     pub(crate) entered: Option<u64>,
+    /// The mark of what it has ready to be published.
+    pub(crate) ready: Option<u64>,
+    /// It has published.
+    pub(crate) published: bool,
+    /// The last question that it has answered.
+    pub(crate) answered: u64,
     /// Its part of the run has ended well.
     pub(crate) ended: bool,
     /// It has said goodbye: that its connection closes is no loss.

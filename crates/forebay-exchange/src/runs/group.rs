@@ -76,6 +76,14 @@ impl<'g, 'l, R: Rows> Group<'g, 'l, R> {
     /// If a block cannot be read back.
     #[allow(clippy::should_implement_trait, reason = "it can fail, and it lends")]
     pub fn next(&mut self) -> Result<Option<Change<'_, R>>, ExchangeError> {
+        self.next_if(|_| true)
+    }
+
+    /// As [`next`](Self::next), if that row is `wanted`; if it is not, there is none, and it stays the next one.
+    ///
+    /// # Errors
+    /// If a block cannot be read back.
+    pub fn next_if(&mut self, wanted: impl Fn(R::Row<'_>) -> bool) -> Result<Option<Change<'_, R>>, ExchangeError> {
         let Scratch { key, before, after } = &mut *self.scratch;
         let key = key.get(0);
         loop {
@@ -90,7 +98,7 @@ impl<'g, 'l, R: Rows> Group<'g, 'l, R> {
                     least = Some(row);
                 }
             }
-            let Some(least) = least else { return Ok(None) };
+            let Some(least) = least.filter(|row| wanted(*row)) else { return Ok(None) };
             before.clear();
             after.clear();
             let mut taken = 0_u64;
@@ -131,15 +139,62 @@ impl<'g, 'l, R: Rows> Group<'g, 'l, R> {
     /// # Errors
     /// If a block cannot be read back.
     pub fn next_changed(&mut self) -> Result<Option<Change<'_, R>>, ExchangeError> {
-        let Some(row) = self.delta.peek(self.scratch.key.get(0))? else { return Ok(None) };
+        self.next_changed_if(|_| true)
+    }
+
+    /// As [`next_changed`](Self::next_changed), if that row is `wanted`; if it is not, there is none, and nothing is
+    /// passed over.
+    ///
+    /// # Errors
+    /// If a block cannot be read back.
+    pub fn next_changed_if(
+        &mut self,
+        wanted: impl Fn(R::Row<'_>) -> bool,
+    ) -> Result<Option<Change<'_, R>>, ExchangeError> {
+        let row = self.delta.peek(self.scratch.key.get(0))?;
+        let Some(row) = row.filter(|row| wanted(*row)) else { return Ok(None) };
         for level in &mut *self.levels {
             level.seek(self.hash, |other| R::order(other, row).is_lt())?;
         }
         self.next()
     }
 
+    /// Goes forward to the first row of the group that is not `before` what is wanted; those that are come first in the
+    /// order of rows. Reads nothing of what lies between.
+    ///
+    /// # Errors
+    /// If a block cannot be read back.
+    pub fn seek(&mut self, before: impl Fn(R::Row<'_>) -> bool) -> Result<(), ExchangeError> {
+        let key = self.scratch.key.get(0);
+        for level in &mut *self.levels {
+            level.seek(
+                self.hash,
+                |row| if R::same_group(row, key) { before(row) } else { R::order(row, key).is_lt() },
+            )?;
+        }
+        while self.delta.peek(key)?.is_some_and(&before) {
+            self.delta.at += 1;
+        }
+        Ok(())
+    }
+
+    /// Adds `row` to what the commit changes: it is of the group, comes after all that the commit has of it, and after
+    /// what was inserted before. What was not visited of the changes is gone past.
+    ///
+    /// # Errors
+    /// If a block cannot be read back.
+    pub fn insert(&mut self, row: R::Row<'_>) -> Result<(), ExchangeError> {
+        self.skip()?;
+        self.delta.insert(row);
+        Ok(())
+    }
+
     /// Goes past the changes that were not visited.
-    pub(crate) fn end(self) -> Result<(), ExchangeError> {
+    pub(crate) fn end(mut self) -> Result<(), ExchangeError> {
+        self.skip()
+    }
+
+    fn skip(&mut self) -> Result<(), ExchangeError> {
         while self.delta.peek(self.scratch.key.get(0))?.is_some() {
             self.delta.at += 1;
         }
@@ -162,12 +217,24 @@ pub(crate) struct Delta<R: Rows> {
     probed: Range<usize>,
     /// Rows whose weights were added to those of a level: nothing is left of them.
     absorbed: Vec<usize>,
+    /// Rows that were added, and before which of `rows` each belongs.
+    inserted: R,
+    inserted_at: Vec<usize>,
     done: RunWriter<R>,
 }
 
 impl<R: Rows> Delta<R> {
     pub(crate) fn new(cursor: Cursor<R>, memory: &Memory) -> Self {
-        Delta { cursor, rows: R::default(), at: 0, probed: 0..0, absorbed: Vec::new(), done: RunWriter::new(memory) }
+        Delta {
+            cursor,
+            rows: R::default(),
+            at: 0,
+            probed: 0..0,
+            absorbed: Vec::new(),
+            inserted: R::default(),
+            inserted_at: Vec::new(),
+            done: RunWriter::new(memory),
+        }
     }
 
     pub(crate) fn rows(&self) -> &R {
@@ -187,18 +254,35 @@ impl<R: Rows> Delta<R> {
         Ok(true)
     }
 
-    /// What is not absorbed goes into a run.
+    /// Adds a row in front of the next one.
+    fn insert(&mut self, row: R::Row<'_>) {
+        self.inserted.push(row);
+        self.inserted_at.push(self.at);
+    }
+
+    /// What is not absorbed, and what was inserted, goes into a run.
     fn keep(&mut self) -> Result<(), ExchangeError> {
         let mut rows = std::mem::take(&mut self.rows);
-        if !self.absorbed.is_empty() {
-            let mut rest = rows.like();
+        if !self.absorbed.is_empty() || !self.inserted_at.is_empty() {
+            let mut kept = rows.like();
             let mut begin = 0;
-            for absorbed in self.absorbed.drain(..) {
-                rest.append(&rows, begin..absorbed);
-                begin = absorbed + 1;
+            let mut absorbed = self.absorbed.drain(..).peekable();
+            for (index, at) in self.inserted_at.drain(..).enumerate() {
+                while let Some(gone) = absorbed.next_if(|gone| *gone < at) {
+                    kept.append(&rows, begin..gone);
+                    begin = gone + 1;
+                }
+                kept.append(&rows, begin..at);
+                begin = at;
+                kept.push(self.inserted.get(index));
             }
-            rest.append(&rows, begin..rows.len());
-            rows = rest;
+            for gone in absorbed {
+                kept.append(&rows, begin..gone);
+                begin = gone + 1;
+            }
+            kept.append(&rows, begin..rows.len());
+            rows = kept;
+            self.inserted.clear();
         }
         self.done.push(rows)
     }
@@ -278,7 +362,7 @@ impl<'l, R: Rows> Level<'l, R> {
     fn seek(&mut self, hash: u64, before: impl Fn(R::Row<'_>) -> bool) -> Result<(), ExchangeError> {
         let begins_before = |index: usize| match self.run.blocks()[index].first.cmp(&hash) {
             Ordering::Less => true,
-            Ordering::Equal => self.run.first_row(index).is_some_and(&before),
+            Ordering::Equal => self.run.begins_before(index, &before),
             Ordering::Greater => false,
         };
         // The last block that begins before the rows: they may begin in it.

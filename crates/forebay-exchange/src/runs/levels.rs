@@ -13,9 +13,11 @@
 //!
 //! # Looking up
 //! [`Levels::apply`] goes through a commit's changes and the levels side by side, forward only. Of each level it reads
-//! the blocks that rows of a changed group can be in, each once: blocks are found by their first row, which is kept in
-//! memory. A group is visited from its first row, and no further than the visitor asks; what comes first
-//! is up to the order of the rows (see `Reverse` as a [`Field`](crate::Field) for the largest first).
+//! the blocks that rows of a changed group can be in, each once: blocks are found by the hash of their first row and, where
+//! they begin within a group, by that row, both of which are kept in memory. Only of rows longer than a KiB they are not: within
+//! a group of those, blocks are gone through from its first. A group is visited from its first row, and no further than
+//! the visitor asks; what comes first is up to the order of the rows (see `Reverse` as a [`Field`](crate::Field) for the
+//! largest first).
 //!
 //! # Memory
 //! Rows stay in memory as far as that leaves half of the budget to others, else they are spilled when a level is

@@ -6,7 +6,10 @@ use forebay::{Lease, Page, PageState};
 
 use crate::error::ExchangeError;
 use crate::memory::Memory;
-use crate::rows::Rows;
+use crate::rows::{BLOCK, Rows};
+
+/// The longest row that an index holds: of rows that are longer it would take a good part of what they take themselves.
+const LONGEST_FIRST: usize = BLOCK / 64;
 
 /// Sorted, consolidated rows: within a block, and from block to block. No two of them differ in their weight only.
 ///
@@ -14,9 +17,11 @@ use crate::rows::Rows;
 pub struct Run<R> {
     blocks: VecDeque<Block<R>>,
     rows: u64,
-    /// The first row of every block that was ever added.
+    /// First rows of blocks that begin within the rows of one hash, unless they are long.
     firsts: Option<R>,
-    /// Pays for the blocks that are in memory, and for the index: first row, hash and place of every block.
+    /// The hash of the last row.
+    last: u64,
+    /// Pays for the blocks that are in memory, and for the index: hash and place of every block, and first rows.
     lease: Lease,
 }
 
@@ -24,10 +29,23 @@ pub struct Run<R> {
 pub(crate) struct Block<R> {
     /// The hash of its first row.
     pub(crate) first: u64,
+    start: Start,
     pub(crate) rows: usize,
     /// Its bytes in memory.
     pub(crate) bytes: usize,
     pub(crate) place: Place<R>,
+}
+
+/// What the first row of a block is.
+#[derive(Clone, Copy)]
+enum Start {
+    /// The first with its hash.
+    OfHash,
+    /// One of several with its hash, which others in the block before have, too.
+    Within {
+        /// Where it is among the first rows, if it is there.
+        at: Option<u32>,
+    },
 }
 
 pub(crate) enum Place<R> {
@@ -45,8 +63,8 @@ impl<R: Rows> Block<R> {
     /// What a block costs beyond its rows.
     const INDEX: usize = size_of::<Self>();
 
-    fn new(rows: R) -> Self {
-        Block { first: R::hash(rows.get(0)), rows: rows.len(), bytes: rows.bytes(), place: Place::Memory(rows) }
+    fn new(rows: R, start: Start) -> Self {
+        Block { first: R::hash(rows.get(0)), start, rows: rows.len(), bytes: rows.bytes(), place: Place::Memory(rows) }
     }
 
     /// The rows of a page, read back.
@@ -64,7 +82,7 @@ impl<R: Rows> Block<R> {
 impl<R: Rows> Run<R> {
     /// A run of `blocks`, which `lease` pays for. Empty blocks are left out.
     pub fn resident(blocks: Vec<R>, lease: Lease) -> Self {
-        let mut run = Run { blocks: VecDeque::with_capacity(blocks.len()), rows: 0, firsts: None, lease };
+        let mut run = Run { blocks: VecDeque::with_capacity(blocks.len()), rows: 0, firsts: None, last: 0, lease };
         for rows in blocks {
             run.append(rows);
         }
@@ -73,7 +91,7 @@ impl<R: Rows> Run<R> {
 
     /// No rows yet; `memory` pays.
     pub(crate) fn empty(memory: &Memory) -> Self {
-        Run { blocks: VecDeque::new(), rows: 0, firsts: None, lease: memory.consumer().empty_lease() }
+        Run { blocks: VecDeque::new(), rows: 0, firsts: None, last: 0, lease: memory.consumer().empty_lease() }
     }
 
     /// Has the run's lease pay for `bytes` more bytes, if they fit and leave `headroom` bytes to others.
@@ -96,12 +114,29 @@ impl<R: Rows> Run<R> {
             return;
         }
         self.rows += rows.len() as u64;
-        let firsts = self.firsts.get_or_insert_with(|| rows.like());
-        let before = firsts.bytes();
-        firsts.push(rows.get(0));
+        let (start, index) = self.start(&rows);
+        self.last = R::hash(rows.get(rows.len() - 1));
         // The index is small, and a run without it is none.
-        self.lease.grow_head(Block::<R>::INDEX + firsts.bytes() - before);
-        self.blocks.push_back(Block::new(rows));
+        self.lease.grow_head(Block::<R>::INDEX + index);
+        self.blocks.push_back(Block::new(rows, start));
+    }
+
+    /// What the first of `rows`, which come next, is, and what is kept of it in bytes.
+    fn start(&mut self, rows: &R) -> (Start, usize) {
+        let first = rows.get(0);
+        if self.blocks.is_empty() || R::hash(first) != self.last {
+            return (Start::OfHash, 0);
+        }
+        let mut one = rows.like();
+        one.push(first);
+        let bytes = one.bytes();
+        if bytes <= LONGEST_FIRST {
+            let firsts = self.firsts.get_or_insert_with(|| rows.like());
+            let at = u32::try_from(firsts.len()).ok();
+            firsts.append(&one, 0..1);
+            return (Start::Within { at }, bytes);
+        }
+        (Start::Within { at: None }, 0)
     }
 
     /// How many rows there are.
@@ -177,11 +212,14 @@ impl<R: Rows> Run<R> {
         }
     }
 
-    /// The first row of the block at `index`.
-    pub(crate) fn first_row(&self, index: usize) -> Option<R::Row<'_>> {
-        let firsts = self.firsts.as_ref()?;
-        // Blocks are taken off at the front.
-        Some(firsts.get(firsts.len() - self.blocks.len() + index))
+    /// Whether whoever looks for the first row with a hash that is not `before` what is wanted may begin with the block
+    /// at `index`, whose first row has that hash. If that is not known he may not: he comes there from a block before.
+    pub(crate) fn begins_before(&self, index: usize, before: impl Fn(R::Row<'_>) -> bool) -> bool {
+        match (self.blocks[index].start, &self.firsts) {
+            (Start::OfHash, _) => true,
+            (Start::Within { at: Some(at) }, Some(firsts)) => before(firsts.get(at as usize)),
+            (Start::Within { .. }, _) => false,
+        }
     }
 
     /// Takes the first block off; what it cost is given back with the lease that comes with it.

@@ -75,7 +75,8 @@ impl Spots {
             for ((spot, hash), within) in self.spots.iter_mut().zip(hashes).zip(&within) {
                 let Some((rows, density)) = *within else { continue };
                 let off = hash.wrapping_sub(R::hash(rows.get(spot.row))) as i64;
-                let row = spot.row as i64 + (off as f64 * density) as i64;
+                // Blocks of one hash are as dense as can be, and the next hash is far away.
+                let row = (spot.row as i64).saturating_add((off as f64 * density) as i64);
                 spot.row = row.clamp(0, rows.len() as i64 - 1) as usize;
             }
         }

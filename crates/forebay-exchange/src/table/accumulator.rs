@@ -3,6 +3,8 @@
 //! The same vectors serve at both ends: rows of a batch are added to them, a column at a time, where rows come in; and
 //! weights of rows are read into them, a group at a time, where results go out.
 
+use std::ops::Range;
+
 use arrow::buffer::NullBuffer;
 use forebay::DecodeError;
 
@@ -140,11 +142,11 @@ impl Accumulators {
     }
 
     /// Adds one value of a value column to `group`: counts it, or compares it.
-    pub(super) fn add_value(&mut self, group: usize, mut value: &[u8]) -> Result<(), DecodeError> {
+    pub(super) fn add_value(&mut self, group: usize, value: &[u8]) -> Result<(), DecodeError> {
         match self {
             Self::Count(states) => states[group] += 1,
             Self::Extreme { max, states } => {
-                states[group] = extreme(*max, states[group], Some(number::take(&mut value)?));
+                states[group] = extreme(*max, states[group], Some(number::ordered(value)?));
             }
             Self::Text { max, states } => replace(&mut states[group], value, *max),
             Self::Sum(_) | Self::FloatSum(_) => unreachable!("sums are not made of values"),
@@ -152,10 +154,17 @@ impl Accumulators {
         Ok(())
     }
 
-    /// Bytes of strings.
-    pub(super) fn heap(&self) -> usize {
+    /// Sets how many `group` has; of a counter.
+    pub(super) fn set_count(&mut self, group: usize, count: i64) {
+        if let Self::Count(states) = self {
+            states[group] = count;
+        }
+    }
+
+    /// Bytes of strings of these groups.
+    pub(super) fn heap(&self, groups: Range<usize>) -> usize {
         match self {
-            Self::Text { states, .. } => states.iter().flatten().map(|state| state.len()).sum(),
+            Self::Text { states, .. } => states[groups].iter().flatten().map(|state| state.len()).sum(),
             _ => 0,
         }
     }

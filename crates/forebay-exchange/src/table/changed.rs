@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use arrow::array::{Array, Int64Array, RecordBatch};
 use arrow::compute::cast;
 use arrow::datatypes::DataType;
+use forebay::Lease;
 
 use super::changes::{ChangeFinisher, ChangeReduce};
 use super::error::TableError;
@@ -157,14 +158,23 @@ pub(super) struct WriteChanges {
     observer: Observer,
     trouble: Trouble,
     batches: Vec<RecordBatch>,
+    /// Pays for changes of which there is no batch yet.
+    paid: Lease,
     /// The commit in hand.
     commit: u64,
 }
 
 impl WriteChanges {
-    pub(super) fn new(plan: &Plan, changed: Changed, observer: Observer, trouble: Trouble) -> Result<Self, TableError> {
-        let (reduce, plan) = (plan.changes()?, plan.clone());
-        Ok(WriteChanges { reduce, finisher: None, plan, changed, observer, trouble, batches: Vec::new(), commit: 0 })
+    /// `paid` pays nothing yet.
+    pub(super) fn new(
+        plan: &Plan,
+        changed: Changed,
+        observer: Observer,
+        trouble: Trouble,
+        paid: Lease,
+    ) -> Result<Self, TableError> {
+        let (reduce, plan, batches) = (plan.changes()?, plan.clone(), Vec::new());
+        Ok(WriteChanges { reduce, finisher: None, plan, changed, observer, trouble, batches, paid, commit: 0 })
     }
 
     /// Hands `rows` on, of the commit that is in hand.
@@ -172,11 +182,15 @@ impl WriteChanges {
         let mut finisher = self.finisher.take().unwrap_or_else(|| self.plan.change_finisher());
         finisher.push(rows, &mut self.batches)?;
         rows.clear();
+        let bytes = if last { 0 } else { finisher.bytes() };
         if last {
             finisher.finish(&mut self.batches)?;
         } else {
             self.finisher = Some(finisher);
         }
+        self.paid.shrink_to(bytes);
+        // Never refused: only changes that are written make room.
+        self.paid.grow_head(bytes - self.paid.bytes());
         for batch in self.batches.drain(..) {
             self.observer.wrote(batch.num_rows());
             self.changed.write(self.commit, &batch)?;

@@ -1,8 +1,11 @@
 //! `ChangeReduce` and `ChangeFinisher`: what each commit changes in the result.
 //!
-//! The state of the operator are the rows themselves. Of each group that a commit has rows of, it gives the totals as
-//! they were, with -1, and as they are, with +1: rows with the key and, as the value of a value column, all
-//! accumulators. Totals that differ may still be the same result (the mean of 2 and of 2, 2), so pairs are compared
+//! The state of the operator are the rows themselves and, of each group and column that `distinct` asks for, how many values
+//! there are: so that of a group only the accumulators, the values that a commit changes, and of `min` and `max` the first
+//! ones that are there have to be looked at, and not all that it has.
+//!
+//! Of each group that a commit has rows of, it gives the totals as they were, with -1, and as they are, with +1: rows with
+//! the key and, as the value of a value column, all accumulators. Totals that differ may still be the same result (the mean of 2 and of 2, 2), so pairs are compared
 //! again when they have become columns.
 
 use std::sync::Arc;
@@ -14,9 +17,9 @@ use arrow::row::{RowConverter, SortField};
 use forebay::DecodeError;
 
 use super::error::TableError;
-use super::keyed::{KeyedRow, KeyedRows, Shape};
+use super::keyed::{DISTINCT, KeyedRow, KeyedRows, Shape};
 use super::number;
-use super::plan::Plan;
+use super::plan::{Plan, ValueColumn};
 use super::query_error::QueryError;
 use super::results::Results;
 use super::weight::Kind;
@@ -28,9 +31,6 @@ use crate::runs::Group;
 /// The tag of rows with totals.
 const TOTALS: u8 = 1;
 
-/// Groups in a batch of changes.
-const GROUPS: usize = 16 << 10;
-
 /// Gives the changes of each commit, as rows for a [`ChangeFinisher`].
 #[derive(Debug)]
 pub struct ChangeReduce {
@@ -39,6 +39,29 @@ pub struct ChangeReduce {
     /// The group as it was and as it is.
     old: Totals,
     new: Totals,
+    /// What is made of the values of each tag, in the order of tags.
+    made: Vec<Made>,
+    /// A number of values that has changed.
+    count: KeyedRows,
+}
+
+/// What is made of the values of one column.
+#[derive(Debug)]
+struct Made {
+    tag: u8,
+    /// The number of the column, as it stands in rows with [`DISTINCT`].
+    at: u8,
+    /// The first value that there is.
+    extreme: Option<usize>,
+    /// How many there are.
+    distinct: Option<usize>,
+}
+
+impl Made {
+    fn of(at: usize, column: &ValueColumn, kinds: &[Kind]) -> Self {
+        let made = |distinct: bool| column.makes.iter().copied().find(|made| (kinds[*made] == Kind::Count) == distinct);
+        Made { tag: column.tag(at), at: at as u8, extreme: made(false), distinct: made(true) }
+    }
 }
 
 /// One group's accumulators.
@@ -49,10 +72,16 @@ struct Totals {
     bytes: Vec<u8>,
 }
 
+/// How often the value of `row` is there; not, if it was taken back as often as it came, or more often.
+fn times(row: Option<KeyedRow<'_>>) -> Result<Option<(KeyedRow<'_>, i64)>, DecodeError> {
+    let Some(row) = row else { return Ok(None) };
+    let times = number::take(&mut row.weight())?;
+    Ok((times > 0).then_some((row, times as i64)))
+}
+
 impl Totals {
-    fn add(&mut self, row: Option<KeyedRow<'_>>) -> Result<(), DecodeError> {
-        let Some(row) = row else { return Ok(()) };
-        if self.results.len() == 0 { self.results.begin(row) } else { self.results.add(row) }
+    fn begin(&mut self, row: Option<KeyedRow<'_>>) -> Result<(), DecodeError> {
+        row.map_or(Ok(()), |row| self.results.begin(row))
     }
 
     /// The totals, if the group is there. Nothing of it is kept.
@@ -70,7 +99,61 @@ impl Totals {
 impl ChangeReduce {
     pub(super) fn new(plan: Plan) -> Self {
         let totals = || Totals { results: Results::new(plan.clone()), bytes: Vec::new() };
-        ChangeReduce { shape: totals_shape(&plan), old: totals(), new: totals(), plan }
+        let (columns, kinds) = (&plan.parts().value_columns, &plan.parts().from_values);
+        let mut made: Vec<Made> = columns.iter().enumerate().map(|(at, column)| Made::of(at, column, kinds)).collect();
+        made.sort_unstable_by_key(|made| made.tag);
+        let count = KeyedRows::of(Arc::clone(&plan.parts().shape));
+        ChangeReduce { shape: totals_shape(&plan), old: totals(), new: totals(), made, count, plan }
+    }
+
+    /// Looks at the values of the group, as far as it has to, and notes how many more there are.
+    fn values(&mut self, group: &mut Group<'_, '_, KeyedRows>) -> Result<(), ExchangeError> {
+        let mut more = Vec::new();
+        for made in &self.made {
+            group.seek(|row| row.tag() < made.tag)?;
+            let mut difference = 0;
+            if let Some(extreme) = made.extreme {
+                let (mut old, mut new) = (false, false);
+                while !(old && new)
+                    && let Some(change) = group.next_if(|row| row.tag() == made.tag)?
+                {
+                    let (before, after) = (times(change.before)?, times(change.after)?);
+                    difference += i64::from(after.is_some()) - i64::from(before.is_some());
+                    for (found, row, totals) in [(&mut old, before, &mut self.old), (&mut new, after, &mut self.new)] {
+                        if let Some((row, _)) = row
+                            && !std::mem::replace(found, true)
+                        {
+                            totals.results.set_extreme(extreme, row.value()?)?;
+                        }
+                    }
+                }
+            }
+            let Some(distinct) = made.distinct else { continue };
+            while let Some(change) = group.next_changed_if(|row| row.tag() == made.tag)? {
+                difference += i64::from(times(change.after)?.is_some()) - i64::from(times(change.before)?.is_some());
+            }
+            more.push((made.at, distinct, difference));
+        }
+        for (at, distinct, difference) in more {
+            let is_before =
+                |row: KeyedRow<'_>| row.tag() < DISTINCT || row.value().is_ok_and(|value| value < &[at][..]);
+            group.seek(is_before)?;
+            let is_it = |row: KeyedRow<'_>| row.tag() == DISTINCT && row.value() == Ok(&[at]);
+            let counted = group.next_if(is_it)?;
+            let before = counted.map_or(Ok(None), |change| times(change.before))?.map_or(0, |(_, times)| times);
+            self.old.results.set_distinct(distinct, before);
+            self.new.results.set_distinct(distinct, before + difference);
+            if difference != 0 {
+                self.count.clear();
+                self.count.write(&self.plan.parts().shape, |out| {
+                    out.extend_from_slice(group.key().group());
+                    out.extend_from_slice(&[DISTINCT, 1, at]);
+                    number::put_i64(out, difference);
+                });
+                group.insert(self.count.get(0))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -100,10 +183,11 @@ impl Reduce<KeyedRows> for ChangeReduce {
         group: &mut Group<'_, '_, KeyedRows>,
         out: &mut Outlet<'_, KeyedRows>,
     ) -> Result<(), ExchangeError> {
-        while let Some(change) = group.next()? {
-            self.old.add(change.before)?;
-            self.new.add(change.after)?;
+        if let Some(change) = group.next_if(|row| row.tag() == 0)? {
+            self.old.begin(change.before)?;
+            self.new.begin(change.after)?;
         }
+        self.values(group)?;
         let (old, new) = (self.old.take(), self.new.take());
         if old == new {
             return Ok(());
@@ -149,7 +233,7 @@ impl ChangeFinisher {
         }
         for row in (0..rows.len()).map(|index| rows.get(index)) {
             // Not between a group as it was and as it is.
-            if self.results.len() >= GROUPS && !self.results.continues(row) {
+            if self.results.is_full() && !self.results.continues(row) {
                 self.take(out)?;
             }
             let sign = number::take(&mut row.weight()).map_err(QueryError::from)?;
@@ -157,6 +241,11 @@ impl ChangeFinisher {
             row.value().and_then(|totals| self.results.begin_totals(row, totals)).map_err(QueryError::from)?;
         }
         Ok(())
+    }
+
+    /// Bytes of the groups that are in no batch yet.
+    pub(super) fn bytes(&self) -> usize {
+        self.results.bytes()
     }
 
     /// Adds the last batch to `out`, if there is one.

@@ -76,8 +76,24 @@ pub enum TableError {
     Output(OutputError),
     /// The workers cannot go on.
     Exchange(ExchangeError),
+    /// The run ended when this process had published its part already, which is taken back.
+    Withdrawn {
+        /// Why it ended.
+        cause: Box<ExchangeError>,
+        /// The part.
+        path: PathBuf,
+        /// A process that was lost, and whose part may be published where only that process sees it.
+        other: Option<usize>,
+    },
     /// A query cannot be answered.
     Query(QueryError),
+    /// A query cannot be answered because a column that is to be numbers has something else in it.
+    NoNumbers {
+        /// The query's error.
+        error: Box<TableError>,
+        /// The first row that says so.
+        row: Box<MalformedRow>,
+    },
     /// A filter cannot be understood.
     Filter {
         /// Where in its text: the first character is 1.
@@ -145,8 +161,16 @@ impl fmt::Display for TableError {
             }
             Self::Malformed(row) => row.fmt(f),
             Self::Query(error) => error.fmt(f),
+            Self::NoNumbers { error, row } => write!(f, "{error}; {row}"),
             Self::Output(error) => error.fmt(f),
             Self::Exchange(error) => error.fmt(f),
+            Self::Withdrawn { cause, path, other } => {
+                write!(f, "{cause}; {} was published and is withdrawn", path.display())?;
+                match other {
+                    Some(process) => write!(f, ", and a part of process {process} may have been left where it runs"),
+                    None => Ok(()),
+                }
+            }
             Self::Filter { at, reason } => write!(f, "the filter, at character {at}: {reason}"),
             Self::Apply { cause } => write!(f, "the filter cannot be applied: {cause}"),
             Self::Panicked { path, message } => write!(f, "{}: the decoder panicked: {message}", shown(path)),
@@ -163,8 +187,10 @@ impl std::error::Error for TableError {
             Self::Io { cause, .. } | Self::Thread { cause } => Some(cause),
             Self::Memory(error) => Some(error),
             Self::Query(error) => Some(error),
+            Self::NoNumbers { error, .. } => Some(&**error),
             Self::Output(error) => Some(error),
             Self::Exchange(error) => Some(error),
+            Self::Withdrawn { cause, .. } => Some(&**cause),
             _ => None,
         }
     }

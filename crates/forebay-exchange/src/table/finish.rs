@@ -1,4 +1,5 @@
-//! `Finisher`: a sealed batch becomes the result.
+//! `Finisher`: a sealed batch becomes the result, a batch of columns of some thousands of groups at a time; of fewer where
+//! keys or strings are long.
 
 use arrow::array::RecordBatch;
 use forebay::DecodeError;
@@ -9,9 +10,6 @@ use super::plan::Plan;
 use super::query_error::QueryError;
 use super::results::Results;
 use crate::rows::Rows;
-
-/// Groups in a batch of results.
-const GROUPS: usize = 16 << 10;
 
 /// Makes batches of results of the rows of one sealed batch.
 #[derive(Debug)]
@@ -38,12 +36,17 @@ impl Finisher {
                 continue;
             }
             self.results.end();
-            if self.results.len() >= GROUPS {
+            if self.results.is_full() {
                 out.push(self.results.take()?);
             }
             self.results.begin(row).map_err(QueryError::from)?;
         }
         Ok(())
+    }
+
+    /// Bytes of the groups that are in no batch yet.
+    pub(super) fn bytes(&self) -> usize {
+        self.results.bytes()
     }
 
     /// Adds the last batch to `out`, if there is one.

@@ -9,8 +9,9 @@ use hashbrown::HashTable;
 /// With so many groups the table is emptied.
 pub(super) const GROUPS: usize = 16 << 10;
 
-/// With so many bytes of keys and strings as well.
-pub(super) const BYTES: usize = 4 << 20;
+/// With so many bytes of keys and strings as well. Nobody pays for them, nor for the rows that they become: of long ones
+/// that is several times as much.
+pub(super) const BYTES: usize = 1 << 20;
 
 /// Rows of a stretch, about.
 const STRETCH: u64 = 64 << 10;

@@ -1,10 +1,14 @@
 //! `Intake`: batches of a table become rows of a group-by.
 //!
 //! Filter, keys, and, while it pays ([`Groups`]), one row of many rows of a group before they travel: group numbers are
-//! found for a batch, then each accumulator adds up its column. Between batches it holds at most 16,384 groups or 4 MiB
+//! found for a batch, then each accumulator adds up its column. Between batches it holds at most 16,384 groups or 1 MiB
 //! of keys and strings, and what one batch adds.
 
-use arrow::array::{Array, RecordBatch};
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, RecordBatch};
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType, Field, Schema};
 
 use super::accumulator::{Accumulators, Column};
 use super::error::TableError;
@@ -86,7 +90,8 @@ impl Intake {
     /// still being aggregated follows later.
     ///
     /// # Errors
-    /// [`QueryError`], if a row neither comes nor goes or is too long; the filter's errors.
+    /// [`QueryError`], if a row neither comes nor goes or is too long, or if a decimal has too many digits; the filter's
+    /// errors.
     pub fn push(&mut self, batch: &RecordBatch, out: &mut KeyedRows) -> Result<(), TableError> {
         let plan = self.plan.clone();
         let parts = plan.parts();
@@ -95,6 +100,8 @@ impl Intake {
         if batch.num_rows() == 0 {
             return Ok(());
         }
+        let taken = if parts.casts.is_empty() { None } else { Some(taken(parts, batch)?) };
+        let batch = taken.as_ref().unwrap_or(batch);
         check_lengths(parts, batch)?;
         let signs = signs(parts, batch)?;
         self.keys.fill(parts, batch)?;
@@ -160,7 +167,9 @@ impl Intake {
             accumulators.update(&self.indices, column);
         }
         self.adaptive.saw(rows, self.groups.len() - before);
-        let bytes = self.groups.bytes() + self.accumulators.iter().map(Accumulators::heap).sum::<usize>();
+        let groups = self.groups.len();
+        let texts: usize = self.accumulators.iter().map(|of| of.heap(0..groups)).sum();
+        let bytes = self.groups.bytes() + texts;
         if !self.adaptive.is_on() || self.groups.len() >= GROUPS || bytes >= BYTES {
             self.flush_groups(parts, out);
         }
@@ -196,6 +205,7 @@ impl Intake {
         out: &mut KeyedRows,
     ) {
         let ValueColumn { column: position, reading, .. } = parts.value_columns[at];
+        let tag = parts.value_columns[at].tag(at);
         let column = column(batch, &Input { column: Some(position), reading }, signs);
         let ValueGroups { groups, adaptive, counts } = &mut self.values[at];
         let before = groups.len();
@@ -206,15 +216,14 @@ impl Intake {
             }
             value.clear();
             match &column.values {
-                Values::Short(values) => number::put_i64(&mut value, values[row]),
-                Values::Wide(values) => number::put(&mut value, values[row]),
+                Values::Short(values) => number::put_ordered(&mut value, values[row].into()),
+                Values::Wide(values) => number::put_ordered(&mut value, values[row]),
                 Values::Text(values) => value.extend_from_slice(values.value(row)),
                 values => unreachable!("the plan reads {values:?} as values"),
             }
             key.clear();
             key.extend_from_slice(self.keys.get(row));
-            // There are at most 255 value columns.
-            key.push(at as u8 + 1);
+            key.push(tag);
             number::put_u64(&mut key, value.len() as u64);
             key.extend_from_slice(&value);
             let sign = signs.map_or(1, |signs| signs[row]);
@@ -255,6 +264,25 @@ fn column<'a>(batch: &'a RecordBatch, input: &Input, signs: Option<&'a [i64]>) -
     let array = batch.column(column);
     let Some(values) = values::values(array, input.reading) else { unreachable!("the plan has checked the type") };
     Column { values, nulls: values::nulls(array), signs }
+}
+
+/// `batch` with the columns that are taken as another type as that.
+fn taken(parts: &Parts, batch: &RecordBatch) -> Result<RecordBatch, QueryError> {
+    let mut columns = batch.columns().to_vec();
+    let mut fields: Vec<_> = batch.schema_ref().fields().iter().cloned().collect();
+    let exact = CastOptions { safe: false, ..CastOptions::default() };
+    for (column, name, data_type) in &parts.casts {
+        let cast: Result<ArrayRef, _> = cast_with_options(&columns[*column], data_type, &exact);
+        columns[*column] = cast.map_err(|error| match data_type {
+            DataType::Decimal128(..) => {
+                QueryError::Digits { column: name.clone(), found: fields[*column].data_type().clone() }
+            }
+            _ => QueryError::arrow("taking floats as longer ones", error),
+        })?;
+        fields[*column] = Arc::new(Field::new(name, data_type.clone(), true));
+    }
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+        .map_err(|error| QueryError::arrow("replacing columns", error))
 }
 
 /// Whether each row comes or goes, if there is a column that says so.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use forebay::{CancelToken, Location, SegmentStore, Snapshot};
 
-use super::output::Unpublished;
+use super::output::{Left, Unpublished};
 use super::{InputOptions, MalformedRow, OutputOptions, Query};
 use crate::hooks::SpillSnapshot;
 
@@ -132,10 +132,9 @@ impl Observer {
     }
 
     /// Removes what is written and not published, for a process that must end before [`run`](super::run) has returned.
-    pub fn discard(&self) {
-        if let Some(unpublished) = self.unpublished.get() {
-            unpublished.discard();
-        }
+    /// Says what is left: a part that other processes may count on already stays.
+    pub fn discard(&self) -> Left {
+        self.unpublished.get().map_or(Left::Nothing, Unpublished::discard)
     }
 
     pub(crate) fn writes(&self, unpublished: Unpublished) {

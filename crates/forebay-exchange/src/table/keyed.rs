@@ -8,10 +8,12 @@
 //!   and the key is one byte that says whether it is null. Of other queries, its length and the bytes of arrow's
 //!   `RowConverter`.
 //! - *tag* and *value*, only in queries that need them (`distinct`; `min` and `max` of what can be taken back): 0 and no
-//!   value for the row with the accumulators; else the number of a *value column*, and one of its values.
+//!   value for the row with the accumulators; else the number of a *value column*, and one of its values, whose bytes are in
+//!   the order of the values. The tag has its first bit set ([`DESCENDING`]) where the largest value comes first. The last
+//!   tag is [`DISTINCT`]: its value is the number of a value column, and its weight how many values that has.
 //! - *weight*: the accumulators ([`weight`]), or of a value how often it is there.
 //!
-//! What is compared is the hash, then the bytes up to the weight. Numbers are as short as they can be and nothing is
+//! What is compared is the hash, then the bytes up to the weight; of values, without their lengths. Numbers are as short as they can be and nothing is
 //! padded: a group of an integer key with its count and sum takes 13 to 20 bytes, in memory, on disk and between
 //! processes alike, and 4 more in memory for where it ends. The rows of one container take less than 4 GiB.
 //!
@@ -28,6 +30,12 @@ use super::number;
 use super::weight::{self, Kind};
 use crate::rows::Rows;
 use crate::sort::Order;
+
+/// The bit of tags whose values come the largest first.
+pub(super) const DESCENDING: u8 = 0x80;
+
+/// The tag of how many values there are.
+pub(super) const DISTINCT: u8 = u8::MAX;
 
 /// Bytes of a hash.
 pub(super) const HASH: usize = size_of::<u64>();
@@ -110,7 +118,7 @@ impl<'a> KeyedRow<'a> {
         &self.bytes[..self.key_end as usize]
     }
 
-    /// The number of the value column; 0 for the row with the accumulators.
+    /// The value column, and its order; 0 for the row with the accumulators.
     pub(super) fn tag(&self) -> u8 {
         if self.shape.values { self.bytes[self.key_end as usize] } else { 0 }
     }
@@ -127,9 +135,26 @@ impl<'a> KeyedRow<'a> {
         &self.bytes[self.weight_at as usize..]
     }
 
-    /// What is compared.
-    fn identity(&self) -> &'a [u8] {
-        &self.bytes[..self.weight_at as usize]
+    /// The order of two rows with the same hash.
+    #[inline]
+    fn compare(&self, other: &Self) -> Ordering {
+        if !self.shape.values {
+            return self.group().cmp(other.group());
+        }
+        self.compare_values(other)
+    }
+
+    fn compare_values(&self, other: &Self) -> Ordering {
+        let tag = self.tag();
+        self.group().cmp(other.group()).then(tag.cmp(&other.tag())).then_with(|| {
+            if tag == 0 {
+                return Ordering::Equal;
+            }
+            let (Ok(value), Ok(other)) = (self.value(), other.value()) else {
+                unreachable!("every row was written here or has been decoded")
+            };
+            if tag & DESCENDING == 0 || tag == DISTINCT { value.cmp(other) } else { other.cmp(value) }
+        })
     }
 
     fn kinds(&self) -> &'a [Kind] {
@@ -306,7 +331,7 @@ impl Rows for KeyedRows {
 
     #[inline]
     fn order(a: KeyedRow<'_>, b: KeyedRow<'_>) -> Ordering {
-        a.key_hash().cmp(&b.key_hash()).then_with(|| a.identity().cmp(b.identity()))
+        a.key_hash().cmp(&b.key_hash()).then_with(|| a.compare(&b))
     }
 
     #[inline]

@@ -31,7 +31,7 @@ pub use input::{Format, InputOptions, Inputs, MalformedRow, Piece, ReadReport, R
 pub use intake::{Intake, IntakeCounters};
 pub use job::{Job, Observer, Processes, Progress, Report, Wait};
 pub use keyed::{KeyedRow, KeyedRows};
-pub use output::{Output, OutputError, OutputFormat, OutputOptions, Part, Written};
+pub use output::{Left, Output, OutputError, OutputFormat, OutputOptions, Part, Written};
 pub use plan::Plan;
 pub use query::{Aggregate, Function, Query};
 pub use query_error::QueryError;

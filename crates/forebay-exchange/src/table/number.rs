@@ -9,6 +9,9 @@ use forebay::DecodeError;
 /// Numbers below this are their own byte.
 const DIRECT: u8 = 238;
 
+/// The first byte of zero, where numbers are ordered by their bytes.
+const LEAST_ORDERED: u8 = 128;
+
 /// There is no number.
 pub(super) const NONE: u8 = 255;
 
@@ -85,6 +88,27 @@ fn take_u128(bytes: &mut &[u8]) -> Result<u128, DecodeError> {
     Ok(u128::from_le_bytes(buffer))
 }
 
+/// Appends `value` so that what stands for a smaller number comes first, compared byte by byte: a byte that says the sign
+/// and how many bytes follow, and those, which are the number, big-endian, without what its sign tells.
+#[inline]
+pub(super) fn put_ordered(out: &mut Vec<u8>, value: i128) {
+    let magnitude = if value < 0 { !value } else { value } as u128;
+    let bytes = (u128::BITS - magnitude.leading_zeros()).div_ceil(8) as u8;
+    out.push(if value < 0 { LEAST_ORDERED - 1 - bytes } else { LEAST_ORDERED + bytes });
+    out.extend_from_slice(&value.to_be_bytes()[size_of::<i128>() - usize::from(bytes)..]);
+}
+
+/// The number that [`put_ordered`] wrote, and nothing else, to `bytes`.
+#[inline]
+pub(super) fn ordered(bytes: &[u8]) -> Result<i128, DecodeError> {
+    let (&first, rest) = bytes.split_first().ok_or(ENDS_EARLY)?;
+    let (len, sign) = if first < LEAST_ORDERED { (LEAST_ORDERED - 1 - first, -1) } else { (first - LEAST_ORDERED, 0) };
+    if rest.len() != usize::from(len) || rest.len() > size_of::<i128>() {
+        return Err(DecodeError("a number of another length"));
+    }
+    Ok(rest.iter().fold(sign, |number, byte| number << 8 | i128::from(*byte)))
+}
+
 /// Takes a number off the front of `bytes`, whichever it is.
 #[inline]
 pub(super) fn skip(bytes: &mut &[u8]) -> Result<(), DecodeError> {
@@ -130,6 +154,33 @@ mod tests {
         for value in [0, 118, 119, -119, -120, i128::MAX, i128::MIN] {
             there_and_back(value);
         }
+    }
+
+    fn put_in_order(value: i128) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        put_ordered(&mut bytes, value);
+        bytes
+    }
+
+    #[test]
+    fn bytes_of_numbers_are_in_their_order() {
+        let powers = (0..127).flat_map(|bits| {
+            let power = 1_i128 << bits;
+            [power - 1, power, power + 1, -power - 1, -power, 1 - power]
+        });
+        let mut values: Vec<i128> = powers.chain([i128::MIN, i128::MIN + 1, i128::MAX]).collect();
+        values.sort_unstable();
+        values.dedup();
+        for pair in values.windows(2) {
+            assert!(put_in_order(pair[0]) < put_in_order(pair[1]), "{pair:?}");
+        }
+        for value in values {
+            let bytes = put_in_order(value);
+            assert_eq!(ordered(&bytes), Ok(value));
+            assert!(ordered(&bytes[..bytes.len() - 1]).is_err());
+            assert!(ordered(&[&bytes[..], &[0]].concat()).is_err());
+        }
+        assert!(ordered(&[LEAST_ORDERED + 17, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]).is_err());
     }
 
     proptest! {

@@ -9,6 +9,8 @@
 //!
 //! Integers are added up in 128 bits, which 2^63 of them do not fill. Decimals of more than 18 digits are added up in
 //! two halves.
+//!
+//! Columns of decimals and floats of rare widths are brought to a common one as they come in ([`taken_as`]).
 
 use std::sync::Arc;
 
@@ -20,17 +22,22 @@ use super::error::TableError;
 use super::filter::Filter;
 use super::finish::Finisher;
 use super::intake::Intake;
-use super::keyed::Shape;
+use super::keyed::{DESCENDING, Shape};
 use super::query::{Aggregate, Function, Query};
 use super::query_error::QueryError;
 use super::values::Reading;
 use super::weight::Kind;
 
-/// Most value columns: their numbers are the tags of rows.
-const VALUE_COLUMNS: usize = u8::MAX as usize;
+/// Most value columns: the tags of rows have seven bits for them, of which the first and the last number are taken.
+const VALUE_COLUMNS: usize = 126;
 
 const NUMBERS: &str = "integers, floats and decimals";
 const VALUES: &str = "integers, floats, decimals, strings, dates, timestamps and booleans";
+/// What is said instead of either of a decimal that is none of these.
+const DECIMALS: &str = "decimals of at most 38 digits behind the point";
+
+/// The most digits of a decimal of 128 bits.
+const DIGITS: u8 = 38;
 
 /// What a query means for one input. Cloning gives another handle.
 #[derive(Clone, Debug)]
@@ -54,6 +61,8 @@ pub(super) struct Parts {
     pub(super) outputs: Vec<Output>,
     pub(super) diff: Option<(usize, String)>,
     pub(super) output_schema: SchemaRef,
+    /// Columns that are taken as another type than they have, with their names and that type.
+    pub(super) casts: Vec<(usize, String, DataType)>,
     /// Columns of the input that the batches have.
     columns: Vec<usize>,
 }
@@ -65,12 +74,28 @@ pub(super) struct Input {
     pub(super) reading: Reading,
 }
 
-/// A column whose values are kept apart, and which accumulators (of `from_values`) are made of them.
+/// A column whose values are kept apart, and which accumulators (of `from_values`) are made of them. A column of which
+/// both ends are asked for is two of them.
 #[derive(Clone, Debug)]
 pub(super) struct ValueColumn {
     pub(super) column: usize,
     pub(super) reading: Reading,
+    /// Which value comes first is the largest.
+    pub(super) descending: bool,
     pub(super) makes: Vec<usize>,
+}
+
+impl ValueColumn {
+    /// The tag of its rows, if it is the column at `at`.
+    pub(super) fn tag(&self, at: usize) -> u8 {
+        let number = at as u8 + 1;
+        if self.descending { number | DESCENDING } else { number }
+    }
+
+    /// The column whose rows have this tag.
+    pub(super) fn at(tag: u8) -> Option<usize> {
+        usize::from(tag & !DESCENDING).checked_sub(1)
+    }
 }
 
 /// Where a column of the result comes from.
@@ -191,6 +216,7 @@ struct Builder<'a> {
     from_values: Vec<Kind>,
     outputs: Vec<Output>,
     fields: Vec<Field>,
+    casts: Vec<(usize, String, DataType)>,
 }
 
 impl<'a> Builder<'a> {
@@ -204,6 +230,7 @@ impl<'a> Builder<'a> {
             from_values: Vec::new(),
             outputs: Vec::new(),
             fields: Vec::new(),
+            casts: Vec::new(),
         }
     }
 
@@ -213,12 +240,9 @@ impl<'a> Builder<'a> {
         for name in &self.query.by {
             let (column, data_type) = self.column(name)?;
             if !is_key(&data_type) {
-                return Err(QueryError::Type {
-                    column: name.clone(),
-                    found: data_type,
-                    wanted: "a key",
-                    allowed: VALUES,
-                });
+                let allowed = if data_type.is_decimal() { DECIMALS } else { VALUES };
+                let (column, found, wanted) = (name.clone(), data_type, "a key");
+                return Err(QueryError::Type { column, found, wanted, allowed });
             }
             self.fields.push(Field::new(name, data_type.clone(), true));
             keys.push(column);
@@ -263,11 +287,23 @@ impl<'a> Builder<'a> {
             from_values: self.from_values,
             outputs: self.outputs,
             diff,
+            casts: self.casts,
             output_schema: Arc::new(Schema::new(self.fields)),
             columns,
         })
     }
-    fn column(&self, name: &str) -> Result<(usize, DataType), QueryError> {
+
+    /// Where a column is, and as which type its values are taken.
+    fn column(&mut self, name: &str) -> Result<(usize, DataType), QueryError> {
+        let (column, data_type) = self.column_as_it_is(name)?;
+        let Some(taken) = taken_as(&data_type) else { return Ok((column, data_type)) };
+        if self.casts.iter().all(|(cast, ..)| *cast != column) {
+            self.casts.push((column, name.to_owned(), taken.clone()));
+        }
+        Ok((column, taken))
+    }
+
+    fn column_as_it_is(&self, name: &str) -> Result<(usize, DataType), QueryError> {
         match self.schema.column_with_name(name) {
             Some((column, field)) => Ok((column, field.data_type().clone())),
             None => Err(QueryError::UnknownColumn {
@@ -288,8 +324,10 @@ impl<'a> Builder<'a> {
 
     /// The accumulator that is made of the values of `column`; there is one of each.
     fn made_of_values(&mut self, kind: Kind, column: usize, reading: Reading) -> usize {
-        let at = self.value_columns.iter().position(|known| known.column == column).unwrap_or_else(|| {
-            self.value_columns.push(ValueColumn { column, reading, makes: Vec::new() });
+        let descending = matches!(kind, Kind::Max | Kind::MaxText);
+        let same = |known: &ValueColumn| known.column == column && known.descending == descending;
+        let at = self.value_columns.iter().position(same).unwrap_or_else(|| {
+            self.value_columns.push(ValueColumn { column, reading, descending, makes: Vec::new() });
             self.value_columns.len() - 1
         });
         let makes = &mut self.value_columns[at].makes;
@@ -316,12 +354,16 @@ impl<'a> Builder<'a> {
     }
 
     fn of_column(&mut self, function: Function, name: &str) -> Result<(Output, DataType), QueryError> {
-        let (column, found) = self.column(name)?;
+        let (column, found) = match function {
+            // Whether there is a value is seen without computing with it.
+            Function::Count => self.column_as_it_is(name)?,
+            _ => self.column(name)?,
+        };
         let refused = |allowed| QueryError::Type {
             column: name.to_owned(),
             found: found.clone(),
             wanted: function.name(),
-            allowed,
+            allowed: if found.is_decimal() { DECIMALS } else { allowed },
         };
         match function {
             Function::Count => Ok((Output::Count(Source::Group(self.present(column))), DataType::Int64)),
@@ -378,6 +420,21 @@ impl<'a> Builder<'a> {
                 Ok((Output::Sum { of, present, column: name.to_owned(), data_type: data_type.clone() }, data_type))
             }
         }
+    }
+}
+
+/// As which type a column of this type is taken, if not as it is: what has the same values and is computed with. A decimal of
+/// 256 bits keeps its scale; that its values fit is seen when they come.
+fn taken_as(data_type: &DataType) -> Option<DataType> {
+    match data_type {
+        DataType::Float16 => Some(DataType::Float32),
+        DataType::Decimal32(digits, scale) | DataType::Decimal64(digits, scale) => {
+            Some(DataType::Decimal128(*digits, *scale))
+        }
+        DataType::Decimal256(digits, scale) if scale.unsigned_abs() <= DIGITS => {
+            Some(DataType::Decimal128((*digits).min(DIGITS), *scale))
+        }
+        _ => None,
     }
 }
 

@@ -55,6 +55,13 @@ pub enum QueryError {
         /// The type of the sum.
         data_type: DataType,
     },
+    /// A decimal of 256 bits has more digits than those of 128 bits, which are computed with.
+    Digits {
+        /// The column.
+        column: String,
+        /// Its type.
+        found: DataType,
+    },
     /// A row neither comes nor goes.
     Diff {
         /// The column that says so.
@@ -109,6 +116,12 @@ impl fmt::Display for QueryError {
             Self::Overflow { column, group, data_type } => {
                 write!(f, "the sum of {column} does not fit {data_type} in the group {group}")?;
                 if *data_type == DataType::Int64 { f.write_str("; wide sums would hold it") } else { Ok(()) }
+            }
+            Self::Digits { column, found } => {
+                write!(
+                    f,
+                    "column {column} is {found}, and one of its values has more than 38 digits, which is the most"
+                )
             }
             Self::Diff { column, value: Some(value) } => {
                 write!(f, "column {column} says {value} where a row comes (+1) or goes (-1)")

@@ -13,7 +13,7 @@ use super::accumulator::Accumulators;
 use super::keyed::{HASH, KeyedRow};
 use super::keys::{NUMBER_KEY, unmix};
 use super::number;
-use super::plan::{Output, Parts, Plan, Source, Whole};
+use super::plan::{Output, Parts, Plan, Source, ValueColumn, Whole};
 use super::query_error::QueryError;
 use super::values::array_of;
 
@@ -22,6 +22,13 @@ const MOST_DECIMAL: i128 = 10_i128.pow(38) - 1;
 
 /// The number of rows of a group, among the accumulators.
 const ROWS: usize = 0;
+
+/// Groups in a batch.
+const GROUPS: usize = 16 << 10;
+
+/// Bytes of keys and strings after which a batch gets no more groups: some thousands of short keys, or one long one.
+/// Making columns of them takes as much again, and nothing pays for that.
+const BYTES: usize = 256 << 10;
 
 /// Groups, one after the other, until they are taken as a batch.
 #[derive(Debug)]
@@ -32,6 +39,8 @@ pub(super) struct Results {
     ends: Vec<usize>,
     accumulators: Vec<Accumulators>,
     from_values: Vec<Accumulators>,
+    /// Bytes of strings that accumulators hold, and of how many groups they are counted.
+    texts: (usize, usize),
 }
 
 impl Results {
@@ -39,12 +48,27 @@ impl Results {
         let of = |kinds: &[_]| kinds.iter().map(|kind| Accumulators::new(*kind)).collect();
         let parts = plan.parts();
         let (accumulators, from_values) = (of(&parts.shape.kinds), of(&parts.from_values));
-        Results { plan, keys: Vec::new(), ends: Vec::new(), accumulators, from_values }
+        Results { plan, keys: Vec::new(), ends: Vec::new(), accumulators, from_values, texts: (0, 0) }
     }
 
     /// How many groups there are.
     pub(super) fn len(&self) -> usize {
         self.ends.len()
+    }
+
+    /// Bytes of keys and strings, as far as [`is_full`](Self::is_full) has looked.
+    pub(super) fn bytes(&self) -> usize {
+        self.keys.len() + self.texts.0
+    }
+
+    /// Whether the next group should go to another batch. Ask when nothing more comes of the last one.
+    #[inline]
+    pub(super) fn is_full(&mut self) -> bool {
+        let groups = self.ends.len();
+        let (bytes, counted) = self.texts;
+        let texts = self.accumulators.iter().chain(&self.from_values).map(|of| of.heap(counted..groups));
+        self.texts = (bytes + texts.sum::<usize>(), groups);
+        groups >= GROUPS || self.bytes() >= BYTES
     }
 
     /// Whether `row` belongs to the last group.
@@ -106,7 +130,7 @@ impl Results {
     pub(super) fn add(&mut self, row: KeyedRow<'_>) -> Result<(), DecodeError> {
         let Some(group) = self.len().checked_sub(1) else { return Ok(()) };
         let mut weight = row.weight();
-        let Some(column) = usize::from(row.tag()).checked_sub(1) else {
+        let Some(column) = ValueColumn::at(row.tag()) else {
             return self
                 .accumulators
                 .iter_mut()
@@ -122,6 +146,21 @@ impl Results {
         makes.iter().try_for_each(|made| self.from_values[*made].add_value(group, value))
     }
 
+    /// Has the last group, if there is one, have `value` as what `made` of its values is: the smallest or largest.
+    pub(super) fn set_extreme(&mut self, made: usize, value: &[u8]) -> Result<(), DecodeError> {
+        match self.len().checked_sub(1) {
+            Some(group) => self.from_values[made].add_value(group, value),
+            None => Ok(()),
+        }
+    }
+
+    /// Has the last group, if there is one, have `count` values as what `made` of them is: how many there are.
+    pub(super) fn set_distinct(&mut self, made: usize, count: i64) {
+        if let Some(group) = self.len().checked_sub(1) {
+            self.from_values[made].set_count(group, count);
+        }
+    }
+
     /// Appends all accumulators of `group` to `out`.
     pub(super) fn put_totals(&self, group: usize, out: &mut Vec<u8>) {
         self.accumulators.iter().chain(&self.from_values).for_each(|accumulators| accumulators.put(group, out));
@@ -131,6 +170,7 @@ impl Results {
     pub(super) fn clear(&mut self) {
         self.keys.clear();
         self.ends.clear();
+        self.texts = (0, 0);
         self.resize();
     }
 

@@ -8,13 +8,14 @@
 //! The reader is a thread; batches go to the worker that has room. Each worker writes a part of the output.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread;
 
 use arrow::array::RecordBatch;
-use forebay::{Budget, CancelToken, Pager, SegmentStore, SpillStore};
+use forebay::{Budget, CancelToken, Lease, Pager, SegmentStore, SpillStore};
 use timely::communication::Hooks;
 use timely::dataflow::Stream;
 use timely::dataflow::channels::pact::Pipeline;
@@ -103,7 +104,7 @@ pub fn run(mut job: Job, observer: &Observer) -> Result<Report, TableError> {
         let looked = Looked::at(&job.query, &job.inputs, job.input.clone())?;
         return group(job, looked, None, observer);
     };
-    let options = cluster_options(&processes, format!("aggregate {:?}, changes: {}", job.query, job.output.changes))?;
+    let options = cluster_options(&processes, meaning(&job))?;
     job.input.share = Share { index: options.process, count: options.hosts.len() };
     // What is wrong with files or with the query is said before anybody is waited for. A pipe may give nothing for long: the
     // processes meet before they look at one, and watch each other meanwhile.
@@ -111,6 +112,8 @@ pub fn run(mut job: Job, observer: &Observer) -> Result<Report, TableError> {
     let (query, inputs, input) = (job.query.clone(), job.inputs.clone(), job.input.clone());
     let look = move || Looked::at(&query, &inputs, input.clone());
     let early = (!waits).then(&look).transpose()?;
+    // Looked at before all have met, and made after that.
+    job.output.fresh = job.output.target.as_ref().is_some_and(|dir| fs::symlink_metadata(dir).is_err());
     let cluster = Cluster::connect(options)?;
     let looked = match early {
         Some(looked) => Ok(looked),
@@ -121,8 +124,38 @@ pub fn run(mut job: Job, observer: &Observer) -> Result<Report, TableError> {
         group(job, looked, Some(&cluster), observer)
     });
     let report = report.inspect_err(|error| cluster.abort(&ExchangeError::Ended { reason: error.to_string() }))?;
-    cluster.close()?;
+    // All have published, and that stands whoever is lost now.
+    let _ = cluster.close();
     Ok(report)
+}
+
+/// What a job means, in words: with something else in another process, the parts would not belong together.
+fn meaning(job: &Job) -> String {
+    let Job { query, input, output, .. } = job;
+    let InputOptions { share: _, format, delimiter, strict, commit_every, piece: _, longest_row, sample_rows } = input;
+    let (parts, changes) = (output.format, output.changes);
+    format!(
+        "aggregate {query:?}, changes: {changes}, commits: {commit_every:?}, input: {format:?}, delimiter: {delimiter:?}, \
+         strict: {strict}, longest row: {longest_row}, sample: {sample_rows}, parts: {parts:?}"
+    )
+}
+
+/// What each process has written gets its name, or none of it does.
+fn publish_together(cluster: &Cluster, mut output: Output) -> Result<(), TableError> {
+    let mark = output.prepare()?;
+    // Nobody publishes before everybody can; what is left is quick.
+    cluster.ready(mark)?;
+    output.name()?;
+    output.told();
+    match cluster.conclude() {
+        Ok(()) => output.keep().map_err(TableError::from),
+        Err(cause) => {
+            let (path, gone) = output.withdraw(&cluster.marks());
+            let lost = if let ExchangeError::PeerLost { process, .. } = cause { Some(process) } else { None };
+            let other = lost.filter(|process| !gone.contains(process));
+            Err(TableError::Withdrawn { cause: Box::new(cause), path, other })
+        }
+    }
 }
 
 /// The inputs, and what the query means for them.
@@ -134,7 +167,8 @@ struct Looked {
 impl Looked {
     fn at(query: &Query, inputs: &[PathBuf], input: InputOptions) -> Result<Self, TableError> {
         let inputs = Inputs::open(inputs, input)?;
-        Ok(Looked { plan: Plan::new(query, inputs.schema())?, inputs })
+        let plan = Plan::new(query, inputs.schema()).map_err(|error| inputs.explain(error))?;
+        Ok(Looked { plan, inputs })
     }
 
     /// What has to be the same in all processes: the columns that the query looks at, and the inputs that are dealt out.
@@ -180,9 +214,10 @@ fn group(job: Job, looked: Looked, cluster: Option<&Cluster>, observer: &Observe
     let flow = Flow { plan, options, observer: observer.clone(), trouble, changes, commits };
     let done = flow.run(runtime, inputs, reading, &output, workers).and_then(|(read, mut writing)| {
         let written = writing.complete()?;
-        // Nobody publishes before everybody can.
-        cluster.map_or(Ok(()), |cluster| cluster.barrier(0))?;
-        writing.publish()?;
+        match cluster {
+            None => writing.publish()?,
+            Some(cluster) => publish_together(cluster, writing)?,
+        }
         Ok((read, written))
     });
     let (read, written) = done.map_err(|error| {
@@ -359,7 +394,8 @@ impl Flow {
     /// Writes what each commit changes, on the merger thread. The `first` worker of the process counts commits.
     fn write_changes(&self, batches: Batches<'_>, exchange: &Exchange, part: Part, first: bool) {
         let changed = Changed::new(part, first.then(|| self.observer.clone()));
-        let write = WriteChanges::new(&self.plan, changed.clone(), self.observer.clone(), self.trouble.clone());
+        let paid = exchange.memory().consumer().empty_lease();
+        let write = WriteChanges::new(&self.plan, changed.clone(), self.observer.clone(), self.trouble.clone(), paid);
         let write = match write {
             Ok(write) => write,
             Err(error) => return self.trouble.set(error),
@@ -400,7 +436,7 @@ impl Flow {
 
     /// Writes the one sealed batch of a worker, on its merger thread. The `first` worker of the process counts the commit.
     fn write(self, batches: Batches<'_>, exchange: &Exchange, part: Part, first: bool) {
-        let (merger, mut part) = (exchange.merger().clone(), Some(part));
+        let (merger, memory, mut part) = (exchange.merger().clone(), exchange.memory().clone(), Some(part));
         batches.sink(Pipeline, "write", move |(input, frontier)| {
             let mut batch = None;
             input.for_each(|_, batches| batch = batches.pop());
@@ -408,9 +444,9 @@ impl Flow {
                 return;
             }
             if let Some(mut part) = part.take() {
-                let flow = self.clone();
+                let (flow, paid) = (self.clone(), memory.consumer().empty_lease());
                 merger.submit(move || {
-                    if let Err(error) = flow.write_groups(batch, &mut part) {
+                    if let Err(error) = flow.write_groups(batch, &mut part, paid) {
                         // The part is dropped after that: the others' end then, with an error that says less.
                         return flow.trouble.set(error);
                     }
@@ -424,7 +460,13 @@ impl Flow {
         });
     }
 
-    fn write_groups(&self, batch: Option<Sealed<KeyedRows>>, part: &mut Part) -> Result<(), TableError> {
+    /// `paid` pays for groups of which there is no batch yet.
+    fn write_groups(
+        &self,
+        batch: Option<Sealed<KeyedRows>>,
+        part: &mut Part,
+        mut paid: Lease,
+    ) -> Result<(), TableError> {
         if let Some(batch) = batch {
             let mut cursor = batch.into_cursor()?;
             let (mut finisher, mut out) = (self.plan.finisher(), Vec::new());
@@ -440,6 +482,10 @@ impl Flow {
                 }
                 finisher.push(&block, &mut out)?;
                 write(&mut out)?;
+                let bytes = finisher.bytes();
+                paid.shrink_to(bytes);
+                // Never refused: only results make room.
+                paid.grow_head(bytes - paid.bytes());
             }
             finisher.finish(&mut out)?;
             write(&mut out)?;
@@ -463,7 +509,7 @@ fn deal(
     next: &mut usize,
     commit: u64,
     batch: RecordBatch,
-    lease: forebay::Lease,
+    lease: Lease,
 ) -> Result<(), IntakeClosed> {
     let (mut batch, mut lease) = (batch, Some(lease));
     for turn in 0..senders.len() {

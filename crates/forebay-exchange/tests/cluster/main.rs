@@ -9,6 +9,7 @@ mod impostor;
 mod loss;
 mod member;
 mod options;
+mod publish;
 mod run;
 mod strangers;
 mod support;

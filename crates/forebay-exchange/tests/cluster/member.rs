@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::panic;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -149,6 +150,10 @@ fn run(line: &Line) -> Result<(), ExchangeError> {
     if fail == "forgets" {
         return Ok(());
     }
+    let dir = order("PUBLISH");
+    if !dir.is_empty() {
+        return publish(line, cluster, Path::new(&dir));
+    }
     cluster.barrier(7)?;
     line.stage("published");
     line.say(&format!("sum {}", sum.load(Ordering::Relaxed)));
@@ -157,6 +162,24 @@ fn run(line: &Line) -> Result<(), ExchangeError> {
     line.say(&format!("beats {}", cluster.snapshot().peers.iter().map(|peer| peer.beats_received).sum::<u64>()));
     cluster.close()?;
     line.stage("closed");
+    Ok(())
+}
+
+/// Publishes a file of its number in `dir`, together with the others.
+fn publish(line: &Line, cluster: Cluster, dir: &Path) -> Result<(), ExchangeError> {
+    let path = dir.join(cluster.process().to_string());
+    line.stage("whole");
+    cluster.ready(cluster.process() as u64)?;
+    line.stage("ready");
+    std::fs::write(&path, "").unwrap();
+    line.stage("named");
+    if let Err(error) = cluster.conclude() {
+        std::fs::remove_file(&path).unwrap();
+        return Err(error);
+    }
+    line.stage("final");
+    // Who is lost now is no failure.
+    let _ = cluster.close();
     Ok(())
 }
 

@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use forebay_exchange::{Changes, Levels, Memory, Rows, seal};
+use forebay_exchange::{Changes, Field, Levels, Memory, Rows, seal};
 use proptest::prelude::*;
 
 use crate::support::{Spilling, model_of, runs_of};
 
-type Row = (u16, u8, i64);
+type Row<V> = (u16, V, i64);
+
+/// A key's rows before and after a commit.
+type Seen<V> = BTreeMap<u16, (Vec<Row<V>>, Vec<Row<V>>)>;
 
 /// Applies `rows` as one commit and gives, for each key that changes, its rows before and after.
-fn apply(
-    levels: &mut Levels<Changes<u16, u8>>,
-    rows: &[Row],
-    block: usize,
-    memory: &Memory,
-) -> BTreeMap<u16, (Vec<Row>, Vec<Row>)> {
+fn apply<V: Field>(levels: &mut Levels<Changes<u16, V>>, rows: &[Row<V>], block: usize, memory: &Memory) -> Seen<V> {
     let mut seen = BTreeMap::new();
     let batch = seal(0, runs_of(vec![rows.to_vec()], block, memory), memory).unwrap();
     levels
@@ -23,8 +21,8 @@ fn apply(
             let (key, mut before, mut after) = (group.key().0, Vec::new(), Vec::new());
             while let Some(row) = group.next()? {
                 assert!(row.before.is_some() || row.after.is_some());
-                before.extend(row.before.copied());
-                after.extend(row.after.copied());
+                before.extend(row.before.cloned());
+                after.extend(row.after.cloned());
             }
             assert!(seen.insert(key, (before, after)).is_none(), "a group is visited once");
             Ok(())
@@ -33,8 +31,26 @@ fn apply(
     seen
 }
 
-fn of_key(model: &BTreeMap<(u16, u8), i64>, key: u16) -> Vec<Row> {
-    model.range((key, 0)..=(key, u8::MAX)).map(|((key, value), weight)| (*key, *value, *weight)).collect()
+fn of_key<V: Field>(model: &BTreeMap<(u16, V), i64>, key: u16) -> Vec<Row<V>> {
+    let rows = model.iter().filter(|((of, _), _)| *of == key);
+    rows.map(|((key, value), weight)| (*key, value.clone(), *weight)).collect()
+}
+
+/// Applies the commits one after the other: what is seen of each is what the model says.
+fn check<V: Field + std::fmt::Debug>(commits: Vec<Vec<Row<V>>>, limit: usize, block: usize) {
+    let store = Spilling::new(limit);
+    let mut levels = Levels::new(&store.memory);
+    let mut all: Vec<Row<V>> = Vec::new();
+    for rows in commits {
+        let before = model_of(all.iter().cloned());
+        all.extend(rows.iter().cloned());
+        let after = model_of(all.iter().cloned());
+        let changed: BTreeSet<u16> = model_of(rows.iter().cloned()).into_keys().map(|(key, _)| key).collect();
+        let seen = apply(&mut levels, &rows, block, &store.memory);
+        let expected: Seen<V> =
+            changed.into_iter().map(|key| (key, (of_key(&before, key), of_key(&after, key)))).collect();
+        assert_eq!(seen, expected);
+    }
 }
 
 proptest! {
@@ -48,17 +64,79 @@ proptest! {
         limit in prop_oneof![512_usize..64 << 10, Just(16 << 20)],
         block in 1_usize..40,
     ) {
+        check(commits, limit, block);
+    }
+
+    /// Rows that a run keeps no first ones of, next to some that it does.
+    #[test]
+    fn long_rows_of_a_group_are_found_in_whatever_block_they_are(
+        commits in proptest::collection::vec(
+            proptest::collection::vec((0_u16..6, 0_u8..16, -2_i64..3), 0..60), 1..10),
+        limit in prop_oneof![16_usize << 10..64 << 10, Just(16 << 20)],
+        block in 1_usize..5,
+    ) {
+        let long = |value: u8| format!("{value:02}{}", "x".repeat(if value.is_multiple_of(3) { 10 } else { 2_000 }));
+        let rows = |rows: Vec<Row<u8>>| rows.into_iter().map(|(key, value, weight)| (key, long(value), weight)).collect();
+        let commits: Vec<Vec<Row<String>>> = commits.into_iter().map(rows).collect();
+        check(commits, limit, block);
+    }
+}
+
+/// As [`of_key`], of some values.
+fn among(model: &BTreeMap<(u16, u8), i64>, key: u16, values: std::ops::Range<u8>) -> Vec<Row<u8>> {
+    of_key(model, key).into_iter().filter(|row| values.contains(&row.1)).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// Of each group, its rows from 2 to 4, of those from 5 on what changes, and how often it was visited, which is a row
+    /// that the visitor adds.
+    #[test]
+    fn what_is_sought_is_seen_and_what_is_inserted_stays(
+        commits in proptest::collection::vec(
+            proptest::collection::vec((0_u16..40, 0_u8..8, -2_i64..3), 0..120), 1..14),
+        limit in prop_oneof![512_usize..64 << 10, Just(16 << 20)],
+        block in 1_usize..40,
+    ) {
+        const VISITS: u8 = 9;
         let store = Spilling::new(limit);
-        let mut levels = Levels::new(&store.memory);
-        let mut all: Vec<Row> = Vec::new();
+        let mut levels: Levels<Changes<u16, u8>> = Levels::new(&store.memory);
+        let mut all: Vec<Row<u8>> = Vec::new();
         for rows in commits {
             let before = model_of(all.iter().copied());
+            let changes = model_of(rows.iter().copied());
             all.extend(&rows);
             let after = model_of(all.iter().copied());
-            let changed: BTreeSet<u16> = model_of(rows.iter().copied()).into_keys().map(|(key, _)| key).collect();
-            let seen = apply(&mut levels, &rows, block, &store.memory);
-            let expected = changed.into_iter().map(|key| (key, (of_key(&before, key), of_key(&after, key)))).collect();
-            prop_assert_eq!(seen, expected);
+            let mut visited = BTreeSet::new();
+            let batch = seal(0, runs_of(vec![rows], block, &store.memory), &store.memory).unwrap();
+            levels.apply(batch, |group| {
+                let key = group.key().0;
+                assert!(visited.insert(key));
+                group.seek(|row| row.1 < 2)?;
+                let (mut was, mut is) = (Vec::new(), Vec::new());
+                while let Some(row) = group.next_if(|row| row.1 < 5)? {
+                    was.extend(row.before.copied());
+                    is.extend(row.after.copied());
+                }
+                assert_eq!((was, is), (among(&before, key, 2..5), among(&after, key, 2..5)));
+                let mut changed = Vec::new();
+                while let Some(row) = group.next_changed_if(|row| row.1 < VISITS)? {
+                    changed.push(row.before.or(row.after).map(|row| row.1).unwrap());
+                }
+                let expected: Vec<u8> = among(&changes, key, 5..VISITS).into_iter().map(|row| row.1).collect();
+                assert_eq!(changed, expected);
+                group.seek(|row| row.1 < VISITS)?;
+                let visits = group.next_if(|row| row.1 == VISITS)?.and_then(|row| row.before.map(|row| row.2));
+                assert_eq!(visits, before.get(&(key, VISITS)).copied());
+                group.insert(&(key, VISITS, 1))
+            }).unwrap();
+            all.extend(visited.into_iter().map(|key| (key, VISITS, 1)));
+        }
+        let model = model_of(all.iter().copied());
+        let rows: Vec<Row<u8>> = (0..40).map(|key| (key, 8, 1)).collect();
+        for (key, (before, _)) in apply(&mut levels, &rows, block, &store.memory) {
+            prop_assert_eq!(before, of_key(&model, key));
         }
     }
 }
@@ -198,6 +276,23 @@ fn a_changed_row_is_found_without_reading_its_group() {
         .unwrap();
     assert_eq!(seen, [(Some((10_050, 1)), Some((10_050, 2))), (Some((40_050, 1)), None)]);
     assert!(levels.touched() <= 3, "{} of 500 blocks", levels.touched());
+}
+
+#[test]
+fn what_is_sought_is_found_without_reading_what_lies_before() {
+    let store = Spilling::new(1 << 10);
+    let mut levels = large_group(&store);
+    let batch = seal(0, runs_of(vec![vec![(1, 3, 1)]], 1, &store.memory), &store.memory).unwrap();
+    let mut found = None;
+    levels
+        .apply(batch, |group| {
+            group.seek(|row| row.1 < 40_050)?;
+            found = group.next_if(|row| row.1 < 40_060)?.and_then(|row| row.after.map(|row| row.1));
+            Ok(())
+        })
+        .unwrap();
+    assert_eq!(found, Some(40_050));
+    assert!(levels.touched() <= 2, "{} of 500 blocks", levels.touched());
 }
 
 #[test]

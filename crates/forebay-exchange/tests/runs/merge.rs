@@ -110,6 +110,24 @@ fn a_small_budget_merges_in_steps_and_stays_small() {
     assert!(store.budget.peak() <= most, "{} bytes at one time", store.budget.peak());
 }
 
+/// Bytes that 200 rows take that were spilled two by two, of each a number and a string of 30 KB.
+fn index_of<K: Field>(key: impl Fn(u64) -> K, value: impl Fn(u64) -> String) -> usize {
+    let store = Spilling::new(64 << 20);
+    let rows = (0..200).map(|row| (key(row), value(row), 1)).collect();
+    let mut runs = runs_of(vec![rows], 2, &store.memory);
+    runs[0].spill(&store.memory);
+    store.settled();
+    store.memory.consumer().used()
+}
+
+/// A block of long rows holds two or three of them: one of each in memory would be much of what was spilled.
+#[test]
+fn what_is_kept_of_spilled_blocks_is_little_however_long_rows_are() {
+    let long = |row: u64| format!("{row}{}", "x".repeat(30_000));
+    let (keys, values) = (index_of(long, |_| String::new()), index_of(|_| 7_u64, long));
+    assert!(keys <= 100 * 512 && values <= 100 * 512, "{keys} and {values} bytes for 100 blocks");
+}
+
 #[test]
 fn a_large_budget_merges_once() {
     let store = Spilling::new(64 << 20);

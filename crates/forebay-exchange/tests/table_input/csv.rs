@@ -1,6 +1,6 @@
 //! CSV: types, nulls, quotes, headers.
 
-use forebay_exchange::table::{Format, InputOptions};
+use forebay_exchange::table::{Format, InputOptions, Piece};
 
 use crate::support::{Files, How, error, read, read_in_parallel};
 
@@ -26,6 +26,14 @@ fn types_are_those_that_fit_the_sample() {
     let expected =
         ["Int64", "Float64", "Float64", "Boolean", "Date32", "Timestamp(µs)", "Timestamp(ns)", "Utf8", "Utf8", "Utf8"];
     assert_eq!(found, expected);
+}
+
+#[test]
+fn what_only_looks_like_a_day_or_a_number_is_a_string() {
+    let days = "day,time,zip,sum\n2024-01-01,2024-01-01 10:00:00,00123,0\n2024-02-30,2024-01-01 25:00:00,123,-10\n";
+    assert_eq!(kinds(days), ["Utf8", "Utf8", "Utf8", "Int64"]);
+    assert_eq!(rows(days), ["2024-01-01|2024-01-01 10:00:00|00123|0", "2024-02-30|2024-01-01 25:00:00|123|-10"]);
+    assert_eq!(kinds("a,b,c,d\n0,0.5,-00,1.5\n10,00.5,1,07\n"), ["Int64", "Float64", "Utf8", "Utf8"]);
 }
 
 #[test]
@@ -56,10 +64,38 @@ fn line_ends_byte_order_marks_and_a_last_line_without_an_end() {
 fn another_delimiter() {
     let files = Files::new();
     let path = files.write("1.csv", "a;b\n1,5;2\n");
-    let options = InputOptions { delimiter: b';', ..InputOptions::default() };
+    let options = InputOptions { delimiter: Some(b';'), ..InputOptions::default() };
     assert_eq!(read(&[path], How { options, ..How::default() }).unwrap().text(), ["1,5|2"]);
-    let options = InputOptions { delimiter: b'"', ..InputOptions::default() };
+    let options = InputOptions { delimiter: Some(b'"'), ..InputOptions::default() };
     assert!(error(&["-"], How { options, ..How::default() }).starts_with("delimiter: "));
+}
+
+#[test]
+fn each_file_has_the_delimiter_of_its_name() {
+    let files = Files::new();
+    let paths = [files.write("1.tsv", "a\tb\n1,5\t2\n"), files.write("2.csv", "a,b\nx,3\n")];
+    assert_eq!(read(&paths, How::default()).unwrap().text(), ["1,5|2", "x|3"]);
+    let options = InputOptions { delimiter: Some(b','), ..InputOptions::default() };
+    let path = files.write("3.tsv", "a,b\n4,5\n");
+    assert_eq!(read(&[path], How { options, ..How::default() }).unwrap().text(), ["4|5"]);
+}
+
+#[test]
+fn types_are_those_of_as_many_rows_as_are_asked_for() {
+    let files = Files::new();
+    let body: String = (0..1500).map(|i| if i == 1400 { "1.5\n".to_owned() } else { format!("{i}\n") }).collect();
+    let path = files.write("1.csv", format!("n\n{body}"));
+    let delivered = read(&[&path], How::default()).unwrap();
+    assert_eq!((delivered.kinds(), delivered.report.malformed_rows), (vec!["Int64".to_owned()], 1));
+    let row = &delivered.report.malformed[0];
+    assert_eq!((row.line, row.column.as_deref()), (1402, Some("n")));
+    let sampled = |sample_rows| {
+        let options = InputOptions { sample_rows, ..InputOptions::default() };
+        read(&[&path], How { options, ..How::default() })
+    };
+    let delivered = sampled(1401).unwrap();
+    assert_eq!((delivered.kinds(), delivered.report.malformed_rows), (vec!["Float64".to_owned()], 0));
+    assert!(sampled(0).unwrap_err().to_string().starts_with("sample-rows: "));
 }
 
 #[test]
@@ -92,6 +128,20 @@ fn only_the_wanted_columns_are_decoded() {
     assert_eq!((report.rows, report.malformed_rows), (2001, 999));
     let report = wanted(vec![]);
     assert_eq!((report.rows, report.malformed_rows), (3000, 0));
+}
+
+/// Places of fields are kept for a batch; of thousands of columns those would be most of what is kept.
+#[test]
+fn rows_of_many_columns_are_decoded_a_few_at_a_time() {
+    let names: Vec<String> = (0..3000).map(|column| format!("c{column}")).collect();
+    let rows: String = (0..100).map(|row| format!("{row}{}\n", ",1".repeat(2999))).collect();
+    let files = Files::new();
+    let path = files.write("1.csv", format!("{}\n{rows}", names.join(",")));
+    let delivered = read(&[path], How { columns: Some(vec!["c0"]), ..How::default() }).unwrap();
+    assert_eq!(delivered.text(), (0..100).map(|row| row.to_string()).collect::<Vec<_>>());
+    for piece in &delivered.pieces {
+        assert!(!matches!(piece, Piece::Rows { batch, .. } if batch.num_rows() > 43), "131,072 fields at most");
+    }
 }
 
 #[test]

@@ -42,6 +42,11 @@ fn dates_and_timestamps_are_decoded() {
 }
 
 #[test]
+fn what_only_looks_like_a_day_is_a_string() {
+    assert_eq!(kinds("{\"t\":\"2024-01-31\"}\n{\"t\":\"2024-02-30\"}\n"), ["Utf8"]);
+}
+
+#[test]
 fn nested_values_that_are_not_asked_for_are_ignored() {
     let files = Files::new();
     let path =

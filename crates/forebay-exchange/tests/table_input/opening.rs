@@ -32,6 +32,16 @@ fn compressed_files_are_refused_with_what_to_do() {
     let said = error(&[files.write("1.csv.gz", b"\x1f\x8b\x08\0\0\0")], How::default());
     assert!(said.contains("compressed with gzip") && said.contains("gzip -dc"), "{said}");
     assert!(error(&[files.write("1.csv", b"\x28\xb5\x2f\xfd\0\0")], How::default()).contains("zstd"));
+    for (start, tool) in [
+        (&b"\xfd7zXZ\0\0\x04"[..], "xz -dc"),
+        (&b"BZh91AY&SY"[..], "bzip2 -dc"),
+        (&b"\x04\x22\x4d\x18\x64"[..], "lz4 -dc"),
+        (&b"PK\x03\x04\x14\0"[..], "unzip -p"),
+        (&b"7z\xbc\xaf\x27\x1c\0\x04"[..], "7z x -so"),
+    ] {
+        let said = error(&[files.write("1.csv", start)], How::default());
+        assert!(said.contains(&format!("pipe it through `{tool}`")), "{said}");
+    }
 }
 
 #[test]
@@ -102,6 +112,39 @@ fn a_pipe_that_pauses_holds_nothing_back() {
     });
     writer.join().unwrap();
     assert_eq!(report.unwrap().rows, 1_130);
+}
+
+/// The writer goes on only once each row is there.
+#[test]
+fn a_pipe_is_waited_for_until_there_are_as_many_rows_as_are_looked_at() {
+    for (head, line) in [("n\n", "1\n"), ("", "{\"n\":1}\n")] {
+        let files = Files::new();
+        let path = files.path("pipe");
+        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (arrived, wait) = mpsc::channel::<()>();
+        let to = path.clone();
+        let writer = thread::spawn(move || {
+            let mut pipe = OpenOptions::new().write(true).open(to).unwrap();
+            pipe.write_all(format!("{head}{line}{line}").as_bytes()).unwrap();
+            wait.recv().unwrap();
+            pipe.write_all(line.as_bytes()).unwrap();
+        });
+        let options = InputOptions { sample_rows: 2, ..InputOptions::default() };
+        let inputs = Inputs::open(&[path], options).unwrap();
+        let reading = Reading { workers: 1, budget: Budget::new(16 << 20), cancel: CancelToken::new() };
+        let mut rows = 0;
+        let report = inputs.read(&[0], reading, |piece| {
+            if let Piece::Rows { batch, .. } = piece {
+                rows += batch.num_rows();
+            }
+            if rows == 2 {
+                let _ = arrived.send(());
+            }
+            Ok(())
+        });
+        writer.join().unwrap();
+        assert_eq!(report.unwrap().rows, 3);
+    }
 }
 
 /// Cancelled from the caller's side, and from outside.

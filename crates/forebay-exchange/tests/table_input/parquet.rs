@@ -12,11 +12,13 @@ use arrow::array::{
     UInt64Array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int8Type, Int32Type, Int64Type, i256};
-use forebay_exchange::table::TableError;
+use arrow::datatypes::{DataType, Date32Type, Float32Type, Float64Type, Int8Type, Int32Type, Int64Type, i256};
+use forebay_exchange::table::{Piece, TableError};
+use parquet::arrow::ArrowWriter;
+use parquet::file::properties::WriterProperties;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 
-use crate::support::{Files, How, batch, error, numbers, read, read_in_parallel};
+use crate::support::{Delivered, Files, How, batch, error, numbers, read, read_in_parallel};
 
 fn every_type() -> RecordBatch {
     let columns: Vec<(&str, ArrayRef)> = vec![
@@ -109,6 +111,61 @@ fn a_large_row_group_is_decoded_in_parts() {
     // 2.4 MB in parts of at most 256 KiB.
     assert!(delivered.report.snapshot.delivered >= 10, "{:?}", delivered.report.snapshot);
     assert!(delivered.report.snapshot.peak_resident < 3 << 20, "{:?}", delivered.report.snapshot);
+}
+
+/// Strings of so many bytes, one of a hundred each.
+fn repeated(lengths: impl Iterator<Item = usize>) -> RecordBatch {
+    let texts = lengths.enumerate().map(|(row, len)| format!("{:02}{}", row % 100, "x".repeat(len)));
+    batch(vec![("k", Arc::new(StringArray::from_iter_values(texts)))])
+}
+
+/// Bytes of the largest batch.
+fn largest(delivered: &Delivered) -> usize {
+    let batches = delivered.pieces.iter().map(|piece| match piece {
+        Piece::Rows { batch, .. } => batch.get_array_memory_size(),
+        Piece::Commit(_) => 0,
+    });
+    batches.max().unwrap()
+}
+
+/// A row takes a byte of the file and 10 KB in memory.
+#[test]
+fn long_strings_of_a_dictionary_are_decoded_a_few_at_a_time() {
+    let files = Files::new();
+    let texts = repeated((0..4_000).map(|_| 10_000));
+    let views = batch(vec![("k", cast(texts.column(0), &DataType::Utf8View).unwrap())]);
+    for written in [texts, views] {
+        let path = files.parquet("1.parquet", std::slice::from_ref(&written), 1 << 20);
+        assert!(fs::metadata(&path).unwrap().len() < 2 << 20);
+        let delivered = read(&[path], How { budget: 4 << 20, ..How::default() }).unwrap();
+        assert_eq!(delivered.all().columns(), written.columns());
+        // 40 MB, in parts as large as the dictionary; one may overdraw the budget.
+        assert!(delivered.peak < 6 << 20, "{} bytes at one time", delivered.peak);
+        assert!(delivered.report.snapshot.delivered >= 40, "{:?}", delivered.report.snapshot);
+        assert!(largest(&delivered) < 512 << 10, "a batch of {} bytes", largest(&delivered));
+    }
+}
+
+/// The last rows are far longer than is thought of all of them.
+#[test]
+fn rows_that_are_longer_than_was_thought_are_delivered_a_few_at_a_time() {
+    let files = Files::new();
+    let written = repeated((0..100_000).map(|row| if row < 98_000 { 1 } else { 10_000 }));
+    let path = files.parquet("1.parquet", std::slice::from_ref(&written), 1 << 20);
+    for workers in [1, 3] {
+        let how = How { budget: 4 << 20, workers, ..How::default() };
+        let delivered = read(std::slice::from_ref(&path), how.clone()).unwrap();
+        assert_eq!(delivered.report.rows, 100_000);
+        assert_eq!(delivered.all().columns(), written.columns());
+        assert!(largest(&delivered) < 1 << 20, "a batch of {} bytes", largest(&delivered));
+        assert!(delivered.peak < 7 << 20, "{} bytes at one time", delivered.peak);
+
+        let mut options = how.options.clone();
+        options.commit_every = Some(30_000);
+        let delivered = read(std::slice::from_ref(&path), How { options, ..how }).unwrap();
+        assert_eq!(delivered.all().columns(), written.columns());
+        assert_eq!(delivered.marks(), [0, 1, 2, 3]);
+    }
 }
 
 #[test]
@@ -217,4 +274,24 @@ fn values_within_columns_are_not_mixed_up_between_batches() {
     let found = read(&[path], How { budget: 1 << 20, ..How::default() }).unwrap().all();
     assert_eq!(found.columns(), written.columns());
     assert_eq!(found.column(0).as_primitive::<Float32Type>().null_count(), rows.div_ceil(7));
+}
+
+/// What pyarrow writes of its dates in milliseconds: days, and a note that they were milliseconds.
+#[test]
+fn dates_that_the_file_has_in_days_come_as_days() {
+    let files = Files::new();
+    let dates: ArrayRef = Arc::new(Date64Array::from(vec![Some(172_800_000), None, Some(-86_400_000)]));
+    let written = batch(vec![("day", dates)]);
+    let path = files.path("days.parquet");
+    let properties = WriterProperties::builder().set_coerce_types(true).build();
+    let mut writer =
+        ArrowWriter::try_new(fs::File::create(&path).unwrap(), written.schema(), Some(properties)).unwrap();
+    writer.write(&written).unwrap();
+    writer.close().unwrap();
+    let delivered = read(&[path], How::default()).unwrap();
+    assert_eq!(delivered.kinds(), ["Date32"]);
+    assert_eq!(
+        delivered.all().column(0).as_primitive::<Date32Type>(),
+        &Date32Array::from(vec![Some(2), None, Some(-1)])
+    );
 }

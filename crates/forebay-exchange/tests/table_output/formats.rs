@@ -4,11 +4,14 @@ use std::fs::{self, File};
 use std::io::BufReader;
 use std::sync::Arc;
 
-use arrow::array::{Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, AsArray, Date64Array, RecordBatch, TimestampMicrosecondArray};
 use arrow::compute::concat_batches;
+use arrow::datatypes::{DataType, TimestampMillisecondType};
 use arrow::{csv, json};
-use forebay_exchange::table::{OutputError, OutputFormat, OutputOptions};
+use forebay::{Budget, CancelToken};
+use forebay_exchange::table::{Output, OutputError, OutputFormat, OutputOptions};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::basic::LogicalType;
 use tempfile::tempdir;
 
 use crate::harness::{MIB, create, names, rows, schema, to, write};
@@ -134,4 +137,47 @@ fn a_block_is_cut_out_of_a_larger_batch() {
     assert!(groups.len() > 1 && groups.iter().all(|group| group.len() <= 128 << 10));
     assert_eq!(groups.concat(), (0..300_000).collect::<Vec<_>>());
     assert!(Arc::new(rows(0, 1)).column(0).is_null(0));
+}
+
+/// As of a file that another program has written: with the names of zones, and dates in milliseconds.
+#[test]
+fn times_of_zones_and_dates_are_written_in_every_format() {
+    let instants = || TimestampMicrosecondArray::from(vec![Some(1_700_000_000_000_000), None]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("utc", Arc::new(instants().with_timezone("UTC"))),
+        ("berlin", Arc::new(instants().with_timezone("Europe/Berlin"))),
+        ("date", Arc::new(Date64Array::from(vec![Some(172_800_000), None]))),
+    ];
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, array)| (n, array, true))).unwrap();
+    let write = |name: &str| {
+        let dir = tempdir().unwrap();
+        let path = dir.path().join(name);
+        let (mut output, parts) =
+            Output::create(&to(&path), &batch.schema(), 1, &Budget::new(64 * MIB), &CancelToken::new()).unwrap();
+        for mut part in parts {
+            part.write(&batch).unwrap();
+            part.finish().unwrap();
+        }
+        output.complete().unwrap();
+        output.publish().unwrap();
+        fs::read(path).unwrap()
+    };
+    let csv = String::from_utf8(write("out.csv")).unwrap();
+    let times = "2023-11-14T22:13:20Z,2023-11-14T23:13:20+01:00,1970-01-03T00:00:00";
+    assert_eq!(csv, format!("utc,berlin,date\n{times}\n,,\n"));
+    let json = String::from_utf8(write("out.ndjson")).unwrap();
+    let first: Vec<_> = times.split(',').collect();
+    let (utc, berlin, date) = (first[0], first[1], first[2]);
+    let row = format!("{{\"utc\":\"{utc}\",\"berlin\":\"{berlin}\",\"date\":\"{date}\"}}");
+    assert_eq!(json.lines().next(), Some(row.as_str()));
+    let parquet = ParquetRecordBatchReaderBuilder::try_new(bytes::Bytes::from(write("out.parquet"))).unwrap();
+    for (place, zone) in ["UTC", "Europe/Berlin", ""].into_iter().enumerate() {
+        let DataType::Timestamp(_, found) = parquet.schema().field(place).data_type() else { panic!("{place}") };
+        assert_eq!(found.as_deref().unwrap_or_default(), zone);
+        let logical = parquet.parquet_schema().column(place).logical_type_ref().cloned();
+        assert!(matches!(logical, Some(LogicalType::Timestamp(_))), "{logical:?}");
+    }
+    let read = parquet.build().unwrap().next().unwrap().unwrap();
+    assert_eq!(read.column(2).as_primitive::<TimestampMillisecondType>().value(0), 172_800_000);
 }

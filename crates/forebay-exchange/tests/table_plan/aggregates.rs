@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, new_null_array};
-use arrow::compute::{concat_batches, filter_record_batch};
-use arrow::datatypes::Int64Type;
+use arrow::array::{
+    ArrayRef, AsArray, Decimal128Array, Float32Array, Float64Array, Int64Array, RecordBatch, StringArray,
+    new_null_array,
+};
+use arrow::compute::{cast, concat_batches, filter_record_batch};
+use arrow::datatypes::{DataType, Int64Type};
 use forebay_exchange::Rows;
 use forebay_exchange::table::{KeyedRows, Plan};
 
@@ -174,6 +177,28 @@ fn what_is_taken_back_altogether_leaves_no_row() {
     assert!(crate::table::blocks(dice, &runs).is_empty());
 }
 
+/// What is in memory of results is a batch, whether keys are long or strings that are their extremes.
+#[test]
+fn groups_of_long_strings_come_in_batches_of_few() {
+    let long = |row: usize| format!("{row:05}{}", "x".repeat(20_000));
+    let (rows, dice) = (200, &mut Dice::new(11));
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("k", Arc::new(Int64Array::from_iter_values(0..rows as i64))),
+        ("s", Arc::new(StringArray::from_iter_values((0..rows).map(long)))),
+    ];
+    let (schema, table) = schema_of(columns);
+    for (key, aggregate) in [("s", "count"), ("k", "min:s")] {
+        let plan = plan(&query(&[key], &[aggregate]), &schema);
+        let results = results(dice, &plan, &table);
+        assert_eq!(results.iter().map(RecordBatch::num_rows).sum::<usize>(), rows);
+        // Of 4 MB: what fits into 256 KiB, and the group that exceeds it.
+        let most = results.iter().map(RecordBatch::num_rows).max();
+        assert!(most <= Some(14), "{key}: {most:?} groups in a batch");
+        let got = gathered(1, &results);
+        assert_same(&got, &expected(&query(&[key], &[aggregate]), &table, None), key);
+    }
+}
+
 #[test]
 fn float_sums_are_exact_in_any_order() {
     let values = [1e300, 1.0, -1e300, 0.1, 0.2, -0.3, 1e-300, f64::MAX, f64::MAX, -f64::MAX, -f64::MAX];
@@ -214,4 +239,31 @@ fn a_filter_leaves_rows_out() {
     assert!(mask.contains(&true));
     let rest = filter_record_batch(&table, &mask.into()).unwrap();
     assert_same(&got, &expected(&filtered, &rest, None), "the filtered table");
+}
+
+/// The same values in columns of other widths.
+#[test]
+fn decimals_and_floats_of_every_width_are_keys_and_values() {
+    let prices = Decimal128Array::from(vec![Some(125), Some(-50), None, Some(125), Some(7)]);
+    let prices: ArrayRef = Arc::new(prices.with_precision_and_scale(9, 2).unwrap());
+    let floats: ArrayRef = Arc::new(Float32Array::from(vec![Some(1.5), Some(-0.0), None, Some(f32::NAN), Some(0.0)]));
+    for (column, usual, rare) in [
+        (&prices, DataType::Decimal128(9, 2), DataType::Decimal32(9, 2)),
+        (&prices, DataType::Decimal128(18, 2), DataType::Decimal64(18, 2)),
+        (&prices, DataType::Decimal128(30, 2), DataType::Decimal256(30, 2)),
+        (&prices, DataType::Decimal128(38, 2), DataType::Decimal256(76, 2)),
+        (&floats, DataType::Float32, DataType::Float16),
+    ] {
+        let grouped = |data_type: &DataType| {
+            let column = cast(column, data_type).unwrap();
+            let (schema, table) = schema_of(vec![("k", Arc::clone(&column)), ("v", column)]);
+            let mut query = query(&["k"], &["sum:v", "avg:v", "min:v", "max:v", "count:v", "distinct:v"]);
+            query.filter = Some("v < 7 OR v IS NULL".to_owned());
+            let plan = plan(&query, &schema);
+            (plan.output_schema().clone(), gathered(1, &results(&mut Dice::new(1), &plan, &table)))
+        };
+        let ((expected_schema, expected), (schema, got)) = (grouped(&usual), grouped(&rare));
+        assert_eq!(schema, expected_schema, "{rare}");
+        assert_same(&got, &expected, &rare.to_string());
+    }
 }

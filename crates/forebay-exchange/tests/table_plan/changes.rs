@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use arrow::array::{ArrayRef, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use forebay::Budget;
 use forebay_exchange::table::{ChangeFinisher, KeyedRows, Plan, Query, QueryError, TableError};
@@ -83,8 +83,20 @@ fn apply(result: &mut Result, keys: usize, batches: &[RecordBatch]) {
 
 #[test]
 fn changes_added_up_are_the_result_at_each_commit() {
-    let all = ["count", "sum:int", "sum:float", "avg:long", "min:text", "max:float", "distinct:view", "min:bool"];
-    for seed in 0..6 {
+    let some = ["count", "sum:int", "sum:float", "avg:long", "min:text", "max:float", "distinct:view", "min:bool"];
+    // Both ends of a column, how many values it has, and all three.
+    let more = [
+        "max:text",
+        "distinct:text",
+        "min:text",
+        "max:long",
+        "distinct:long",
+        "min:float",
+        "distinct:bool",
+        "max:bool",
+    ];
+    for seed in 0..12 {
+        let all = if seed % 4 < 2 { some } else { more };
         let dice = &mut Dice::new(seed);
         let mut query = query(&[["int", "text"][seed as usize % 2]], &all);
         query.diff = Some("diff".to_owned());
@@ -136,6 +148,20 @@ fn a_result_that_stays_as_it_is_gives_nothing() {
     let mut result = Result::new();
     changes.values().for_each(|batches| apply(&mut result, 1, batches));
     assert_eq!(result[&vec![Cell::Number(2)]], [Cell::Float(6.0), Cell::Number(7)]);
+}
+
+#[test]
+fn changes_of_long_keys_come_in_batches_of_few() {
+    let key = |row: usize| format!("{row:05}{}", "x".repeat(20_000));
+    let keys: ArrayRef = Arc::new(StringArray::from_iter_values((0..200).map(key)));
+    let table = schema_of(vec![("k", keys)]).1;
+    let plan = plan(&query(&["k"], &["count"]), &table.schema());
+    let changes = changes(&plan, vec![table.clone(), table]);
+    let rows = |commit| changes[&commit].iter().map(RecordBatch::num_rows);
+    assert_eq!((rows(0).sum::<usize>(), rows(1).sum::<usize>()), (200, 400));
+    // 256 KiB, the group that exceeds it, and its other half.
+    let most = rows(0).chain(rows(1)).max();
+    assert!(most <= Some(15), "{most:?} rows in a batch");
 }
 
 #[test]

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, Decimal128Array, Int64Array, StringArray};
-use arrow::datatypes::DataType;
+use arrow::array::{ArrayRef, Decimal128Array, Decimal256Array, Int64Array, StringArray};
+use arrow::datatypes::{DataType, i256};
 use forebay_exchange::Rows;
 use forebay_exchange::table::{Aggregate, KeyedRows, Plan, Query, QueryError, TableError};
 
@@ -140,4 +140,34 @@ fn rows_of_another_query_are_refused() {
     intake.flush(&mut rows);
     let error = other.finisher().push(&rows, &mut Vec::new()).unwrap_err();
     assert!(matches!(error, TableError::Query(QueryError::Rows(_))), "{error}");
+}
+
+#[test]
+fn a_decimal_of_too_many_digits_is_named() {
+    let large = i256::from_string(&"9".repeat(39)).unwrap();
+    let columns = |value: i256, scale: i8| -> Vec<(&'static str, ArrayRef)> {
+        let keys: ArrayRef = Arc::new(Int64Array::from(vec![1]));
+        let array = Decimal256Array::from(vec![value]).with_precision_and_scale(76, scale).unwrap();
+        vec![("k", keys), ("v", Arc::new(array))]
+    };
+    let (schema, _) = schema_of(columns(large, 3));
+    for aggregate in ["sum:v", "max:v", "distinct:v"] {
+        let error = finished(&plan(&query(&["k"], &[aggregate]), &schema), columns(large, 3)).unwrap_err();
+        let text = "column v is Decimal256(76, 3), and one of its values has more than 38 digits, which is the most";
+        assert_eq!(error.to_string(), text);
+        let small = columns(large / i256::from_i128(10), 3);
+        assert_eq!(finished(&plan(&query(&["k"], &[aggregate]), &schema), small).unwrap(), 1);
+    }
+    // Whether there is a value is seen without computing with it.
+    assert_eq!(finished(&plan(&query(&["k"], &["count:v"]), &schema), columns(large, 3)).unwrap(), 1);
+
+    let (schema, _) = schema_of(columns(large, 39));
+    for (query, wanted) in [(query(&["v"], &[]), "a key"), (query(&["k"], &["avg:v"]), "avg")] {
+        let error = Plan::new(&query, &schema).unwrap_err();
+        let allowed = "that takes decimals of at most 38 digits behind the point";
+        assert_eq!(
+            error.to_string(),
+            format!("column v is Decimal256(76, 39), which cannot be used for {wanted}: {allowed}")
+        );
+    }
 }

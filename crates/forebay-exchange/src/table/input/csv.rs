@@ -14,7 +14,7 @@ use arrow::error::ArrowError;
 
 use super::cut::{Record, Records, Scanner, fields, newlines};
 use super::decoded::Decoded;
-use super::row::excerpt;
+use super::row::{Flaw, excerpt};
 use super::salvage::salvage;
 use super::text::TextPiece;
 use super::{BATCH, type_name};
@@ -40,7 +40,8 @@ impl CsvLayout {
     pub(super) fn decode(&self, piece: &TextPiece) -> Result<Decoded, TableError> {
         let mut decoded = Decoded::default();
         let text = piece.bytes.as_slice();
-        let mut decoder = self.decoder(BATCH);
+        let rows = at_a_time(self.schema.fields().len());
+        let mut decoder = self.decoder(rows);
         let mut at = 0;
         while at < text.len() {
             let begin = at;
@@ -49,10 +50,10 @@ impl CsvLayout {
                 Err(_) => {
                     let line = piece.line + newlines(&text[..begin]);
                     let records = Records::new(text, begin, line, Scanner::csv(self.delimiter));
-                    let records: Vec<_> = records.take(BATCH).collect();
+                    let records: Vec<_> = records.take(rows).collect();
                     at = records.last().map_or(text.len(), |last| last.range.end);
                     self.salvage(text, &records, &mut decoded)?;
-                    decoder = self.decoder(BATCH);
+                    decoder = self.decoder(rows);
                 }
             }
         }
@@ -89,17 +90,16 @@ impl CsvLayout {
     }
 
     /// What is wrong with the one record that gave `error`.
-    fn diagnose(&self, text: &[u8], record: &Record, error: &ArrowError) -> String {
+    fn diagnose(&self, text: &[u8], record: &Record, error: &ArrowError) -> Flaw {
         let bytes = &text[record.range.clone()];
         let (found, expected) = (fields(bytes, self.delimiter), self.schema.fields().len());
         if found != expected {
-            return format!("{found} fields instead of {expected}");
+            return format!("{found} fields instead of {expected}").into();
         }
         if std::str::from_utf8(bytes).is_err() {
-            return "not UTF-8".to_owned();
+            return "not UTF-8".to_owned().into();
         }
-        let plain: Vec<_> = self.schema.fields().iter().map(|f| Field::new(f.name(), DataType::Utf8, true)).collect();
-        let plain = Arc::new(Schema::new(plain));
+        let plain = as_text(self.schema.fields().iter().map(|field| field.name().as_str()));
         for &column in &self.projection {
             let one = std::slice::from_ref(record);
             if self.decode_records(text, one, &self.schema, &[column]).is_ok() {
@@ -108,10 +108,33 @@ impl CsvLayout {
             let field = self.schema.field(column);
             let found = self.decode_records(text, one, &plain, &[column]).ok().flatten();
             let found = found.map_or_else(String::new, |batch| batch.column(0).as_string::<i32>().value(0).to_owned());
-            return format!("column {}: '{}' is no {}", field.name(), excerpt(&found), type_name(field.data_type()));
+            let reason =
+                format!("column {}: '{}' is no {}", field.name(), excerpt(&found), type_name(field.data_type()));
+            return Flaw { reason, column: Some(field.name().clone()) };
         }
-        excerpt(&error.to_string())
+        excerpt(&error.to_string()).into()
     }
+}
+
+/// Fields whose places a decoder keeps at a time, those of columns that nobody wants among them: 8 bytes each.
+const FIELDS: usize = 16 * BATCH;
+
+/// How many rows of so many columns are decoded at a time.
+pub(super) fn at_a_time(columns: usize) -> usize {
+    (FIELDS / columns.max(1)).clamp(1, BATCH)
+}
+
+/// Columns of strings.
+fn as_text<'n>(names: impl Iterator<Item = &'n str>) -> SchemaRef {
+    Arc::new(Schema::new(names.map(|name| Field::new(name, DataType::Utf8, true)).collect::<Vec<_>>()))
+}
+
+/// The field of the column at `column` of a record of `width` columns. None for an empty one.
+pub(super) fn field_of(record: &[u8], delimiter: u8, width: usize, column: usize) -> Option<String> {
+    let schema = as_text(std::iter::repeat_n("", width));
+    let batch = next_batch(&mut decoder(&schema, &[column], delimiter, 2), record, &mut 0).ok().flatten()?;
+    let texts = batch.column(0).as_string::<i32>();
+    texts.iter().next().flatten().map(str::to_owned)
 }
 
 fn decoder(schema: &SchemaRef, projection: &[usize], delimiter: u8, rows: usize) -> Decoder {

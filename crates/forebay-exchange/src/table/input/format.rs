@@ -16,8 +16,15 @@ pub enum Format {
 }
 
 /// A compressed file's first bytes, and what decompresses it.
-const COMPRESSED: [(&[u8], &str, &str); 3] =
-    [(b"\x1f\x8b", "gzip", "gzip -dc"), (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"), (b"BZh", "bzip2", "bzip2 -dc")];
+const COMPRESSED: [(&[u8], &str, &str); 7] = [
+    (b"\x1f\x8b", "gzip", "gzip -dc"),
+    (b"\x28\xb5\x2f\xfd", "zstd", "zstd -dc"),
+    (b"BZh", "bzip2", "bzip2 -dc"),
+    (b"\xfd7zXZ\0", "xz", "xz -dc"),
+    (b"\x04\x22\x4d\x18", "lz4", "lz4 -dc"),
+    (b"PK\x03\x04", "zip", "unzip -p"),
+    (b"7z\xbc\xaf\x27\x1c", "7z", "7z x -so"),
+];
 
 impl Format {
     /// The format that the ending of `path` names.

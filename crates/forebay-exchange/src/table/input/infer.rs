@@ -4,15 +4,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 
+use arrow::array::{Array, AsArray};
+use arrow::compute::cast;
+use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Format as CsvFormat;
-use arrow::datatypes::{DataType, Field, Fields, TimeUnit};
-
+use arrow::datatypes::{DataType, Field, Fields, Schema, TimeUnit};
+use arrow::error::ArrowError;
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use serde_json::Value;
 
 use super::cut::{Record, Records, Scanner, fields, newlines};
-use super::parquet_file;
+use super::{csv, parquet_file};
 use crate::table::TableError;
 
 /// The type of a column, as one file has it.
@@ -36,26 +40,34 @@ pub(super) struct Header {
     pub(super) behind: u64,
 }
 
-/// Most rows of a sample.
-pub(super) const SAMPLE_ROWS: usize = 1000;
-
 /// A string longer than this is not taken for a date or a timestamp.
 const LONGEST_TIME: usize = 40;
 
 /// The columns of a Parquet file.
 pub(super) fn parquet_columns(path: &Path, footer: &ArrowReaderMetadata) -> Result<Columns, TableError> {
     let mut seen = HashSet::new();
-    let columns = parquet_file::schema(footer).fields().iter().map(|field| {
+    let columns = parquet_file::schema(footer).fields().iter().enumerate().map(|(place, field)| {
         if !seen.insert(field.name()) {
             return Err(TableError::refused(path, format!("it has two columns {}", field.name())));
         }
-        Ok((field.name().clone(), Guess::Known(field.data_type().clone())))
+        // Of whole days, as the file has them; the writer's own type for these is of milliseconds.
+        let kind = match field.data_type() {
+            DataType::Date64 if parquet_file::in_days(footer, place) => DataType::Date32,
+            kind => kind.clone(),
+        };
+        Ok((field.name().clone(), Guess::Known(kind)))
     });
     columns.collect()
 }
 
 /// The columns of CSV that begins with `text`.
-pub(super) fn csv_columns(path: &Path, text: &[u8], complete: bool, delimiter: u8) -> Result<Header, TableError> {
+pub(super) fn csv_columns(
+    path: &Path,
+    text: &[u8],
+    complete: bool,
+    delimiter: u8,
+    rows: usize,
+) -> Result<Header, TableError> {
     let text = whole(text, complete, Scanner::csv(delimiter));
     let mut records = Records::new(text, 0, 1, Scanner::csv(delimiter));
     let Some(header) = records.next() else {
@@ -68,14 +80,14 @@ pub(super) fn csv_columns(path: &Path, text: &[u8], complete: bool, delimiter: u
     }
     let width = fields(header_text, delimiter);
     let mut good = header_text.to_vec();
-    for record in records.take(SAMPLE_ROWS) {
+    for record in records.take(rows) {
         let bytes = &text[record.range];
         if fields(bytes, delimiter) == width && std::str::from_utf8(bytes).is_ok() {
             good.extend_from_slice(bytes);
         }
     }
     let format = CsvFormat::default().with_header(true).with_delimiter(delimiter);
-    let (schema, _) = format.infer_schema(good.as_slice(), None).map_err(|error| TableError::corrupt(path, error))?;
+    let schema = inferred(&format, &good).map_err(|error| TableError::corrupt(path, error))?;
     let names = unique(schema.fields().iter().map(|field| field.name().as_str()));
     let guesses = schema.fields().iter().map(|field| Guess::Sampled(rounded(field.data_type())));
     let behind = newlines(&text[..header.range.end]) + 1;
@@ -103,12 +115,45 @@ fn unique<'n>(names: impl Iterator<Item = &'n str>) -> Vec<String> {
     unique
 }
 
+/// The first of `rows` rows of CSV that begins with `text` whose field in the column at `column` is no number, and the field.
+pub(super) fn csv_word(
+    text: &[u8],
+    complete: bool,
+    delimiter: u8,
+    rows: usize,
+    column: usize,
+) -> Option<(u64, String)> {
+    let text = whole(text, complete, Scanner::csv(delimiter));
+    let mut records = Records::new(text, 0, 1, Scanner::csv(delimiter));
+    let width = fields(&text[records.next()?.range], delimiter);
+    for Record { range, line } in records.take(rows) {
+        let bytes = &text[range];
+        if fields(bytes, delimiter) == width
+            && let Some(field) = csv::field_of(bytes, delimiter, width, column)
+            && field.parse::<f64>().is_err()
+        {
+            return Some((line, field));
+        }
+    }
+    None
+}
+
+/// The first of `rows` rows of NDJSON that begins with `text` whose value of `column` is no number, and the value.
+pub(super) fn ndjson_word(text: &[u8], complete: bool, rows: usize, column: &str) -> Option<(u64, String)> {
+    let text = whole(text, complete, Scanner::lines());
+    Records::new(text, 0, 1, Scanner::lines()).take(rows).find_map(|Record { range, line }| {
+        let row: Value = serde_json::from_slice(&text[range]).ok()?;
+        let value = row.get(column).filter(|value| !value.is_null() && !value.is_number())?;
+        Some((line, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))
+    })
+}
+
 /// The columns of NDJSON that begins with `text`.
-pub(super) fn ndjson_columns(text: &[u8], complete: bool) -> Columns {
+pub(super) fn ndjson_columns(text: &[u8], complete: bool, rows: usize) -> Columns {
     let text = whole(text, complete, Scanner::lines());
     let mut columns: Vec<(String, Seen)> = Vec::new();
     let mut places: HashMap<String, usize> = HashMap::new();
-    for Record { range, .. } in Records::new(text, 0, 1, Scanner::lines()).take(SAMPLE_ROWS) {
+    for Record { range, .. } in Records::new(text, 0, 1, Scanner::lines()).take(rows) {
         let Ok(Value::Object(row)) = serde_json::from_slice(&text[range]) else { continue };
         for (name, value) in row {
             let place = *places.entry(name.clone()).or_insert_with(|| {
@@ -167,12 +212,43 @@ impl Seen {
 
     fn kind(self) -> DataType {
         let times = self.times.filter(|times| !times.is_empty() && self.kind == DataType::Utf8);
-        let schema = times.and_then(|times| CsvFormat::default().infer_schema(times.as_bytes(), None).ok());
-        match schema.as_ref().map(|(schema, _)| schema.field(0).data_type()) {
+        let schema = times.and_then(|times| inferred(&CsvFormat::default(), times.as_bytes()).ok());
+        match schema.as_ref().map(|schema| schema.field(0).data_type()) {
             Some(kind) if kind.is_temporal() => rounded(kind),
             _ => self.kind,
         }
     }
+}
+
+/// The types of the columns of CSV, `text`. They are inferred from the look of its fields, and columns are strings after all where
+/// a field does not fit (2024-02-30), or would not be the same again: numbers that begin with a zero are postal codes.
+fn inferred(format: &CsvFormat, text: &[u8]) -> Result<Schema, ArrowError> {
+    let (schema, _) = format.infer_schema(text, None)?;
+    let fields = schema.fields();
+    let strings: Fields = fields.iter().map(|field| Field::new(field.name(), DataType::Utf8, true)).collect();
+    let strings = Arc::new(Schema::new(strings));
+    let mut fits = vec![true; fields.len()];
+    let rows = csv::at_a_time(fields.len());
+    for batch in ReaderBuilder::new(strings).with_format(format.clone()).with_batch_size(rows).build(text)? {
+        let batch = batch?;
+        for ((fits, column), field) in fits.iter_mut().zip(batch.columns()).zip(fields) {
+            *fits &= match field.data_type() {
+                DataType::Int64 | DataType::Float64 => !column.as_string::<i32>().iter().flatten().any(is_code),
+                kind if kind.is_temporal() => cast(column, kind)?.null_count() == column.null_count(),
+                _ => true,
+            };
+        }
+    }
+    let fields = fields.iter().zip(fits).map(|(field, fits)| {
+        if fits { Arc::clone(field) } else { Arc::new(Field::new(field.name(), DataType::Utf8, true)) }
+    });
+    Ok(Schema::new(fields.collect::<Fields>()))
+}
+
+/// Whether there are only digits, of which the first is one zero too many.
+fn is_code(field: &str) -> bool {
+    let digits = field.trim_start_matches(['-', '+']);
+    digits.len() > 1 && digits.starts_with('0') && digits.bytes().all(|digit| digit.is_ascii_digit())
 }
 
 /// The part of a sample that ends where a record does.

@@ -13,10 +13,10 @@ use super::csv::CsvLayout;
 use super::decoded::Decoded;
 use super::ndjson::NdjsonLayout;
 use super::open::{Content, Input};
-use super::parquet_file::ParquetLayout;
+use super::parquet_file::{ParquetLayout, Part};
 use super::row::MalformedRow;
 use super::schedule::{Stream, Unit, UnitKind};
-use super::{InputOptions, Inputs};
+use super::{InputOptions, Inputs, delimiter};
 use crate::table::TableError;
 
 /// What the workers know about one input.
@@ -40,7 +40,7 @@ impl Layout {
     /// Splits `input` into what the workers know and what the source reads.
     pub(super) fn new(input: Input, columns: &[usize], wanted: &SchemaRef, options: &InputOptions) -> (Self, Stream) {
         let Input { path, content, schema, places, own: _ } = input;
-        let InputOptions { delimiter, strict, .. } = *options;
+        let (delimiter, strict) = (delimiter(&path, options), options.strict);
         let places: Vec<usize> = columns.iter().map(|column| places[*column]).collect();
         let own = Arc::clone(&path);
         let (decoder, stream) = match content {
@@ -61,34 +61,57 @@ impl Layout {
         (Layout { path, decoder, strict, schema: Arc::clone(wanted) }, stream)
     }
 
-    /// The rows of `unit`.
-    pub(super) fn decode(&self, unit: &Unit) -> Result<Decoded, TableError> {
-        let mut decoded = guarded(&self.path, || self.decode_unit(unit))??;
+    /// The rows of `unit`; and what is left of it, if they are far larger than was thought.
+    pub(super) fn decode(&self, unit: &Unit) -> Result<(Decoded, Option<Part>), TableError> {
+        let (mut decoded, rest) = guarded(&self.path, || self.decode_unit(unit))??;
         for batch in &mut decoded.batches {
-            *batch = self.conform(batch).map_err(|error| TableError::corrupt(&self.path, error))?;
+            *batch = self.conform(batch)?;
         }
-        Ok(decoded)
+        Ok((decoded, rest))
     }
 
-    fn decode_unit(&self, unit: &Unit) -> Result<Decoded, TableError> {
+    /// Gives what is left of a unit to `deliver`, batch by batch.
+    ///
+    /// # Errors
+    /// Those of `deliver` and of decoding.
+    pub(super) fn decode_rest(
+        &self,
+        rest: &Part,
+        mut deliver: impl FnMut(RecordBatch) -> Result<(), TableError>,
+    ) -> Result<(), TableError> {
+        let Decoder::Parquet(layout) = &self.decoder else { return Ok(()) };
+        let corrupt = |error| TableError::corrupt(&self.path, error);
+        let mut batches = guarded(&self.path, || layout.batches(rest))?.map_err(corrupt)?;
+        while let Some(batch) = guarded(&self.path, || batches.next())? {
+            deliver(self.conform(&batch.map_err(corrupt)?)?)?;
+        }
+        Ok(())
+    }
+
+    fn decode_unit(&self, unit: &Unit) -> Result<(Decoded, Option<Part>), TableError> {
+        let whole = |decoded: Decoded| (decoded, None);
         match (&self.decoder, &unit.kind) {
             (Decoder::Parquet(layout), UnitKind::Part(part)) => layout.decode(part),
             (_, UnitKind::Text(piece)) if piece.dropped.is_some() => {
                 let reason = piece.dropped.clone().unwrap_or_default();
                 let mut decoded = Decoded::default();
-                let row = || MalformedRow { path: Arc::clone(&self.path), line: piece.line, reason };
+                let row = || MalformedRow { path: Arc::clone(&self.path), line: piece.line, reason, column: None };
                 decoded.refuse(self.strict, row)?;
-                Ok(decoded)
+                Ok(whole(decoded))
             }
-            (Decoder::Csv(layout), UnitKind::Text(piece)) => layout.decode(piece),
-            (Decoder::Ndjson(layout), UnitKind::Text(piece)) => layout.decode(piece),
+            (Decoder::Csv(layout), UnitKind::Text(piece)) => layout.decode(piece).map(whole),
+            (Decoder::Ndjson(layout), UnitKind::Text(piece)) => layout.decode(piece).map(whole),
             // The end of an input has no rows.
-            _ => Ok(Decoded::default()),
+            _ => Ok(whole(Decoded::default())),
         }
     }
 
     /// The columns of `batch` with the types of the wanted ones.
-    fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    fn conform(&self, batch: &RecordBatch) -> Result<RecordBatch, TableError> {
+        self.cast(batch).map_err(|error| TableError::corrupt(&self.path, error))
+    }
+
+    fn cast(&self, batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
         let columns = batch.columns().iter().zip(self.schema.fields()).map(|(column, field)| {
             let same = column.data_type() == field.data_type();
             if same { Ok(Arc::clone(column)) } else { cast(column, field.data_type()) }

@@ -41,7 +41,7 @@ mod schedule;
 mod text;
 mod unify;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, SchemaRef};
@@ -50,7 +50,7 @@ use forebay::{Budget, CancelToken, Snapshot};
 pub use format::Format;
 pub use row::MalformedRow;
 
-use super::TableError;
+use super::{QueryError, TableError};
 
 /// Most rows in a batch.
 pub(crate) const BATCH: usize = 8192;
@@ -62,8 +62,11 @@ pub struct InputOptions {
     pub share: Share,
     /// What the inputs are. Default: for each by its first bytes and its name.
     pub format: Option<Format>,
-    /// What is between the fields of CSV. Default: a comma.
-    pub delimiter: u8,
+    /// What is between the fields of CSV. Default: a comma, and in files called `.tsv` a tab.
+    pub delimiter: Option<u8>,
+    /// How many rows of a text are looked at for the types of its columns, at least one. Default: 1,000. A pipe is waited for
+    /// until there are so many.
+    pub sample_rows: usize,
     /// Whether the first malformed row ends the run. Default: no, they are counted.
     pub strict: bool,
     /// Rows of each input in a commit. Default: everything is one commit.
@@ -80,7 +83,8 @@ impl Default for InputOptions {
         InputOptions {
             share: Share::ALL,
             format: None,
-            delimiter: b',',
+            delimiter: None,
+            sample_rows: 1000,
             strict: false,
             commit_every: None,
             piece: None,
@@ -157,9 +161,10 @@ pub struct Inputs {
 }
 
 impl Inputs {
-    /// Looks at each of `paths`, also at files that are not of the share, if they are there: the footer of Parquet, the first rows of text (a thousand, or 1 MiB, or less if there
-    /// are more than 16 inputs). No path, or `-`, is standard input. Of a pipe, this waits for so many rows or the end; it
-    /// is kept open, and what was looked at is read all the same.
+    /// Looks at each of `paths`, also at files that are not of the share, if they are there: the footer of Parquet, the first
+    /// rows of text: [`sample_rows`](InputOptions::sample_rows) of them, or 1 MiB for a thousand, or less if there are more
+    /// than 16 inputs. No path, or `-`, is standard input. Of a pipe, this waits for so many rows or the end; it is kept
+    /// open, and what was looked at is read all the same.
     ///
     /// Columns of text have the types that fit the samples of all texts: Int64, Float64, Boolean, Date32, Timestamp in
     /// microseconds (in nanoseconds, if there are such) or else Utf8. Columns of CSV without a name are called `column`
@@ -173,13 +178,38 @@ impl Inputs {
         if options.commit_every == Some(0) {
             return Err(TableError::Option { option: "commit-every", reason: "a commit has at least one row".into() });
         }
-        if matches!(options.delimiter, b'"' | b'\n' | b'\r') || !options.delimiter.is_ascii() {
+        if options.sample_rows == 0 {
+            return Err(TableError::Option {
+                option: "sample-rows",
+                reason: "types are those of at least one row".into(),
+            });
+        }
+        let unfit = |delimiter: u8| matches!(delimiter, b'"' | b'\n' | b'\r') || !delimiter.is_ascii();
+        if options.delimiter.is_some_and(unfit) {
             let reason = "it must be one ASCII character, and neither a quote nor the end of a line".into();
             return Err(TableError::Option { option: "delimiter", reason });
         }
         let samples = open::look(paths, &options)?;
         let (inputs, schema) = unify::unify(samples)?;
         Ok(Inputs { inputs, schema, options })
+    }
+
+    /// Says more of a query that these inputs cannot answer because of what is in them: the first row that makes a column one
+    /// of strings where numbers are wanted, or that nothing is in them at all.
+    pub(super) fn explain(&self, error: TableError) -> TableError {
+        match &error {
+            TableError::Query(QueryError::UnknownColumn { known, .. }) if known.is_empty() => {
+                let path = self.inputs.first().map_or(Path::new("-"), |input| &*input.path);
+                TableError::refused(path, "no row in it says which columns there are")
+            }
+            TableError::Query(QueryError::Type { column, found: DataType::Utf8, wanted: "sum" | "avg", .. }) => {
+                match self.inputs.iter().find_map(|input| open::first_word(input, column, &self.options)) {
+                    Some(row) => TableError::NoNumbers { error: Box::new(error), row: Box::new(row) },
+                    None => error,
+                }
+            }
+            _ => error,
+        }
     }
 
     /// The columns of every input: those of the first, and what only later lines of JSON have behind them.
@@ -208,6 +238,12 @@ impl Inputs {
     ) -> Result<ReadReport, TableError> {
         read::read(self, columns, reading, deliver)
     }
+}
+
+/// What is between the fields of CSV in `path`.
+fn delimiter(path: &Path, options: &InputOptions) -> u8 {
+    let tabs = path.extension().is_some_and(|ending| ending.eq_ignore_ascii_case("tsv"));
+    options.delimiter.unwrap_or(if tabs { b'\t' } else { b',' })
 }
 
 /// A type as a sentence has it.

@@ -14,7 +14,7 @@ use arrow::json::reader::{ArrayDecoder, Decoder, DecoderContext, DecoderFactory,
 
 use super::cut::{Record, Records, Scanner};
 use super::decoded::Decoded;
-use super::row::excerpt;
+use super::row::{Flaw, excerpt};
 use super::salvage::salvage;
 use super::text::TextPiece;
 use super::{BATCH, type_name};
@@ -76,9 +76,9 @@ impl NdjsonLayout {
     }
 
     /// What is wrong with the one record that gave `error`.
-    fn diagnose(&self, text: &[u8], record: &Record, error: &ArrowError) -> String {
+    fn diagnose(&self, text: &[u8], record: &Record, error: &ArrowError) -> Flaw {
         if std::str::from_utf8(&text[record.range.clone()]).is_err() {
-            return "not UTF-8".to_owned();
+            return "not UTF-8".to_owned().into();
         }
         let decodes = |schema: Schema| {
             let mut decoder = new_decoder(&Arc::new(schema))?;
@@ -91,11 +91,12 @@ impl NdjsonLayout {
                     let message = message(&error);
                     let place = format!("whilst decoding field '{name}': ");
                     let message = message.strip_prefix(&place).unwrap_or(&message);
-                    return format!("column {name}, {kind}: {}", excerpt(message));
+                    let reason = format!("column {name}, {kind}: {}", excerpt(message));
+                    return Flaw { reason, column: Some(name.clone()) };
                 }
             }
         }
-        excerpt(&message(error))
+        excerpt(&message(error)).into()
     }
 }
 

@@ -11,13 +11,17 @@ use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 
 use super::cut::{Scanner, newlines};
 use super::format::{BOM, Format};
-use super::infer::{self, Columns, SAMPLE_ROWS};
+use super::infer::{self, Columns};
+use super::row::{MalformedRow, excerpt};
 use super::text::Text;
-use super::{InputOptions, parquet_file};
+use super::{InputOptions, delimiter, parquet_file};
 use crate::table::TableError;
 
-/// Most bytes of a sample; less if there are many inputs.
+/// Most bytes of a sample of so many rows; less if there are many inputs.
 const SAMPLE_BYTES: usize = 1 << 20;
+const SAMPLE_ROWS: usize = 1000;
+/// Most bytes of a sample, however many rows are asked for.
+const MOST_SAMPLE: usize = 64 << 20;
 /// All samples together, unless each is at its least.
 const ALL_SAMPLES: usize = 16 << 20;
 /// How much is read at a time, and the least of a sample.
@@ -101,7 +105,7 @@ pub(super) fn is_pipe(path: &Path) -> bool {
 
 /// Looks at each of `paths`, but for those that others read and that are pipes or not there.
 pub(super) fn look(paths: &[PathBuf], options: &InputOptions) -> Result<Vec<Looked>, TableError> {
-    let most = (ALL_SAMPLES / paths.len()).clamp(STEP, SAMPLE_BYTES);
+    let most = sample_bytes(paths.len(), options);
     let is_standard = |path: &&PathBuf| path.as_path() == Path::new("-");
     if paths.iter().filter(is_standard).count() > 1 {
         return Err(TableError::refused(Path::new("-"), "named more than once"));
@@ -122,6 +126,12 @@ pub(super) fn look(paths: &[PathBuf], options: &InputOptions) -> Result<Vec<Look
     Ok(looked)
 }
 
+/// Most bytes of the sample of each of `inputs`.
+fn sample_bytes(inputs: usize, options: &InputOptions) -> usize {
+    let usual = (ALL_SAMPLES / inputs.max(1)).clamp(STEP, SAMPLE_BYTES);
+    usual.saturating_mul(options.sample_rows.div_ceil(SAMPLE_ROWS)).min(MOST_SAMPLE)
+}
+
 fn look_at(path: &Path, own: bool, options: &InputOptions, most: usize) -> Result<Looked, TableError> {
     let (mut reader, is_file) = open(path)?;
     let path: Arc<Path> = Arc::from(path);
@@ -137,21 +147,57 @@ fn look_at(path: &Path, own: bool, options: &InputOptions, most: usize) -> Resul
         let columns = infer::parquet_columns(&path, &footer)?;
         return Ok(Looked { path, own, content: Content::Parquet(footer), columns });
     }
-    sample.read(&path, &mut *reader, most, SAMPLE_ROWS)?;
+    // CSV begins with a header.
+    let named = options.format.or_else(|| Format::of_name(&path));
+    let json = named == Some(Format::Ndjson) || named.is_none() && sample.bytes.first() == Some(&b'{');
+    sample.read(&path, &mut *reader, most, options.sample_rows.saturating_add(usize::from(!json)))?;
     let format = Format::of(&path, &sample.bytes, options.format)?;
     let bom = if sample.bytes.starts_with(BOM) { BOM.len() } else { 0 };
     let text = &sample.bytes[bom..];
     let (columns, header, line) = match format {
         Format::Csv => {
-            let header = infer::csv_columns(&path, text, sample.complete, options.delimiter)?;
+            let delimiter = delimiter(&path, options);
+            let header = infer::csv_columns(&path, text, sample.complete, delimiter, options.sample_rows)?;
             (header.columns, header.len, header.behind)
         }
-        _ => (infer::ndjson_columns(text, sample.complete), 0, 1),
+        _ => (infer::ndjson_columns(text, sample.complete, options.sample_rows), 0, 1),
     };
     let pipe = (!is_file).then_some((sample.bytes, reader));
     let start = Start { pipe, skip: bom + header, line };
     let content = if format == Format::Csv { Content::Csv(start) } else { Content::Ndjson(start) };
     Ok(Looked { path, own, content, columns })
+}
+
+/// The first row of the sample of `input` whose value of the column called `name` is no number.
+pub(super) fn first_word(input: &Input, name: &str, options: &InputOptions) -> Option<MalformedRow> {
+    let start = match &input.content {
+        Content::Csv(start) | Content::Ndjson(start) => start,
+        Content::Parquet(_) => return None,
+    };
+    let read;
+    let (bytes, complete) = match &start.pipe {
+        // Where it was cut off is not known any more.
+        Some((bytes, _)) => (bytes.as_slice(), false),
+        None => {
+            let mut sample = Sample { bytes: Vec::new(), complete: false };
+            let (mut reader, _) = open(&input.path).ok()?;
+            sample
+                .read(&input.path, &mut *reader, sample_bytes(1, options), options.sample_rows.saturating_add(1))
+                .ok()?;
+            read = sample;
+            (read.bytes.as_slice(), read.complete)
+        }
+    };
+    let text = bytes.strip_prefix(BOM).unwrap_or(bytes);
+    let (line, value) = match &input.content {
+        Content::Ndjson(_) => infer::ndjson_word(text, complete, options.sample_rows, name),
+        _ => {
+            let column = input.schema.index_of(name).ok()?;
+            infer::csv_word(text, complete, delimiter(&input.path, options), options.sample_rows, column)
+        }
+    }?;
+    let (path, reason) = (Arc::clone(&input.path), format!("'{}' is no number", excerpt(&value)));
+    Some(MalformedRow { path, line, reason, column: Some(name.to_owned()) })
 }
 
 /// Opens `path`, and says whether it can be opened again.
@@ -174,10 +220,10 @@ struct Sample {
 }
 
 impl Sample {
-    /// Reads until there are `most` bytes, or `rows` lines and a header.
+    /// Reads until there are `most` bytes, or `rows` lines.
     fn read(&mut self, path: &Path, reader: &mut dyn Read, most: usize, rows: usize) -> Result<(), TableError> {
         let mut lines = newlines(&self.bytes) as usize;
-        while self.bytes.len() < most && lines <= rows && !self.complete {
+        while self.bytes.len() < most && lines < rows && !self.complete {
             let begin = self.bytes.len();
             self.bytes.resize(begin + STEP.min(most - begin), 0);
             let read = match reader.read(&mut self.bytes[begin..]) {

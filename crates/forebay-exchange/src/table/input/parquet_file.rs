@@ -4,6 +4,10 @@
 //! later stretch passes over the pages before it by their headers; of flat columns nothing is decompressed twice but
 //! the page in which a stretch begins, and the dictionary. Workers read with `pread`, each its own part: the library's
 //! reader for files has one position for all.
+//!
+//! How many rows fit is guessed from what the footer says, and from the dictionaries of columns of strings: of a million
+//! rows that are one string of 10 KB each, nothing but the dictionary is large. Where the guess was too low (most rows have the
+//! longest of many strings), a worker stops early and says what it left.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -11,17 +15,29 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
+use arrow::compute::{cast, concat_batches};
+use arrow::datatypes::{DataType, Schema, SchemaRef};
+use arrow::error::ArrowError;
 use bytes::Bytes;
 use parquet::arrow::ProjectionMask;
-use parquet::arrow::arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader, ParquetRecordBatchReaderBuilder,
+};
+use parquet::basic::Type;
+use parquet::column::page::{Page, PageReader};
 use parquet::errors::{ParquetError, Result as ParquetResult};
+use parquet::file::metadata::ColumnChunkMetaData;
 use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::BATCH;
-use super::decoded::Decoded;
+use super::decoded::{Decoded, weight};
 use super::layout::guarded;
 use crate::table::TableError;
+
+/// The most that a part decodes to for the sake of its dictionaries.
+const LARGEST: usize = 1 << 20;
 
 /// A file that is read at any place by any thread.
 #[derive(Clone, Debug)]
@@ -111,43 +127,124 @@ pub(super) struct Part {
     group: usize,
     first: usize,
     pub(super) rows: usize,
-    /// Rows a batch.
+    /// Rows that are decoded at a time.
     batch: usize,
+    /// Bytes that it should decode to, and that a batch of it should have at most.
+    target: usize,
+    most: usize,
     /// What it takes of the file.
     pub(super) bytes: u64,
 }
 
+impl Part {
+    /// What is left of it behind the first `rows` rows, which took `bytes` bytes: of each batch as many rows as fit if
+    /// those that follow are like them.
+    fn behind(&self, rows: usize, bytes: usize) -> Part {
+        let fitting = (self.most * rows / bytes.max(1)).max(1);
+        Part {
+            first: self.first + rows,
+            rows: self.rows - rows,
+            batch: self.batch.min(fitting),
+            bytes: 0,
+            ..self.clone()
+        }
+    }
+}
+
+/// The rows of a part, batch by batch.
+pub(super) struct Batches {
+    reader: ParquetRecordBatchReader,
+    /// Where each wanted column is among those of the reader.
+    order: Vec<usize>,
+    /// Rows that are still to come.
+    left: usize,
+}
+
+impl Iterator for Batches {
+    type Item = ParquetResult<RecordBatch>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let Some(batch) = self.reader.next() else {
+            let left = std::mem::take(&mut self.left);
+            return (left > 0).then(|| Err(ParquetError::General(format!("{left} rows too few"))));
+        };
+        Some(self.take(batch))
+    }
+}
+
+impl Batches {
+    fn take(&mut self, batch: Result<RecordBatch, ArrowError>) -> ParquetResult<RecordBatch> {
+        let batch = batch?;
+        let left = self.left.checked_sub(batch.num_rows());
+        self.left = left.ok_or_else(|| ParquetError::General("more rows than there should be".to_owned()))?;
+        compact(&batch.project(&self.order)?)
+    }
+}
+
 impl ParquetLayout {
-    /// The parts of the file, each of about `target` bytes when it is decoded.
+    /// The parts of the file, each of about `target` bytes when it is decoded, in batches of no more.
     pub(super) fn parts(&self, file: &Positioned, target: usize) -> impl Iterator<Item = Part> + Send + use<> {
         let footer = Arc::clone(self.footer.metadata());
         let (mask, fixed) = (self.mask(), self.fixed_width());
-        let file = file.clone();
+        let (file, path) = (file.clone(), Arc::clone(&self.path));
         (0..footer.num_row_groups()).flat_map(move |group| {
             let meta = footer.row_group(group);
             let rows = usize::try_from(meta.num_rows()).unwrap_or(0);
             let (mut encoded, mut stored) = (0_u64, 0_u64);
+            // Of a row, on average and of the longest; and of all dictionaries.
+            let (mut mean, mut longest, mut dictionaries) = (fixed, fixed, 0_usize);
             for (_, column) in meta.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf)) {
                 encoded = encoded.saturating_add(u64::try_from(column.uncompressed_size()).unwrap_or(0));
                 stored = stored.saturating_add(u64::try_from(column.compressed_size()).unwrap_or(0));
+                let strings = strings(&path, &file, column, rows);
+                mean = mean.saturating_add(strings.mean);
+                longest = longest.saturating_add(strings.longest);
+                dictionaries = dictionaries.saturating_add(strings.dictionary);
             }
-            let width = usize::try_from(encoded / rows.max(1) as u64).unwrap_or(usize::MAX).max(fixed).max(1);
+            // Who reads a part reads the dictionaries first.
+            let (most, target) = (target, target.max(dictionaries.min(LARGEST)));
+            let width = usize::try_from(encoded / rows.max(1) as u64).unwrap_or(usize::MAX).max(mean).max(1);
             let part = stretch(rows, (target / width).max(1));
+            let batch = (most / longest.max(width)).clamp(1, BATCH);
             let file = file.clone();
             (0..rows).step_by(part).map(move |first| {
                 let here = part.min(rows - first);
                 let bytes = (u128::from(stored) * here as u128 / rows as u128) as u64;
-                Part { file: file.clone(), group, first, rows: here, batch: here.min(BATCH), bytes }
+                Part { file: file.clone(), group, first, rows: here, batch: here.min(batch), target, most, bytes }
             })
         })
     }
 
-    /// The rows of `part`.
-    pub(super) fn decode(&self, part: &Part) -> Result<Decoded, TableError> {
+    /// The rows of `part`; and what is left of it, if they are far larger than was thought.
+    pub(super) fn decode(&self, part: &Part) -> Result<(Decoded, Option<Part>), TableError> {
         self.decode_part(part).map_err(|error| TableError::corrupt(&self.path, error))
     }
 
-    fn decode_part(&self, part: &Part) -> ParquetResult<Decoded> {
+    fn decode_part(&self, part: &Part) -> ParquetResult<(Decoded, Option<Part>)> {
+        let mut decoded = Decoded::default();
+        // Batches that are less than one should be, and what they take.
+        let mut few = Few::default();
+        let mut bytes = 0;
+        for batch in self.batches(part)? {
+            let batch = batch?;
+            let taken = weight(&batch);
+            bytes += taken;
+            if few.rows + batch.num_rows() > BATCH || few.bytes + taken > part.most {
+                decoded.push(few.take()?);
+            }
+            few.add(batch, taken);
+            let rows = decoded.rows as usize + few.rows;
+            if bytes >= 2 * part.target && rows < part.rows {
+                decoded.push(few.take()?);
+                return Ok((decoded, Some(part.behind(rows, bytes))));
+            }
+        }
+        decoded.push(few.take()?);
+        Ok((decoded, None))
+    }
+
+    /// The rows of `part`, one batch at a time.
+    pub(super) fn batches(&self, part: &Part) -> ParquetResult<Batches> {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(part.file.clone(), self.footer.clone())
             .with_row_groups(vec![part.group])
             .with_projection(self.mask())
@@ -156,16 +253,8 @@ impl ParquetLayout {
             .with_limit(part.rows);
         let mut in_file: Vec<_> = self.columns.clone();
         in_file.sort_unstable();
-        let order: Vec<_> = self.columns.iter().filter_map(|column| in_file.binary_search(column).ok()).collect();
-        let mut decoded = Decoded::default();
-        for batch in builder.build()? {
-            decoded.push(Some(batch?.project(&order)?));
-        }
-        if decoded.rows != part.rows as u64 {
-            let (rows, found) = (part.rows, decoded.rows);
-            return Err(ParquetError::General(format!("{found} rows where there should be {rows}")));
-        }
-        Ok(decoded)
+        let order = self.columns.iter().filter_map(|column| in_file.binary_search(column).ok()).collect();
+        Ok(Batches { reader: builder.build()?, order, left: part.rows })
     }
 
     fn mask(&self) -> ProjectionMask {
@@ -177,6 +266,90 @@ impl ParquetLayout {
         let fields = self.footer.schema().fields();
         self.columns.iter().filter_map(|column| fields.get(*column)).map(|field| width(field.data_type())).sum()
     }
+}
+
+/// The same rows without what they share with others: a few views, or numbers of a dictionary, keep all of its strings.
+fn compact(batch: &RecordBatch) -> ParquetResult<RecordBatch> {
+    let columns = batch.columns().iter().map(|column| match (column.as_string_view_opt(), column.data_type()) {
+        (Some(views), _)
+            if views.get_buffer_memory_size() > 2 * (views.total_buffer_bytes_used() + 16 * views.len()) =>
+        {
+            Ok(Arc::new(views.gc()) as ArrayRef)
+        }
+        (None, DataType::Dictionary(_, values)) => cast(column, values),
+        _ => Ok(Arc::clone(column)),
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let schema = batch.schema();
+    let fields = schema.fields().iter().zip(&columns);
+    let fields: Vec<_> =
+        fields.map(|(field, column)| field.as_ref().clone().with_data_type(column.data_type().clone())).collect();
+    let rows = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    Ok(RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &rows)?)
+}
+
+/// Batches that become one.
+#[derive(Default)]
+struct Few {
+    batches: Vec<RecordBatch>,
+    rows: usize,
+    bytes: usize,
+}
+
+impl Few {
+    fn add(&mut self, batch: RecordBatch, bytes: usize) {
+        self.rows += batch.num_rows();
+        self.bytes += bytes;
+        self.batches.push(batch);
+    }
+
+    fn take(&mut self) -> ParquetResult<Option<RecordBatch>> {
+        let Few { mut batches, .. } = std::mem::take(self);
+        Ok(match &batches[..] {
+            [] | [_] => batches.pop(),
+            [first, ..] => Some(concat_batches(&first.schema(), &batches)?),
+        })
+    }
+}
+
+/// Bytes of the strings of a column.
+#[derive(Clone, Copy, Debug, Default)]
+struct Strings {
+    mean: usize,
+    longest: usize,
+    /// The dictionary that they are in.
+    dictionary: usize,
+}
+
+/// What is known of the strings of `column`; nothing if there are none, or if they are not in a dictionary and the footer
+/// does not say. What is wrong with a dictionary is said when it is decoded.
+fn strings(path: &Path, file: &Positioned, column: &ColumnChunkMetaData, rows: usize) -> Strings {
+    if column.column_type() != Type::BYTE_ARRAY {
+        return Strings::default();
+    }
+    let mut strings = match column.dictionary_page_offset() {
+        Some(_) => guarded(path, || dictionary(file, column, rows)).ok().and_then(Result::ok).flatten(),
+        None => None,
+    }
+    .unwrap_or_default();
+    if let Some(all) = column.unencoded_byte_array_data_bytes() {
+        strings.mean = usize::try_from(all).unwrap_or(0) / rows.max(1);
+    }
+    strings
+}
+
+/// The strings of the dictionary of `column`, each as if it were as frequent as the others.
+fn dictionary(file: &Positioned, column: &ColumnChunkMetaData, rows: usize) -> ParquetResult<Option<Strings>> {
+    let mut pages = SerializedPageReader::new(Arc::new(file.clone()), column, rows, None)?;
+    let Some(Page::DictionaryPage { buf, .. }) = pages.get_next_page()? else { return Ok(None) };
+    let (mut rest, mut count, mut longest) = (&buf[..], 0, 0);
+    // Each string behind its length.
+    while let Some((len, behind)) = rest.split_first_chunk() {
+        let len = u32::from_le_bytes(*len) as usize;
+        let Some(behind) = behind.get(len..) else { break };
+        (rest, count, longest) = (behind, count + 1, longest.max(len));
+    }
+    Ok(Some(Strings { mean: buf.len() / count.max(1), longest, dictionary: buf.len() }))
 }
 
 /// Rows a part: those that fit, in whole batches if that is more than one, and the parts of a group about equal.
@@ -192,6 +365,12 @@ fn width(kind: &DataType) -> usize {
         DataType::Boolean => 1,
         _ => 16,
     })
+}
+
+/// Whether the file has the dates of the column at `place` as days.
+pub(super) fn in_days(footer: &ArrowReaderMetadata, place: usize) -> bool {
+    let field = footer.parquet_schema().root_schema().get_fields().get(place);
+    field.is_some_and(|field| field.is_primitive() && field.get_physical_type() == Type::INT32)
 }
 
 /// The types of the columns, as the file has them.

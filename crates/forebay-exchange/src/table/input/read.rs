@@ -5,7 +5,8 @@ use forebay::{Cause, Lease, Pipeline, RunError, Weigh};
 
 use super::commits::Commits;
 use super::decoded::Decoded;
-use super::layout::layouts;
+use super::layout::{Layout, layouts};
+use super::parquet_file::Part;
 use super::row::Malformed;
 use super::schedule::{Missing, Schedule, Sizes, Unit, UnitKind};
 use super::{Inputs, Piece, ReadReport, Reading};
@@ -27,6 +28,8 @@ struct Done {
     ended: bool,
     bytes: u64,
     decoded: Decoded,
+    /// What it left to whoever delivers, because it takes more than was thought.
+    rest: Option<Part>,
 }
 
 impl Weigh for Done {
@@ -58,13 +61,15 @@ pub(super) fn read(
     let missing = Missing::new(streams.len());
     let commits = every.map(|every| Commits::new(every, streams.len()));
     let held = budget.consumer("rows of later commits", 0)?.empty_lease();
-    let mut sink = Sink { deliver, commits, held, rows: 0, bytes: 0, malformed: Malformed::default() };
+    let layouts = &layouts[..];
+    let mut sink = Sink { deliver, layouts, commits, held, rows: 0, bytes: 0, malformed: Malformed::default() };
 
     let decode = |unit: Unit| {
-        let decoded = layouts[unit.input].decode(&unit)?;
-        missing.add(unit.input, unit.expected_rows(), decoded.rows);
+        let (decoded, rest) = layouts[unit.input].decode(&unit)?;
+        let left = rest.as_ref().map_or(0, |rest| rest.rows as u64);
+        missing.add(unit.input, unit.expected_rows(), decoded.rows + left);
         let ended = matches!(unit.kind, UnitKind::End);
-        Ok(Done { input: unit.input, ended, bytes: unit.bytes(), decoded })
+        Ok(Done { input: unit.input, ended, bytes: unit.bytes(), decoded, rest })
     };
     let outcome = Pipeline::new()
         .name("input")
@@ -82,8 +87,9 @@ pub(super) fn read(
 }
 
 /// The caller's side.
-struct Sink<D> {
+struct Sink<'l, D> {
     deliver: D,
+    layouts: &'l [Layout],
     commits: Option<Commits>,
     /// Pays for what waits for its commit.
     held: Lease,
@@ -92,17 +98,27 @@ struct Sink<D> {
     malformed: Malformed,
 }
 
-impl<D: FnMut(Piece) -> Result<(), TableError>> Sink<D> {
+impl<D: FnMut(Piece) -> Result<(), TableError>> Sink<'_, D> {
     fn take(&mut self, done: Done) -> Result<(), TableError> {
         let Decoded { batches, rows, malformed } = done.decoded;
         self.rows += rows;
         self.bytes += done.bytes;
         self.malformed.append(malformed);
+        self.hand_on(done.input, batches, done.ended)?;
+        let Some(rest) = done.rest else { return Ok(()) };
+        let layouts = self.layouts;
+        layouts[done.input].decode_rest(&rest, |batch| {
+            self.rows += batch.num_rows() as u64;
+            self.hand_on(done.input, vec![batch], false)
+        })
+    }
+
+    fn hand_on(&mut self, input: usize, batches: Vec<RecordBatch>, ended: bool) -> Result<(), TableError> {
         let Some(commits) = &mut self.commits else {
             let rows = |batch: RecordBatch| Piece::Rows { commit: 0, batch };
             return batches.into_iter().map(rows).try_for_each(&mut self.deliver);
         };
-        commits.push(done.input, batches, done.ended, &mut self.deliver)?;
+        commits.push(input, batches, ended, &mut self.deliver)?;
         let (now, before) = (commits.waiting(), self.held.bytes());
         if now > before {
             // Never refused: nothing could be delivered without what waits here.

@@ -19,6 +19,20 @@ pub struct MalformedRow {
     pub line: u64,
     /// What is wrong with it.
     pub reason: String,
+    /// The column whose type it does not fit, if that is what is wrong. The type was that of the first rows.
+    pub column: Option<String>,
+}
+
+/// What is wrong with a row: see [`MalformedRow`].
+pub(super) struct Flaw {
+    pub(super) reason: String,
+    pub(super) column: Option<String>,
+}
+
+impl From<String> for Flaw {
+    fn from(reason: String) -> Self {
+        Flaw { reason, column: None }
+    }
 }
 
 impl fmt::Display for MalformedRow {

@@ -13,7 +13,7 @@ use arrow::error::ArrowError;
 
 use super::cut::Record;
 use super::decoded::Decoded;
-use super::row::MalformedRow;
+use super::row::{Flaw, MalformedRow};
 use crate::table::TableError;
 
 /// Decodes records that follow each other.
@@ -31,12 +31,15 @@ pub(super) fn salvage(
     records: &[Record],
     (path, strict): (&Arc<Path>, bool),
     decode: &Decode<'_>,
-    diagnose: &dyn Fn(&Record, &ArrowError) -> String,
+    diagnose: &dyn Fn(&Record, &ArrowError) -> Flaw,
     decoded: &mut Decoded,
 ) -> Result<(), TableError> {
     let mut good = Vec::new();
     let mut refuse = |record: &Record, error: &ArrowError| {
-        let row = || MalformedRow { path: Arc::clone(path), line: record.line, reason: diagnose(record, error) };
+        let row = || {
+            let Flaw { reason, column } = diagnose(record, error);
+            MalformedRow { path: Arc::clone(path), line: record.line, reason, column }
+        };
         decoded.refuse(strict, row)
     };
     part(records, decode, &mut refuse, &mut good)?;

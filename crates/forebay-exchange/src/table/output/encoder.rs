@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use arrow::compute::cast;
 use arrow::csv;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use arrow::json;
 use arrow::json::writer::LineDelimited;
 use parquet::arrow::ArrowWriter;
@@ -66,7 +67,9 @@ fn columns(
     for batch in &block.batches {
         let mut column_writers = writers.iter_mut();
         for (field, column) in schema.fields().iter().zip(batch.columns()) {
-            for leaf in compute_leaves(field, column)? {
+            let same = column.data_type() == field.data_type();
+            let column = if same { Arc::clone(column) } else { cast(column, field.data_type())? };
+            for leaf in compute_leaves(field, &column)? {
                 if let Some(writer) = column_writers.next() {
                     writer.write(&leaf)?;
                 }
@@ -117,7 +120,20 @@ pub(crate) fn parquet(
         // Rows are in the order of their keys' hashes: statistics of a page say nothing that those of the group do not.
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .build();
-    let writer = ArrowWriter::try_new(stream, Arc::clone(schema), Some(properties)).map_err(OutputError::parquet)?;
+    let schema = for_parquet(schema);
+    let writer = ArrowWriter::try_new(stream, Arc::clone(&schema), Some(properties)).map_err(OutputError::parquet)?;
     let (writer, factory) = writer.into_serialized_writer().map_err(OutputError::parquet)?;
-    Ok((writer, Encoder::Parquet(factory, Arc::clone(schema))))
+    Ok((writer, Encoder::Parquet(factory, schema)))
+}
+
+/// `schema` with types that every reader of Parquet knows: dates in milliseconds would be plain integers there.
+fn for_parquet(schema: &SchemaRef) -> SchemaRef {
+    let fields = schema.fields().iter().map(|field| match field.data_type() {
+        DataType::Date64 => {
+            Arc::new(Field::new(field.name(), DataType::Timestamp(TimeUnit::Millisecond, None), field.is_nullable()))
+        }
+        _ => Arc::clone(field),
+    });
+    let fields: Vec<_> = fields.collect();
+    Arc::new(Schema::new_with_metadata(fields, schema.metadata().clone()))
 }

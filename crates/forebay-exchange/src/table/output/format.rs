@@ -24,14 +24,15 @@ impl OutputFormat {
     /// The formats that have a name.
     pub const ALL: [OutputFormat; 5] = [Self::Parquet, Self::Csv, Self::Tsv, Self::Ndjson, Self::Table];
 
-    /// The format that the ending of `path` stands for: `.parquet`, `.csv`, `.tsv`, `.ndjson`, `.jsonl`.
+    /// The format that the ending of `path` stands for: `.parquet`, `.pq`, `.csv`, `.tsv`, `.ndjson`, `.jsonl`,
+    /// `.json`: as they are read.
     pub fn of_name(path: &Path) -> Option<Self> {
         let ending = path.extension()?.to_str()?.to_ascii_lowercase();
         match ending.as_str() {
-            "parquet" => Some(Self::Parquet),
+            "parquet" | "pq" => Some(Self::Parquet),
             "csv" => Some(Self::Csv),
             "tsv" => Some(Self::Tsv),
-            "ndjson" | "jsonl" => Some(Self::Ndjson),
+            "ndjson" | "jsonl" | "json" => Some(Self::Ndjson),
             _ => None,
         }
     }

@@ -39,6 +39,7 @@ pub use format::OutputFormat;
 pub use options::OutputOptions;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use arrow::array::{ArrayRef, Int64Array, RecordBatch};
@@ -47,6 +48,7 @@ use forebay::{Budget, CancelToken, Cause, Feed, Lease, Pipeline, RunError, Snaps
 
 use block::{Block, Encoded, Item, bytes_of};
 use encoder::Encoder;
+pub use place::Left;
 use place::Place;
 pub(crate) use place::Unpublished;
 use sink::Sink;
@@ -83,6 +85,7 @@ pub struct Output {
     sink: Arc<Mutex<Option<Sink>>>,
     place: Option<Place>,
     complete: bool,
+    format: OutputFormat,
 }
 
 /// What one thread writes of an [`Output`].
@@ -145,7 +148,7 @@ impl Output {
         let (place, stream) = match (&options.target, options.part) {
             (None, _) => Place::standard_output()?,
             (Some(path), None) => Place::file(path)?,
-            (Some(dir), Some(process)) => Place::part(dir, process, format)?,
+            (Some(dir), Some(process)) => Place::part(dir, process, format, options.fresh)?,
         };
         let spool = (options.changes && options.target.is_none()).then_some(options.scratch.as_path());
         let (encoder, sink) = match format {
@@ -182,7 +185,7 @@ impl Output {
             })
         };
         let parts = (0..parts).map(part).collect::<Result<_, _>>()?;
-        Ok((Output { shared, sink, place: Some(place), complete: false }, parts))
+        Ok((Output { shared, sink, place: Some(place), complete: false, format }, parts))
     }
 
     /// What is left if the process ends before this is dropped.
@@ -216,10 +219,40 @@ impl Output {
     /// # Errors
     /// [`OutputError::Unfinished`] if it is not complete, and what the system says. Nothing is left then.
     pub fn publish(mut self) -> Result<(), OutputError> {
-        match self.place.take().filter(|_| self.complete) {
-            Some(place) => place.publish(),
-            None => Err(OutputError::Unfinished),
-        }
+        self.prepare()?;
+        self.name()?;
+        self.keep()
+    }
+
+    /// Does all of [`publish`](Self::publish) that is slow or may fail, and gives a number by which the file can be known.
+    pub(crate) fn prepare(&self) -> Result<u64, OutputError> {
+        self.whole()?.prepare()
+    }
+
+    /// Gives the file its name. It goes with this, until it is [kept](Self::keep).
+    pub(crate) fn name(&self) -> Result<(), OutputError> {
+        self.whole()?.name()
+    }
+
+    /// Others are going to count on the file.
+    pub(crate) fn told(&self) {
+        let _ = self.whole().map(Place::told);
+    }
+
+    /// The file stays.
+    pub(crate) fn keep(&mut self) -> Result<(), OutputError> {
+        self.place.take().map_or(Ok(()), Place::keep)
+    }
+
+    /// Takes the file away again, and the parts of `others`, which have these marks, where they are in the same directory. The
+    /// name that it had, and which of the others' were there.
+    pub(crate) fn withdraw(mut self, others: &[(usize, u64)]) -> (PathBuf, Vec<usize>) {
+        let Some(place) = self.place.take() else { return Default::default() };
+        (place.path().to_owned(), place.withdraw(others, self.format))
+    }
+
+    fn whole(&self) -> Result<&Place, OutputError> {
+        self.place.as_ref().filter(|_| self.complete).ok_or(OutputError::Unfinished)
     }
 }
 

@@ -12,6 +12,9 @@ pub struct OutputOptions {
     pub target: Option<PathBuf>,
     /// The target is a directory, in which this process writes the part of this number. Default: a file.
     pub part: Option<usize>,
+    /// The directory for parts was not there when the run began: if nothing comes of the run, it goes again with the last of the
+    /// parts, whichever process made it. Default: it goes if this process has made it.
+    pub fresh: bool,
     /// Default: what the name's ending says; Parquet for parts; on standard output a table if it is a terminal, and
     /// else CSV.
     pub format: Option<OutputFormat>,
@@ -32,6 +35,7 @@ impl Default for OutputOptions {
         OutputOptions {
             target: None,
             part: None,
+            fresh: false,
             format: None,
             changes: false,
             shown: 40,
