@@ -36,6 +36,19 @@ fn what_only_looks_like_a_day_or_a_number_is_a_string() {
     assert_eq!(kinds("a,b,c,d\n0,0.5,-00,1.5\n10,00.5,1,07\n"), ["Int64", "Float64", "Utf8", "Utf8"]);
 }
 
+/// What comes after the sample and has more than the type of its column holds would be another value.
+#[test]
+fn times_that_a_column_has_no_place_for_are_malformed() {
+    let files = Files::new();
+    let path = files.write("1.csv", "day,time\n2024-01-31,2024-01-31 12:00:00.25\n2024-01-31T05:00:00,\n2024-02-01T00:00:00,\n,2024-01-31 12:00:00.1234567\n");
+    let options = InputOptions { sample_rows: 1, ..InputOptions::default() };
+    let delivered = read(&[path], How { options, ..How::default() }).unwrap();
+    assert_eq!(delivered.text(), ["2024-01-31|2024-01-31T12:00:00.250", "2024-02-01|-"]);
+    let lines: Vec<u64> = delivered.report.malformed.iter().map(|row| row.line).collect();
+    assert_eq!(lines, [3, 5]);
+    assert_eq!(delivered.report.malformed[0].reason, "column day: '2024-01-31T05:00:00' is no date (Date32)");
+}
+
 #[test]
 fn later_digits_of_a_second_are_not_lost() {
     let found = rows("t\n2024-01-31 12:00:00\n2024-01-31 12:00:00.25\n");

@@ -1,5 +1,7 @@
 //! NDJSON: types, nulls, nested values.
 
+use forebay_exchange::table::InputOptions;
+
 use crate::support::{Files, How, error, read, read_in_parallel};
 
 fn rows(contents: &str) -> Vec<String> {
@@ -44,6 +46,17 @@ fn dates_and_timestamps_are_decoded() {
 #[test]
 fn what_only_looks_like_a_day_is_a_string() {
     assert_eq!(kinds("{\"t\":\"2024-01-31\"}\n{\"t\":\"2024-02-30\"}\n"), ["Utf8"]);
+}
+
+#[test]
+fn a_number_is_no_time_and_a_time_is_no_day() {
+    let files = Files::new();
+    let path = files.write("1.ndjson", "{\"d\":\"2024-01-31\",\"t\":\"2024-01-31 12:00:00\"}\n{\"t\":5}\n{\"d\":\"2024-01-31T05:00:00\"}\n{\"t\":null}\n");
+    let options = InputOptions { sample_rows: 1, ..InputOptions::default() };
+    let delivered = read(&[path], How { options, ..How::default() }).unwrap();
+    assert_eq!(delivered.text(), ["2024-01-31|2024-01-31T12:00:00", "-|-"]);
+    let lines: Vec<u64> = delivered.report.malformed.iter().map(|row| row.line).collect();
+    assert_eq!(lines, [2, 3]);
 }
 
 #[test]

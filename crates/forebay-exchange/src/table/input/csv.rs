@@ -6,10 +6,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{AsArray, RecordBatch};
+use arrow::array::{AsArray, RecordBatch, RecordBatchOptions};
 use arrow::csv::ReaderBuilder;
 use arrow::csv::reader::Decoder;
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
 use arrow::error::ArrowError;
 
 use super::cut::{Record, Records, Scanner, fields, newlines};
@@ -17,6 +17,7 @@ use super::decoded::Decoded;
 use super::row::{Flaw, excerpt};
 use super::salvage::salvage;
 use super::text::TextPiece;
+use super::times::times;
 use super::{BATCH, type_name};
 use crate::table::TableError;
 
@@ -45,7 +46,8 @@ impl CsvLayout {
         let mut at = 0;
         while at < text.len() {
             let begin = at;
-            match next_batch(&mut decoder, text, &mut at) {
+            match next_batch(&mut decoder, text, &mut at).and_then(|batch| typed(batch, &self.schema, &self.projection))
+            {
                 Ok(batch) => decoded.push(batch),
                 Err(_) => {
                     let line = piece.line + newlines(&text[..begin]);
@@ -81,7 +83,7 @@ impl CsvLayout {
         let text = &text[first.range.start..last.range.end];
         // One more than there will be: a full decoder leaves an empty line at the end unread.
         let mut decoder = decoder(schema, projection, self.delimiter, records.len() + 1);
-        let batch = next_batch(&mut decoder, text, &mut 0)?;
+        let batch = typed(next_batch(&mut decoder, text, &mut 0)?, schema, projection)?;
         let rows = batch.as_ref().map_or(0, RecordBatch::num_rows);
         if rows != records.len() {
             return Err(ArrowError::CsvError(format!("{rows} rows in {} records", records.len())));
@@ -137,13 +139,35 @@ pub(super) fn field_of(record: &[u8], delimiter: u8, width: usize, column: usize
     texts.iter().next().flatten().map(str::to_owned)
 }
 
+/// Days and times come as strings: see [`typed`].
 fn decoder(schema: &SchemaRef, projection: &[usize], delimiter: u8, rows: usize) -> Decoder {
-    ReaderBuilder::new(Arc::clone(schema))
+    let fields = schema.fields().iter().map(|field| match field.data_type().is_temporal() {
+        true => Arc::new(Field::new(field.name(), DataType::Utf8, true)),
+        false => Arc::clone(field),
+    });
+    ReaderBuilder::new(Arc::new(Schema::new(fields.collect::<Fields>())))
         .with_header(false)
         .with_delimiter(delimiter)
         .with_batch_size(rows)
         .with_projection(projection.to_vec())
         .build_decoder()
+}
+
+/// What [`decoder`] gave for these columns of `schema`, with days and times as what they are.
+fn typed(
+    batch: Option<RecordBatch>,
+    schema: &SchemaRef,
+    projection: &[usize],
+) -> Result<Option<RecordBatch>, ArrowError> {
+    let Some(batch) = batch else { return Ok(None) };
+    let schema = Arc::new(schema.project(projection)?);
+    let columns = batch.columns().iter().zip(schema.fields()).map(|(column, field)| match field.data_type() {
+        kind if kind.is_temporal() => times(column.as_string(), kind),
+        _ => Ok(Arc::clone(column)),
+    });
+    let columns = columns.collect::<Result<Vec<_>, _>>()?;
+    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
+    RecordBatch::try_new_with_options(schema, columns, &options).map(Some)
 }
 
 /// Decodes `text` from `at` on, until a batch is full or the text ends; then the record that has not ended does.

@@ -39,6 +39,7 @@ mod row;
 mod salvage;
 mod schedule;
 mod text;
+mod times;
 mod unify;
 
 use std::path::{Path, PathBuf};

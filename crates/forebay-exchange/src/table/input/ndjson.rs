@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, PrimitiveBuilder, RecordBatch};
+use arrow::array::{ArrayRef, PrimitiveBuilder, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, FieldRef, Int64Type, Schema, SchemaRef};
 use arrow::error::ArrowError;
 use arrow::json::ReaderBuilder;
@@ -17,6 +17,7 @@ use super::decoded::Decoded;
 use super::row::{Flaw, excerpt};
 use super::salvage::salvage;
 use super::text::TextPiece;
+use super::times::times;
 use super::{BATCH, type_name};
 use crate::table::TableError;
 
@@ -113,7 +114,7 @@ fn new_decoder(schema: &SchemaRef) -> Result<Decoder, ArrowError> {
         // One more than there will be: a full decoder leaves the rest of a line unread, whatever it is.
         .with_batch_size(BATCH + 1)
         .with_coerce_primitive(true)
-        .with_decoder_factory(Arc::new(ExactIntegers))
+        .with_decoder_factory(Arc::new(Exact))
         .build_decoder()
 }
 
@@ -159,21 +160,43 @@ fn depth(line: &[u8]) -> usize {
     deepest
 }
 
-/// Decodes integers exactly. The library's decoder reads 1.5 as 1.
+/// Decodes integers, days and times exactly.
 #[derive(Debug)]
-struct ExactIntegers;
+struct Exact;
 
-impl DecoderFactory for ExactIntegers {
+impl DecoderFactory for Exact {
     fn make_default_decoder(
         &self,
         _: &DecoderContext,
         field: &FieldRef,
         _: bool,
     ) -> Result<Option<Box<dyn ArrayDecoder>>, ArrowError> {
-        let is_integer = field.data_type() == &DataType::Int64;
-        Ok(is_integer.then(|| Box::new(ExactIntegers) as Box<dyn ArrayDecoder>))
+        Ok(match field.data_type() {
+            DataType::Int64 => Some(Box::new(ExactIntegers)),
+            kind if kind.is_temporal() => Some(Box::new(ExactTimes(kind.clone()))),
+            _ => None,
+        })
     }
 }
+
+/// The library's decoder takes numbers for so many units since 1970, and leaves what the type has no place for.
+#[derive(Debug)]
+struct ExactTimes(DataType);
+
+impl ArrayDecoder for ExactTimes {
+    fn decode(&mut self, tape: &Tape<'_>, pos: &[u32]) -> Result<ArrayRef, ArrowError> {
+        let texts = pos.iter().map(|&at| match tape.get(at) {
+            TapeElement::Null => Ok(None),
+            TapeElement::String(text) => Ok(Some(tape.get_string(text))),
+            _ => Err(tape.error(at, "a string")),
+        });
+        times(&texts.collect::<Result<StringArray, _>>()?, &self.0)
+    }
+}
+
+/// The library's decoder reads 1.5 as 1.
+#[derive(Debug)]
+struct ExactIntegers;
 
 impl ArrayDecoder for ExactIntegers {
     fn decode(&mut self, tape: &Tape<'_>, pos: &[u32]) -> Result<ArrayRef, ArrowError> {
