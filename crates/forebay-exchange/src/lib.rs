@@ -40,3 +40,4 @@ pub use operators::{
 };
 pub use rows::{BLOCK, Changes, Rows, Weight};
 pub use runs::{Change, Cursor, Group, Levels, Merger, Run, RunWriter, Sealed, seal};
+pub use sort::Inside;

@@ -17,7 +17,7 @@ use forebay::DecodeError;
 use timely::Accountable;
 
 use crate::field::Field;
-use crate::sort::sort_by_hash;
+use crate::sort::{Inside, sort_by_hash};
 
 /// Bytes of rows that are sent, spilled and merged at a time.
 pub const BLOCK: usize = 64 << 10;
@@ -91,6 +91,16 @@ pub trait Rows: Default + Send + Sync + 'static {
 
     /// Whether both rows have the same key.
     fn same_group(a: Self::Row<'_>, b: Self::Row<'_>) -> bool;
+
+    /// What tells `row` from others of its group, in the [`order`](Self::order) of rows, if `other` is of that group too.
+    /// Many rows of a group are sorted faster by it. Rows that cannot say so have none.
+    fn inside<'a>(row: Self::Row<'a>, other: Self::Row<'_>) -> Option<Inside<'a>>
+    where
+        Self: 'a,
+    {
+        let _ = (row, other);
+        None
+    }
 
     /// Sorts the rows, merges those that differ in their weight only, and drops those without weight.
     fn consolidate(&mut self);

@@ -52,6 +52,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "N", help_heading = "Input")]
     pub(crate) sample_rows: Option<NonZeroUsize>,
     /// End at the first malformed row; otherwise they are left out, counted, and the first ones reported
+    ///
+    /// A row is as long as its quotes make it: more than a line is told. A quote that is not closed before the file ends, with lines
+    /// behind it, ends the run in any case: the lines would be rows, were it not for the quote.
     #[arg(long, help_heading = "Input")]
     pub(crate) strict: bool,
     /// With --changes: commit after every N rows of each input [default: once, at the end]
@@ -78,6 +81,10 @@ pub(crate) struct Options {
     #[arg(long, help_heading = "Output")]
     pub(crate) changes: bool,
     /// Print what was done at the end, on standard error
+    ///
+    /// Rows, bytes, what was waited for, what was spilled, memory; and how often the operators of the workers ran, and how long of all
+    /// workers together: `source` (filter, keys, pre-aggregation), `partition` (to the workers that own the keys), `accumulate` (sorts
+    /// what has come), and on threads of their own `seal` (the end of a commit) and `reduce` (what it changes).
     #[arg(long, help_heading = "Output")]
     pub(crate) stats: bool,
     /// Print errors only, and how many rows were left out
@@ -145,6 +152,9 @@ Examples:
   forebay aggregate --by user --agg distinct:page logs/*.ndjson --memory 256M --spill-dir /scratch -o out.csv
   forebay aggregate --by key --agg count data/*.parquet --processes hosts.txt --process 0 -o outdir/
 
+Columns of several files belong together by name. One that is named in the query must be in all of them, with types that agree;
+lines of NDJSON may lack any. The others may differ, and are not read.
+
 Nulls are as in SQL: they are a group of their own as keys, and are left out of aggregates other than count. Integer and
 decimal results are exact. Rows of the result are in no particular order.
 
@@ -155,7 +165,7 @@ process 0 decides when it is too late for that.
 
 Exit codes:
   0    the result is written, or whoever read standard output has gone
-  1    a file, a row under --strict, memory, the spill directory or the output is not as it should be
+  1    a file, a row under --strict, a quote that is not closed, memory, the spill directory or the output is not as it should be
   2    the command line makes no sense, or not for these files: there is no such column, for example
   3    another process of the run is lost, has failed or has not come
   129, 130, 143

@@ -163,10 +163,13 @@ pub(crate) fn malformed(report: &Report, options: &Options) -> Vec<String> {
     if count == 0 {
         return Vec::new();
     }
-    let left_out = match count {
+    let mut left_out = match count {
         1 => "1 malformed row was left out".to_owned(),
         _ => format!("{} malformed rows were left out", with_commas(count)),
     };
+    if report.malformed_lines > count {
+        left_out.push_str(&format!(", of {} lines together", with_commas(report.malformed_lines)));
+    }
     if options.quiet {
         return vec![left_out];
     }

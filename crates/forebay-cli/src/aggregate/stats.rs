@@ -50,6 +50,10 @@ fn write(out: &mut String, report: &Report, usage: &Usage) -> std::fmt::Result {
         let (times, seconds) = (with_commas(wait.times), wait.time.as_secs_f64());
         writeln!(out, "forebay: waited for {} {times} times, {seconds:.3} seconds", wait.reason)?;
     }
+    for operator in &report.operators {
+        let (times, seconds) = (with_commas(operator.times), operator.time.as_secs_f64());
+        writeln!(out, "forebay: {} ran {times} times, {seconds:.3} seconds", operator.name)?;
+    }
     writeln!(
         out,
         "forebay: spilled {} rows, {} bytes; reloaded {} bytes",

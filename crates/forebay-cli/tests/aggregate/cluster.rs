@@ -405,16 +405,20 @@ fn writing(bench: &Bench) -> Option<([Child; 2], [File; 2])> {
     Some(([one, two], inputs))
 }
 
+/// [`writing`], with addresses that were free.
+fn both_writing() -> (Bench, [Child; 2], [File; 2]) {
+    let begun = || {
+        let bench = Bench::new();
+        let (children, inputs) = writing(&bench)?;
+        Some((bench, children, inputs))
+    };
+    (0..5).find_map(|_| begun()).expect("ports are free")
+}
+
 /// Something gets the name of the second part while the run goes on: the first has published by then, and takes it back.
 #[test]
 fn a_part_is_withdrawn_if_another_cannot_be_published() {
-    let (bench, children, inputs) = (0..5)
-        .find_map(|_| {
-            let bench = Bench::new();
-            let (children, inputs) = writing(&bench)?;
-            Some((bench, children, inputs))
-        })
-        .expect("ports are free");
+    let (bench, children, inputs) = both_writing();
     bench.file("out/part-1.csv", "of another run");
     drop(inputs);
     let [one, two] = children.map(end);
@@ -432,13 +436,7 @@ fn a_part_is_withdrawn_if_another_cannot_be_published() {
 #[test]
 fn the_directory_goes_with_the_last_of_them() {
     for stopped in [0, 1] {
-        let (bench, children, inputs) = (0..5)
-            .find_map(|_| {
-                let bench = Bench::new();
-                let (children, inputs) = writing(&bench)?;
-                Some((bench, children, inputs))
-            })
-            .expect("ports are free");
+        let (bench, children, inputs) = both_writing();
         signal(&children[stopped], "STOP");
         let mut children: Vec<_> = children.into_iter().collect();
         let last = children.remove(stopped);

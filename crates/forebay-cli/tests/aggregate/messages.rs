@@ -16,6 +16,26 @@ fn malformed_rows_are_counted_and_shown() {
     assert_eq!(bench.run("-q --by city sales.csv").well().err, "forebay: 1 malformed row was left out\n");
 }
 
+/// A quote that nobody closes takes all rows up to the next one, or to the end.
+#[test]
+fn rows_within_a_quote_are_not_lost_in_silence() {
+    let bench = Bench::new();
+    let rows = "Ulm,1\n".repeat(3_000);
+    bench.file("end.csv", &format!("city,n\n{rows}\"Bonn,2\n{rows}"));
+    let did = bench.run("--by city --agg sum:n end.csv -o out.csv");
+    let said = "forebay: end.csv:3002: a quote in this line is not closed, and all 3001 lines from there to the end would be in it\n";
+    assert_eq!((did.code, did.err.as_str()), (Some(1), said));
+    assert_eq!(bench.names(), ["end.csv"]);
+
+    bench.file("next.csv", &format!("city,n\n{rows}\"Bonn,2\n{rows}\"Bonn\",3\nUlm,1\n"));
+    let did = bench.run("--by city --agg sum:n next.csv").well();
+    assert_eq!(did.sorted(), ["city,sum_n", "Ulm,3001"]);
+    let said = "forebay: next.csv:3002: text behind the closing quote of a field of several lines; a quote makes it 3002 lines long
+forebay: 1 malformed row was left out, of 3,002 lines together
+";
+    assert_eq!(did.err, said);
+}
+
 #[test]
 fn a_type_that_the_first_rows_gave_is_named_where_a_later_row_does_not_fit() {
     let bench = Bench::new();
@@ -116,6 +136,24 @@ fn files_and_places_are_named() {
         assert!(did.err.starts_with("forebay: ") && did.err.contains(text), "{args}: {}", did.err);
         assert_eq!(bench.names(), ["dir", "sales.csv"], "{args}");
     }
+}
+
+#[test]
+fn columns_that_differ_between_files_matter_to_who_names_them() {
+    let bench = Bench::new();
+    bench.file("1.csv", "k,n,note\na,1,x\n");
+    bench.file("2.csv", "note,k,n\n7,a,two\n");
+    bench.file("3.csv", "n,k\n3,b\n");
+    let did = bench.run("--by k --agg count 1.csv 2.csv 3.csv").well();
+    assert_eq!((did.sorted(), did.err.as_str()), (vec!["k,count", "a,2", "b,1"], ""));
+    let missing = "forebay: 3.csv has no column note, which 1.csv has\n";
+    for args in ["--by note", "--by k --agg min:note", "--by k --diff note"] {
+        let did = bench.run(&format!("{args} 1.csv 2.csv 3.csv"));
+        assert_eq!((did.code, did.err.as_str()), (Some(1), missing), "{args}");
+    }
+    let args = ["--by", "k", "--where", "k = 'a' AND note IS NULL", "1.csv", "2.csv", "3.csv"];
+    let did = end(bench.command(&args).spawn().unwrap());
+    assert_eq!((did.code, did.err.as_str()), (Some(1), missing));
 }
 
 #[test]

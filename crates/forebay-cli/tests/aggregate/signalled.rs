@@ -1,9 +1,23 @@
 //! A signal in the middle.
 
 use std::io::Write;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use crate::harness::{Bench, end, wait_until};
+use crate::harness::{Bench, Did, end, wait_until};
+
+/// Less than what a run is given to end in good order.
+const SOON: Duration = Duration::from_millis(2500);
+
+/// Sends `signal`, and sees it end: at once, although its input gives nothing.
+fn signalled(child: Child, signal: &str) -> Did {
+    let begun = Instant::now();
+    let status = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+    assert!(status.success());
+    let did = end(child);
+    assert!(begun.elapsed() < SOON, "{:?}: {did:?}", begun.elapsed());
+    did
+}
 
 /// It reads nothing yet, and says all the same that there is nothing.
 #[test]
@@ -19,9 +33,7 @@ fn a_signal_while_standard_input_gives_nothing_says_that_nothing_was_published()
         let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:")).unwrap_or("0").trim().to_owned();
         u64::from_str_radix(&caught, 16).unwrap_or(0) & (1 << 14) != 0
     });
-    let status = Command::new("kill").args(["-s", "TERM", &child.id().to_string()]).status().unwrap();
-    assert!(status.success());
-    let did = end(child);
+    let did = signalled(child, "TERM");
     drop(stdin);
     assert_eq!((did.code, did.err.as_str()), (Some(143), "forebay: ended by SIGTERM; nothing was published\n"));
     assert!(bench.names().is_empty(), "{:?}", bench.names());
@@ -38,9 +50,7 @@ fn a_signal_ends_it_and_nothing_is_left() {
         let rows: String = (0..400_000).map(|n| format!("{n:08}\n")).collect();
         stdin.write_all(format!("n\n{rows}").as_bytes()).unwrap();
         wait_until("the temporary file", || !bench.names().is_empty());
-        let status = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
-        assert!(status.success());
-        let did = end(child);
+        let did = signalled(child, signal);
         drop(stdin);
         assert_eq!(did.code, Some(code), "{}", did.err);
         assert!(bench.names().is_empty(), "{:?}", bench.names());

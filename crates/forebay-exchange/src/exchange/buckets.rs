@@ -12,6 +12,10 @@ use crate::rows::{BLOCK, Rows};
 /// More buckets are not filled side by side: beyond that each row waits for memory.
 const MOST: usize = 64;
 
+/// Blocks that a bucket has when it is sorted, at least: a bucket of a little more than one would be two that are half empty,
+/// and a block that is half empty takes the memory of a full one.
+const BLOCKS: usize = 4;
+
 /// Bytes that the rows of a part have on average. Parts are not equally full: so hardly any is larger than a block.
 const PART: usize = BLOCK / 16 * 15;
 
@@ -28,9 +32,9 @@ pub(crate) struct Buckets<R> {
 }
 
 impl<R: Rows> Buckets<R> {
-    /// No rows yet, and as many buckets as a run of `run_bytes` has blocks, but not too many.
+    /// No rows yet, and as many buckets as a run of `run_bytes` fills with [`BLOCKS`] blocks each, but not too many.
     pub(crate) fn new(run_bytes: usize) -> Self {
-        let count = (run_bytes / BLOCK).next_power_of_two().min(MOST);
+        let count = 1 << (run_bytes / BLOCK / BLOCKS).clamp(1, MOST).ilog2();
         Buckets { open: Vec::new(), blocks: Vec::new(), count, run_bytes, bytes: 0, roomy: false }
     }
 
@@ -83,7 +87,10 @@ impl<R: Rows> Buckets<R> {
             for rows in blocks.drain(..).chain(once(std::mem::replace(open, empty))) {
                 match taken.last_mut() {
                     _ if rows.is_empty() => {}
-                    Some(last) if last.bytes() + rows.bytes() <= BLOCK => last.append(&rows, 0..rows.len()),
+                    Some(last) if last.bytes() + rows.bytes() <= BLOCK => {
+                        last.reserve(BLOCK - last.bytes());
+                        last.append(&rows, 0..rows.len());
+                    }
                     _ if rows.bytes() <= 2 * BLOCK => taken.push(rows),
                     _ => cut(&rows, &mut taken),
                 }

@@ -149,7 +149,9 @@ impl<R: Rows, F: Reduce<R>> Running<R, F> {
                 if state.bytes() >= BLOCK
                     && (state.bytes() >= LARGE_GROUP || index > 0 && R::hash(rows.get(index - 1)) != R::hash(row))
                 {
-                    sorted.push(std::mem::replace(&mut state, self.reduce.state()), F::IN_ORDER, &self.memory)?;
+                    let mut empty = self.reduce.state();
+                    empty.reserve(BLOCK);
+                    sorted.push(std::mem::replace(&mut state, empty), F::IN_ORDER, &self.memory)?;
                 }
                 self.reduce.keep(row, &mut state);
             }

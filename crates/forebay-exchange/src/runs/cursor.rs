@@ -132,6 +132,8 @@ impl<R: Rows> Cursor<R> {
     /// If a block cannot be read back. The cursor is of no use afterwards.
     pub fn next_block(&mut self) -> Result<Option<R>, ExchangeError> {
         let mut out: Option<R> = None;
+        // Few rows need no room for many.
+        let another = self.paid.bytes() > 0;
         loop {
             if self.given == self.slice.len() {
                 self.refill()?;
@@ -142,7 +144,14 @@ impl<R: Rows> Cursor<R> {
                     _ => self.cut(),
                 }
             }
-            if self.give(out.get_or_insert_with(|| self.sources[0].rows().like())) {
+            let out = out.get_or_insert_with(|| {
+                let mut empty = self.sources[0].rows().like();
+                if another {
+                    empty.reserve(BLOCK);
+                }
+                empty
+            });
+            if self.give(out) {
                 break;
             }
         }
@@ -216,7 +225,11 @@ impl<R: Rows> Cursor<R> {
         }
         let slice = &self.slice;
         let row = |at: usize| blocks[slice[at].source as usize].get(slice[at].row as usize);
-        self.order.sort(slice.iter().map(|entry| entry.hash), |a, b| R::order(row(a), row(b)));
+        let inside = |first| {
+            let first = row(first);
+            move |at| R::inside(row(at), first)
+        };
+        self.order.sort(slice.iter().map(|entry| entry.hash), |a, b| R::order(row(a), row(b)), inside);
         for (source, next) in self.sources.iter_mut().zip(nexts) {
             source.next = next;
         }
@@ -226,12 +239,12 @@ impl<R: Rows> Cursor<R> {
     fn give(&mut self, out: &mut R) -> bool {
         let blocks: Vec<&R> = self.sources.iter().map(Source::rows).collect();
         let mut full = false;
-        let mut before = None;
-        for at in self.order.from(self.given) {
+        let begin = self.given;
+        for (at, alike) in self.order.from(begin) {
             let entry = self.slice[at];
             let row = blocks[entry.source as usize].get(entry.row as usize);
             full = out.bytes() >= BLOCK;
-            if before == Some(entry.hash) || before.is_none() {
+            if alike || self.given == begin {
                 // Perhaps the same row, from another run: a full block takes it all the same.
                 full = full && out.len().checked_sub(1).is_none_or(|last| R::order(out.get(last), row).is_ne());
                 if full {
@@ -244,7 +257,6 @@ impl<R: Rows> Cursor<R> {
                 }
                 out.push(row);
             }
-            before = Some(entry.hash);
             self.given += 1;
         }
         full

@@ -70,6 +70,15 @@ pub enum TableError {
         /// The input that came first.
         other: PathBuf,
     },
+    /// A quoted field of CSV has more lines than one and does not end before the file does.
+    OpenQuote {
+        /// The file; `-` is standard input.
+        path: PathBuf,
+        /// The line that the quote is in.
+        line: u64,
+        /// How many lines there are from that one to the end.
+        lines: u64,
+    },
     /// A row does not decode, and the first such row was to end the run.
     Malformed(MalformedRow),
     /// Results cannot be written.
@@ -100,6 +109,8 @@ pub enum TableError {
         at: usize,
         /// What is wrong there.
         reason: String,
+        /// The column that is named there and is not, if that is what is wrong.
+        unknown: Option<String>,
     },
     /// A filter cannot be applied to a batch.
     Apply {
@@ -159,6 +170,14 @@ impl fmt::Display for TableError {
             Self::ColumnType { path, column, found, expected, other } => {
                 write!(f, "column {column} is {found} in {}, but {expected} in {}", shown(path), shown(other))
             }
+            Self::OpenQuote { path, line, lines } => {
+                let path = shown(path);
+                write!(
+                    f,
+                    "{path}:{line}: a quote in this line is not closed, and all {lines} lines from there to the end "
+                )?;
+                f.write_str("would be in it")
+            }
             Self::Malformed(row) => row.fmt(f),
             Self::Query(error) => error.fmt(f),
             Self::NoNumbers { error, row } => write!(f, "{error}; {row}"),
@@ -171,7 +190,7 @@ impl fmt::Display for TableError {
                     None => Ok(()),
                 }
             }
-            Self::Filter { at, reason } => write!(f, "the filter, at character {at}: {reason}"),
+            Self::Filter { at, reason, .. } => write!(f, "the filter, at character {at}: {reason}"),
             Self::Apply { cause } => write!(f, "the filter cannot be applied: {cause}"),
             Self::Panicked { path, message } => write!(f, "{}: the decoder panicked: {message}", shown(path)),
             Self::Memory(error) => error.fmt(f),

@@ -58,6 +58,8 @@ pub struct Report {
     pub bytes_in: u64,
     /// Rows left out because they do not decode.
     pub malformed_rows: u64,
+    /// Lines that these have.
+    pub malformed_lines: u64,
     /// The first of them.
     pub malformed: Vec<MalformedRow>,
     /// Commits.
@@ -78,6 +80,8 @@ pub struct Report {
     pub bytes_sent: u64,
     /// For what was waited, and how long.
     pub waits: Vec<Wait>,
+    /// What the operators did, and how long it took them.
+    pub operators: Vec<OperatorTimes>,
     /// What was spilled and read back.
     pub engine: Snapshot,
     /// What timely's queues spilled; none without other processes, or without a place for it.
@@ -92,6 +96,18 @@ pub struct Wait {
     /// As in "waited for REASON".
     pub reason: &'static str,
     /// How often.
+    pub times: u64,
+    /// How long, of all workers together.
+    pub time: Duration,
+}
+
+/// How often an operator ran, and how long.
+#[derive(Clone, Debug)]
+pub struct OperatorTimes {
+    /// Its name: `source` makes rows of batches, `partition` sends them, `accumulate` takes them in, sorts and spills them;
+    /// on the threads that merge, `seal` completes a commit and `reduce` finds what it changes.
+    pub name: &'static str,
+    /// How often it ran.
     pub times: u64,
     /// How long, of all workers together.
     pub time: Duration,

@@ -29,7 +29,7 @@ use timely::Accountable;
 use super::number;
 use super::weight::{self, Kind};
 use crate::rows::Rows;
-use crate::sort::Order;
+use crate::sort::{Inside, Order};
 
 /// The bit of tags whose values come the largest first.
 pub(super) const DESCENDING: u8 = 0x80;
@@ -42,6 +42,9 @@ pub(super) const HASH: usize = size_of::<u64>();
 
 /// Rows of up to so many bytes are copied as if they had so many.
 const COPY: usize = 32;
+
+/// Bytes by which the last row of a container goes beyond those that it should have at most, unless rows are long.
+const BEYOND: usize = 4 << 10;
 
 /// What the rows of a query are made of.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,13 +156,18 @@ impl<'a> KeyedRow<'a> {
             let (Ok(value), Ok(other)) = (self.value(), other.value()) else {
                 unreachable!("every row was written here or has been decoded")
             };
-            if tag & DESCENDING == 0 || tag == DISTINCT { value.cmp(other) } else { other.cmp(value) }
+            if is_descending(tag) { other.cmp(value) } else { value.cmp(other) }
         })
     }
 
     fn kinds(&self) -> &'a [Kind] {
         if self.tag() == 0 { &self.shape.kinds } else { &[Kind::Count] }
     }
+}
+
+/// Whether of the values with this tag the largest comes first.
+fn is_descending(tag: u8) -> bool {
+    tag & DESCENDING != 0 && tag != DISTINCT
 }
 
 /// Appends hash and key, as they stand in a row, of a query whose key is not one number.
@@ -339,6 +347,18 @@ impl Rows for KeyedRows {
         a.group() == b.group()
     }
 
+    fn inside<'a>(row: KeyedRow<'a>, other: KeyedRow<'_>) -> Option<Inside<'a>>
+    where
+        Self: 'a,
+    {
+        if !row.shape.values || row.group() != other.group() {
+            return None;
+        }
+        let class = row.tag();
+        let bytes = if class == 0 { &[][..] } else { row.value().ok()? };
+        Some(Inside { class, bytes, descending: is_descending(class) })
+    }
+
     /// No row is without weight to begin with.
     fn consolidate(&mut self) {
         let Some(shape) = &self.shape else { return };
@@ -346,11 +366,17 @@ impl Rows for KeyedRows {
         sorted.bytes.reserve_exact(self.bytes.len() + COPY);
         sorted.ends.reserve_exact(self.ends.len());
         let mut order = Order::default();
-        order.sort((0..self.len()).map(|at| self.hash_at(at)), |a, b| Self::order(self.get(a), self.get(b)));
-        let mut last = None;
-        for index in order.from(0) {
-            let hash = self.hash_at(index);
-            if last.replace(hash) == Some(hash) {
+        let rows = &*self;
+        order.sort(
+            (0..rows.len()).map(|at| rows.hash_at(at)),
+            |a, b| Self::order(rows.get(a), rows.get(b)),
+            |first| {
+                let first = rows.get(first);
+                move |at| Self::inside(rows.get(at), first)
+            },
+        );
+        for (index, alike) in order.from(0) {
+            if alike {
                 sorted.push_merged(self.get(index));
             } else {
                 sorted.copy(self, index);
@@ -362,6 +388,12 @@ impl Rows for KeyedRows {
     fn clear(&mut self) {
         self.bytes.clear();
         self.ends.clear();
+    }
+
+    fn reserve(&mut self, bytes: usize) {
+        // Where rows end takes a part of `bytes`, and the last row may go beyond them. Growing by doubling would leave half
+        // of a container's memory unused.
+        self.bytes.reserve_exact(bytes + BEYOND);
     }
 
     fn like(&self) -> Self {

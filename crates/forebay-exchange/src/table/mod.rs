@@ -21,6 +21,7 @@ mod query_error;
 mod results;
 mod run;
 mod values;
+mod watch;
 mod weight;
 
 pub use changes::{ChangeFinisher, ChangeReduce};
@@ -29,7 +30,7 @@ pub use filter::Filter;
 pub use finish::Finisher;
 pub use input::{Format, InputOptions, Inputs, MalformedRow, Piece, ReadReport, Reading, Share};
 pub use intake::{Intake, IntakeCounters};
-pub use job::{Job, Observer, Processes, Progress, Report, Wait};
+pub use job::{Job, Observer, OperatorTimes, Processes, Progress, Report, Wait};
 pub use keyed::{KeyedRow, KeyedRows};
 pub use output::{Left, Output, OutputError, OutputFormat, OutputOptions, Part, Written};
 pub use plan::Plan;

@@ -23,7 +23,8 @@ use timely::dataflow::operators::Operator;
 use timely::worker::Worker;
 
 use super::changed::{Changed, WriteChanges};
-use super::job::{Job, Observer, Processes, Report, Wait};
+use super::job::{Job, Observer, OperatorTimes, Processes, Report, Wait};
+use super::watch::{self, Watch};
 use super::{
     InputOptions, Inputs, Intake, KeyedRows, Output, OutputOptions, Part, Piece, Plan, Query, ReadReport, Reading,
     Share, TableError,
@@ -100,8 +101,16 @@ pub fn run(mut job: Job, observer: &Observer) -> Result<Report, TableError> {
         // Only the groups at the end are asked for.
         job.input.commit_every = None;
     }
+    let (query, inputs, input, cancel) = (job.query.clone(), job.inputs.clone(), job.input.clone(), job.cancel.clone());
+    let look = move |input: InputOptions| {
+        if !Inputs::may_wait(&inputs, &input) {
+            return Looked::at(&query, &inputs, input);
+        }
+        let (query, inputs) = (query.clone(), inputs.clone());
+        watch::unless_cancelled(&cancel, "look", move || Looked::at(&query, &inputs, input))?
+    };
     let Some(processes) = job.processes.take() else {
-        let looked = Looked::at(&job.query, &job.inputs, job.input.clone())?;
+        let looked = look(input)?;
         return group(job, looked, None, observer);
     };
     let options = cluster_options(&processes, meaning(&job))?;
@@ -109,8 +118,8 @@ pub fn run(mut job: Job, observer: &Observer) -> Result<Report, TableError> {
     // What is wrong with files or with the query is said before anybody is waited for. A pipe may give nothing for long: the
     // processes meet before they look at one, and watch each other meanwhile.
     let waits = Inputs::may_wait(&job.inputs, &job.input);
-    let (query, inputs, input) = (job.query.clone(), job.inputs.clone(), job.input.clone());
-    let look = move || Looked::at(&query, &inputs, input.clone());
+    let input = job.input.clone();
+    let look = move || look(input.clone());
     let early = (!waits).then(&look).transpose()?;
     // Looked at before all have met, and made after that.
     job.output.fresh = job.output.target.as_ref().is_some_and(|dir| fs::symlink_metadata(dir).is_err());
@@ -230,6 +239,7 @@ fn group(job: Job, looked: Looked, cluster: Option<&Cluster>, observer: &Observe
         rows_in: read.rows,
         bytes_in: read.bytes,
         malformed_rows: read.malformed_rows,
+        malformed_lines: read.malformed_lines,
         malformed: read.malformed,
         commits: observer.progress().commits,
         rows_out: written.rows,
@@ -240,6 +250,7 @@ fn group(job: Job, looked: Looked, cluster: Option<&Cluster>, observer: &Observe
         rows_moved: exchange.rows_moved,
         bytes_sent: exchange.bytes_sent,
         waits: waits(&exchange),
+        operators: operators(&exchange),
         engine: exchange.spill.unwrap_or_default(),
         queues: queues.map(|queues| queues.snapshot()),
         spill: location,
@@ -289,6 +300,17 @@ fn waits(exchange: &ExchangeSnapshot) -> Vec<Wait> {
     ]
 }
 
+fn operators(exchange: &ExchangeSnapshot) -> Vec<OperatorTimes> {
+    let operator = |name, times: &Times| OperatorTimes { name, times: times.nanos.count(), time: times.total };
+    vec![
+        operator("source", &exchange.source),
+        operator("partition", &exchange.partition),
+        operator("accumulate", &exchange.accumulate),
+        operator("seal", &exchange.seal),
+        operator("reduce", &exchange.reduce),
+    ]
+}
+
 /// What every thread of a run has.
 #[derive(Clone)]
 struct Flow {
@@ -320,6 +342,12 @@ impl Flow {
         let (senders, intakes): (Vec<_>, Vec<_>) = (0..workers).map(|_| intake::<RecordBatch>()).unzip();
         let ends = intakes.into_iter().zip(parts).map(Some).collect();
         let flow = self.clone();
+        // A reader that waits for a pipe does not see that the run is cancelled.
+        let trouble = self.trouble.clone();
+        let _watch = match inputs.is_awaited() {
+            true => Some(Watch::start(&reading.cancel, move || trouble.set(TableError::Cancelled)).map_err(no_thread)?),
+            false => None,
+        };
         let reader = thread::Builder::new()
             .name("read".into())
             .spawn(move || flow.read(inputs, reading, &senders))

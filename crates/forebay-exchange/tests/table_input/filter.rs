@@ -56,7 +56,7 @@ fn rows(filter: &str) -> Vec<i64> {
 
 fn refused(filter: &str) -> (usize, String) {
     match Filter::parse(filter, &sample().schema()) {
-        Err(TableError::Filter { at, reason }) => (at, reason),
+        Err(TableError::Filter { at, reason, .. }) => (at, reason),
         other => panic!("{other:?}"),
     }
 }

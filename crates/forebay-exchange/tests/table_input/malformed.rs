@@ -21,7 +21,7 @@ fn csv(tail: &[u8], piece: usize) -> Delivered {
 #[test]
 fn each_kind_of_bad_csv_row_is_named_with_its_line() {
     let tail: &[u8] =
-        b"x,a\n1,\"two\nlines\"\n1\n1,2,3\n1.5,a\n99999999999999999999,a\n2,\"\nb\xff\"\n\n3,good\n4,\"open\n5,x\n";
+        b"x,a\n1,\"two\nlines\"\n1\n1,2,3\n1.5,a\n99999999999999999999,a\n2,\"\nb\xff\"\n\n3,good\n4,\"open";
     for piece in [1, 7, 64, 1 << 20] {
         let delivered = csv(tail, piece);
         let expected = [
@@ -34,7 +34,8 @@ fn each_kind_of_bad_csv_row_is_named_with_its_line() {
             (1013, "a quoted field does not end before the file does"),
         ];
         assert_eq!(delivered.malformed(), expected, "pieces of {piece}");
-        assert_eq!(delivered.report.malformed_rows, 7);
+        assert_eq!((delivered.report.malformed_rows, delivered.report.malformed_lines), (7, 8));
+        assert_eq!(delivered.report.malformed.iter().map(|row| row.lines).collect::<Vec<_>>(), [1, 1, 1, 1, 1, 2, 1]);
         assert_eq!(delivered.text()[1000..], ["1|two\nlines", "3|good"], "pieces of {piece}");
     }
 }
@@ -103,13 +104,37 @@ fn a_row_that_is_too_long_is_dropped_without_being_kept() {
     let reason = "longer than 1000 bytes";
     assert_eq!(delivered.malformed(), [(3, reason), (5, reason)]);
 
-    let delivered = read_as("1.csv", format!("s\na\n\"{long}\n{long}\nb\n").as_bytes(), options.clone());
+    assert_eq!(delivered.report.malformed.iter().map(|row| row.lines).collect::<Vec<_>>(), [1, 2]);
+
+    let delivered = read_as("1.csv", format!("s\na\n\"{long}{long}").as_bytes(), options.clone());
     assert_eq!(delivered.text(), ["a"]);
     assert_eq!(delivered.malformed(), [(3, "longer than 1000 bytes, in a quoted field that does not end")]);
 
     let json = format!("{{\"s\":\"a\"}}\n{{\"s\":\"{long}\"}}\n{{\"s\":\"b\"}}");
     let delivered = read_as("1.ndjson", json.as_bytes(), options);
     assert_eq!((delivered.text(), delivered.malformed()), (vec!["a".into(), "b".into()], vec![(2, reason)]));
+}
+
+/// The rest of the file would be one row, however little of it is kept.
+#[test]
+fn a_quote_that_is_not_closed_is_an_error_with_its_line() {
+    let files = Files::new();
+    let long = "y".repeat(5_000);
+    for (contents, line, lines) in [
+        ("a,b\n1,2\n\"3\n4\",\"5\n6,7\n8,9".to_owned(), 4, 3),
+        ("a,b\n1,2\n3,\"4\n5,6\n".to_owned(), 3, 2),
+        (format!("a,b\n1,2\n3,\"4\n{long},6\n7,{long}"), 3, 3),
+        (format!("a,b\n1,2\n3,\"4\n{long},6\n7,{long}\n"), 3, 3),
+    ] {
+        let path = files.write("1.csv", contents);
+        for piece in [1, 7, 1 << 20] {
+            let options = InputOptions { piece: Some(piece), longest_row: 1_000, ..InputOptions::default() };
+            let error = read(&[&path], How { options, ..How::default() }).unwrap_err();
+            let TableError::OpenQuote { line: found, lines: lost, .. } = &error else { panic!("{error:?}") };
+            assert_eq!((*found, *lost), (line, lines), "pieces of {piece}");
+            assert!(error.to_string().starts_with(&format!("{}:{line}: a quote ", path.display())), "{error}");
+        }
+    }
 }
 
 /// The decoder shows values by recursion: this line would overflow its stack.

@@ -1,6 +1,6 @@
 //! What cannot be opened, and pipes.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -50,17 +50,34 @@ fn a_commit_of_no_rows_is_refused() {
     assert!(error(&["-"], How { options, ..How::default() }).starts_with("commit-every: "));
 }
 
-/// Makes a named pipe that `contents` are written into.
-fn fifo(files: &Files, name: &str, contents: Vec<u8>) -> (PathBuf, thread::JoinHandle<()>) {
+/// Makes a named pipe that `write` writes into.
+fn pipe_of(files: &Files, name: &str, write: impl FnOnce(File) + Send + 'static) -> (PathBuf, thread::JoinHandle<()>) {
     let path = files.path(name);
     assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     let pipe = path.clone();
-    let writer = thread::spawn(move || {
-        let mut pipe = OpenOptions::new().write(true).open(pipe).unwrap();
-        // The reader may refuse what it sees, and close.
-        let _ = pipe.write_all(&contents);
-    });
+    let writer = thread::spawn(move || write(OpenOptions::new().write(true).open(pipe).unwrap()));
     (path, writer)
+}
+
+/// Makes a named pipe that `contents` are written into.
+fn fifo(files: &Files, name: &str, contents: Vec<u8>) -> (PathBuf, thread::JoinHandle<()>) {
+    // The reader may refuse what it sees, and close.
+    pipe_of(files, name, move |mut pipe| drop(pipe.write_all(&contents)))
+}
+
+/// Reads the first column of `path`, and calls `seen` with the number of rows that have come.
+fn count(path: PathBuf, options: InputOptions, mut seen: impl FnMut(usize)) -> u64 {
+    let inputs = Inputs::open(&[path], options).unwrap();
+    let reading = Reading { workers: 2, budget: Budget::new(16 << 20), cancel: CancelToken::new() };
+    let mut rows = 0;
+    let report = inputs.read(&[0], reading, |piece| {
+        if let Piece::Rows { batch, .. } = piece {
+            rows += batch.num_rows();
+        }
+        seen(rows);
+        Ok(())
+    });
+    report.unwrap().rows
 }
 
 #[test]
@@ -83,12 +100,8 @@ fn a_named_pipe_is_read_once_sample_included() {
 #[test]
 fn a_pipe_that_pauses_holds_nothing_back() {
     let files = Files::new();
-    let path = files.path("pipe");
-    assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
     let (arrived, wait) = mpsc::channel::<()>();
-    let to = path.clone();
-    let writer = thread::spawn(move || {
-        let mut pipe = OpenOptions::new().write(true).open(to).unwrap();
+    let (path, writer) = pipe_of(&files, "pipe", move |mut pipe| {
         let line = "1\n";
         pipe.write_all(format!("n\n{}", line.repeat(1_100)).as_bytes()).unwrap();
         for _ in 0..3 {
@@ -96,22 +109,16 @@ fn a_pipe_that_pauses_holds_nothing_back() {
             pipe.write_all(line.repeat(10).as_bytes()).unwrap();
         }
     });
-    let inputs = Inputs::open(&[path], InputOptions::default()).unwrap();
-    let reading = Reading { workers: 2, budget: Budget::new(16 << 20), cancel: CancelToken::new() };
-    let (mut rows, mut next) = (0, 1_100);
-    let report = inputs.read(&[0], reading, |piece| {
-        if let Piece::Rows { batch, .. } = piece {
-            rows += batch.num_rows();
-        }
+    let mut next = 1_100;
+    let rows = count(path, InputOptions::default(), |rows| {
         if rows >= next {
             next += 10;
             // After the third time nobody waits any more.
             let _ = arrived.send(());
         }
-        Ok(())
     });
     writer.join().unwrap();
-    assert_eq!(report.unwrap().rows, 1_130);
+    assert_eq!(rows, 1_130);
 }
 
 /// The writer goes on only once each row is there.
@@ -119,31 +126,20 @@ fn a_pipe_that_pauses_holds_nothing_back() {
 fn a_pipe_is_waited_for_until_there_are_as_many_rows_as_are_looked_at() {
     for (head, line) in [("n\n", "1\n"), ("", "{\"n\":1}\n")] {
         let files = Files::new();
-        let path = files.path("pipe");
-        assert!(Command::new("mkfifo").arg(&path).status().unwrap().success());
         let (arrived, wait) = mpsc::channel::<()>();
-        let to = path.clone();
-        let writer = thread::spawn(move || {
-            let mut pipe = OpenOptions::new().write(true).open(to).unwrap();
+        let (path, writer) = pipe_of(&files, "pipe", move |mut pipe| {
             pipe.write_all(format!("{head}{line}{line}").as_bytes()).unwrap();
             wait.recv().unwrap();
             pipe.write_all(line.as_bytes()).unwrap();
         });
         let options = InputOptions { sample_rows: 2, ..InputOptions::default() };
-        let inputs = Inputs::open(&[path], options).unwrap();
-        let reading = Reading { workers: 1, budget: Budget::new(16 << 20), cancel: CancelToken::new() };
-        let mut rows = 0;
-        let report = inputs.read(&[0], reading, |piece| {
-            if let Piece::Rows { batch, .. } = piece {
-                rows += batch.num_rows();
-            }
+        let rows = count(path, options, |rows| {
             if rows == 2 {
                 let _ = arrived.send(());
             }
-            Ok(())
         });
         writer.join().unwrap();
-        assert_eq!(report.unwrap().rows, 3);
+        assert_eq!(rows, 3);
     }
 }
 

@@ -88,7 +88,7 @@ pub(crate) fn read(paths: &[impl AsRef<Path>], how: How) -> Result<Delivered, Ta
     let inputs = Inputs::open(&paths, how.options)?;
     let all = Arc::clone(inputs.schema());
     let columns: Vec<usize> = match how.columns {
-        Some(names) => names.iter().map(|name| all.index_of(name).unwrap()).collect(),
+        Some(names) => names.iter().map(|name| inputs.column(name)).collect::<Result<_, _>>()?,
         None => (0..all.fields().len()).collect(),
     };
     let schema = Arc::new(all.project(&columns).unwrap());

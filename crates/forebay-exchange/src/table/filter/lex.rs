@@ -159,5 +159,5 @@ fn is_word(c: char) -> bool {
 
 /// The filter is wrong at character `at`.
 pub(super) fn error(at: usize, reason: String) -> TableError {
-    TableError::Filter { at, reason }
+    TableError::Filter { at, reason, unknown: None }
 }

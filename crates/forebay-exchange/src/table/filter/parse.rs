@@ -123,7 +123,7 @@ impl Parser<'_> {
             let names: Vec<_> = self.schema.fields().iter().take(NAMED).map(|field| field.name().as_str()).collect();
             let more = if self.schema.fields().len() > NAMED { ", ..." } else { "" };
             let reason = format!("there is no column {name}; there are {}{more}", names.join(", "));
-            return Err(error(self.next.at, reason));
+            return Err(TableError::Filter { at: self.next.at, reason, unknown: Some(name) });
         };
         self.columns.insert(place);
         self.advance();

@@ -46,8 +46,13 @@ impl CsvLayout {
         let mut at = 0;
         while at < text.len() {
             let begin = at;
-            match next_batch(&mut decoder, text, &mut at).and_then(|batch| typed(batch, &self.schema, &self.projection))
-            {
+            let batch = if piece.stray {
+                // The decoder takes them as they are: they have to be looked at one by one.
+                Err(stray())
+            } else {
+                next_batch(&mut decoder, text, &mut at).and_then(|batch| typed(batch, &self.schema, &self.projection))
+            };
+            match batch {
                 Ok(batch) => decoded.push(batch),
                 Err(_) => {
                     let line = piece.line + newlines(&text[..begin]);
@@ -80,6 +85,9 @@ impl CsvLayout {
         projection: &[usize],
     ) -> Result<Option<RecordBatch>, ArrowError> {
         let (Some(first), Some(last)) = (records.first(), records.last()) else { return Ok(None) };
+        if records.iter().any(|record| record.stray) {
+            return Err(stray());
+        }
         let text = &text[first.range.start..last.range.end];
         // One more than there will be: a full decoder leaves an empty line at the end unread.
         let mut decoder = decoder(schema, projection, self.delimiter, records.len() + 1);
@@ -93,6 +101,9 @@ impl CsvLayout {
 
     /// What is wrong with the one record that gave `error`.
     fn diagnose(&self, text: &[u8], record: &Record, error: &ArrowError) -> Flaw {
+        if record.stray {
+            return STRAY.to_owned().into();
+        }
         let bytes = &text[record.range.clone()];
         let (found, expected) = (fields(bytes, self.delimiter), self.schema.fields().len());
         if found != expected {
@@ -116,6 +127,12 @@ impl CsvLayout {
         }
         excerpt(&error.to_string()).into()
     }
+}
+
+const STRAY: &str = "text behind the closing quote of a field of several lines";
+
+fn stray() -> ArrowError {
+    ArrowError::CsvError(STRAY.to_owned())
 }
 
 /// Fields whose places a decoder keeps at a time, those of columns that nobody wants among them: 8 bytes each.

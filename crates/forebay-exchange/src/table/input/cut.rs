@@ -19,6 +19,10 @@ pub(super) struct Scanner {
     state: State,
     /// The byte before the next one, if that is outside quotes.
     before: u8,
+    /// Whether the quoted field has more than one line so far.
+    several: bool,
+    /// Whether there was such a field with text behind the closing quote.
+    stray: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,17 +36,28 @@ enum State {
 impl Scanner {
     /// For CSV with this delimiter.
     pub(super) fn csv(delimiter: u8) -> Self {
-        Scanner { delimiter: Some(delimiter), state: State::Open, before: b'\n' }
+        Scanner { delimiter: Some(delimiter), state: State::Open, before: b'\n', several: false, stray: false }
+    }
+
+    /// For the same kind of text, from the beginning of a record on.
+    pub(super) fn anew(&self) -> Self {
+        Scanner { state: State::Open, before: b'\n', several: false, stray: false, ..*self }
     }
 
     /// For lines.
     pub(super) fn lines() -> Self {
-        Scanner { delimiter: None, state: State::Open, before: b'\n' }
+        Scanner { delimiter: None, state: State::Open, before: b'\n', several: false, stray: false }
     }
 
     /// Whether the text ends within quotes.
     pub(super) fn is_quoted(&self) -> bool {
         self.state == State::Quoted
+    }
+
+    /// Whether any quoted field so far had several lines and text behind the closing quote: the quote may open another field,
+    /// and the one that opened this be one too many.
+    pub(super) fn is_stray(&self) -> bool {
+        self.stray
     }
 
     /// Scans up to the end of the first record that ends in `bytes`: the place behind it. The next call goes on there.
@@ -76,22 +91,24 @@ impl Scanner {
                         self.before = *last;
                     }
                     if stop < bytes.len() {
-                        self.state = State::Quoted;
+                        (self.state, self.several) = (State::Quoted, false);
                     }
                     at = stop + 1;
                 }
-                State::Quoted => match memchr(b'"', &bytes[at..]) {
-                    Some(quote) => {
-                        self.state = State::QuoteSeen;
-                        at += quote + 1;
-                    }
-                    None => break,
-                },
+                State::Quoted => {
+                    let quote = memchr(b'"', &bytes[at..]);
+                    let within = &bytes[at..quote.map_or(bytes.len(), |quote| at + quote)];
+                    self.several = self.several || memchr(b'\n', within).is_some();
+                    let Some(quote) = quote else { break };
+                    self.state = State::QuoteSeen;
+                    at += quote + 1;
+                }
                 State::QuoteSeen => {
                     if bytes[at] == b'"' {
                         self.state = State::Quoted;
                         at += 1;
                     } else {
+                        self.stray |= self.several && !matches!(bytes[at], b'\n' | b'\r') && bytes[at] != delimiter;
                         self.state = State::Open;
                         self.before = b'"';
                     }
@@ -127,6 +144,10 @@ pub(super) struct Record {
     pub(super) range: Range<usize>,
     /// The number of its first line.
     pub(super) line: u64,
+    /// How many it has.
+    pub(super) lines: u64,
+    /// Whether it has a quoted field of several lines with text behind the closing quote.
+    pub(super) stray: bool,
 }
 
 /// The records of a text that begins where a record begins. Empty lines are none.
@@ -152,7 +173,9 @@ impl Iterator for Records<'_> {
         loop {
             let rest = self.text.get(self.at..).filter(|rest| !rest.is_empty())?;
             let len = self.scanner.first_end(rest).unwrap_or(rest.len());
-            let record = Record { range: self.at..self.at + len, line: self.line };
+            let stray = std::mem::take(&mut self.scanner.stray);
+            let (range, lines) = (self.at..self.at + len, lines(&rest[..len]));
+            let record = Record { range, line: self.line, lines, stray };
             self.at += len;
             self.line += newlines(&rest[..len]);
             if rest[..len].iter().any(|b| !matches!(b, b'\r' | b'\n')) {
@@ -165,6 +188,25 @@ impl Iterator for Records<'_> {
 /// How many newlines there are in `text`.
 pub(super) fn newlines(text: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', text).count() as u64
+}
+
+/// How many lines `text` has: the last may have no newline.
+pub(super) fn lines(text: &[u8]) -> u64 {
+    newlines(text) + u64::from(text.last().is_some_and(|last| *last != b'\n'))
+}
+
+/// In which line of `text`, from 0, the quoted field begins in which it ends.
+pub(super) fn open_quote(text: &[u8], mut scanner: Scanner) -> Option<u64> {
+    let (mut line, mut opened) = (0, None);
+    for byte in text {
+        let before = scanner.state;
+        scanner.last_end(std::slice::from_ref(byte));
+        if before == State::Open && scanner.state == State::Quoted {
+            opened = Some(line);
+        }
+        line += u64::from(*byte == b'\n');
+    }
+    opened.filter(|_| scanner.is_quoted())
 }
 
 /// How many fields the CSV record `record` has.

@@ -23,15 +23,20 @@ impl Decoded {
         }
     }
 
-    /// Leaves `row` out, which does not decode.
+    /// Leaves `row`, of `lines` lines, out: it does not decode.
     ///
     /// # Errors
     /// [`TableError::Malformed`] if it is to end the run.
-    pub(super) fn refuse(&mut self, strict: bool, row: impl FnOnce() -> MalformedRow) -> Result<(), TableError> {
+    pub(super) fn refuse(
+        &mut self,
+        strict: bool,
+        lines: u64,
+        row: impl FnOnce() -> MalformedRow,
+    ) -> Result<(), TableError> {
         if strict {
             return Err(TableError::Malformed(row()));
         }
-        self.malformed.add(row);
+        self.malformed.add(lines, row);
         Ok(())
     }
 }

@@ -82,7 +82,7 @@ pub(super) fn csv_columns(
     let mut good = header_text.to_vec();
     for record in records.take(rows) {
         let bytes = &text[record.range];
-        if fields(bytes, delimiter) == width && std::str::from_utf8(bytes).is_ok() {
+        if !record.stray && fields(bytes, delimiter) == width && std::str::from_utf8(bytes).is_ok() {
             good.extend_from_slice(bytes);
         }
     }
@@ -126,7 +126,7 @@ pub(super) fn csv_word(
     let text = whole(text, complete, Scanner::csv(delimiter));
     let mut records = Records::new(text, 0, 1, Scanner::csv(delimiter));
     let width = fields(&text[records.next()?.range], delimiter);
-    for Record { range, line } in records.take(rows) {
+    for Record { range, line, .. } in records.take(rows) {
         let bytes = &text[range];
         if fields(bytes, delimiter) == width
             && let Some(field) = csv::field_of(bytes, delimiter, width, column)
@@ -141,7 +141,7 @@ pub(super) fn csv_word(
 /// The first of `rows` rows of NDJSON that begins with `text` whose value of `column` is no number, and the value.
 pub(super) fn ndjson_word(text: &[u8], complete: bool, rows: usize, column: &str) -> Option<(u64, String)> {
     let text = whole(text, complete, Scanner::lines());
-    Records::new(text, 0, 1, Scanner::lines()).take(rows).find_map(|Record { range, line }| {
+    Records::new(text, 0, 1, Scanner::lines()).take(rows).find_map(|Record { range, line, .. }| {
         let row: Value = serde_json::from_slice(&text[range]).ok()?;
         let value = row.get(column).filter(|value| !value.is_null() && !value.is_number())?;
         Some((line, value.as_str().map_or_else(|| value.to_string(), str::to_owned)))

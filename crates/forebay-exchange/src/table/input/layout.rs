@@ -16,6 +16,7 @@ use super::open::{Content, Input};
 use super::parquet_file::{ParquetLayout, Part};
 use super::row::MalformedRow;
 use super::schedule::{Stream, Unit, UnitKind};
+use super::text::{Dropped, TextPiece};
 use super::{InputOptions, Inputs, delimiter};
 use crate::table::TableError;
 
@@ -92,11 +93,11 @@ impl Layout {
         let whole = |decoded: Decoded| (decoded, None);
         match (&self.decoder, &unit.kind) {
             (Decoder::Parquet(layout), UnitKind::Part(part)) => layout.decode(part),
-            (_, UnitKind::Text(piece)) if piece.dropped.is_some() => {
-                let reason = piece.dropped.clone().unwrap_or_default();
+            (_, UnitKind::Text(TextPiece { line, dropped: Some(Dropped { reason, lines }), .. })) => {
+                let (path, line, lines, reason) = (Arc::clone(&self.path), *line, *lines, reason.clone());
                 let mut decoded = Decoded::default();
-                let row = || MalformedRow { path: Arc::clone(&self.path), line: piece.line, reason, column: None };
-                decoded.refuse(self.strict, row)?;
+                let row = || MalformedRow { path, line, lines, reason, column: None };
+                decoded.refuse(self.strict, lines, row)?;
                 Ok(whole(decoded))
             }
             (Decoder::Csv(layout), UnitKind::Text(piece)) => layout.decode(piece).map(whole),

@@ -15,7 +15,7 @@
 //!   counted; all pieces of a commit come before those of the next.
 //! * What is read ahead is bounded by the number of units in flight (four a worker) and by the budget; with several
 //!   inputs and commits, about one unit of each waits besides, which the budget pays for.
-//! * A malformed row costs that row only. It is counted, and the first ones are described.
+//! * A malformed row costs that row only. It is counted, with its lines, and the first ones are described.
 //!
 //! # What it does not do
 //! It does not decompress files or guess delimiters. A read of a pipe that waits for its writer is not interrupted by
@@ -147,6 +147,8 @@ pub struct ReadReport {
     pub bytes: u64,
     /// Rows left out because they do not decode.
     pub malformed_rows: u64,
+    /// Lines that these have: more where a quote is not closed where it should be.
+    pub malformed_lines: u64,
     /// The first of them, at most 20.
     pub malformed: Vec<MalformedRow>,
     /// What the engine did.
@@ -158,6 +160,8 @@ pub struct ReadReport {
 pub struct Inputs {
     inputs: Vec<open::Input>,
     schema: SchemaRef,
+    /// Columns that only some of the inputs have, or with types that do not agree.
+    apart: Vec<unify::Apart>,
     options: InputOptions,
 }
 
@@ -172,7 +176,8 @@ impl Inputs {
     /// and their number, from 0; those with a name that an earlier one has get `_1`, `_2`, ... behind it.
     ///
     /// # Errors
-    /// [`TableError`] if a file cannot be read, is compressed, is not what it is called, or if columns differ.
+    /// [`TableError`] if a file cannot be read, is compressed, or is not what it is called. That columns differ is said only
+    /// of those that are asked for ([`column`](Self::column)).
     pub fn open(paths: &[PathBuf], options: InputOptions) -> Result<Self, TableError> {
         let standard_input = [PathBuf::from("-")];
         let paths = if paths.is_empty() { &standard_input[..] } else { paths };
@@ -191,13 +196,42 @@ impl Inputs {
             return Err(TableError::Option { option: "delimiter", reason });
         }
         let samples = open::look(paths, &options)?;
-        let (inputs, schema) = unify::unify(samples)?;
-        Ok(Inputs { inputs, schema, options })
+        let (inputs, schema, apart) = unify::unify(samples);
+        Ok(Inputs { inputs, schema, apart, options })
     }
 
-    /// Says more of a query that these inputs cannot answer because of what is in them: the first row that makes a column one
-    /// of strings where numbers are wanted, or that nothing is in them at all.
+    /// The place in the schema of the column called `name`.
+    ///
+    /// # Errors
+    /// [`TableError::MissingColumn`] if some inputs have it and others do not, [`TableError::ColumnType`] if it has types that
+    /// do not agree, [`QueryError::UnknownColumn`] if no input has it.
+    pub fn column(&self, name: &str) -> Result<usize, TableError> {
+        let unknown = |_| QueryError::UnknownColumn {
+            column: name.to_owned(),
+            known: self.schema.fields().iter().map(|field| field.name().clone()).collect(),
+        };
+        match self.apart(name) {
+            Some(why) => Err(why.clone()),
+            None => Ok(self.schema.index_of(name).map_err(unknown)?),
+        }
+    }
+
+    /// Why the column called `name` is not one of all inputs, if it is one of some.
+    fn apart(&self, name: &str) -> Option<&TableError> {
+        self.apart.iter().find(|(apart, _)| apart == name).map(|(_, why)| why)
+    }
+
+    /// Says more of a query that these inputs cannot answer because of what is in them: where a column is missing or another,
+    /// the first row that makes a column one of strings where numbers are wanted, or that nothing is in them at all.
     pub(super) fn explain(&self, error: TableError) -> TableError {
+        let named = match &error {
+            TableError::Query(QueryError::UnknownColumn { column, .. }) => Some(column),
+            TableError::Filter { unknown, .. } => unknown.as_ref(),
+            _ => None,
+        };
+        if let Some(why) = named.and_then(|column| self.apart(column)) {
+            return why.clone();
+        }
         match &error {
             TableError::Query(QueryError::UnknownColumn { known, .. }) if known.is_empty() => {
                 let path = self.inputs.first().map_or(Path::new("-"), |input| &*input.path);
@@ -213,7 +247,8 @@ impl Inputs {
         }
     }
 
-    /// The columns of every input: those of the first, and what only later lines of JSON have behind them.
+    /// The columns that every input has, with types that agree: in the order of the first one, and what only later lines of
+    /// JSON have behind them.
     pub fn schema(&self) -> &SchemaRef {
         &self.schema
     }
@@ -222,6 +257,11 @@ impl Inputs {
     pub(super) fn may_wait(paths: &[PathBuf], options: &InputOptions) -> bool {
         let own = paths.iter().enumerate().filter(|(number, _)| options.share.takes(*number));
         paths.is_empty() || own.into_iter().any(|(_, path)| open::is_pipe(path))
+    }
+
+    /// Whether reading may wait for who writes into a pipe.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.inputs.iter().any(|input| input.own && open::is_pipe(&input.path))
     }
 
     /// Reads the columns `columns` (places in the schema) of the inputs of the share, and delivers them on this thread.

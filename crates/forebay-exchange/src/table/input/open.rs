@@ -197,7 +197,7 @@ pub(super) fn first_word(input: &Input, name: &str, options: &InputOptions) -> O
         }
     }?;
     let (path, reason) = (Arc::clone(&input.path), format!("'{}' is no number", excerpt(&value)));
-    Some(MalformedRow { path, line, reason, column: Some(name.to_owned()) })
+    Some(MalformedRow { path, line, lines: 1, reason, column: Some(name.to_owned()) })
 }
 
 /// Opens `path`, and says whether it can be opened again.

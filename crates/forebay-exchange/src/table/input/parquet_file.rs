@@ -8,6 +8,9 @@
 //! How many rows fit is guessed from what the footer says, and from the dictionaries of columns of strings: of a million
 //! rows that are one string of 10 KB each, nothing but the dictionary is large. Where the guess was too low (most rows have the
 //! longest of many strings), a worker stops early and says what it left.
+//!
+//! A page is decompressed whole, and some writers make pages of 100 MB: a stretch is no shorter than such a page, or the page would
+//! be decompressed for each. Workers leave all of it, so that there is one such page at a time.
 
 use std::fs::File;
 use std::io::{self, BufReader, Read};
@@ -38,6 +41,9 @@ use crate::table::TableError;
 
 /// The most that a part decodes to for the sake of its dictionaries.
 const LARGEST: usize = 1 << 20;
+
+/// How often a page may be decompressed, side by side: a page that decodes to more stretches than that is one stretch.
+const REPEATED: usize = 4;
 
 /// A file that is read at any place by any thread.
 #[derive(Clone, Debug)]
@@ -134,6 +140,9 @@ pub(super) struct Part {
     most: usize,
     /// What it takes of the file.
     pub(super) bytes: u64,
+    /// What it takes in memory beside its rows: pages that are too large for stretches of them. Nothing of such a part is
+    /// decoded by workers.
+    pub(super) pages: usize,
 }
 
 impl Part {
@@ -204,13 +213,28 @@ impl ParquetLayout {
             // Who reads a part reads the dictionaries first.
             let (most, target) = (target, target.max(dictionaries.min(LARGEST)));
             let width = usize::try_from(encoded / rows.max(1) as u64).unwrap_or(usize::MAX).max(mean).max(1);
-            let part = stretch(rows, (target / width).max(1));
+            let columns = meta.columns().iter().enumerate().filter(|(leaf, _)| mask.leaf_included(*leaf));
+            let (mut large, mut pages) = (0, 0);
+            for (longest, bytes) in columns.filter_map(|(_, column)| large_page(&path, &file, column, rows, target)) {
+                (large, pages) = (longest.max(large), bytes.saturating_add(pages));
+            }
+            let part = stretch(rows, (target / width).max(1)).max(large.min(rows));
             let batch = (most / longest.max(width)).clamp(1, BATCH);
             let file = file.clone();
             (0..rows).step_by(part).map(move |first| {
                 let here = part.min(rows - first);
                 let bytes = (u128::from(stored) * here as u128 / rows as u128) as u64;
-                Part { file: file.clone(), group, first, rows: here, batch: here.min(batch), target, most, bytes }
+                Part {
+                    file: file.clone(),
+                    group,
+                    first,
+                    rows: here,
+                    batch: here.min(batch),
+                    target,
+                    most,
+                    bytes,
+                    pages,
+                }
             })
         })
     }
@@ -222,6 +246,9 @@ impl ParquetLayout {
 
     fn decode_part(&self, part: &Part) -> ParquetResult<(Decoded, Option<Part>)> {
         let mut decoded = Decoded::default();
+        if part.pages > 0 {
+            return Ok((decoded, Some(Part { bytes: 0, ..part.clone() })));
+        }
         // Batches that are less than one should be, and what they take.
         let mut few = Few::default();
         let mut bytes = 0;
@@ -350,6 +377,35 @@ fn dictionary(file: &Positioned, column: &ColumnChunkMetaData, rows: usize) -> P
         (rest, count, longest) = (behind, count + 1, longest.max(len));
     }
     Ok(Some(Strings { mean: buf.len() / count.max(1), longest, dictionary: buf.len() }))
+}
+
+/// Rows and bytes of the largest page of `column`, if stretches of `target` bytes would have it decompressed too often. What is
+/// wrong with a page is said when it is decoded.
+fn large_page(
+    path: &Path,
+    file: &Positioned,
+    column: &ColumnChunkMetaData,
+    rows: usize,
+    target: usize,
+) -> Option<(usize, usize)> {
+    let encoded = usize::try_from(column.uncompressed_size()).unwrap_or(0);
+    if encoded / REPEATED <= target {
+        return None;
+    }
+    let longest = || -> ParquetResult<usize> {
+        let mut pages = SerializedPageReader::new(Arc::new(file.clone()), column, rows, None)?;
+        let mut longest = 0;
+        while let Some(page) = pages.peek_next_page()? {
+            if !page.is_dict {
+                longest = longest.max(page.num_rows.or(page.num_levels).unwrap_or(0));
+            }
+            pages.skip_next_page()?;
+        }
+        Ok(longest)
+    };
+    let longest = guarded(path, longest).ok()?.ok()?.min(rows);
+    let bytes = (encoded as u128 * longest as u128 / rows.max(1) as u128) as usize;
+    (bytes / REPEATED > target).then_some((longest, bytes))
 }
 
 /// Rows a part: those that fit, in whole batches if that is more than one, and the parts of a group about equal.

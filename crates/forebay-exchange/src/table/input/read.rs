@@ -1,7 +1,7 @@
 //! Joins schedule, workers and commits in one pipeline.
 
 use arrow::array::RecordBatch;
-use forebay::{Cause, Lease, Pipeline, RunError, Weigh};
+use forebay::{Cause, Consumer, Lease, Pipeline, RunError, Weigh};
 
 use super::commits::Commits;
 use super::decoded::Decoded;
@@ -61,8 +61,9 @@ pub(super) fn read(
     let missing = Missing::new(streams.len());
     let commits = every.map(|every| Commits::new(every, streams.len()));
     let held = budget.consumer("rows of later commits", 0)?.empty_lease();
+    let pages = budget.consumer("pages", 0)?;
     let layouts = &layouts[..];
-    let mut sink = Sink { deliver, layouts, commits, held, rows: 0, bytes: 0, malformed: Malformed::default() };
+    let mut sink = Sink { deliver, layouts, commits, held, pages, rows: 0, bytes: 0, malformed: Malformed::default() };
 
     let decode = |unit: Unit| {
         let (decoded, rest) = layouts[unit.input].decode(&unit)?;
@@ -83,7 +84,14 @@ pub(super) fn read(
     let snapshot = outcome.map_err(ended_by)?;
     sink.finish()?;
     let Sink { rows, bytes, malformed, .. } = sink;
-    Ok(ReadReport { rows, bytes, malformed_rows: malformed.count, malformed: malformed.first, snapshot })
+    Ok(ReadReport {
+        rows,
+        bytes,
+        malformed_rows: malformed.count,
+        malformed_lines: malformed.lines,
+        malformed: malformed.first,
+        snapshot,
+    })
 }
 
 /// The caller's side.
@@ -93,6 +101,8 @@ struct Sink<'l, D> {
     commits: Option<Commits>,
     /// Pays for what waits for its commit.
     held: Lease,
+    /// Pays for pages that are as large as who wrote the file would have them.
+    pages: Consumer,
     rows: u64,
     bytes: u64,
     malformed: Malformed,
@@ -107,6 +117,7 @@ impl<D: FnMut(Piece) -> Result<(), TableError>> Sink<'_, D> {
         self.hand_on(done.input, batches, done.ended)?;
         let Some(rest) = done.rest else { return Ok(()) };
         let layouts = self.layouts;
+        let _pages = self.pages.lease_head(rest.pages);
         layouts[done.input].decode_rest(&rest, |batch| {
             self.rows += batch.num_rows() as u64;
             self.hand_on(done.input, vec![batch], false)

@@ -17,6 +17,8 @@ pub struct MalformedRow {
     /// The number of the line with which it begins. The first line of the file, a header's too, is 1; newlines within
     /// quotes count.
     pub line: u64,
+    /// How many lines it has, those within quotes among them: what a quote that is not closed where it should be takes.
+    pub lines: u64,
     /// What is wrong with it.
     pub reason: String,
     /// The column whose type it does not fit, if that is what is wrong. The type was that of the first rows.
@@ -37,21 +39,24 @@ impl From<String> for Flaw {
 
 impl fmt::Display for MalformedRow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}: {}", shown(&self.path), self.line, self.reason)
+        write!(f, "{}:{}: {}", shown(&self.path), self.line, self.reason)?;
+        if self.lines > 1 { write!(f, "; a quote makes it {} lines long", self.lines) } else { Ok(()) }
     }
 }
 
-/// The malformed rows of a part: the first ones, and how many there are.
+/// The malformed rows of a part: the first ones, how many there are, and how many lines they have.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Malformed {
     pub(super) first: Vec<MalformedRow>,
     pub(super) count: u64,
+    pub(super) lines: u64,
 }
 
 impl Malformed {
-    /// Counts one more row; makes `row` only if it is kept.
-    pub(super) fn add(&mut self, row: impl FnOnce() -> MalformedRow) {
+    /// Counts one more row, of `lines` lines; makes `row` only if it is kept.
+    pub(super) fn add(&mut self, lines: u64, row: impl FnOnce() -> MalformedRow) {
         self.count += 1;
+        self.lines += lines;
         if self.first.len() < KEPT {
             self.first.push(row());
         }
@@ -60,6 +65,7 @@ impl Malformed {
     /// Adds the rows of the next part.
     pub(super) fn append(&mut self, next: Malformed) {
         self.count += next.count;
+        self.lines += next.lines;
         let room = KEPT - self.first.len();
         self.first.extend(next.first.into_iter().take(room));
     }

@@ -38,9 +38,9 @@ pub(super) fn salvage(
     let mut refuse = |record: &Record, error: &ArrowError| {
         let row = || {
             let Flaw { reason, column } = diagnose(record, error);
-            MalformedRow { path: Arc::clone(path), line: record.line, reason, column }
+            MalformedRow { path: Arc::clone(path), line: record.line, lines: record.lines, reason, column }
         };
-        decoded.refuse(strict, row)
+        decoded.refuse(strict, record.lines, row)
     };
     part(records, decode, &mut refuse, &mut good)?;
     decoded.push(match good.as_slice() {

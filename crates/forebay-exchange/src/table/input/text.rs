@@ -1,15 +1,16 @@
 //! `Text`: cuts a text into pieces at the ends of records, as it is read.
 //!
 //! What one read gives is handed on as soon as a record ends in it: a source that pauses holds back less than a record.
-//! A record is bounded: of a longer one nothing is kept, and it counts as one malformed row, as does a record of CSV whose
-//! quoted field does not end before the file does.
+//! A record is bounded: of a longer one nothing is kept, and it counts as one malformed row, as does a last line of CSV
+//! that ends within quotes: who wrote it was stopped. A quoted field that has further lines and does not end before the
+//! file does ends the run: a quote was forgotten, most likely, and the lines are rows.
 
 use std::fmt;
 use std::io::{ErrorKind, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-use super::cut::{Scanner, newlines};
+use super::cut::{Scanner, lines, newlines, open_quote};
 use crate::table::TableError;
 
 /// Whole records of a text.
@@ -20,8 +21,19 @@ pub(super) struct TextPiece {
     pub(super) line: u64,
     /// Newlines in it: at most as many records end.
     pub(super) lines: u64,
-    /// What stands here is one record that was not kept, for this reason. Then there are no bytes.
-    pub(super) dropped: Option<String>,
+    /// Whether there may be fields of several lines with text behind the closing quote.
+    pub(super) stray: bool,
+    /// What stands here is one record that was not kept. Then there are no bytes.
+    pub(super) dropped: Option<Dropped>,
+}
+
+/// A record that was not kept.
+#[derive(Clone, Debug)]
+pub(super) struct Dropped {
+    /// Why not.
+    pub(super) reason: String,
+    /// How many lines it has.
+    pub(super) lines: u64,
 }
 
 /// A text that is read.
@@ -67,7 +79,7 @@ impl Text {
                 return self.drop_record().map(Some);
             }
             if self.ended || self.read()? == 0 {
-                return Ok(self.last());
+                return self.last();
             }
         }
     }
@@ -102,7 +114,7 @@ impl Text {
         self.forget(end);
         let (line, lines) = (self.line, newlines(&bytes));
         self.line += lines;
-        TextPiece { bytes, line, lines, dropped: None }
+        TextPiece { bytes, line, lines, stray: self.scanner.is_stray(), dropped: None }
     }
 
     fn forget(&mut self, end: usize) {
@@ -117,23 +129,43 @@ impl Text {
     }
 
     /// The record that has not ended when the text does.
-    fn last(&mut self) -> Option<TextPiece> {
+    fn last(&mut self) -> Result<Option<TextPiece>, TableError> {
         if self.filled == 0 {
-            return None;
+            return Ok(None);
         }
+        let opened = self.opened();
         let mut piece = self.take(self.filled);
         if self.scanner.is_quoted() {
+            self.check_end(opened, piece.line + lines(&piece.bytes))?;
             piece.bytes = Vec::new();
-            piece.dropped = Some("a quoted field does not end before the file does".to_owned());
+            let reason = "a quoted field does not end before the file does".to_owned();
+            piece.dropped = Some(Dropped { reason, lines: 1 });
         }
         piece.lines = piece.lines.max(1);
-        Some(piece)
+        Ok(Some(piece))
+    }
+
+    /// The line in which the quoted field begins with which ends what was read.
+    fn opened(&self) -> u64 {
+        let quote =
+            if self.scanner.is_quoted() { open_quote(&self.buffer[..self.filled], self.scanner.anew()) } else { None };
+        self.line + quote.unwrap_or(0)
+    }
+
+    /// That the file, which ends within quotes before line `end`, has them in its last line only.
+    fn check_end(&self, opened: u64, end: u64) -> Result<(), TableError> {
+        let lines = end - opened;
+        if lines <= 1 {
+            return Ok(());
+        }
+        Err(TableError::OpenQuote { path: self.path.to_path_buf(), line: opened, lines })
     }
 
     /// Reads to the end of a record that is too long, and keeps nothing of it.
     fn drop_record(&mut self) -> Result<TextPiece, TableError> {
-        let line = self.line;
+        let (line, opened) = (self.line, self.opened());
         let mut quoted = self.scanner.is_quoted();
+        let mut ends_line = self.buffer[..self.filled].ends_with(b"\n");
         self.line += newlines(&self.buffer[..self.filled]);
         self.forget(self.filled);
         while self.read()? > 0 {
@@ -141,16 +173,22 @@ impl Text {
                 self.line += newlines(&self.buffer[..end]);
                 self.forget(end);
                 self.scanned = 0;
-                quoted = false;
+                (quoted, ends_line) = (false, true);
                 break;
             }
             quoted = self.scanner.is_quoted();
+            ends_line = self.buffer[..self.filled].ends_with(b"\n");
             self.line += newlines(&self.buffer[..self.filled]);
             self.forget(self.filled);
         }
+        let end = self.line + u64::from(!ends_line);
+        if quoted {
+            self.check_end(opened, end)?;
+        }
         let why = if quoted { ", in a quoted field that does not end" } else { "" };
-        let dropped = Some(format!("longer than {} bytes{why}", self.longest));
-        Ok(TextPiece { bytes: Vec::new(), line, lines: 1, dropped })
+        let dropped =
+            Some(Dropped { reason: format!("longer than {} bytes{why}", self.longest), lines: (end - line).max(1) });
+        Ok(TextPiece { bytes: Vec::new(), line, lines: 1, stray: false, dropped })
     }
 }
 
