@@ -9,17 +9,51 @@ use rustix::io::Errno;
 use crate::fs::Stat;
 use crate::itemize::Change;
 use crate::shared::Shared;
+use crate::target::Ready;
 
-/// The mode that an entry is to have, given what is there now.
-pub(crate) fn wanted_mode(shared: &Shared<'_>, src: &Stat, old: Option<&Stat>) -> u32 {
+/// The mode that an entry is to have, given what is there now, or else the directory `ready` that it is made in.
+pub(crate) fn wanted_mode(shared: &Shared<'_>, src: &Stat, old: Option<&Stat>, ready: Option<&Ready>) -> u32 {
     match old {
         _ if shared.options.perms => src.mode,
         Some(old) if shared.options.executability && src.kind == FileType::RegularFile => {
             executable(src.mode, old.mode)
         }
         Some(old) => old.mode,
-        None => src.mode & 0o777 & !shared.me.umask,
+        None => src.mode & ready.map_or(0o777 & !shared.me.umask, |ready| ready.permits(shared)),
     }
+}
+
+/// What a directory's default ACL permits for whom, as a mode.
+#[cfg(target_os = "linux")]
+pub(crate) fn default_acl(dir: BorrowedFd<'_>) -> Option<u32> {
+    /// What entries of an ACL are for: the owner, the group, all that are named and the group together, all others.
+    const OWNER: u16 = 1;
+    const GROUP: u16 = 4;
+    const MASK: u16 = 0x10;
+    const OTHER: u16 = 0x20;
+    let mut value = vec![0; 1 << 10];
+    let len = loop {
+        match rustix::fs::fgetxattr(dir, "system.posix_acl_default", &mut value[..]) {
+            // Values end at 64 KiB.
+            Err(Errno::RANGE) if value.len() < 64 << 10 => value.resize(64 << 10, 0),
+            result => break result.ok()?,
+        }
+    };
+    // A version, and entries of what for, permissions and an id.
+    let entries: Vec<(u16, u32)> = value
+        .get(4..len)?
+        .chunks_exact(8)
+        .map(|entry| {
+            (u16::from_le_bytes([entry[0], entry[1]]), u32::from(u16::from_le_bytes([entry[2], entry[3]]) & 7))
+        })
+        .collect();
+    let of = |tag| entries.iter().find(|entry| entry.0 == tag).map(|entry| entry.1);
+    Some(of(OWNER)? << 6 | of(MASK).or(of(GROUP))? << 3 | of(OTHER)?)
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn default_acl(_: BorrowedFd<'_>) -> Option<u32> {
+    None
 }
 
 /// The mode `old`, executable or not as `src` is: who may read may then execute.
@@ -54,16 +88,28 @@ pub(crate) fn keeps_time(shared: &Shared<'_>, kind: FileType) -> bool {
 
 /// Whether the access time of an entry of this kind is preserved.
 pub(crate) fn keeps_atime(shared: &Shared<'_>, kind: FileType) -> bool {
-    shared.options.atimes && kind == FileType::RegularFile
+    let options = shared.options;
+    options.atimes
+        && match kind {
+            FileType::Directory => false,
+            FileType::Symlink => !options.omit_link_times,
+            _ => true,
+        }
+}
+
+/// Whether the access time of the existing `old` is to be another.
+pub(crate) fn other_atime(shared: &Shared<'_>, src: &Stat, old: &Stat) -> bool {
+    keeps_atime(shared, src.kind) && src.atime.tv_sec != old.atime.tv_sec
 }
 
 /// Enters into `change` which attributes of the existing `old` differ from what is wanted.
 pub(crate) fn compare(shared: &Shared<'_>, change: &mut Change, src: &Stat, old: &Stat) {
-    change.perms = src.kind != FileType::Symlink && wanted_mode(shared, src, Some(old)) != old.mode;
+    change.perms = src.kind != FileType::Symlink && wanted_mode(shared, src, Some(old), None) != old.mode;
     let (uid, gid) = wanted_owner(shared, src, old.uid, old.gid);
     change.owner = uid.is_some();
     change.group = gid.is_some();
-    change.atime = keeps_atime(shared, src.kind) && src.atime.tv_sec != old.atime.tv_sec;
+    // As with rsync, nothing is said of a link's.
+    change.atime = src.kind != FileType::Symlink && other_atime(shared, src, old);
 }
 
 /// rsync's word for a change of owner.

@@ -180,8 +180,10 @@ fn place<'a>(shared: &Shared<'_>, at: BorrowedFd<'a>, name: &CStr, rel: &[u8]) -
     for end in (0..above).filter(|&end| rel[end] == b'/') {
         let part = CString::new(&rel[now..end]).map_err(|_| Errno::INVAL)?;
         now = end + 1;
-        let mut made = rustix::fs::mkdirat(&dir, &part, Mode::from_raw_mode(0o700)).is_ok();
+        let result = rustix::fs::mkdirat(&dir, &part, Mode::from_raw_mode(0o700));
+        let mut made = result.is_ok();
         let next = match fs::open_dir(dir.as_fd(), &part, false) {
+            Err(Errno::NOENT) => return Err(result.err().unwrap_or(Errno::NOENT)),
             // Something else has the name; or had it, and another worker has been faster.
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 match rustix::fs::unlinkat(&dir, &part, AtFlags::empty()) {
@@ -286,7 +288,9 @@ fn dress(shared: &Shared<'_>, file: BorrowedFd<'_>, original: BorrowedFd<'_>, li
     // As with rsync, without `-p` a directory keeps what it has inherited.
     let inherits = like.kind == FileType::Directory && !shared.options.perms;
     let inherited = if inherits { now.mode & 0o2000 } else { 0 };
-    let mode = inherited | if harmless { like.mode } else { like.mode & 0o1777 };
+    // More backups are to find room in a directory, whatever keeps us from working in the original.
+    let ours = if like.kind == FileType::Directory && !shared.privileged() { 0o700 } else { 0 };
+    let mode = inherited | ours | if harmless { like.mode } else { like.mode & 0o1777 };
     rustix::fs::fchmod(file, Mode::from_raw_mode(mode as _))?;
     match attrs::keeps_time(shared, like.kind) {
         true => rustix::fs::futimens(file, &attrs::times(like.mtime)),

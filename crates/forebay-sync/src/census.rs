@@ -11,9 +11,11 @@ use forebay::Weigh;
 use crate::content::copy::Failure;
 use crate::error::Error;
 use crate::fs;
+use crate::fuzzy;
 use crate::hardlinks::{Existing, Groups, Inode};
 use crate::item::Item;
 use crate::outcome::Outcome;
+use crate::select::DeleteWhen;
 use crate::totals::Kinds;
 use crate::worker::{Entry, Worker};
 
@@ -114,7 +116,10 @@ impl Worker<'_> {
         let Item::Names(dir, range) = item else {
             return Ok(Names(names));
         };
-        let mut there = None;
+        let (mut there, mut like) = (None, None);
+        // What is deleted by then is like nothing.
+        let deletion = &self.shared.options.deletion;
+        let gone = self.shared.options.delete && matches!(deletion.when, DeleteWhen::Before | DeleteWhen::During);
         for at in range {
             if self.shared.options.cancel.is_cancelled() {
                 return Err(Error::Cancelled);
@@ -151,7 +156,17 @@ impl Worker<'_> {
             let existing = link.map(|inode| (inode, true)).or(existing);
             let differs = existing.is_some_and(|(_, current)| !current);
             let stays = file && (self.is_newer(&entry) || (differs && self.is_no_shorter(&entry)));
-            let elsewhere = file && existing.is_none() && self.is_elsewhere(&entry);
+            // As with rsync, what is like a name that is not there counts as being there, also where it is of no use.
+            let mut is_like = || {
+                let all = like.get_or_insert_with(|| {
+                    let mut all = fuzzy::all(self.shared, &dir.rel, fd.as_ref().map(AsFd::as_fd));
+                    all.retain(|candidate| !gone || dir.listing.contains(&candidate.name));
+                    all
+                });
+                fuzzy::best(self.shared, all, target, &src).is_some()
+            };
+            let new = file && existing.is_none();
+            let elsewhere = new && ((self.shared.options.fuzzy > 0 && is_like()) || self.is_elsewhere(&entry));
             names.push(Name { inode: src.inode(), path: entry.rel(), file, stays, existing, elsewhere });
         }
         Ok(Names(names))

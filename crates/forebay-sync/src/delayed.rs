@@ -2,9 +2,10 @@
 
 use std::ffi::CString;
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, Mode, Timespec};
+use rustix::fs::{AtFlags, Timespec};
 use rustix::io::Errno;
 
 use crate::attrs;
@@ -20,9 +21,8 @@ pub(crate) struct Waiting {
     /// The directory below the destination, with a slash at its end; empty for the destination itself.
     pub(crate) rel: Vec<u8>,
     pub(crate) names: Vec<CString>,
-    /// The time and mode that the directory is to have in the end.
+    /// The time that the directory is to have in the end.
     pub(crate) time: Option<Timespec>,
-    pub(crate) mode: Option<u32>,
 }
 
 /// Everything that waits. Grows with the number of files that are updated.
@@ -63,17 +63,19 @@ impl Waiting {
             }
             if let Err(errno) = rustix::fs::renameat(&from, name, &dir, name) {
                 shared.removals.keep(&rel);
-                shared.fail(out, "[receiver] rename", &shared.target_path(&rel, b""), errno);
+                out.totals.failed += 1;
+                let kept = partial::name(shared.options).map_or(&b""[..], |dir| dir.as_bytes());
+                let above = if kept.starts_with(b"/") { &b""[..] } else { &self.rel[..] };
+                let mut rest = b"\" (from ".to_vec();
+                shared.options.escape.push(&mut rest, &[above, kept, b"/", name.to_bytes()].concat());
+                let rest = format!("{}): {}", String::from_utf8_lossy(&rest), fs::describe(errno));
+                let path = shared.target_path(&rel, b"");
+                shared.complain(out, "rsync: [receiver] rename failed for \"", &path, &rest);
             }
         }
-        if let Some(name) = partial::name(shared.options) {
-            partial::remove(dir.as_fd(), name);
-        }
+        partial::remove(shared, dir.as_fd());
         if let Some(time) = self.time {
             rustix::fs::utimensat(&dir, c".", &attrs::times(time), AtFlags::empty())?;
-        }
-        if let Some(mode) = self.mode {
-            rustix::fs::chmodat(&dir, c".", Mode::from_raw_mode(mode as _), AtFlags::empty())?;
         }
         Ok(())
     }

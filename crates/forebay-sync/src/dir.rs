@@ -182,6 +182,17 @@ pub(crate) struct SourceDir {
     pub(crate) reads: Reads,
 }
 
+/// Opens the directory of the source that is called `shown` in messages once more. Its end `rel`, which was found beneath what was
+/// given, may lead through no link.
+pub(crate) fn open_again(shown: &[u8], rel: &[u8]) -> Result<OwnedFd, Errno> {
+    let (base, rel) = shown.strip_suffix(rel).map_or((shown, &[][..]), |base| (base, rel));
+    let base = fs::open_dir(CWD, &CString::new(base).map_err(|_| Errno::INVAL)?, true)?;
+    match rel.strip_suffix(b"/") {
+        Some(rel) => fs::open_beneath(base.as_fd(), rel, false),
+        None => Ok(base),
+    }
+}
+
 /// What entries of the source are taken for.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reads {
@@ -275,7 +286,8 @@ impl SourceDir {
         }
     }
 
-    /// Whether the extended attributes of `name`, or of what it leads to, can be read. What is in a directory `given` by its
+    /// Whether the extended attributes of `name`, or of what it leads to, can be read. That it may not be known what it stands
+    /// for is reported, and no more: it is what it is itself. What is in a directory `given` by its
     /// contents is shown as rsync does.
     pub(crate) fn is_readable(
         &self,
@@ -289,7 +301,12 @@ impl SourceDir {
             let whole = given && matches!(self.base, Base::Held(_)) && !self.shown.ends_with(b"/./");
             [&clean(&self.shown)[..], if whole { &b"./"[..] } else { b"" }, name.to_bytes()].concat()
         };
-        extended::is_readable(shared, &Place::source(self, name, follow), path, out)
+        let place = Place::source(self, name, follow);
+        if self.reads.fake && !shared.me.is_root() && place.as_ref().is_ok_and(fake::is_hidden) {
+            let what = "[sender] failed to read xattr user.rsync.%stat for";
+            shared.fail(out, what, &self.path_of(name), Errno::ACCESS);
+        }
+        extended::is_readable(shared, &place, path, out)
     }
 
     /// The absolute path of `name` in it.

@@ -14,6 +14,7 @@ pub fn ending(code: u8, role: &str) -> Option<String> {
         12 => ("error", "error in rsync protocol data stream"),
         13 => ("error", "errors with program diagnostics"),
         14 => ("error", "error in IPC code"),
+        19 => ("error", "received SIGUSR1"),
         20 => ("error", "received SIGINT, SIGTERM, or SIGHUP"),
         23 => ("error", "some files/attrs were not transferred (see previous errors)"),
         24 => ("warning", "some files vanished before they could be transferred"),

@@ -1,7 +1,8 @@
 //! `-X` and `-A`: extended attributes. An ACL is one: `system.posix_acl_access`, and of directories
 //! `system.posix_acl_default`.
 //!
-//! The super-user copies all namespaces but `system`, others `user` alone. What the source does not have is removed.
+//! The super-user copies all namespaces but `system`, others `user` alone. What the source does not have is removed. As with
+//! rsync, the super-user who says with rules what is copied gets all of that, so `system` too: without `-A`, ACLs as they are.
 //! With `--fake-super` (see [`fake`]), ACLs and names of other namespaces are kept under names that begin with `user.rsync.`.
 //!
 //! Over the wire, long values are told by their MD5. What the destination has of them stays or is taken from there; the others
@@ -21,6 +22,7 @@ use crate::fake;
 use crate::filter::{Local, Side};
 use crate::fs::{self, Stat};
 use crate::itemize::Change;
+use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::wire::{NO_ACL, keep_acl, kept_acl};
@@ -252,12 +254,13 @@ impl Origin {
         }
     }
 
-    /// What the destination is to have: as [`found`](Self::found), with the owners in ACLs mapped as those of files are.
+    /// What the destination is to have: as [`found`](Self::found), with the owners in ACLs mapped as those of files are;
+    /// but, as with rsync, not with `--numeric-ids`.
     fn wanted(&self, shared: &Shared<'_>, now: &Attributes) -> Result<(Attributes, Vec<Long>), Errno> {
         let (mut known, unknown) = self.found(shared, now)?;
         for (name, value) in &mut known {
-            if name.to_bytes().starts_with(ACL) {
-                map_owners(shared, value);
+            if is_acl(shared, name.to_bytes()) && !shared.options.numeric_ids {
+                map_owners(value, |id| shared.user(id), |id| shared.group(id));
             }
         }
         Ok((known, unknown))
@@ -276,17 +279,32 @@ pub(crate) fn wanted(shared: &Shared<'_>) -> bool {
     shared.options.xattrs || shared.options.acls
 }
 
+/// Whether the attribute `name` is copied as an ACL. One that is not is an attribute as others are.
+fn is_acl(shared: &Shared<'_>, name: &[u8]) -> bool {
+    shared.options.acls && name.starts_with(ACL)
+}
+
+/// Whether another machine is told ACLs among the attributes as well. As with rsync, rules that do not leave them out are
+/// about them, and it would remove what it is not told.
+pub(crate) fn tells_acls_twice(options: &Options) -> bool {
+    let (filters, (acl, _)) = (&options.filters, ACLS[0]);
+    let ruled = options.acls && options.xattrs && filters.has_xattr_rules();
+    ruled && filters.takes_xattr(Side::Sender, &Local::default(), acl.to_bytes())
+}
+
 /// Whether the attribute `name` of an entry may be copied at all, as far as this side is concerned, where `local` holds.
 fn passes(shared: &Shared<'_>, side: Side, local: &Local, name: &[u8]) -> bool {
     let options = shared.options;
-    match name.starts_with(ACL) {
-        true => options.acls,
-        false => {
-            let reserved = name.starts_with(RESERVED) && !options.xattrs_all;
-            let copied = options.xattrs && !name.starts_with(b"system.") && !reserved;
-            copied && options.filters.takes_xattr(side, local, name)
-        }
+    if is_acl(shared, name) {
+        return true;
     }
+    let reserved = name.starts_with(RESERVED) && !options.xattrs_all;
+    // What is kept for an ACL is none.
+    let kept = side == Side::Sender && options.fake_source && name.starts_with(ACL);
+    // A server that receives is not told the rules of who sends.
+    let untold = side == Side::Receiver && shared.remote.as_ref().is_some_and(|remote| remote.server);
+    let system = name.starts_with(b"system.") && !untold && !options.filters.has_xattr_rules();
+    options.xattrs && !reserved && !kept && !system && options.filters.takes_xattr(side, local, name)
 }
 
 /// Whether the source's attribute `name` is among those that are copied, where `local` holds.
@@ -303,7 +321,7 @@ fn taken_as(shared: &Shared<'_>, name: &CStr) -> Option<CString> {
     }
     let options = shared.options;
     match shared.privileged() && !options.fake_destination {
-        _ if bytes.starts_with(ACL) || bytes.starts_with(b"user.") => Some(name.to_owned()),
+        _ if is_acl(shared, bytes) || bytes.starts_with(b"user.") => Some(name.to_owned()),
         true => Some(name.to_owned()),
         // As with rsync: who says with rules what is copied gets all of that.
         false if options.fake_destination || options.filters.has_xattr_rules() => {
@@ -315,11 +333,15 @@ fn taken_as(shared: &Shared<'_>, name: &CStr) -> Option<CString> {
 
 /// Whether the destination's attribute `name` is to be like the source's.
 fn is_kept(shared: &Shared<'_>, name: &[u8]) -> bool {
-    if name.starts_with(ACL) {
-        return shared.options.acls;
+    if is_acl(shared, name) {
+        return true;
     }
-    let namespace = if shared.privileged() { !name.starts_with(b"system.") } else { name.starts_with(b"user.") };
-    shared.options.xattrs && namespace && shared.options.filters.takes_xattr(Side::Receiver, &Local::default(), name)
+    let (options, filters) = (shared.options, &shared.options.filters);
+    let namespace = match shared.privileged() {
+        true => !name.starts_with(b"system.") || (filters.has_xattr_rules() && !options.fake_destination),
+        false => name.starts_with(b"user."),
+    };
+    options.xattrs && namespace && filters.takes_xattr(Side::Receiver, &Local::default(), name)
 }
 
 /// Names of attributes of a source with `--fake-super` without what they have before them.
@@ -401,7 +423,7 @@ pub(crate) fn compare(shared: &Shared<'_>, change: &mut Change, source: &Result<
     let Ok(source) = source else { return };
     let Ok(there) = read_there(shared, there) else { return };
     let Ok((source, lacking)) = source.wanted(shared, &there) else { return };
-    let is_acl = |(name, _): &&(CString, Vec<u8>)| name.to_bytes().starts_with(ACL);
+    let is_acl = |(name, _): &&(CString, Vec<u8>)| is_acl(shared, name.to_bytes());
     let acl = |(name, value): &(CString, Vec<u8>)| (name.clone(), without_mode(name, value));
     change.acl = source.iter().filter(is_acl).map(acl).ne(there.iter().filter(is_acl).map(acl));
     change.xattr = !lacking.is_empty() || source.iter().filter(|a| !is_acl(a)).ne(there.iter().filter(|a| !is_acl(a)));
@@ -422,7 +444,7 @@ fn without_mode(name: &CStr, value: &[u8]) -> Vec<u8> {
 }
 
 /// Maps the named users and groups of an ACL. Entries are in the order of their ids, as the system wants them.
-fn map_owners(shared: &Shared<'_>, value: &mut [u8]) {
+pub(crate) fn map_owners(value: &mut [u8], user: impl Fn(u32) -> u32, group: impl Fn(u32) -> u32) {
     let Some(entries) = value.get_mut(4..) else { return };
     let mut mapped: Vec<[u8; 8]> = Vec::with_capacity(entries.len() / 8);
     let (whole, _) = entries.as_chunks::<8>();
@@ -430,8 +452,8 @@ fn map_owners(shared: &Shared<'_>, value: &mut [u8]) {
         let [t0, t1, p0, p1, id @ ..] = *entry;
         let id = u32::from_le_bytes(id);
         let id = match u16::from_le_bytes([t0, t1]) {
-            0x02 => shared.user(id),
-            0x08 => shared.group(id),
+            0x02 => user(id),
+            0x08 => group(id),
             _ => id,
         };
         let [a, b, c, d] = id.to_le_bytes();
@@ -509,7 +531,7 @@ pub(crate) fn copy(
     }
     for (name, _) in &now {
         // As with rsync, what is not kept in the namespace `user` differs, and stays.
-        let stays = there.fake && !name.to_bytes().starts_with(b"user.") && !name.to_bytes().starts_with(ACL);
+        let stays = there.fake && !name.to_bytes().starts_with(b"user.") && !is_acl(shared, name.to_bytes());
         if !stays && !wanted.iter().any(|(n, _)| n == name) && !lacking.iter().any(|long| long.name == *name) {
             changed = true;
             if let Err(errno) = there.drop(name) {
@@ -544,7 +566,7 @@ fn get_failed(shared: &Shared<'_>, out: &mut Outcome, path: &[u8], name: &[u8], 
     let mut after = b"\",\"".to_vec();
     shared.options.escape.push(&mut after, name);
     let after = format!("{}\",0) failed: {}", String::from_utf8_lossy(&after), fs::describe(errno));
-    shared.complain(out, &format!("rsync: [sender] {call}(\""), path, &after);
+    shared.complain_of(out, &format!("rsync: [sender] {call}(\""), path, &after);
 }
 
 fn set_failed(

@@ -74,11 +74,16 @@ impl Kept {
     /// What is kept at `place`.
     fn read(place: &Place) -> Result<Option<Self>, Errno> {
         match place.value(STAT) {
-            // What may not be read may not be opened either, which is reported then.
+            // It is what it is itself; that this [is hidden](is_hidden) is for who lists it to report.
             Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::ACCESS) => Ok(None),
             value => Kept::parse(&value?).map(Some).ok_or(CORRUPT),
         }
     }
+}
+
+/// Whether it may not be known what the entry at `place` stands for.
+pub(crate) fn is_hidden(place: &Place) -> bool {
+    place.value(STAT) == Err(Errno::ACCESS)
 }
 
 /// What the entry at `place` stands for, which itself is as `real` says.

@@ -21,7 +21,7 @@ const SUFFIX_WEIGHT: usize = 10;
 /// A file that was there before anything was written.
 #[derive(Debug)]
 pub(crate) struct Candidate {
-    name: CString,
+    pub(crate) name: CString,
     stat: Stat,
     /// Which of the alternate trees has it; `None` is the destination.
     tree: Option<usize>,
@@ -30,16 +30,21 @@ pub(crate) struct Candidate {
 /// The files that blocks may come from, if that is asked for: those in the destination and, with `-yy`, in the
 /// corresponding directories of the alternate trees.
 pub(crate) fn candidates(shared: &Shared<'_>, dir: &Dir, ready: &Ready) -> Vec<Candidate> {
-    let mut found = Vec::new();
     if shared.options.fuzzy == 0 || shared.options.whole_file {
-        return found;
+        return Vec::new();
     }
-    if !ready.made {
-        list(shared, ready.fd.as_fd(), None, &mut found);
+    all(shared, &dir.rel, (!ready.made).then(|| ready.fd.as_fd()))
+}
+
+/// The files that are like any that the directory at `rel` lacks, which is open as `fd` if it is there.
+pub(crate) fn all(shared: &Shared<'_>, rel: &[u8], fd: Option<BorrowedFd<'_>>) -> Vec<Candidate> {
+    let mut found = Vec::new();
+    if let Some(fd) = fd {
+        list(shared, fd, None, &mut found);
     }
     if shared.options.fuzzy > 1 {
         for (tree, place) in shared.places.alternates.iter().enumerate() {
-            if let Ok(dir) = fs::open_beneath(place.fd.as_fd(), &dir.rel, false) {
+            if let Ok(dir) = fs::open_beneath(place.fd.as_fd(), rel, false) {
                 list(shared, dir.as_fd(), Some(tree), &mut found);
             }
         }
@@ -67,12 +72,7 @@ fn list(shared: &Shared<'_>, dir: BorrowedFd<'_>, tree: Option<usize>, found: &m
 
 /// Opens the best of the candidates for a new file, and says which it is.
 pub(crate) fn open(shared: &Shared<'_>, dir: &Dir, ready: &Ready, name: &CStr, src: &Stat) -> Option<(Basis, OwnedFd)> {
-    let candidates = dir.candidates.get()?;
-    let twin = candidates.iter().find(|c| c.stat.size == src.size && shared.same_time(&c.stat, src));
-    let best = twin.or_else(|| {
-        let near = candidates.iter().map(|c| (distance(name.to_bytes(), c.name.to_bytes()), c));
-        near.filter(|(distance, _)| *distance <= FARTHEST).min_by_key(|(distance, _)| *distance).map(|(_, c)| c)
-    })?;
+    let best = best(shared, dir.candidates.get()?, name, src)?;
     let file = match best.tree {
         None => fs::open_file(ready.fd.as_fd(), &best.name).ok(),
         Some(tree) => {
@@ -81,6 +81,20 @@ pub(crate) fn open(shared: &Shared<'_>, dir: &Dir, ready: &Ready, name: &CStr, s
         }
     };
     file.map(|file| (Basis::Like(best.name.clone(), best.tree), file))
+}
+
+/// The one of `candidates` that is most like the new file `name`, if any is.
+pub(crate) fn best<'c>(
+    shared: &Shared<'_>,
+    candidates: &'c [Candidate],
+    name: &CStr,
+    src: &Stat,
+) -> Option<&'c Candidate> {
+    let twin = candidates.iter().find(|c| c.stat.size == src.size && shared.same_time(&c.stat, src));
+    twin.or_else(|| {
+        let near = candidates.iter().map(|c| (distance(name.to_bytes(), c.name.to_bytes()), c));
+        near.filter(|(distance, _)| *distance <= FARTHEST).min_by_key(|(distance, _)| *distance).map(|(_, c)| c)
+    })
 }
 
 fn distance(a: &[u8], b: &[u8]) -> usize {

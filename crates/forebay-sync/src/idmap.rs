@@ -38,10 +38,10 @@ impl Ids {
         }
     }
 
-    fn database(self) -> (&'static str, &'static str) {
+    fn file(self) -> &'static str {
         match self {
-            Ids::Users => ("/etc/passwd", "passwd"),
-            Ids::Groups => ("/etc/group", "group"),
+            Ids::Users => "/etc/passwd",
+            Ids::Groups => "/etc/group",
         }
     }
 }
@@ -127,7 +127,7 @@ fn named(entries: &[(u32, Vec<u8>)], name: &str) -> Option<u32> {
 
 /// Ids and names of the system's file, in its order; empty if it cannot be read.
 fn entries(ids: Ids) -> Vec<(u32, Vec<u8>)> {
-    let content = std::fs::read(ids.database().0).unwrap_or_default();
+    let content = std::fs::read(ids.file()).unwrap_or_default();
     content.split(|&b| b == b'\n').filter_map(entry).collect()
 }
 
@@ -139,14 +139,12 @@ fn entry(line: &[u8]) -> Option<(u32, Vec<u8>)> {
     Some((id, name.to_vec()))
 }
 
-/// Asks the system's name service, which knows more than the file, for the id of `name`.
+/// Asks the system's name service, which knows more than the file, for the id of `name`. Within the process: there may be many.
 fn ask(ids: Ids, name: &str) -> Option<u32> {
-    // Numbers, which it looks up as ids, are no names.
-    if name.bytes().all(|byte| byte.is_ascii_digit() || b"+- \t\n\x0b\x0c\r".contains(&byte)) {
-        return None;
+    match ids {
+        Ids::Users => uzers::get_user_by_name(name).map(|user| user.uid()),
+        Ids::Groups => uzers::get_group_by_name(name).map(|group| group.gid()),
     }
-    let output = std::process::Command::new("getent").args([ids.database().1, "--", name]).output().ok()?;
-    output.stdout.split(|&b| b == b'\n').find_map(entry).map(|(id, _)| id)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::above::Named;
+use crate::fs::Stat;
 use crate::itemize::{Action, Change, LINKED, Time};
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -55,11 +56,25 @@ pub(crate) fn changed(
     .map(|(name, _)| format!("\"{name}\""))
     .collect();
     object.raw("changes", &format!("[{}]", changes.join(",")));
-    object.raw("size", &change.src.size.to_string());
-    object.text("mode", &format!("{:04o}", change.src.mode));
-    object.raw("modified", &change.src.mtime.tv_sec.to_string());
+    object.stat(&change.src);
     if let Some((arrow, target)) = target {
         object.bytes(if arrow == LINKED { "hard_link_to" } else { "target" }, target);
+    }
+    object.end(&mut out.text);
+}
+
+/// The entry of the sources at `path`, which is as `src` says, for `--list-only`.
+pub(crate) fn listed(shared: &Shared<'_>, out: &mut Outcome, src: &Stat, path: &[u8], link: Option<&[u8]>) {
+    if shared.options.quiet {
+        return;
+    }
+    let mut object = Object::new("item");
+    object.bytes("path", path);
+    object.text("kind", kind(src.kinds()));
+    object.text("action", "list");
+    object.stat(src);
+    if let Some(link) = link {
+        object.bytes("target", link);
     }
     object.end(&mut out.text);
 }
@@ -110,6 +125,13 @@ impl Object {
         let mut quoted = String::with_capacity(value.len() + 2);
         quote(&mut quoted, value);
         self.raw(name, &quoted);
+    }
+
+    /// What the source's entry is.
+    fn stat(&mut self, src: &Stat) {
+        self.raw("size", &src.size.to_string());
+        self.text("mode", &format!("{:04o}", src.mode));
+        self.raw("modified", &src.mtime.tv_sec.to_string());
     }
 
     /// What is not UTF-8 gets a second member, `NAME_hex`, with the bytes themselves.

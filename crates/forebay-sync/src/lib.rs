@@ -99,6 +99,7 @@ mod live;
 mod member;
 mod mirror;
 mod mkpath;
+mod modes;
 mod number;
 mod options;
 mod order;

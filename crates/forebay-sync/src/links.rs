@@ -29,7 +29,7 @@ pub(crate) fn meant(
     note: &mut Outcome,
 ) -> Result<(bool, bool), Errno> {
     let options = shared.options;
-    if kind != FileType::Symlink || !(options.copy_links || options.copy_dirlinks || options.copy_unsafe_links) {
+    if kind != FileType::Symlink || !options.follows_links() {
         return Ok((kind == FileType::Directory, false));
     }
     let mut always = options.copy_links;

@@ -1,10 +1,11 @@
-//! `--list-only`: a line for each entry of the sources, and no destination.
+//! `--list-only`: a line, or an object, for each entry of the sources, and no destination.
 
 use rustix::fs::FileType;
 
 use crate::clock::local_time;
 use crate::format::permissions;
 use crate::fs::Stat;
+use crate::json;
 use crate::number::human;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
@@ -38,5 +39,10 @@ pub(crate) fn entry(
         shared.options.escape.push(&mut tail, link);
     }
     tail.push(b'\n');
-    shared.say(out, &[head.as_bytes()], &[rel, name].concat(), &tail);
+    let (before, path) = (out.text.len(), [rel, name].concat());
+    shared.say(out, &[head.as_bytes()], &path, &tail);
+    if shared.options.json {
+        out.text.truncate(before);
+        json::listed(shared, out, src, &path, link);
+    }
 }

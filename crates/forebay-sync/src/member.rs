@@ -12,7 +12,7 @@ use crate::alternates::{Found, Likeness};
 use crate::backup;
 use crate::content::copy::Failure;
 use crate::content::temp::Temp;
-use crate::content::{Plan, Way};
+use crate::content::{Plan, Way, Written};
 use crate::dir::Dir;
 use crate::error::Error;
 use crate::fs::{self, Stat};
@@ -21,6 +21,7 @@ use crate::itemize::{self, Action, Change};
 use crate::options::AlternateKind;
 use crate::order;
 use crate::outcome::Outcome;
+use crate::regular::length;
 use crate::shared::Shared;
 use crate::totals::Kinds;
 use crate::wire::Notice;
@@ -67,6 +68,8 @@ impl Worker<'_> {
             Waiting { dir: Arc::clone(dir), at }
         };
         let stays = existing.is_some_and(|(_, same)| same);
+        // Only one is sent; the others are told as links to it.
+        let sent = role == Role::Leader || !self.shared.options.only_sent;
         // Without -p, the mode is that of what the leader replaces. In another tree it is the leader that is looked for. In place,
         // it is the leader's file that is written.
         let elsewhere = !self.shared.places.alternates.is_empty();
@@ -79,6 +82,7 @@ impl Worker<'_> {
             }
             Turn::Link(link) => {
                 self.link_member(entry, (role, stays), &link, &leader, out);
+                self.arrived &= sent;
                 self.remove_source(entry, failed, out);
                 if role == Role::Leader {
                     let waiting = self.shared.groups.done(inode, &path, Some(link));
@@ -110,7 +114,7 @@ impl Worker<'_> {
                 if let (Some(change), Some(_)) = (before, &made) {
                     self.say_linked(entry, role, false, &change, &leader, out);
                 }
-                self.arrived &= made.is_some();
+                self.arrived &= made.is_some() && sent;
                 self.remove_source(entry, failed, out);
                 let waiting = self.shared.groups.done(inode, &path, made);
                 self.work_off(waiting, out)?;
@@ -206,10 +210,13 @@ impl Worker<'_> {
         if !self.make_way(entry, out) {
             return Ok(());
         }
-        let (from, like) = ((entry.src.size, entry.src.dev), entry.old_of_kind());
+        let (from, like) = ((length(entry, &source), entry.src.dev), entry.old_of_kind());
         let way = Way::new(self.shared.options.writes_in_place(), false);
         let plan = Plan { onto_device: entry.is_device(), ..Plan::whole(source, from, like, way) };
-        self.write(entry, ready, &plan, out).map(drop)
+        match self.write(entry, ready, &plan, out)? {
+            Written::Unread => self.once_more(entry, ready, plan, None, out),
+            _ => Ok(()),
+        }
     }
 
     /// Makes the name a link to the file, unless it is one, and says so. `stays`: the leader is what it was before.

@@ -154,13 +154,19 @@ pub fn mirror(
     let from = options.files_from.as_deref();
     let listed = from.map(|from| roots::names_from(from, options.filters.nul, false)).transpose()?;
     let _taken = options.copy_as.as_ref().map(Credentials::take_on).transpose()?;
-    let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
+    let nowhere = Root { fd: None, created: false, rename: None, shown: roots::working_directory() };
     let mut shared = Shared::new(&options, nowhere);
     shared.dooms = Dooms::spilling(spill.clone().map(|store| store as _));
     let mut note = Outcome::default();
     let mut totals = Totals::default();
     shared.listed = listed;
-    let top = roots::here(&shared, sources, &mut note)?;
+    let top = match roots::here(&shared, sources, &mut note) {
+        Ok(top) => top,
+        Err(error) => {
+            deliver(&shared, note, &mut totals, log)?;
+            return Err(error);
+        }
+    };
     // As with rsync, a destination is made where all sources may be missing.
     if top.given == 0 && !(options.select.ignore_missing && note.errors.is_empty()) {
         deliver(&shared, note, &mut totals, log)?;
@@ -174,7 +180,7 @@ pub fn mirror(
                 shared.root = root;
                 Places::open(&shared, &mut last)
             }),
-            Some(_) => Ok(Places::default()),
+            Some(_) => Places::open(&shared, &mut last),
         };
         if opened.is_ok() {
             passes::tell_of_deltas(&shared, &mut last);
@@ -189,14 +195,17 @@ pub fn mirror(
         && let Some(root) = first.take()
     {
         shared.pass = Pass::Copy;
-        // What cannot be found is said before anything is listed.
-        let (errors, failed) = (std::mem::take(&mut note.errors), std::mem::take(&mut note.totals));
-        deliver(&shared, Outcome { errors, totals: failed, ..Outcome::default() }, &mut totals, log)?;
+        // What cannot be found is said before anything is listed. What comes first ends the line that has been begun.
+        if !note.text_first {
+            let (errors, failed) = (std::mem::take(&mut note.errors), std::mem::take(&mut note.totals));
+            deliver(&shared, Outcome { errors, totals: failed, ..Outcome::default() }, &mut totals, log)?;
+        }
         list(&shared, Walk::new(&shared, root, Some(std::mem::take(&mut note))), &mut totals, log)?;
     }
     let found = match options.list_only {
         None => roots::destination(&shared, shape, destination, &mut note),
-        Some(_) => Ok(Root { fd: None, created: false, rename: None, shown: Vec::new() }),
+        // As with rsync, which runs where it was started.
+        Some(_) => Ok(Root { fd: None, created: false, rename: None, shown: roots::working_directory() }),
     };
     match found {
         Ok(root) => shared.root = root,
@@ -217,7 +226,17 @@ pub fn mirror(
     if options.select.prune_empty_dirs {
         shared.pass = Pass::Copy;
         let root = roots::here(&shared, sources, &mut Outcome::default())?;
-        shared.barren = walk::barren(&shared, Walk::new(&shared, root, None))?;
+        let counted = (shared.found.load(Ordering::Relaxed), shared.found_all.load(Ordering::Relaxed));
+        let (barren, mut failed) = walk::barren(&shared, Walk::new(&shared, root, Some(Outcome::default())))?;
+        shared.barren = barren;
+        shared.found.store(counted.0, Ordering::Relaxed);
+        shared.found_all.store(counted.1, Ordering::Relaxed);
+        if first.is_some() {
+            if options.log_format.is_some() {
+                failed.log.clone_from(&failed.errors);
+            }
+            deliver(&shared, failed, &mut totals, log)?;
+        }
         // As with rsync, which leaves them out when it has counted.
         (0..shared.barren.len()).for_each(|_| totals.count_listed(Kinds::Dir));
     }
@@ -295,6 +314,7 @@ pub fn mirror(
         }
     }
     let mut last = Outcome::default();
+    shared.modes.finish(&shared, &mut last);
     shared.removals.finish(&shared, &mut last);
     deliver(&shared, last, &mut totals, log)?;
     let undeleted = shared.undeleted.load(Ordering::Relaxed);

@@ -14,19 +14,23 @@ pub(crate) fn make(path: &[u8], dry_run: bool) -> Result<usize, Errno> {
     let last = Some(path.len()).filter(|&end| end > 0 && !path.ends_with(b"/"));
     for end in ends.chain(last) {
         let above = &path[..end];
-        if let Ok(there) = rustix::fs::statat(CWD, above, AtFlags::empty()) {
-            if end == path.len() && FileType::from_raw_mode(there.st_mode) != FileType::Directory {
+        match rustix::fs::statat(CWD, above, AtFlags::empty()) {
+            Ok(there) if end == path.len() && FileType::from_raw_mode(there.st_mode) != FileType::Directory => {
                 return Err(if dry_run { Errno::NOTDIR } else { Errno::EXIST });
             }
-            continue;
+            Ok(_) => continue,
+            Err(Errno::NOTDIR) if dry_run => return Err(Errno::NOTDIR),
+            Err(_) => {}
         }
-        missing += 1;
         if !dry_run {
             match rustix::fs::mkdirat(CWD.as_fd(), above, Mode::from_raw_mode(0o777)) {
-                Ok(()) | Err(Errno::EXIST) => {}
+                Ok(()) => {}
+                // Somebody else has just made it; or a link to nothing has the name, which is found out when it is entered.
+                Err(Errno::EXIST) => continue,
                 Err(errno) => return Err(errno),
             }
         }
+        missing += 1;
     }
     Ok(missing)
 }
@@ -49,7 +53,13 @@ mod tests {
         assert_eq!(make(&path("a/b/c/d"), false), Ok(1));
         assert!(temp.path().join("a/b/c/d").is_dir());
         std::fs::write(temp.path().join("file"), "").unwrap();
-        assert_eq!(make(&path("file/x"), false), Err(Errno::NOTDIR));
+        for dry_run in [false, true] {
+            assert_eq!(make(&path("file/x"), dry_run), Err(Errno::NOTDIR));
+            assert_eq!(make(&path("file/x/y"), dry_run), Err(Errno::NOTDIR));
+        }
         assert_eq!(make(&path("file"), false), Err(Errno::EXIST));
+        std::os::unix::fs::symlink("nowhere", temp.path().join("dangling")).unwrap();
+        assert_eq!(make(&path("dangling"), false), Ok(0));
+        assert_eq!(make(&path("dangling/x"), false), Err(Errno::NOENT));
     }
 }

@@ -101,6 +101,8 @@ pub struct Options {
     pub files_from: Option<OsString>,
     /// `--remove-source-files`: what has arrived goes from the source, but for directories.
     pub remove_source_files: bool,
+    /// `--remove-sent-files`: of that, only what has been made or transferred, and neither devices nor special files.
+    pub only_sent: bool,
     // How content gets to its name.
     /// `-b`: what is replaced or deleted gets another name instead.
     pub backup: bool,
@@ -226,6 +228,7 @@ impl Default for Options {
             select: Select::default(),
             files_from: None,
             remove_source_files: false,
+            only_sent: false,
             backup: false,
             backup_dir: None,
             suffix: None,
@@ -292,6 +295,16 @@ impl Options {
     /// Whether more is said of an entry than that it changes: that it is sent again, say.
     pub(crate) fn says_more(&self) -> bool {
         self.levels.name > 0 || self.has_codes()
+    }
+
+    /// Whether some symbolic links stand for what they lead to.
+    pub(crate) fn follows_links(&self) -> bool {
+        self.copy_links || self.copy_dirlinks || self.copy_unsafe_links
+    }
+
+    /// Whether what is beneath a source may be reached through links: with `-R`, they may be meant on the way.
+    pub(crate) fn leads_through_links(&self) -> bool {
+        self.follows_links() || self.select.relative
     }
 
     /// Whether files are written under their final name.

@@ -21,6 +21,8 @@ pub(crate) struct Outcome {
     pub(crate) holes: Vec<Hole>,
     /// What the other side is to be told.
     pub(crate) notices: Notices,
+    /// There was text before there was any error. Of a note of the walk alone; it does not spill.
+    pub(crate) text_first: bool,
 }
 
 impl Outcome {
@@ -117,7 +119,15 @@ impl Spill for Outcome {
             decode_holes(holes, text.len(), log.len()).ok_or(DecodeError("report of a worker: a hole that is none"))?;
         let totals = Totals::from_each(each);
         let notices = Notices::decode(notices)?;
-        Ok(Outcome { text: text.to_vec(), errors: errors.to_vec(), log: log.to_vec(), totals, holes, notices })
+        Ok(Outcome {
+            text: text.to_vec(),
+            errors: errors.to_vec(),
+            log: log.to_vec(),
+            totals,
+            holes,
+            notices,
+            text_first: false,
+        })
     }
 }
 

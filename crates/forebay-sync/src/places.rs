@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
 
-use rustix::fs::{CWD, FileType, Mode};
+use rustix::fs::{AtFlags, CWD, FileType, Mode};
 use rustix::io::Errno;
 
 use crate::error::Error;
@@ -39,15 +39,21 @@ impl Places {
     /// Opens what the options name.
     ///
     /// # Errors
-    /// A directory for temporary files that is not there. Alternate trees that are missing are only noted.
+    /// A directory for temporary files that is not there, or something else in place of that or of one for backups. Alternate trees
+    /// that are missing are only noted.
     pub(crate) fn open(shared: &Shared<'_>, note: &mut Outcome) -> Result<Places, Error> {
         let Options { temp_dir, alternates, .. } = shared.options;
         let mut places = Places::default();
+        // It is made when it is needed.
+        if let Some(dir) = shared.options.backup_dir.as_deref().filter(|_| shared.options.backup) {
+            is_there(shared, dir, "The backup-dir", "")?;
+        }
         if let Some(dir) = temp_dir {
-            places.temp = match place(&shared.root, dir) {
-                Ok(place) => Some(place),
-                Err(_) => return Err(Error::Usage(escaped(shared, "The temp-dir does not exist: ", dir.as_bytes()))),
-            };
+            let missing = || Error::Usage(escaped(shared, "The temp-dir does not exist: ", dir.as_bytes()));
+            if !is_there(shared, dir, "The temp-dir", "temp-dir ")? {
+                return Err(missing());
+            }
+            places.temp = Some(place(&shared.root, dir).map_err(|_| missing())?);
         }
         let option = match alternates.kind {
             AlternateKind::Compare => "--compare-dest",
@@ -85,6 +91,25 @@ impl Places {
             fs::open_dir(at, &CString::new(path).map_err(|_| Errno::INVAL)?, true)
         });
         made.as_ref().map_err(|&errno| errno)
+    }
+}
+
+/// Whether `dir` is there, which must be nothing else. Messages call it `the` or, where it cannot be looked at, `what`.
+fn is_there(shared: &Shared<'_>, dir: &OsStr, the: &str, what: &str) -> Result<bool, Error> {
+    let root = &shared.root;
+    let found = match &root.fd {
+        Some(at) => rustix::fs::statat(at, dir, AtFlags::empty()),
+        None => rustix::fs::statat(CWD, without_dots(&beside(root, dir)), AtFlags::empty()),
+    };
+    match found.map(Stat::from) {
+        Ok(stat) if stat.kind == FileType::Directory => Ok(true),
+        Ok(_) => Err(Error::Usage(escaped(shared, &format!("{the} is not a directory: "), dir.as_bytes()))),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => {
+            let text = escaped(shared, &format!("Failed to stat {what}"), dir.as_bytes());
+            let described = fs::describe(errno);
+            Err(Error::Io(format!("{text}: {}", described.split(" (").next().unwrap_or(&described))))
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use rustix::io::Errno;
 use crate::alternates::{Found, Likeness};
 use crate::backup;
 use crate::content::copy::Failure;
-use crate::content::{Plan, Way, partial};
+use crate::content::{Plan, Way, Written, partial};
 use crate::delete;
 use crate::error::Error;
 use crate::fs::{self, Stat};
@@ -52,7 +52,7 @@ impl Worker<'_> {
             way_made = self.make_way(entry, out);
             if !way_made || self.take_exact(entry, found, None, out) {
                 // What is in another tree has arrived, unless that is the source itself.
-                self.arrived = way_made && found.stat.inode() != entry.src.inode();
+                self.arrived = way_made && !shared.options.only_sent && found.stat.inode() != entry.src.inode();
                 return Ok(());
             }
         }
@@ -182,37 +182,96 @@ impl Worker<'_> {
         // As with rsync, without -p the mode is that of whatever has the name elsewhere, too.
         let like = old.or(found.map(|found| found.stat));
         let way = Way::new(options.writes_in_place(), false);
-        let (size, dev) = (entry.src.size, entry.src.dev);
+        let (size, dev) = (length(entry, &source), entry.src.dev);
         let (whole, onto_device) = (options.whole_file || from > 0, entry.is_device());
-        let mut plan = Plan { from, basis, whole, onto_device, ..Plan::whole(source, (size, dev), like, way) };
-        let opened = self.write(entry, ready, &plan, out)?;
-        // What could not be opened has no backup either.
-        if differs && opened {
-            self.say_again(entry, change, out);
-            (plan.from, plan.whole, plan.way) = (0, false, Way::InPlaceAgain);
-            self.write(entry, ready, &plan, out)?;
+        let plan = Plan { from, basis, whole, onto_device, ..Plan::whole(source, (size, dev), like, way) };
+        match self.write(entry, ready, &plan, out)? {
+            Written::Unread => self.once_more(entry, ready, plan, Some(change), out),
+            // What could not be opened has no backup either.
+            Written::Done if differs => {
+                let second = self.say_again(entry, Some(change), out);
+                let plan = Plan { from: 0, whole: false, way: Way::InPlaceAgain, last: true, ..plan };
+                let written = self.write(entry, ready, &plan, out)?;
+                self.give_up(entry, written, out);
+                self.push_again(entry, second);
+                Ok(())
+            }
+            _ => Ok(()),
         }
+    }
+
+    /// Tries once more to write what could not be read as far as it was to reach, after the `change` that was told of, if it
+    /// was. What the source has by now is copied, as far as it reaches when it is opened.
+    pub(crate) fn once_more(
+        &mut self,
+        entry: &Entry<'_>,
+        ready: &Ready,
+        plan: Plan,
+        change: Option<Change>,
+        out: &mut Outcome,
+    ) -> Result<(), Error> {
+        let mut second = self.say_again(entry, change, out);
+        // It makes for a partial transfer in any case, but what is right now is linked to, and its source may go.
+        second.totals.failed += 1;
+        let source = match entry.open(self.shared) {
+            Ok(source) => source,
+            Err(errno) => {
+                self.push_again(entry, second);
+                return self.unread(entry, Failure::Read(errno), out);
+            }
+        };
+        let way = if plan.way == Way::Aside { Way::Aside } else { Way::InPlaceAgain };
+        let size = length(entry, &source);
+        let (from, basis, whole) = (0, None, true);
+        let plan = Plan { source, size, from, basis, whole, way, last: true, ..plan };
+        let written = self.write(entry, ready, &plan, out)?;
+        self.give_up(entry, written, out);
+        self.push_again(entry, second);
         Ok(())
     }
 
-    /// Says that what was there before what has been appended differs, after the `change` that was told of. As with rsync, which
-    /// finds out when the file has grown, the whole is then built from that.
-    fn say_again(&self, entry: &Entry<'_>, mut change: Change, out: &mut Outcome) {
-        let (shared, options) = (self.shared, self.shared.options);
-        let what = " failed verification -- update retained (will try again).";
-        if options.says_more() {
-            shared.complain(out, "WARNING: ", &entry.rel(), what);
+    /// Says so if a second try was in vain.
+    fn give_up(&self, entry: &Entry<'_>, written: Written, out: &mut Outcome) {
+        if written == Written::Unread {
+            out.totals.failed += 1;
+            let after = format!(" failed verification -- update {}.", self.update_is());
+            self.shared.complain(out, "ERROR: ", &entry.rel(), &after);
         }
-        (change.content, change.size, change.perms, change.owner, change.group) = <_>::default();
-        (change.acl, change.xattr) = (false, false);
-        if options.times {
-            // It has been written to by then.
-            change.time = Time::Set;
+    }
+
+    /// What becomes of an update that was not right.
+    fn update_is(&self) -> &'static str {
+        if self.shared.options.writes_in_place() { "retained" } else { "discarded" }
+    }
+
+    /// What is said of a second try comes when everything else has been done, as with rsync.
+    fn push_again(&self, entry: &Entry<'_>, second: Outcome) {
+        self.shared.again.lock().unwrap_or_else(PoisonError::into_inner).push((entry.rel(), second));
+    }
+
+    /// Says that what has been written is not what the source has, after the `change` that was told of, and returns what there
+    /// is to say of a second try. As with rsync, the second finds what the first has left in place, or as a partial file.
+    fn say_again(&self, entry: &Entry<'_>, change: Option<Change>, out: &mut Outcome) -> Outcome {
+        let (shared, options) = (self.shared, self.shared.options);
+        if options.says_more() {
+            let what = format!(" failed verification -- update {} (will try again).", self.update_is());
+            shared.complain(out, "WARNING: ", &entry.rel(), &what);
         }
         let mut second = Outcome::default();
+        let Some(mut change) = change else { return second };
+        change.content = false;
+        if options.writes_in_place() || (options.partial && options.partial_dir.is_none()) {
+            if change.action == Action::Create {
+                change.action = Action::Replace;
+            }
+            (change.size, change.perms, change.owner, change.group) = <_>::default();
+            (change.acl, change.xattr) = (false, false);
+            // It has been written to by then.
+            change.time = if options.times { Time::Set } else { Time::Now };
+        }
         itemize::log(shared, &mut second, &change, &entry.named(), None);
         self.count_transfer(entry, &mut second);
-        shared.again.lock().unwrap_or_else(PoisonError::into_inner).push((entry.rel(), second));
+        second
     }
 
     /// What blocks of the file may come from: what an interrupted run has left, what has its name, what has that in
@@ -305,7 +364,10 @@ impl Worker<'_> {
                 let like = entry.old.filter(|old| old.kinds() != Kinds::Dir);
                 let from = (stat.size, stat.dev);
                 let plan = Plan { local: true, ..Plan::whole(source, from, like, Way::Aside) };
-                self.write(entry, ready, &plan, out).map(drop)
+                match self.write(entry, ready, &plan, out)? {
+                    Written::Unread => self.transfer(entry, None, out),
+                    _ => Ok(()),
+                }
             }
             Err(_) => self.transfer(entry, None, out),
         }
@@ -344,5 +406,14 @@ impl Worker<'_> {
             }
             Failure::Cancelled => Err(Error::Cancelled),
         }
+    }
+}
+
+/// How far the file reaches that has been opened to be copied: it may be another than when it was looked at.
+pub(crate) fn length(entry: &Entry<'_>, source: &OwnedFd) -> u64 {
+    match rustix::fs::fstat(source).map(Stat::from) {
+        Ok(now) if now.kind == FileType::RegularFile => now.size,
+        // A device says nothing here.
+        _ => entry.src.size,
     }
 }

@@ -9,9 +9,10 @@ use std::ffi::{CStr, CString};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, PoisonError};
 
-use rustix::fs::{AtFlags, CWD};
+use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
+use crate::dir::open_again;
 use crate::fs::{self, Stat};
 use crate::hardlinks::Inode;
 use crate::outcome::Outcome;
@@ -33,8 +34,8 @@ struct Waiting {
 
 #[derive(Debug)]
 enum Origin {
-    /// On this machine, in the directory with this absolute path.
-    Here { dir: Vec<u8>, name: CString, source: Box<Source> },
+    /// On this machine, in the directory with this absolute path, of which the end was found beneath what was given.
+    Here { dir: Vec<u8>, rel: Vec<u8>, name: CString, source: Box<Source> },
     /// On the other side, with this number in the list.
     There(i32),
 }
@@ -68,23 +69,30 @@ impl Removals {
         let mut all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         all.sort_by(|a, b| a.target.cmp(&b.target));
         for Waiting { origin, .. } in all {
-            let (dir, name, source) = match origin {
-                Origin::Here { dir, name, source } => (dir, name, source),
-                Origin::There(index) => {
-                    out.notices.push(Notice::Arrived(index));
-                    continue;
-                }
-            };
-            let opened = CString::new(dir).map_err(|_| Errno::INVAL).and_then(|dir| fs::open_dir(CWD, &dir, true));
-            match opened {
-                Ok(dir) => source.remove(shared, dir.as_fd(), &name, out),
-                Err(errno) => source.not_removed(shared, errno, out),
+            match origin {
+                Origin::Here { dir, rel, name, source } => source.remove_beneath(shared, (&dir, &rel), &name, out),
+                Origin::There(index) => out.notices.push(Notice::Arrived(index)),
             }
         }
     }
 }
 
 impl Source {
+    /// Removes it, which is `name` in the directory `shown`, unless a link in the end `rel` of that leads there: as with rsync, what
+    /// is elsewhere was asked for to be copied, but not to be removed.
+    pub(crate) fn remove_beneath(
+        &self,
+        shared: &Shared<'_>,
+        (shown, rel): (&[u8], &[u8]),
+        name: &CStr,
+        out: &mut Outcome,
+    ) {
+        match open_again(shown, rel) {
+            Ok(dir) => self.remove(shared, dir.as_fd(), name, out),
+            Err(errno) => self.not_reached(shared, errno, out),
+        }
+    }
+
     /// Removes it, which is `name` beneath `at`.
     pub(crate) fn remove(&self, shared: &Shared<'_>, at: BorrowedFd<'_>, name: &CStr, out: &mut Outcome) {
         let now = if self.follow { Stat::followed(at, name) } else { Stat::at(at, name) };
@@ -112,10 +120,19 @@ impl Source {
     }
 
     /// Says that it could not be removed.
-    pub(crate) fn not_removed(&self, shared: &Shared<'_>, errno: Errno, out: &mut Outcome) {
+    fn not_removed(&self, shared: &Shared<'_>, errno: Errno, out: &mut Outcome) {
+        self.failed(shared, "remove", errno, out);
+    }
+
+    /// Says that the directory that it is in could not be opened.
+    pub(crate) fn not_reached(&self, shared: &Shared<'_>, errno: Errno, out: &mut Outcome) {
+        self.failed(shared, "secure-open-parent", errno, out);
+    }
+
+    fn failed(&self, shared: &Shared<'_>, what: &str, errno: Errno, out: &mut Outcome) {
         out.totals.failed += 1;
         let reason = format!(": {}", fs::describe(errno));
-        shared.complain(out, "rsync: [sender] sender failed to remove ", &self.rel, &reason);
+        shared.complain(out, &format!("rsync: [sender] sender failed to {what} "), &self.rel, &reason);
     }
 }
 
@@ -144,22 +161,29 @@ impl Worker<'_> {
             rel: entry.rel(),
             stat: entry.src,
             inode: Some(entry.src.inode()),
-            follow: entry.follow,
+            follow: entry.follow && options.copy_links,
             arrived: there.map(|there| there.inode()),
         };
         let listed_again = options.delete && options.deletion.when == DeleteWhen::After;
         // What one name leads to may be needed until the last has been followed.
-        let followed = options.copy_links || options.copy_dirlinks || options.copy_unsafe_links;
-        if listed_again || followed || options.delay_updates || (options.hard_links && entry.src.nlink > 1) {
+        if listed_again
+            || options.follows_links()
+            || options.delay_updates
+            || (options.hard_links && entry.src.nlink > 1)
+        {
             return wait(Origin::Here {
                 dir: entry.source.shown.clone(),
+                rel: entry.dir.rel.clone(),
                 name: entry.name.to_owned(),
                 source: source.into(),
             });
         }
+        if options.leads_through_links() {
+            return source.remove_beneath(shared, (&entry.source.shown, &entry.dir.rel), entry.name, out);
+        }
         match entry.source.place(entry.name) {
             Ok((at, path)) => source.remove(shared, at, &path, out),
-            Err(errno) => source.not_removed(shared, errno, out),
+            Err(errno) => source.not_reached(shared, errno, out),
         }
     }
 }

@@ -21,13 +21,14 @@ use crate::doomed::Dooms;
 use crate::error::Error;
 use crate::extended::Place as Attributes;
 use crate::fake;
-use crate::filter::Rule;
+use crate::filter::{Rule, clean};
 use crate::format::Format;
 use crate::fs::{self, Stat};
 use crate::hardlinks::Groups;
 use crate::itemize::Change;
 use crate::json;
 use crate::live::Live;
+use crate::modes::Modes;
 use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::places::Places;
@@ -44,6 +45,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) root: Root,
     pub(crate) places: Places,
     pub(crate) delayed: Delayed,
+    /// What modes directories get in the end.
+    pub(crate) modes: Modes,
     /// What is said in the end of files that were done twice, by their paths.
     pub(crate) again: Mutex<Vec<(Vec<u8>, Outcome)>>,
     /// What goes from the source in the end.
@@ -134,6 +137,21 @@ impl Identity {
     }
 }
 
+/// Whether a line that begins with `start` is one of the side that sends.
+fn is_senders(start: &[u8]) -> bool {
+    const SENDERS: [&[u8]; 8] = [
+        b"rsync: [sender]",
+        b"[sender]",
+        b"sender ",
+        b"file has vanished",
+        b"directory has vanished",
+        b"symlink has no referent",
+        b"skipping directory ",
+        b"copying unsafe symlink ",
+    ];
+    SENDERS.iter().any(|senders| start.starts_with(senders))
+}
+
 impl<'a> Shared<'a> {
     /// What the search for blocks, or the sums of them, may use, with so many threads for a long file.
     pub(crate) fn settings(&self, workers: usize) -> Settings {
@@ -153,6 +171,7 @@ impl<'a> Shared<'a> {
             root,
             places: Places::default(),
             delayed: Delayed::default(),
+            modes: Modes::default(),
             again: Mutex::default(),
             removals: Removals::default(),
             pass: Pass::Both,
@@ -364,6 +383,7 @@ impl<'a> Shared<'a> {
         if self.options.json {
             json::message(&mut out.text, &line);
         } else {
+            out.text_first |= out.errors.is_empty();
             out.text.append(&mut line);
         }
     }
@@ -387,22 +407,23 @@ impl<'a> Shared<'a> {
 
     /// Whether a line that begins with `start` goes to the log file: into that of the side that receives, only what it says.
     fn is_logged(&self, start: &[u8]) -> bool {
-        const SENDERS: [&[u8]; 8] = [
-            b"rsync: [sender]",
-            b"[sender]",
-            b"sender ",
-            b"file has vanished",
-            b"directory has vanished",
-            b"symlink has no referent",
-            b"skipping directory ",
-            b"copying unsafe symlink ",
-        ];
-        let senders = || SENDERS.iter().any(|senders| start.starts_with(senders));
-        self.options.log_format.is_some() && !(self.options.log_receives && senders())
+        self.options.log_format.is_some() && !(self.options.log_receives && is_senders(start))
     }
 
-    /// Adds a line for standard error, without counting a failure.
+    /// Adds a line for standard error, without counting a failure. As with rsync, paths of the source are without empty, `.` and
+    /// `..` components, however it was given.
     pub(crate) fn complain(&self, out: &mut Outcome, before: &str, path: &[u8], after: &str) {
+        let detours = [&b"//"[..], b"/./", b"/../"];
+        let detours = || detours.iter().any(|detour| path.windows(detour.len()).any(|part| part == *detour));
+        if path.starts_with(b"/") && is_senders(before.as_bytes()) && detours() {
+            let cleaned = clean(path);
+            return self.complain_of(out, before, cleaned.strip_suffix(b"/").unwrap_or(&cleaned), after);
+        }
+        self.complain_of(out, before, path, after);
+    }
+
+    /// As [`complain`](Self::complain), of `path` as it is.
+    pub(crate) fn complain_of(&self, out: &mut Outcome, before: &str, path: &[u8], after: &str) {
         let start = out.errors.len();
         out.errors.extend_from_slice(before.as_bytes());
         self.options.escape.push(&mut out.errors, path);

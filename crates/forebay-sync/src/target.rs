@@ -20,6 +20,7 @@ use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
 use crate::fuzzy;
 use crate::itemize::{self, Action, Change, Time};
+use crate::modes::Modes;
 use crate::outcome::Outcome;
 use crate::select::{DeleteWhen, Pass};
 use crate::shared::Shared;
@@ -48,6 +49,8 @@ pub(crate) struct Ready {
     pub(crate) local: Local,
     /// What files created in it look like, learned from the first.
     pub(crate) habits: OnceLock<Habits>,
+    /// What entries made in it may permit where permissions are not preserved.
+    permits: OnceLock<u32>,
     /// The modification time that it gets in the end, and whether it has it as long as nothing happens in it.
     time: Option<(Timespec, bool)>,
     /// The mode that it gets in the end, where it had to be another until then.
@@ -64,10 +67,17 @@ impl Ready {
             dev,
             local: Local::default(),
             habits: OnceLock::new(),
+            permits: OnceLock::new(),
             time: None,
             mode: None,
             is_anothers: false,
         }
+    }
+
+    /// What entries made in it may permit where permissions are not preserved: what its default ACL says, or else the mask.
+    pub(crate) fn permits(&self, shared: &Shared<'_>) -> u32 {
+        let limits = || attrs::default_acl(self.fd.as_fd()).unwrap_or(0o777 & !shared.me.umask);
+        *self.permits.get_or_init(limits)
     }
 }
 
@@ -161,6 +171,7 @@ fn enter_there(shared: &Shared<'_>, dir: &Dir) -> Target {
     let time = dir.stat().ok().filter(|_| after).map(|src| (src.mtime, true));
     let mut ready = Ready::new(fd, false, now.dev);
     ready.time = time;
+    ready.is_anothers = is_anothers(shared, false, &now);
     Target::Ready(ready)
 }
 
@@ -319,7 +330,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             }
             return Target::Absent;
         }
-        let mode = (attrs::wanted_mode(shared, &src, None) | 0o700) & 0o777;
+        let mode = (attrs::wanted_mode(shared, &src, None, Some(at)) | 0o700) & 0o777;
         if let Err(errno) = rustix::fs::mkdirat(place, name, Mode::from_raw_mode(mode as _)) {
             shared.fail(out, "[generator] recv_generator: mkdir", &path(), errno);
             shared.complain(out, SKIPPING, b"", "");
@@ -429,38 +440,22 @@ fn adopt_changed(
     if options.dry_run {
         return;
     }
-    let fd = ready.fd.as_fd();
-    let path = || shown(shared, dir);
-    let fake = options.fake_destination;
-    let owner = if fake { (None, None) } else { attrs::wanted_owner(shared, src, now.uid, now.gid) };
-    let mut mode_now = now.mode;
-    if owner != (None, None) {
-        let (uid, gid) = attrs::ids(owner);
-        if let Err(errno) = rustix::fs::chownat(fd, c".", uid, gid, AtFlags::empty()) {
-            let word = attrs::chown_word(owner.0);
-            return shared.fail(out, &format!("[generator] {word}"), &path(), errno);
-        }
-        mode_now = u32::MAX; // A change of owner may have taken bits away.
-    }
-    let from = || source_path(dir).to_vec();
-    if extended && extended::copy(shared, (&dir.attributes(), from), &shared.attributes_of(fd), "generator", path, out)
-    {
-        mode_now = u32::MAX;
-    }
-    let wanted = attrs::wanted_mode(shared, src, (!ready.made).then_some(before));
+    ready.is_anothers = is_anothers(shared, ready.made, now);
+    // As with rsync, what the destination itself may permit is what entries in it may.
+    let above = match dir.parent.as_ref().and_then(|parent| parent.target.get()) {
+        Some(Target::Ready(above)) => above,
+        _ => &*ready,
+    };
+    let wanted = attrs::wanted_mode(shared, src, (!ready.made).then_some(before), Some(above));
     // Without -p, a directory that inherited its set-group-ID bit keeps it.
     let wanted = if ready.made && !options.perms { wanted | (now.mode & 0o2000) } else { wanted };
-    // Who may not set the time of what is another's finds out now, as with rsync, and leaves the mode, too. That it changes
-    // again is not worth a word.
-    ready.is_anothers = !(ready.made || shared.me.is_root() || now.uid == shared.me.uid);
-    if let Some((time, false)) = ready.time
-        && ready.is_anothers
-        && let Err(errno) = rustix::fs::utimensat(fd, c".", &attrs::times(time), AtFlags::empty())
-    {
-        ready.time = None;
-        return shared.fail(out, "[generator] failed to set times on", &path(), errno);
-    }
-    if fake {
+    let owned = give_owner(shared, dir, src, now, ready, out);
+    let fd = ready.fd.as_fd();
+    let path = || shown(shared, dir);
+    if options.fake_destination {
+        if owned.is_none() {
+            return;
+        }
         // Its owner can always work in it.
         let (place, to_be) = (shared.attributes_of(fd), shared.wanted_there(src, wanted, now));
         let chmod = |own| rustix::fs::chmodat(fd, c".", Mode::from_raw_mode(own as _), AtFlags::empty());
@@ -470,13 +465,69 @@ fn adopt_changed(
         }
         return;
     }
+    // As with rsync, the mode stays where one of the others could not be set, but who is to work there must be able to.
+    let mode_now = owned.unwrap_or(wanted);
     let for_now = if shared.privileged() { wanted } else { wanted | 0o700 };
-    ready.mode = (for_now != wanted).then_some(wanted);
-    if for_now != mode_now
+    let closed = for_now != wanted;
+    ready.mode = closed.then_some(wanted);
+    if (for_now != mode_now || (closed && ready.is_anothers))
         && let Err(errno) = rustix::fs::chmodat(fd, c".", Mode::from_raw_mode(for_now as _), AtFlags::empty())
     {
-        shared.fail(out, "[generator] failed to set permissions on", &path(), errno);
+        ready.mode = None;
+        if wanted != mode_now {
+            shared.fail(out, "[generator] failed to set permissions on", &path(), errno);
+        }
+        if closed {
+            shared.fail(out, "[generator] failed to modify permissions on", &path(), errno);
+        }
     }
+}
+
+/// Whether a directory belongs to somebody else, and we may not change that.
+fn is_anothers(shared: &Shared<'_>, made: bool, now: &Stat) -> bool {
+    !(made || shared.me.is_root() || now.uid == shared.me.uid)
+}
+
+/// Gives the open directory owner and extended attributes. Its mode then, if that is known: any, if a change may have taken bits
+/// away. `None` if something failed, which has been reported.
+fn give_owner(
+    shared: &Shared<'_>,
+    dir: &Dir,
+    src: &Stat,
+    now: &Stat,
+    ready: &mut Ready,
+    out: &mut Outcome,
+) -> Option<u32> {
+    let fd = ready.fd.as_fd();
+    let path = || shown(shared, dir);
+    let fake = shared.options.fake_destination;
+    let owner = if fake { (None, None) } else { attrs::wanted_owner(shared, src, now.uid, now.gid) };
+    let mut mode_now = now.mode;
+    if owner != (None, None) {
+        let (uid, gid) = attrs::ids(owner);
+        if let Err(errno) = rustix::fs::chownat(fd, c".", uid, gid, AtFlags::empty()) {
+            let word = attrs::chown_word(owner.0);
+            shared.fail(out, &format!("[generator] {word}"), &path(), errno);
+            return None;
+        }
+        mode_now = u32::MAX;
+    }
+    let from = || source_path(dir).to_vec();
+    if extended::wanted(shared)
+        && extended::copy(shared, (&dir.attributes(), from), &shared.attributes_of(fd), "generator", path, out)
+    {
+        mode_now = u32::MAX;
+    }
+    // Who may not set the time of what is another's finds out now, as with rsync. That it changes again is not worth a word.
+    if let Some((time, false)) = ready.time
+        && ready.is_anothers
+        && let Err(errno) = rustix::fs::utimensat(fd, c".", &attrs::times(time), AtFlags::empty())
+    {
+        ready.time = None;
+        shared.fail(out, "[generator] failed to set times on", &path(), errno);
+        return None;
+    }
+    Some(mode_now)
 }
 
 /// The absolute path of the destination of `dir`, as messages about its attributes show it.
@@ -495,10 +546,17 @@ pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
     if shared.options.dry_run {
         return;
     }
+    let mode = ready.mode.filter(|&mode| {
+        let waits = Modes::wait(shared.options);
+        if waits {
+            shared.modes.push(&dir.rel, mode);
+        }
+        !waits
+    });
     let names = std::mem::take(&mut *dir.delayed.lock().unwrap_or_else(PoisonError::into_inner));
     if !names.is_empty() {
         let time = ready.time.filter(|_| !ready.is_anothers).map(|(time, _)| time);
-        return shared.delayed.push(Waiting { rel: dir.rel.clone(), names, time, mode: ready.mode });
+        return shared.delayed.push(Waiting { rel: dir.rel.clone(), names, time });
     }
     let fd = ready.fd.as_fd();
     let path = || shown(shared, dir);
@@ -509,7 +567,7 @@ pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
     {
         shared.fail(out, "[generator] failed to set times on", &path(), errno);
     }
-    if let Some(mode) = ready.mode
+    if let Some(mode) = mode
         && let Err(errno) = rustix::fs::chmodat(fd, c".", Mode::from_raw_mode(mode as _), AtFlags::empty())
     {
         shared.fail(out, "[generator] failed to set permissions on", &path(), errno);

@@ -81,6 +81,11 @@ fn opened(listing: &Listing, run: Range<usize>) -> impl Iterator<Item = usize> {
     run.filter(move |&at| !listing.passes(at) || !is_there(listing.source(at)))
 }
 
+/// The directory `fd`, if names can be looked for in it: to be read is not enough.
+fn searchable(fd: OwnedFd) -> Result<OwnedFd, Errno> {
+    Stat::at(fd.as_fd(), c".").map(|_| fd)
+}
+
 impl<'a> Walk<'a> {
     /// Begins at `top`, with `note` to be said first. Without a note it says nothing at all.
     pub(crate) fn new(shared: &'a Shared<'a>, top: Top, note: Option<Outcome>) -> Self {
@@ -197,7 +202,7 @@ impl<'a> Walk<'a> {
             let opened = if links > links::MOST {
                 Err(Errno::LOOP)
             } else {
-                place.open_dir(&name, follow || (!listed && !group.beneath.is_empty()))
+                place.open_dir(&name, follow || (!listed && !group.beneath.is_empty())).and_then(searchable)
             };
             let base = match opened {
                 // What is mounted is not entered, and nothing is deleted where it would be.
@@ -217,7 +222,6 @@ impl<'a> Walk<'a> {
                 Err(errno) => {
                     self.shared.io_error.store(true, Ordering::Relaxed);
                     self.shared.fail(&mut self.note, "[sender] opendir", &shown, errno);
-                    complete = false;
                     Base::Closed
                 }
             };
@@ -263,7 +267,8 @@ impl<'a> Walk<'a> {
             in_parent,
             links,
             listing: Listing::default(),
-            transferred: listed || !(self.shared.options.select.no_implied_dirs && group.is_on_the_way()),
+            // What the list has for being in what was asked for is not implied.
+            transferred: listed || !passed || !(self.shared.options.select.no_implied_dirs && group.is_on_the_way()),
             complete,
             target: OnceLock::new(),
             entered: Mutex::default(),
@@ -313,15 +318,16 @@ impl Iterator for Walk<'_> {
     }
 }
 
-/// The directories on `walk` that hold nothing but directories. As with rsync, one that a rule protects from
-/// deletion is not among them.
+/// The directories on `walk` that hold nothing but directories, and what has failed in them, which nothing else will tell. As
+/// with rsync, one that a rule protects from deletion is not among them.
 pub(crate) fn barren(
     shared: &Shared<'_>,
     walk: impl Iterator<Item = Result<Item, Error>>,
-) -> Result<HashSet<Vec<u8>>, Error> {
-    let mut barren = HashSet::new();
-    // For each directory on the way, whether it holds anything.
+) -> Result<(HashSet<Vec<u8>>, Outcome), Error> {
+    let (mut barren, mut failed) = (HashSet::new(), Outcome::default());
+    // For each directory on the way, whether it holds anything, and what has failed there.
     let mut holds: Vec<bool> = Vec::new();
+    let (mut failures, mut last): (Vec<Outcome>, _) = (Vec::new(), Outcome::default());
     for item in walk {
         if shared.options.cancel.is_cancelled() {
             return Err(Error::Cancelled);
@@ -335,18 +341,26 @@ pub(crate) fn barren(
                 let local = Local::default();
                 let rule = shared.options.filters.decide(&place, &local);
                 holds.push(rule.is_some_and(|rule| !rule.includes()));
+                failures.push(std::mem::take(&mut last));
             }
             Item::Names(..) => holds.last_mut().into_iter().for_each(|holds| *holds = true),
-            Item::Leave(dir) => match holds.pop() {
-                Some(false) if dir.parent.is_some() => {
-                    barren.insert(dir.path().to_vec());
+            Item::Leave(dir) => {
+                let here = failures.pop().unwrap_or_default();
+                match holds.pop() {
+                    Some(false) if dir.parent.is_some() => {
+                        barren.insert(dir.path().to_vec());
+                        failed.append(here);
+                    }
+                    _ => holds.last_mut().into_iter().for_each(|holds| *holds = true),
                 }
-                _ => holds.last_mut().into_iter().for_each(|holds| *holds = true),
-            },
-            Item::Note(_) => {}
+            }
+            Item::Note(note) => {
+                last.errors = note.errors;
+                last.totals.failed = note.totals.failed;
+            }
         }
     }
-    Ok(barren)
+    Ok((barren, failed))
 }
 
 /// Of the directories `sources` that have one name, those that are not read again for being `whole`. As with rsync in

@@ -303,7 +303,7 @@ impl Worker<'_> {
                 return shared.fail(out, "[generator] rename", &path(), errno);
             }
         }
-        self.arrived = true;
+        self.arrived = link.is_some() || !shared.options.only_sent;
         change.lacking = entry.lacking(shared);
         itemize::log(shared, out, &change, &entry.named(), link.map(CStr::to_bytes));
     }
@@ -319,13 +319,14 @@ impl Worker<'_> {
         change.exact_time = shared.corrects_fraction(&entry.src, old);
         // As with rsync, whatever gets other extended attributes does, too.
         let exact = change.exact_time || (change.xattr && attrs::keeps_time(shared, entry.src.kind));
-        if (change.any() || change.exact_time || shared.options.fake_destination)
+        let quiet = change.exact_time || attrs::other_atime(shared, &entry.src, old);
+        if (change.any() || quiet || shared.options.fake_destination)
             && !shared.options.dry_run
             && let Some(ready) = entry.ready
         {
             self.adjust(entry, ready.fd.as_fd(), entry.target, old, Some(old), retime || exact, out);
         }
-        self.arrived = true;
+        self.arrived = !shared.options.only_sent;
         change.lacking = entry.lacking(shared);
         if change.any() || shared.options.itemize_all || shared.options.levels.name > 1 {
             entry.sum(shared, &mut change);
@@ -365,7 +366,7 @@ impl Worker<'_> {
                 path,
                 out,
             );
-        let mode = attrs::wanted_mode(shared, src, old);
+        let mode = attrs::wanted_mode(shared, src, old, entry.ready);
         if fake {
             let (place, wanted) = (shared.attributes_at(at, name), shared.wanted_there(src, mode, now));
             let dressed = Stat::at(at, name)

@@ -4,6 +4,7 @@ mod args;
 mod help;
 mod log_file;
 mod output;
+mod signals;
 mod stats;
 mod version;
 
@@ -16,12 +17,12 @@ use std::time::Duration;
 
 use forebay::CancelToken;
 use forebay_sync::{DeleteWhen, Error, Log, ending};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 
 use crate::limits;
 use args::{Command, Parsed, Place, Report};
 use log_file::LogFile;
 use output::Output;
+use signals::Signals;
 
 /// Runs `forebay sync` with what follows its name on the command line.
 pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
@@ -35,24 +36,32 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(refusal) => {
-            complain(&refusal.text);
-            return end(refusal.code, role);
+            let told: Vec<_> = std::iter::once(refusal.text).chain(ending(refusal.code, role)).collect();
+            told.iter().for_each(|text| complain(text));
+            // As with rsync, a log that cannot be opened is no matter here.
+            if let Some(Ok(mut log)) = refusal.log_file.map(|path| LogFile::open(&path)) {
+                log.write(told.join("\n").as_bytes());
+            }
+            return ExitCode::from(refusal.code);
         }
     };
     limits::raise_file_limit();
-    if let Err(error) = watch_signals(command.options.cancel.clone()) {
-        complain(&format!("forebay: cannot watch for signals: {error}"));
-        return end(11, "client");
-    }
-    run(command)
+    let signals = match Signals::watch(command.options.cancel.clone()) {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&format!("forebay: cannot watch for signals: {error}"));
+            return end(11, "client");
+        }
+    };
+    run(command, &signals)
 }
 
-fn run(command: Command) -> ExitCode {
+fn run(command: Command, signals: &Signals) -> ExitCode {
     let Command { mut options, sources, destination, report, place, connection } = command;
     let Report { human, limit, .. } = report;
     let pulls = matches!(place, Place::Pull(_));
     let protocol = connection.offer.protocol;
-    let mut said = stats::Said { levels: options.levels, dry_run: options.dry_run, human, protocol };
+    let mut said = stats::Said { levels: options.levels, dry_run: connection.dry_run, human, protocol };
     if pulls {
         // The side that sends says what it has found.
         said.levels.debug_deltasum = 0;
@@ -81,7 +90,9 @@ fn run(command: Command) -> ExitCode {
             .ok()
     });
     if let Place::Serve(served) = &place {
-        return ExitCode::from(forebay_sync::serve(options, &connection, served, &mut log_file::Only(log)));
+        let code = forebay_sync::serve(options, &connection, served, &mut log_file::Only(log));
+        signals.die();
+        return ExitCode::from(code);
     }
     let stopped = match limit.map(|limit| stop_after(limit, options.cancel.clone())).transpose() {
         Ok(stopped) => stopped,
@@ -153,7 +164,7 @@ fn run(command: Command) -> ExitCode {
             let stopped = stopped.is_some_and(|stopped| stopped.load(Ordering::Acquire));
             match &error {
                 Error::Cancelled if stopped => output.complain("stopping at requested limit"),
-                Error::Cancelled => {}
+                Error::Cancelled => signals.die(),
                 // The other side has said everything.
                 Error::Remote { text, .. } if text.is_empty() => told = true,
                 Error::Usage(_) | Error::Select(_) | Error::Io(_) if matches!(place, Place::Here) => {
@@ -162,7 +173,11 @@ fn run(command: Command) -> ExitCode {
                 }
                 _ => output.complain(&error.to_string()),
             }
-            if stopped { 30 } else { error.exit_code() }
+            match &error {
+                _ if stopped => 30,
+                Error::Cancelled => signals.code().unwrap_or(error.exit_code()),
+                _ => error.exit_code(),
+            }
         }
     };
     // What has failed for some files, the side that sends sums up.
@@ -207,32 +222,6 @@ fn called_as_rsync() -> bool {
     std::path::Path::new(&program).file_name().is_some_and(|name| name == "rsync")
 }
 
-/// How long workers have, after a signal, to remove what is half written if standard output blocks the orderly end.
-const GRACE: Duration = Duration::from_secs(3);
-
-/// The first signal ends the mirror in good order; it dies at a second one, or if it is stuck.
-fn watch_signals(cancel: CancelToken) -> io::Result<()> {
-    let mut signals = signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    std::thread::Builder::new().name("sync-signals".into()).spawn(move || {
-        let mut arrived = 0;
-        for _ in signals.forever() {
-            arrived += 1;
-            cancel.cancel();
-            if arrived > 1 {
-                leave();
-            }
-            let guard = std::thread::Builder::new().name("sync-grace".into()).spawn(|| {
-                std::thread::sleep(GRACE);
-                leave();
-            });
-            if guard.is_err() {
-                leave();
-            }
-        }
-    })?;
-    Ok(())
-}
-
 /// Ends the mirror in good order after `limit`, and says so.
 fn stop_after(limit: Duration, cancel: CancelToken) -> io::Result<Arc<AtomicBool>> {
     let stopped = Arc::new(AtomicBool::new(false));
@@ -243,9 +232,4 @@ fn stop_after(limit: Duration, cancel: CancelToken) -> io::Result<Arc<AtomicBool
         cancel.cancel();
     })?;
     Ok(stopped)
-}
-
-fn leave() -> ! {
-    let _ = end(20, "sender");
-    std::process::exit(20)
 }

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use crate::harness::{Bench, FOREBAY};
-use crate::tree::touch;
+use crate::harness::{Bench, FOREBAY, command, did};
+use crate::tree::{look, touch};
 
 /// Two sources with names in common, and some places to copy to.
 fn bench() -> Bench {
@@ -24,6 +24,7 @@ fn bench() -> Bench {
         fs::create_dir_all(place.join("dir/x")).unwrap();
         fs::create_dir_all(place.join("dir/f")).unwrap();
         fs::write(place.join("file"), "old").unwrap();
+        symlink("nowhere", place.join("dangling")).unwrap();
     });
     bench
 }
@@ -122,6 +123,11 @@ fn sources_and_destinations_mean_what_they_mean_to_rsync() {
         "-ai --mkpath x/f file/new",
         "-ai --mkpath x/f file/no/new",
         "-ain --mkpath x/f file/",
+        "-ain --mkpath x/ file/new",
+        "-ain --mkpath x/f file/no/new",
+        "-ai --mkpath x/ dangling/",
+        "-ai --mkpath x/f dangling/new",
+        "-ai --mkpath x/ dangling/new",
         "-ai --mkpath x/f no/new",
         "-ai --mkpath x/f no/ne/w/",
         "-av --mkpath x/f y/e no/new",
@@ -143,9 +149,23 @@ fn sources_and_destinations_mean_what_they_mean_to_rsync() {
         "-av --old-dirs -d x/ new",
         "-avv -d --old-dirs --include=/d/1 x/ new",
         "-a --old-dirs -v --list-only x",
+        "-ai -T file x new",
+        "-ai -T ../file x/ dir",
+        "-ain -T ../file/x x/ dir",
+        "-ai --backup-dir=../file x/ dir",
+        "-aib --backup-dir=../file/x x/ dir",
         "-av --files-from=none x new",
+        "-ai --block-size= x new",
+        "-ai --max-size= x new",
+        "-ai --min-size= x new",
+        "-ai --max-alloc= x new",
+        "-ai --exclude-from= x new",
+        "-ai --include-from= --exclude=f x new",
+        "-ai --exclude-from=dir x new",
+        "-ai --exclude-from=dir/ x new",
+        "-ai --include-from=dir/ x new",
         "-i --old-dirs x/ y/ new",
-        "-ai --no-r --old-dirs -R x y new",
+        "-aiO --no-r --old-dirs -R x y new",
     ] {
         let bench = bench();
         let args: Vec<String> = args
@@ -163,6 +183,66 @@ fn sources_and_destinations_mean_what_they_mean_to_rsync() {
     }
 }
 
+/// The names of owners are asked for within the process: a program for each would be as many as another machine likes.
+#[test]
+fn no_program_is_asked_for_the_numbers_of_owners() {
+    let bench = bench();
+    let [_, ours] = bench.places();
+    let getent = ours.join("getent");
+    fs::write(&getent, "#!/bin/sh\ntouch asked\n").unwrap();
+    assert!(Command::new("chmod").arg("755").arg(&getent).status().unwrap().success());
+    let src = format!("{}/x/", bench.src().display());
+    let args = ["sync", "-a", "--usermap=0:no-such-user", "--groupmap=0:no-such-group", &src, "new"];
+    let output = Command::new(FOREBAY).args(args).current_dir(&ours).env("PATH", &ours).output().unwrap();
+    let errors = String::from_utf8(output.stderr).unwrap();
+    assert!(errors.contains("no-such-user") && errors.contains("no-such-group"), "{errors}");
+    assert!(output.status.success() && !ours.join("asked").exists());
+}
+
+/// What a variable that is not set leaves of a path is no working directory.
+#[test]
+fn paths_that_are_empty_or_elsewhere_are_refused() {
+    for args in [
+        &["-a", "--delete", "SRC", ""][..],
+        &["-an", "SRC", ""],
+        &["-a", "--list-only", "SRC", ""],
+        &["-a", "", "new"],
+        &["-a", "SRC", "", "new"],
+        &["-a", ""],
+        &["-a", "", "host:new"],
+        &["-aR", "--delete", "--old-args", "", "new"],
+        &["-a", "SRC", "host:b", "new"],
+        &["-a", "SRC", "host:b", "host:new"],
+        &["-a", "host:a", "b", "new"],
+        &["-a", "host:a", "", "new"],
+    ] {
+        let bench = bench();
+        let src = format!("{}/", bench.src().display());
+        let args: Vec<&str> = args.iter().map(|&arg| if arg == "SRC" { &src } else { arg }).collect();
+        let mut ends = bench.places().into_iter().zip(["rsync", FOREBAY]).map(|(place, program)| {
+            let first: &[&str] = if program == FOREBAY { &["sync"] } else { &[] };
+            let before = look(&place, true);
+            let output = Command::new(program)
+                .args(first)
+                .args(["-e", "false"])
+                .args(&args)
+                .current_dir(&place)
+                .output()
+                .unwrap();
+            assert_eq!(look(&place, true), before, "{program} {args:?}");
+            let text = String::from_utf8(output.stderr).unwrap();
+            let told: Vec<_> =
+                text.lines().filter(|line| !line.starts_with("rsync error: ")).map(str::to_owned).collect();
+            (output.status.code(), told)
+        });
+        let theirs = ends.next().unwrap();
+        assert_eq!(theirs.0, Some(1), "{args:?} {theirs:?}");
+        assert_eq!(ends.next(), Some(theirs), "{args:?}");
+    }
+    let bench = bench();
+    bench.same(&["-a", "--old-args", &format!("{}/", bench.src().display()), ""]);
+}
+
 #[test]
 fn what_is_not_there_yet_is_refused_with_the_code_for_usage() {
     for args in [&["--foo", "a", "b"][..], &["-M--delete", "a", "b"], &["a", "host::b"], &["rsync://host/a", "b"], &[]]
@@ -178,6 +258,11 @@ fn what_is_not_there_yet_is_refused_with_the_code_for_usage() {
         ("--bwlimit=x", 1),
         ("--bwlimit=100b", 1),
         ("--bwlimit=-1", 1),
+        ("--bwlimit=--1", 1),
+        ("--bwlimit=--version", 1),
+        ("--files-from=/", 1),
+        ("-aQ", 1),
+        ("-Qa=3", 1),
         ("--protocol=99", 2),
         ("-Mfoo", 1),
     ] {
@@ -194,5 +279,31 @@ fn what_is_not_there_yet_is_refused_with_the_code_for_usage() {
     for help in ["-h", "--help"] {
         let output = Command::new(FOREBAY).args(["sync", help]).output().unwrap();
         assert!(output.status.success() && output.stdout.starts_with(b"forebay sync: "));
+    }
+}
+
+#[test]
+fn variables_that_make_no_sense_are_refused() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("f"), "f").unwrap();
+    for (name, value, code) in [
+        ("RSYNC_MAX_ALLOC", "x", 1),
+        ("RSYNC_MAX_ALLOC", "1", 1),
+        ("RSYNC_MAX_ALLOC", "", 0),
+        ("RSYNC_MAX_ALLOC", "2M", 0),
+        ("RSYNC_CHECKSUM_LIST", "nope", 4),
+        ("RSYNC_CHECKSUM_LIST", "md5 nope", 0),
+        ("RSYNC_CHECKSUM_LIST", "", 0),
+    ] {
+        let [theirs, ours] = [("rsync", &[][..]), (FOREBAY, &["sync"][..])].map(|(program, first)| {
+            let place = &bench.places()[usize::from(program == FOREBAY)];
+            let source = format!("{}/", bench.src().display());
+            let mut run = command(None, program, first);
+            run.args(["-a", &source, "dst"]).env(name, value).current_dir(place);
+            let did = did(run.output(), place);
+            let why = did.errors.into_iter().find(|line| line.starts_with("Failed") || line.starts_with("rsync: --"));
+            (did.code, why)
+        });
+        assert_eq!((&ours, ours.0), (&theirs, Some(code)), "{name}={value}");
     }
 }

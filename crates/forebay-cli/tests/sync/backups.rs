@@ -1,10 +1,12 @@
 //! What is replaced or deleted, and kept under another name.
 
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use crate::harness::{Bench, command};
 use crate::prepared::{NEW, OLD, put, same, settle};
+
+const NOBODY: u32 = 65_534;
 
 /// Everything that may be replaced or deleted, of every kind.
 fn kinds(bench: &Bench) {
@@ -180,12 +182,15 @@ fn an_append_whose_backup_fails_leaves_the_file() {
     for options in ["--append-verify", "--append", "--inplace"] {
         let bench = Bench::new();
         put(&bench.src().join("f"), "AAAAAAAAAA-new-new", NEW);
+        // The backups' directory is root's.
         bench.both(|place| {
             put(&place.join("dst/f"), "old-content", OLD);
-            put(&place.join("file"), "in the way", OLD);
+            fs::create_dir(place.join("bak")).unwrap();
+            chown(place.join("dst"), Some(NOBODY), Some(NOBODY)).unwrap();
+            chown(place.join("dst/f"), Some(NOBODY), Some(NOBODY)).unwrap();
         });
         let src = format!("{}/", bench.src().display());
-        let did = bench.did(&["-a", options, "-b", "--backup-dir=../file/x", &src, "dst"]);
+        let did = bench.did_as(Some(NOBODY), &["-rt", options, "-b", "--backup-dir=../bak", &src, "dst"]);
         assert_ne!(did[0].code, Some(0));
         assert_eq!(did[1].code, Some(23), "{options}");
         assert_eq!(did[1].errors.len(), 2, "{:?}", did[1].errors);

@@ -285,3 +285,27 @@ fn what_makes_no_sense_is_reported_and_the_rest_goes_on() {
         assert!(ours.join("dst/good").exists() && !ours.join("dst/bad").exists());
     }
 }
+
+/// It is what it is itself, but that must be known.
+#[test]
+fn what_may_not_be_known_of_a_source_is_said() {
+    for options in ["-ai", "-aiX", "-rin", "-aic", "-aiA --no-i-r"] {
+        let bench = Bench::new();
+        let src = bench.src();
+        fs::create_dir_all(src.join("d")).unwrap();
+        fs::create_dir(src.join("closed")).unwrap();
+        for name in ["a", "b", "d/c"] {
+            fs::write(src.join(name), name).unwrap();
+        }
+        for name in ["a", "d/c", "closed"] {
+            fs::set_permissions(src.join(name), fs::Permissions::from_mode(0o0)).unwrap();
+        }
+        bench.both(|place| lchown(place, Some(NOBODY), Some(NOBODY)).unwrap());
+        let mut args: Vec<String> = options.split(' ').map(str::to_owned).collect();
+        args.extend(["--fake-super".to_owned(), format!("{}/", src.display()), "dst".to_owned()]);
+        let did = bench.same_as(Some(NOBODY), &args);
+        assert_eq!(did.code, Some(23), "{args:?}");
+        let said = did.errors.iter().filter(|line| line.contains("failed to read xattr user.rsync.%stat")).count();
+        assert_eq!(said, 3, "{args:?}: {:?}", did.errors);
+    }
+}

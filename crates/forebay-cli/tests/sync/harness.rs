@@ -72,7 +72,8 @@ impl Bench {
         self.did_as(None, args)
     }
 
-    fn did_as(&self, user: Option<u32>, args: &[impl AsRef<OsStr>]) -> [Did; 2] {
+    /// As [`did`](Bench::did), as another user.
+    pub(crate) fn did_as(&self, user: Option<u32>, args: &[impl AsRef<OsStr>]) -> [Did; 2] {
         let [theirs, ours] = self.places();
         [
             did(command(user, "rsync", &[]).args(args).current_dir(&theirs).output(), &theirs),
@@ -170,7 +171,7 @@ pub(crate) fn command(user: Option<u32>, program: &str, first: &[&str]) -> Comma
 const NUMBERS: &[&str] =
     &["sent ", "total size is ", "File list ", "Total bytes sent", "Total bytes received", "forebay: "];
 
-fn did(output: std::io::Result<Output>, place: &Path) -> Did {
+pub(crate) fn did(output: std::io::Result<Output>, place: &Path) -> Did {
     let output = output.expect("is rsync installed? The tests compare with it");
     let place = place.to_str().unwrap();
     let mut did = Did {
@@ -242,8 +243,11 @@ fn did(output: std::io::Result<Output>, place: &Path) -> Did {
     did
 }
 
-/// `mkstemp` errors name a random file.
+/// Errors of `mkstemp` and `rename` name a random file.
 fn without_random_name(line: &str) -> String {
+    if let Some((path, to)) = line.split_once("\" -> \"").filter(|_| line.contains("[receiver] rename")) {
+        return format!("{}XXXXXX\" -> \"{to}", &path[..path.len() - 6]);
+    }
     match line.split_once("\" failed: ") {
         Some((path, reason)) if line.contains("mkstemp") => {
             format!("{}XXXXXX\" failed: {reason}", &path[..path.len() - 6])

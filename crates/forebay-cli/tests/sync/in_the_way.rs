@@ -66,3 +66,31 @@ fn a_file_that_stays_in_place_of_a_directory() {
         bench.same(&args);
     }
 }
+
+#[test]
+fn what_has_the_name_of_the_directory_for_delayed_files_gives_way() {
+    for kind in ["file", "link", "fifo", "full"] {
+        for (options, name) in [
+            ("-ai --delay-updates", ".~tmp~"),
+            ("-aib --delay-updates", ".~tmp~"),
+            ("-ai --delay-updates --partial-dir=.pp", ".pp"),
+        ] {
+            let bench = Bench::new();
+            fs::create_dir(bench.src().join("d")).unwrap();
+            for file in ["a", "b", "d/c"] {
+                fs::write(bench.src().join(file), "new").unwrap();
+            }
+            bench.both(|place| {
+                fs::create_dir_all(place.join("dst/d")).unwrap();
+                fs::write(place.join("dst/a"), "older").unwrap();
+                for dir in ["dst", "dst/d"] {
+                    make(&place.join(dir).join(name), kind);
+                }
+            });
+            let mut args: Vec<String> = options.split(' ').map(str::to_owned).collect();
+            args.extend([format!("{}/", bench.src().display()), "dst".to_owned()]);
+            let did = bench.same(&args);
+            assert_eq!(did.code, Some(0), "{kind} {args:?}: {:?}", did.errors);
+        }
+    }
+}

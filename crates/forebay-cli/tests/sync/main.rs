@@ -3,6 +3,7 @@
 
 mod arguments;
 mod backups;
+mod changing;
 mod copy_as;
 mod deletions;
 mod delta;

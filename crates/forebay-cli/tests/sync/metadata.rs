@@ -520,3 +520,32 @@ fn links_that_files_stand_for_have_times() {
     same(&bench, &args);
     same(&bench, &args);
 }
+
+#[test]
+fn access_times_of_what_is_no_file_are_kept_too() {
+    let script = "mkfifo fifo; mknod device c 1 3; ln -s to link; echo a > file; mkdir dir; \
+        touch -h -m -d @1000000000 fifo device link file dir; touch -h -a -d @$1 fifo device link file dir";
+    let make = |place: &Path, atime: &str| {
+        let mut shell = Command::new("sh");
+        assert!(shell.args(["-ec", script, "sh", atime]).current_dir(place).status().unwrap().success());
+    };
+    for (options, differ) in [("-aiU", 3), ("-aiUJ", 3), ("-aiUn", 3), ("-aiU --no-t", 3), ("-ai", 0)] {
+        let bench = Bench::new();
+        make(&bench.src(), "1100000000");
+        bench.both(|place| {
+            fs::create_dir(place.join("dst")).unwrap();
+            make(&place.join("dst"), "1050000000");
+        });
+        let source = format!("{}/", bench.src().display());
+        let did = bench.same(&[&options.split(' ').collect::<Vec<_>>()[..], &[&source, "dst"]].concat());
+        assert_eq!(did.lines.iter().filter(|line| line.contains('u')).count(), differ, "{options}: {did:?}");
+        let [theirs, ours] = bench.places().map(|place| {
+            ["fifo", "device", "link", "file"].map(|name| {
+                let seen = place.join("dst").join(name).symlink_metadata().unwrap().atime();
+                // What was set by being read differs.
+                if seen > 1_600_000_000 { 0 } else { seen }
+            })
+        });
+        assert_eq!(ours, theirs, "{options}");
+    }
+}

@@ -104,6 +104,18 @@ fn what_has_arrived_goes_whatever_way_it_has_taken() {
     }
 }
 
+/// The old option takes only what has been made or transferred.
+#[test]
+fn what_was_there_before_is_not_sent() {
+    for options in ["-ai", "-aii", "-aiH", "-aiI", "-ain", "-aic", "-ai --delete-after", "-ai --compare-dest=../alt"] {
+        let bench = bench();
+        let args: Vec<&str> = options.split(' ').chain(["-O", "--remove-sent-files", "src/", "dst"]).collect();
+        eprintln!("{args:?}");
+        bench.same(&args);
+        bench.same(&args);
+    }
+}
+
 fn forebay(place: &Path, args: &[&str]) -> Output {
     command(None, FOREBAY, &["sync", "-a", "--remove-source-files"]).args(args).current_dir(place).output().unwrap()
 }
@@ -173,5 +185,47 @@ fn what_has_changed_meanwhile_stays() {
         assert!(errors.starts_with("ERROR: Skipping sender remove for changed file: file\n"), "{errors}");
         assert_eq!(output.status.code(), Some(23));
         assert_eq!(fs::read(src.join("file")).unwrap(), vec![8; 300_001]);
+    }
+}
+
+/// What a link to a directory leads to is copied and stays where it is.
+#[test]
+fn what_links_lead_to_is_not_removed() {
+    for args in [
+        "-aL src/ dst",
+        "-ak src/ dst",
+        "-a --copy-unsafe-links src/ dst",
+        "-aL --delete-after src/ dst",
+        "-aLH src/ dst",
+        "-aL src/dirl dst",
+        "-a src/dirl/ dst",
+        "-a src/dirl/1 dst",
+        "-aR src/./dirl/1 dst",
+        "-aR src/dirl/deep/2 dst",
+        "-aRL src/./dirl/deep dst",
+        "-aR src/./inside dst",
+    ] {
+        let bench = bench();
+        for place in bench.places() {
+            fs::rename(place.join("src/d"), place.join("elsewhere")).unwrap();
+            fs::remove_file(place.join("src/link")).unwrap();
+            for (to, link) in [("../elsewhere", "dirl"), ("../elsewhere/1", "filel")] {
+                symlink(to, place.join("src").join(link)).unwrap();
+            }
+            // By which of its names a file goes first is chance.
+            if args.ends_with("inside dst") {
+                symlink("empty", place.join("src/inside")).unwrap();
+            }
+            fs::write(place.join("src/empty/in"), "in").unwrap();
+            touch(&place.join("src/empty/in"), "@1000000000");
+        }
+        let args: Vec<&str> = ["--remove-source-files", "-O"].into_iter().chain(args.split(' ')).collect();
+        let did = bench.same(&args);
+        let refused = did.errors.iter().any(|line| line.contains("failed to secure-open-parent"));
+        assert_eq!(
+            refused,
+            !args.iter().any(|arg| ["src/dirl/", "src/dirl/1", "src/./inside"].contains(arg)),
+            "{args:?}"
+        );
     }
 }

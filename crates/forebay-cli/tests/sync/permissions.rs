@@ -5,7 +5,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Bench, Did};
+use crate::harness::{Bench, Did, FOREBAY, command};
+use crate::metadata::same as attributes_same;
 use crate::tree::{rustix_is_root, touch};
 
 const NOBODY: u32 = 65_534;
@@ -48,6 +49,39 @@ fn unreadable_files_and_directories() {
     assert_eq!(did.code, Some(23));
     let did = same(&bench, &["-rtin", "--delete"]);
     assert!(did.deletions.iter().all(|line| !line.contains("closed/kept")), "{did:?}");
+}
+
+#[test]
+fn nothing_is_deleted_for_a_directory_that_can_be_read_and_not_searched() {
+    for args in [
+        "-ai --delete-before",
+        "-ai --delete",
+        "-ai --delete-after",
+        "-aivv",
+        "-ai -x --no-i-r",
+        "-aiHm",
+        "-aim --delete",
+    ] {
+        let bench = Bench::new();
+        let src = bench.src();
+        for dir in ["rx/in", "rz"] {
+            fs::create_dir_all(src.join(dir)).unwrap();
+        }
+        fs::write(src.join("rx/b"), "b").unwrap();
+        give_away(&src);
+        mode(src.join("rx"), 0o444);
+        bench.both(|place| {
+            fs::create_dir_all(place.join("dst/rz")).unwrap();
+            fs::create_dir_all(place.join("dst/rx/k")).unwrap();
+            fs::write(place.join("dst/rz/k"), "k").unwrap();
+            give_away(place);
+        });
+        let args: Vec<&str> = args.split(' ').collect();
+        let did = same(&bench, &args);
+        assert_eq!(did.code, Some(23), "{args:?} {did:?}");
+        let given = format!("{}/rx/", src.display());
+        bench.same_as(Some(NOBODY), &[&args[..], &[&given, "dst"]].concat());
+    }
 }
 
 #[test]
@@ -239,4 +273,232 @@ fn groups_that_are_not_ours_are_left_alone() {
     });
     same(&bench, &["-ai"]);
     same(&bench, &["-ai"]);
+}
+
+#[test]
+fn what_its_owner_may_not_write_is_written_in_place() {
+    for options in [
+        "-ai --inplace",
+        "-ri --inplace",
+        "-ai --inplace --no-W",
+        "-ai --inplace -b",
+        "-ai --append",
+        "-ai --append-verify",
+        "-ai --write-devices",
+        "-aHi --inplace",
+    ] {
+        for closed in [0o444, 0o400] {
+            let bench = Bench::new();
+            let src = bench.src();
+            fs::write(src.join("f"), "abcdef").unwrap();
+            fs::hard_link(src.join("f"), src.join("g")).unwrap();
+            touch(&src.join("f"), "@1000000000");
+            give_away(&src);
+            bench.both(|place| {
+                fs::create_dir(place.join("dst")).unwrap();
+                fs::write(place.join("dst/f"), "abc").unwrap();
+                mode(place.join("dst/f"), closed);
+                give_away(place);
+            });
+            let did = same(&bench, &options.split(' ').collect::<Vec<_>>());
+            assert_eq!((did.code, &did.errors[..]), (Some(0), &[][..]), "{options}");
+            assert_eq!(fs::read(bench.places()[1].join("dst/f")).unwrap(), b"abcdef", "{options}");
+        }
+    }
+}
+
+/// Directories that their owner may not write to, or not even search, on both sides, with something in them that is to go.
+fn closed_directories(bench: &Bench, closed: u32) {
+    let src = bench.src();
+    fs::create_dir_all(src.join("a/b")).unwrap();
+    fs::create_dir(src.join("c")).unwrap();
+    for name in ["a/f", "a/b/f", "c/h"] {
+        fs::write(src.join(name), "abcdef").unwrap();
+        touch(&src.join(name), "@1000000000");
+    }
+    fs::hard_link(src.join("a/b/f"), src.join("c/g")).unwrap();
+    give_away(&src);
+    for dir in ["a/b", "a", "c"] {
+        touch(&src.join(dir), "@1000000000");
+        mode(src.join(dir), closed);
+    }
+    bench.both(|place| {
+        fs::create_dir_all(place.join("dst/a/b")).unwrap();
+        fs::create_dir(place.join("dst/a/z")).unwrap();
+        for name in ["a/f", "a/b/f", "a/b/gone", "a/z/gone"] {
+            fs::write(place.join("dst").join(name), "old").unwrap();
+        }
+        fs::create_dir(place.join("backups")).unwrap();
+        give_away(place);
+        for dir in ["a/b", "a/z", "a"] {
+            mode(place.join("dst").join(dir), 0o555);
+        }
+    });
+}
+
+#[test]
+fn what_is_done_late_is_done_before_modes_that_forbid_it() {
+    for options in [
+        "-ai --delete-after",
+        "-ai --delete-delay",
+        "-ri --delete-after",
+        "-ri --delete-delay",
+        "-ai --delete-delay --delay-updates",
+        "-ai --delete-after --backup-dir=../backups",
+        "-ai --delete-delay --backup-dir=../backups",
+        "-ai --delay-updates",
+        "-aHi",
+        "-aHi --delete-after",
+        "-ain --delete-after",
+        "-ai --delete",
+    ] {
+        let bench = Bench::new();
+        closed_directories(&bench, 0o555);
+        let did = same(&bench, &options.split(' ').collect::<Vec<_>>());
+        assert_eq!((did.code, &did.errors[..]), (Some(0), &[][..]), "{options}");
+        assert_eq!(did.deletions.is_empty(), !options.contains("--delete"), "{options}");
+    }
+}
+
+#[test]
+fn another_ones_directory_is_complained_of_once() {
+    for options in [
+        "-ri",
+        "-rpi",
+        "-rti",
+        "-ai",
+        "-ai --no-o --no-g",
+        "-ai --no-p --no-o --no-g",
+        "-ai --delete-after",
+        "-rpi --delete-delay",
+    ] {
+        for (theirs, ours) in [(0o755, 0o757), (0o755, 0o577), (0o555, 0o557), (0o500, 0o777), (0o500, 0o757)] {
+            let bench = Bench::new();
+            let src = bench.src();
+            fs::create_dir_all(src.join("a/in")).unwrap();
+            fs::write(src.join("a/f"), "f").unwrap();
+            touch(&src.join("a"), "@1000000000");
+            give_away(&src);
+            mode(src.join("a"), theirs);
+            bench.both(|place| {
+                fs::create_dir_all(place.join("dst/a/gone")).unwrap();
+                give_away(place);
+                chown(place.join("dst/a"), Some(0), Some(0)).unwrap();
+                mode(place.join("dst/a"), ours);
+            });
+            same(&bench, &options.split(' ').collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
+fn backups_find_room_whatever_keeps_us_from_working_in_the_original() {
+    for options in ["-ai --delete", "-ai", "-ri"] {
+        let bench = Bench::new();
+        let src = bench.src();
+        fs::create_dir_all(src.join("a/b")).unwrap();
+        fs::write(src.join("a/b/f"), "new").unwrap();
+        give_away(&src);
+        let place = &bench.places()[1];
+        fs::create_dir_all(place.join("dst/a/b")).unwrap();
+        fs::create_dir(place.join("backups")).unwrap();
+        fs::write(place.join("dst/a/b/f"), "older").unwrap();
+        fs::write(place.join("dst/a/b/gone"), "gone").unwrap();
+        give_away(place);
+        chown(place.join("dst/a"), Some(0), Some(0)).unwrap();
+        mode(place.join("dst/a"), 0o555);
+        let mut forebay = command(Some(NOBODY), FOREBAY, &["sync"]);
+        forebay.args(options.split(' ')).args(["--backup-dir=../backups".as_ref(), src.join("").as_os_str()]);
+        let output = forebay.arg("dst").current_dir(place).output().unwrap();
+        assert_eq!(output.status.code(), Some(23), "the directory is root's: {output:?}");
+        assert_eq!(fs::read(place.join("dst/a/b/f")).unwrap(), b"new", "{output:?}");
+        assert_eq!(fs::read(place.join("backups/a/b/f")).unwrap(), b"older", "{output:?}");
+        assert_eq!(place.join("backups/a/b/gone").exists(), options.contains("--delete"), "{output:?}");
+    }
+}
+
+#[test]
+fn with_ignore_errors_what_is_beneath_an_unreadable_directory_goes() {
+    let when = ["--delete", "--delete-before", "--delete-after", "--delete-delay"];
+    for (when, more) in when.iter().flat_map(|when| [(when, &[][..]), (when, &["--ignore-errors"])]) {
+        let bench = Bench::new();
+        let src = bench.src();
+        fs::create_dir(src.join("closed")).unwrap();
+        give_away(&src);
+        mode(src.join("closed"), 0);
+        bench.both(|place| {
+            fs::create_dir_all(place.join("dst/closed/in")).unwrap();
+            fs::write(place.join("dst/closed/in/f"), "f").unwrap();
+            give_away(place);
+        });
+        let did = same(&bench, &[&["-ai", when], more].concat());
+        assert_eq!(did.deletions.len(), 2 * more.len(), "{when} {more:?}");
+    }
+}
+
+/// A default ACL stands in for the mask, also where a directory is made on the way.
+#[test]
+fn without_p_a_default_acl_says_what_new_entries_permit() {
+    let of_source =
+        [("f", 0o666), ("x", 0o777), ("d/g", 0o664), ("d/sub/h", 0o755), ("old/f", 0o666), ("old/n", 0o777)];
+    for acl in ["u::rwx,g::r,o::-", "u:7:rwx,g::r,m::rw,o::x", "u::rw,g::rwx,o::r"] {
+        for args in [
+            "-r SRC/ dst",
+            "-rD SRC/ dst",
+            "-rE SRC/ dst",
+            "-rp SRC/ dst",
+            "-rA SRC/ dst",
+            "-rb --backup-dir=old/backups SRC/ dst",
+            "-r --inplace SRC/ dst",
+            "-r --delay-updates SRC/ dst",
+            "-rDog --fake-super SRC/ dst",
+            "-rD SRC/ dst/new",
+            "-r SRC/d dst/new",
+            "-r --mkpath SRC/ dst/new/below",
+            "-r --mkpath SRC/f dst/new/below/f",
+            "-rR SRC/./d/sub dst",
+        ] {
+            let bench = Bench::new();
+            let src = bench.src();
+            fs::create_dir_all(src.join("d/sub")).unwrap();
+            fs::create_dir(src.join("old")).unwrap();
+            for (name, bits) in of_source {
+                fs::write(src.join(name), name).unwrap();
+                mode(src.join(name), bits);
+            }
+            assert!(Command::new("mkfifo").args(["-m", "666"]).arg(src.join("d/pipe")).status().unwrap().success());
+            mode(src.join("d"), 0o777);
+            mode(src.join("d/sub"), 0o775);
+            bench.both(|place| {
+                fs::create_dir_all(place.join("dst/old")).unwrap();
+                fs::write(place.join("dst/old/f"), "was").unwrap();
+                for dir in ["dst", "dst/old"] {
+                    let done = Command::new("setfacl").args(["-d", "-m", acl]).arg(place.join(dir)).status();
+                    assert!(done.expect("is setfacl installed?").success());
+                }
+            });
+            let src = src.display().to_string();
+            let args: Vec<String> = args.split(' ').map(|arg| arg.replace("SRC", &src)).collect();
+            eprintln!("{acl} {args:?}");
+            attributes_same(&bench, &args);
+        }
+    }
+}
+
+/// In a directory that is sticky, what is another's is not replaced.
+#[test]
+fn what_cannot_be_renamed_is_told_with_both_names() {
+    for options in ["-ri", "-ri --delay-updates", "-ri --delay-updates --partial-dir=.pp"] {
+        let bench = Bench::new();
+        fs::create_dir(bench.src().join("d")).unwrap();
+        fs::write(bench.src().join("d/f"), "new").unwrap();
+        bench.both(|place| {
+            fs::create_dir_all(place.join("dst/d")).unwrap();
+            fs::write(place.join("dst/d/f"), "older").unwrap();
+            mode(place.join("dst/d"), 0o1777);
+        });
+        let did = same(&bench, &options.split(' ').collect::<Vec<_>>());
+        assert_eq!(did.code, Some(23), "{options}");
+        assert!(did.errors.iter().any(|line| line.contains("rename")), "{options}: {:?}", did.errors);
+    }
 }

@@ -98,6 +98,25 @@ fn absolute_paths_come_where_their_slash_brings_them() {
     }
 }
 
+/// What is named itself is not implied, whatever else is named beneath it.
+#[test]
+fn a_directory_in_one_that_is_named_is_not_implied() {
+    for names in ["a/b/1\n.\n", ".\na/b/1\n", "a/\na/b/c/2\n", "a\na/b/1\n", "a/b/1\na/x\n./\n"] {
+        for options in ["-ai", "-air", "-aid --delete", "-av"] {
+            let bench = bench();
+            bench.places().iter().for_each(|place| fs::write(place.join("names"), names).unwrap());
+            for dir in ["a/b/c", "a/b", "a"] {
+                fs::set_permissions(bench.src().join(dir), fs::Permissions::from_mode(0o700)).unwrap();
+            }
+            let src = bench.src().display().to_string();
+            let args = ["--no-implied-dirs", "--files-from=names", &src, "new"];
+            let args: Vec<&str> = options.split(' ').chain(args).collect();
+            eprintln!("{names:?} {args:?}");
+            bench.same(&args);
+        }
+    }
+}
+
 /// A line of a file of names ends at a NUL. What is a directory cannot be read.
 #[test]
 fn names_end_at_a_nul() {

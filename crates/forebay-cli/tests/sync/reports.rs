@@ -187,6 +187,44 @@ fn each_source_is_told_with_its_own_path() {
     }
 }
 
+#[test]
+fn what_is_refused_is_in_the_log_file_that_was_named_before() {
+    for args in [
+        "--log-file=log --nonsense SRC dst",
+        "-aq --log-file=log --sparse=3 SRC dst",
+        "--log-file=other --log-file=log --info=blah SRC dst",
+        "--inplace --log-file=log --delay-updates SRC dst",
+        "-a --log-file=log --files-from=none SRC dst",
+        "-a SRC dst --log-file=log --filter=foo",
+        "--nonsense --log-file=log SRC dst",
+        "--log-file=/none/log --nonsense SRC dst",
+    ] {
+        let bench = bench();
+        bench.places().iter().for_each(|place| fs::write(place.join("log"), "").unwrap());
+        let args: Vec<&str> = args.split(' ').collect();
+        let [theirs, ours] = said(&bench, &args);
+        assert_eq!(ours, theirs, "{args:?}");
+        assert_eq!(theirs.2.is_empty(), args[0] == "--nonsense" || args[0] == "--log-file=/none/log", "{args:?}");
+    }
+}
+
+#[test]
+fn what_is_said_first_ends_the_line_of_the_list() {
+    for args in [
+        "-avv --no-i-r --copy-unsafe-links SRC dst",
+        "-avv --no-i-r --copy-unsafe-links /dev/none SRC dst",
+        "-avv --delete-before -L SRC dst",
+        "-avv --no-i-r --copy-unsafe-links SRC /dev/none dst",
+    ] {
+        let bench = bench();
+        symlink("../b/none", bench.src().join("leads out")).unwrap();
+        let args: Vec<&str> = args.split(' ').collect();
+        let [theirs, ours] = said(&bench, &args);
+        let head = |text: &str| text.lines().take(3).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(head(&ours.1), head(&theirs.1), "{args:?}");
+    }
+}
+
 /// Makes room for another run into `new`, with another log file.
 fn clear(bench: &Bench) {
     for place in bench.places() {
@@ -313,6 +351,94 @@ fn listings_are_rsyncs() {
         let args: Vec<&str> = args.split(' ').collect();
         let [theirs, ours] = said(&bench, &args);
         assert_eq!(ours, theirs, "{args:?}");
+    }
+}
+
+/// What is beside no destination is looked for from where the run begins.
+#[test]
+fn listings_miss_other_trees_as_rsyncs_do() {
+    for (args, missing) in [
+        ("-a --list-only --link-dest=../none SRC", 1),
+        ("-a --copy-dest=none --copy-dest=dst SRC", 1),
+        ("-a --compare-dest=none SRC dst --list-only", 1),
+        ("-a --compare-dest SRC dst", 0),
+        ("-a --list-only --link-dest=/none --link-dest=dst --link-dest=no/ne /dev/none", 2),
+    ] {
+        let bench = bench();
+        let src = format!("{}/", bench.src().display());
+        let args: Vec<&str> = args.split(' ').map(|arg| if arg == "SRC" { &src } else { arg }).collect();
+        // Each runs in its own place.
+        let errors = |(did, place): (crate::harness::Did, std::path::PathBuf)| -> Vec<String> {
+            did.errors.iter().map(|line| line.replace(&place.display().to_string(), "PLACE")).collect()
+        };
+        let mut all = bench.did(&args).into_iter().zip(bench.places()).map(errors);
+        let theirs = all.next().unwrap();
+        assert_eq!(all.next(), Some(theirs.clone()), "{args:?}");
+        assert_eq!(
+            theirs.iter().filter(|line| line.contains("does not exist")).count(),
+            missing,
+            "{args:?} {theirs:?}"
+        );
+    }
+}
+
+/// However source and destination are written.
+#[test]
+fn messages_have_paths_without_detours() {
+    for args in [
+        "./src/ dst",
+        "src// dst",
+        "src/. dst",
+        "src/./ dst",
+        "../PLACE/src/ dst",
+        "../PLACE//src dst",
+        "src/../src dst",
+        "./src .//dst/",
+        "src/../src/none src//none ./none src/./d/none dst",
+        "--link-dest=../none src/ ./dst",
+        "--link-dest=../none src/ src/../dst",
+        "--link-dest=../none src/ dst/.",
+        "-R src/./d//none ./src/../src//none dst",
+        "-R ./src//d dst",
+        "--files-from=list ./src dst",
+    ] {
+        let bench = Bench::new();
+        for place in bench.places() {
+            fs::create_dir_all(place.join("src/d")).unwrap();
+            fs::create_dir(place.join("dst")).unwrap();
+            for name in ["x", "d/x"] {
+                symlink("nowhere", place.join("src").join(name)).unwrap();
+            }
+            fs::write(place.join("list"), "d/./x\n.//x\nd//none\n").unwrap();
+        }
+        let mut all = bench.places().into_iter().zip(["rsync", FOREBAY]).map(|(place, program)| {
+            let name = place.file_name().unwrap().to_str().unwrap();
+            let args = args.replace("PLACE", name);
+            let first = if program == FOREBAY { &["sync"][..] } else { &[] };
+            let mut command = Command::new(program);
+            command.args(first).arg("-aL").args(args.split(' ')).current_dir(&place);
+            let errors = String::from_utf8(command.output().unwrap().stderr).unwrap();
+            let errors = errors.lines().filter(|line| !line.starts_with("rsync error: "));
+            let mut errors: Vec<_> = errors.map(|line| line.replace(&place.display().to_string(), "PLACE")).collect();
+            errors.sort();
+            errors
+        });
+        let theirs = all.next().unwrap();
+        assert!(!theirs.is_empty(), "{args}");
+        assert_eq!(all.next(), Some(theirs), "{args}");
+    }
+}
+
+#[test]
+fn a_listing_is_no_dry_run() {
+    let bench = bench();
+    let src = format!("{}/", bench.src().display());
+    for (args, dry) in [("-av", false), ("-av --list-only", false), ("-avn --list-only", true)] {
+        let ends = [("rsync", &[][..]), (FOREBAY, &["sync"])].map(|(program, first)| {
+            let output = Command::new(program).args(first).args(args.split(' ')).arg(&src).output().unwrap();
+            output.stdout.ends_with(b" (DRY RUN)\n")
+        });
+        assert_eq!(ends, [dry; 2], "{args}");
     }
 }
 
@@ -483,6 +609,20 @@ fn json_is_an_object_a_line() {
     let summary = objects.last().unwrap();
     assert_eq!((&summary["type"], summary["deleted_files"].as_u64()), (&"summary".into(), Some(1)));
     assert_eq!(summary["exit_code"], 0);
+}
+
+#[test]
+fn json_lists_an_object_for_each_entry() {
+    let bench = bench();
+    let output = Command::new(FOREBAY).args(["sync", "-r", "--list-only", "--json"]).arg(bench.src()).output().unwrap();
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let objects: Vec<serde_json::Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (summary, items) = objects.split_last().unwrap();
+    assert!(items.iter().all(|item| item["type"] == "item" && item["action"] == "list"), "{text}");
+    let item = |path: &str| items.iter().find(|item| item["path"] == path).unwrap();
+    assert_eq!((item("src")["kind"].as_str(), item("src/f")["size"].as_u64()), (Some("directory"), Some(2000)));
+    assert_eq!((summary["type"].as_str(), summary["exit_code"].as_u64()), (Some("summary"), Some(0)));
 }
 
 #[test]

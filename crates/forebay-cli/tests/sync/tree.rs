@@ -248,3 +248,23 @@ fn look_at(path: &Path, rel: &OsStr, times: bool, seen: &mut BTreeMap<OsString, 
         }
     }
 }
+
+/// A small file system, for as long as this lives.
+pub(crate) struct Mounted {
+    pub(crate) path: PathBuf,
+}
+
+impl Mounted {
+    pub(crate) fn new(path: &Path, size: &str) -> Self {
+        let size = format!("size={size}");
+        let status = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "none"]).arg(path).status().unwrap();
+        assert!(status.success(), "cannot mount a small file system");
+        Mounted { path: path.to_owned() }
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.path).status();
+    }
+}

@@ -1,7 +1,7 @@
 //! ACLs, extended attributes and owners between two machines.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::Command;
 
@@ -143,6 +143,70 @@ fn owners_are_mapped_by_the_side_that_receives() {
             &["-a", "--chown=no-such-user:5"],
         ] {
             bench.same(way, args);
+        }
+    }
+}
+
+fn set_acl(args: &[&str], path: &Path) {
+    let done = Command::new("setfacl").args(args).arg(path).status();
+    assert!(done.expect("is setfacl installed?").success(), "{args:?} of {path:?}");
+}
+
+#[test]
+fn rules_for_attributes_are_about_acls_too() {
+    let bench = bench();
+    set_acl(&["-m", "u:33:rw,g:7:x"], &bench.src().join("other"));
+    set_acl(&["-m", "u:1:rx,m::r"], &bench.src().join("dir/changed"));
+    set_acl(&["-d", "-m", "u:33:rwx,g:7:r"], &bench.src().join("dir"));
+    set_acl(&["-m", "g:9:r"], &bench.old().join("same"));
+    for way in WAYS {
+        for args in [
+            &["-aX", "--filter=-x zz*"][..],
+            &["-aAX", "--filter=-x zz*"],
+            &["-aX", "--filter=-x system.*"],
+            &["-aX", "--filter=-x! user.*"],
+            &["-aX", "--filter=-xr system.*"],
+        ] {
+            same(&bench, way, args);
+        }
+    }
+}
+
+#[test]
+fn owners_in_acls_are_mapped_by_the_side_that_receives() {
+    let bench = bench();
+    set_acl(&["-m", "u:7:rw,g:9:r,u:33:x"], &bench.src().join("other"));
+    set_acl(&["-d", "-m", "u:33:rwx,g:7:r"], &bench.src().join("dir"));
+    for way in WAYS {
+        for args in [
+            &["-aiA", "--usermap=7:70", "--groupmap=9:90"][..],
+            &["-aiA", "--usermap=33:3,7:34", "--groupmap=*:5", "--numeric-ids"],
+            &["-aiA", "--usermap=www*:4", "--no-inc-recursive"],
+        ] {
+            same(&bench, way, args);
+        }
+    }
+}
+
+#[test]
+fn without_p_a_default_acl_says_what_new_entries_permit() {
+    let bench = Bench::new();
+    let (src, old) = (bench.src(), bench.old());
+    fs::create_dir(src.join("d")).unwrap();
+    fs::create_dir(old.join("old")).unwrap();
+    fs::create_dir(src.join("old")).unwrap();
+    for (name, mode) in [("f", 0o666), ("d/x", 0o777), ("d", 0o777), ("old/f", 0o666)] {
+        if name != "d" {
+            fs::write(src.join(name), name).unwrap();
+        }
+        fs::set_permissions(src.join(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    assert!(Command::new("mkfifo").args(["-m", "666"]).arg(src.join("d/pipe")).status().unwrap().success());
+    set_acl(&["-d", "-m", "u:7:rwx,g::r,m::rw,o::x"], &old);
+    set_acl(&["-d", "-m", "u::rwx,g::r,o::-"], &old.join("old"));
+    for way in WAYS {
+        for args in [&["-riD"][..], &["-riDE"], &["-riDp"], &["-riDA"], &["-riD", "--inplace"]] {
+            same(&bench, way, args);
         }
     }
 }

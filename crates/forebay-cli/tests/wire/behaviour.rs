@@ -171,3 +171,33 @@ fn names_of_one_file_are_told_in_stock_rsyncs_order() {
         }
     }
 }
+
+#[test]
+fn two_files_over_names_of_one_file_are_never_mixed() {
+    let bench = Bench::new();
+    // Before them, so many that several threads put files together.
+    for n in 0..150 {
+        fs::write(bench.src().join(format!("a{n}")), "a").unwrap();
+    }
+    let (long, short) = (noise(7, 700_000), noise(8, 100_000));
+    let names = |n: u32| [format!("b{n}"), format!("b{n}x")];
+    for n in 0..60 {
+        let [one, other] = names(n);
+        let (first, second) = if n % 2 == 0 { (&long, &short) } else { (&short, &long) };
+        fs::write(bench.src().join(&one), first).unwrap();
+        fs::write(bench.src().join(&other), second).unwrap();
+        fs::write(bench.old().join(&one), "old").unwrap();
+        fs::hard_link(bench.old().join(&one), bench.old().join(&other)).unwrap();
+    }
+    for way in WAYS {
+        for _ in 0..4 {
+            bench.prepare("ours");
+            let did = bench.run((End::Ours, End::Ours), way, &["-a", "--inplace", "--workers=6"], "ours");
+            assert_eq!(did.code, Some(0), "{did:?}");
+            for n in 0..60 {
+                let left = fs::read(bench.path("ours").join(&names(n)[0])).unwrap();
+                assert!(left == long || left == short, "{way:?} {n}: a mixture");
+            }
+        }
+    }
+}

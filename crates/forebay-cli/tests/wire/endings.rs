@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use crate::harness::{Bench, WAYS, Way, agreed, finish};
+use crate::harness::{Bench, End, PAIRS, WAYS, Way, agreed, finish, noise};
+use crate::tree::{Mounted, rustix_is_root};
 
 /// The lines on standard error of `args` with `source`, each with the part that it names itself by instead of where it comes from.
 fn ended(bench: &Bench, way: Way, args: &[&str], sources: &[&str]) -> Vec<String> {
@@ -62,6 +63,90 @@ fn the_end_is_told_once() {
                 lines,
                 ["The temp-dir does not exist: /none", "rsync error: syntax or usage error (code 1) [Receiver]"]
             );
+        }
+    }
+}
+
+/// Why nothing can be written is told, and is the exit code, at whichever end it is.
+#[test]
+fn a_full_disk_is_told_by_the_side_that_receives() {
+    assert!(rustix_is_root(), "this test mounts a small file system and needs root");
+    let bench = Bench::new();
+    let src = bench.src();
+    fs::write(src.join("a"), noise(400_000)).unwrap();
+    fs::write(src.join("large"), noise(9_000_000)).unwrap();
+    fs::create_dir(src.join("z")).unwrap();
+    (0..50).for_each(|n| fs::write(src.join(format!("z/{n}")), "behind it").unwrap());
+    fs::create_dir(bench.path("ours")).unwrap();
+    for way in WAYS {
+        for args in [&["-a"][..], &["-a", "--inplace"], &["-az", "--no-inc-recursive"]] {
+            for pair in [(End::Stock, End::Stock)].into_iter().chain(PAIRS) {
+                let _mounted = Mounted::new(&bench.path("ours"), "1m");
+                let output = finish(bench.client_of(pair, way, args, &[""], "ours"));
+                let errors = String::from_utf8(output.stderr).unwrap();
+                assert_eq!(output.status.code(), Some(11), "{pair:?} {way:?} {args:?}: {errors}");
+                let [told, full] = ["rsync: [receiver] write failed on \"", "large\": No space left on device (28)"];
+                let full = errors.lines().filter(|line| line.starts_with(told) && line.ends_with(full));
+                let end = errors.lines().filter(|line| line.starts_with("rsync error: error in file IO (code 11) at "));
+                assert_eq!((full.count(), end.count()), (1, 1), "{pair:?} {way:?} {args:?}: {errors}");
+            }
+        }
+    }
+}
+
+/// The exit code and the first line of each of several runs, but for the number of bytes that were received.
+fn first_lines(bench: &Bench, way: Way, args: &[&str], sources: &[&str]) -> (Option<i32>, String) {
+    let run = |pair| {
+        bench.prepare("ours");
+        let output = finish(bench.client_of(pair, way, args, sources, "ours"));
+        let errors = String::from_utf8(output.stderr).unwrap();
+        let first = errors.lines().next().unwrap_or_default();
+        (output.status.code(), first.split(" (").next().unwrap_or_default().to_owned())
+    };
+    agreed(run, &(way, args))
+}
+
+/// Whatever kills the other side has nothing to say.
+#[test]
+fn who_is_killed_has_no_exit_code() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("large"), noise(1 << 20)).unwrap();
+    for signal in ["KILL", "SEGV"] {
+        // It takes something before it goes.
+        bench.script("rsh", &format!("head -c 4 >\"$0.took\"\nkill -{signal} $$\n"));
+        for way in WAYS {
+            let run = |client| {
+                let output = finish(bench.client((client, End::Stock), way, &["-a", "--protocol=31"], "ours"));
+                output.status.code()
+            };
+            assert_eq!(run(End::Ours), run(End::Stock), "{signal} {way:?}");
+        }
+    }
+}
+
+#[test]
+fn names_that_are_not_there_end_it_before_it_begins() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("a"), "a").unwrap();
+    for way in WAYS {
+        let (code, first) = first_lines(&bench, way, &["-a", "--files-from=:/none"], &[""]);
+        assert_eq!(
+            (code, &first[..]),
+            (Some(12), "rsync: failed to open files-from file /none: No such file or directory")
+        );
+    }
+}
+
+/// What is only listed is neither written nor deleted.
+#[test]
+fn a_listing_of_what_would_be_sent_deletes_nothing() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("a"), "a").unwrap();
+    fs::write(bench.old().join("gone"), "gone").unwrap();
+    for way in WAYS {
+        for when in ["--delete", "--delete-before", "--delete-after"] {
+            let did = bench.same(way, &["-a", "--list-only", when]);
+            assert_eq!(did.code, Some(0), "{way:?} {when}");
         }
     }
 }

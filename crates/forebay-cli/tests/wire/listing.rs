@@ -1,10 +1,14 @@
 //! What is said of a list while it is made, and what becomes of one that cannot be made to its end.
 
 use std::fs;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Bench, End, WAYS, Way, agreed, finish};
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use crate::harness::{Bench, End, PAIRS, WAYS, Way, agreed, finish};
 
 #[test]
 fn a_list_that_is_complete_before_anything_else_is_told_as_stock_rsync_does() {
@@ -123,5 +127,49 @@ fn a_list_that_breaks_off_behind_the_first_says_why() {
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(errors.contains("Unknown filter rule: "), "{server:?}: {errors}");
         assert_eq!(output.status.code(), Some(1), "{server:?}: {errors}");
+    }
+}
+
+/// Directories in each other, with a file in each, to a path of more bytes than fit into a list.
+fn deep(root: &Path) {
+    let name = "d".repeat(200);
+    let mut dir: OwnedFd = fs::File::open(root).unwrap().into();
+    for n in 0..22 {
+        rustix::fs::mkdirat(&dir, &*name, Mode::RWXU).unwrap();
+        let flags = OFlags::CREATE | OFlags::WRONLY;
+        rustix::fs::openat(&dir, format!("f{n}"), flags, Mode::RUSR | Mode::WUSR).unwrap();
+        dir = rustix::fs::openat(&dir, &*name, OFlags::DIRECTORY, Mode::empty()).unwrap();
+    }
+}
+
+/// How many files [`deep`] has made and are there still.
+fn left(root: &Path) -> usize {
+    let mut dir: OwnedFd = fs::File::open(root).unwrap().into();
+    let mut left = 0;
+    for n in 0..22 {
+        left += usize::from(rustix::fs::statat(&dir, format!("f{n}"), AtFlags::empty()).is_ok());
+        match rustix::fs::openat(&dir, &*"d".repeat(200), OFlags::DIRECTORY, Mode::empty()) {
+            Ok(next) => dir = next,
+            Err(_) => break,
+        }
+    }
+    left
+}
+
+#[test]
+fn what_no_list_has_room_for_is_not_deleted() {
+    let bench = Bench::new();
+    deep(&bench.src());
+    for way in WAYS {
+        for pair in PAIRS {
+            fs::create_dir(bench.path("ours")).unwrap();
+            deep(&bench.path("ours"));
+            fs::write(bench.path("ours/extra"), "extra").unwrap();
+            let output = finish(bench.client(pair, way, &["-r", "--size-only", "--delete"], "ours"));
+            let errors = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(23), "{pair:?} {way:?}: {errors}");
+            assert_eq!(left(&bench.path("ours")), 22, "{pair:?} {way:?}: {errors}");
+            fs::remove_dir_all(bench.path("ours")).unwrap();
+        }
     }
 }

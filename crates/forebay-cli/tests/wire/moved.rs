@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
-use crate::harness::{Bench, Did, End, PAIRS, WAYS, Way};
+use crate::harness::{Bench, Did, End, PAIRS, WAYS, Way, agreed};
 use crate::tree::{look, touch};
 
 /// What a run says, what it leaves of the source, and of the destination.
@@ -85,6 +85,54 @@ fn what_could_not_be_written_stays() {
             assert_eq!(did.code, Some(23), "{did:?}");
             let files = left.iter().filter(|name| name.contains("kind: \"file\"")).count();
             assert!(files == 1 && left.iter().any(|name| name.contains("d/deep/2\"")), "{pair:?} {way:?}: {left:?}");
+        }
+    }
+}
+
+/// What a link to a directory leads to is copied and stays where it is.
+#[test]
+fn what_links_lead_to_is_not_removed() {
+    let bench = bench();
+    let whole = bench.path("whole");
+    fs::rename(whole.join("d"), bench.path("elsewhere")).unwrap();
+    symlink("../elsewhere", whole.join("dirl")).unwrap();
+    symlink("../elsewhere/1", whole.join("filel")).unwrap();
+    for way in WAYS {
+        for options in ["-aL", "-ak", "-a --copy-unsafe-links", "-aL --no-inc-recursive"] {
+            let args: Vec<&str> = options.split(' ').chain(["--remove-source-files"]).collect();
+            let run = |pair| moved(&bench, pair, way, &args, "ours");
+            let (did, ..) = agreed(run, &(way, &args));
+            assert!(did.errors.iter().any(|line| line.contains("failed to secure-open-parent dirl/1")), "{did:?}");
+            assert!(bench.path("elsewhere/1").exists());
+        }
+    }
+}
+
+#[test]
+fn all_names_of_a_file_go_whenever_its_content_comes() {
+    let bench = Bench::new();
+    let whole = bench.path("whole");
+    for dir in ["a", "c", "z"] {
+        fs::create_dir_all(whole.join(dir)).unwrap();
+    }
+    // Content comes for the first name of one file and for the last of the other.
+    for (name, other, text) in [("top", "c/top", "top"), ("z/h", "a/h", "h")] {
+        fs::write(whole.join(name), text.repeat(100)).unwrap();
+        touch(&whole.join(name), "@1000000000");
+        fs::hard_link(whole.join(name), whole.join(other)).unwrap();
+    }
+    fs::write(whole.join("a/g"), "g".repeat(30_000)).unwrap();
+    assert!(Command::new("cp").arg("-a").arg(whole.join(".")).arg(bench.old()).status().unwrap().success());
+    for name in ["top", "z/h"] {
+        fs::write(bench.old().join(name), "changed").unwrap();
+    }
+    for way in WAYS {
+        // Which list is done with when is a matter of chance.
+        for _ in 0..4 {
+            let moved = |pair| moved(&bench, pair, way, &["-aH", "--remove-source-files"], "ours");
+            let (did, left, _) = agreed(moved, &way);
+            assert_eq!(did.code, Some(0), "{did:?}");
+            assert!(left.iter().all(|name| !name.contains("kind: \"file\"")), "{left:?}");
         }
     }
 }

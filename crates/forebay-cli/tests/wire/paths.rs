@@ -1,9 +1,10 @@
 //! Paths that are kept, and names that are given and not there.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
-use crate::harness::{Bench, WAYS};
-use crate::tree::touch;
+use crate::harness::{Bench, End, WAYS, Way, agreed, finish};
+use crate::tree::{look, touch};
 
 fn bench() -> Bench {
     let bench = Bench::new();
@@ -54,5 +55,66 @@ fn what_is_given_and_not_there_goes() {
         }
         bench.same_of(way, &["-av", "--delete-missing-args", "--delete-during"], &["x/", "x/y", "y"]);
         bench.same_of(way, &["-ai", "--ignore-missing-args"], &["gone", "7"]);
+    }
+}
+
+/// A remote shell would take a backslash away.
+#[test]
+fn a_backslash_is_a_byte_of_a_name() {
+    let bench = bench();
+    for name in ["back\\slash", "\\x", "st*ar", "a\\*b"] {
+        fs::write(bench.src().join(name), name).unwrap();
+    }
+    for way in WAYS {
+        for source in ["back\\slash", "\\x", "st\\*ar", "a\\*b", "back\\s*"] {
+            // Here, no shell looks at them.
+            let there = if way == Way::Push { bench.src().join(source).exists() } else { true };
+            if there {
+                bench.same_of(way, &["-ai"], &[source]);
+            }
+        }
+    }
+    let [theirs, ours] = [End::Stock, End::Ours].map(|client| {
+        bench.prepare("ours");
+        fs::create_dir(bench.path("ours/\\d")).unwrap();
+        let output = finish(bench.client((client, End::Stock), Way::Push, &["-ai"], "ours/\\d"));
+        (output.stdout, look(&bench.path("ours"), true))
+    });
+    assert!(!theirs.0.is_empty());
+    assert_eq!(ours, theirs);
+}
+
+/// Old arguments are the remote shell's, which may make several of one.
+#[test]
+fn what_the_shell_makes_of_old_arguments_is_not_held_against_the_other_side() {
+    let bench = bench();
+    for name in ["one", "two"] {
+        fs::write(bench.src().join(name), name).unwrap();
+    }
+    let two = format!("one {}/two", bench.src().display());
+    let did = bench.same_of(Way::Pull, &["-ai", "--old-args"], &[&two]);
+    assert_eq!((did.code, did.lines.len()), (Some(0), 2), "{did:?}");
+}
+
+/// Where one source says where its path begins, its beginning is on the way as well. The other is absolute, and stands where
+/// the slash before it brings it.
+#[test]
+fn the_destination_is_left_as_it_is_where_it_is_on_the_way() {
+    let bench = bench();
+    for way in WAYS {
+        for more in [&["--no-implied-dirs"][..], &[]] {
+            let args = [&["-aiR"], more].concat();
+            let run = |pair| {
+                bench.prepare("ours");
+                let output = finish(bench.client_of(pair, way, &args, &["x/y/5", "./a/4"], "ours"));
+                let time = fs::metadata(bench.path("ours")).unwrap().mtime();
+                let lines = String::from_utf8(output.stdout).unwrap();
+                let mut lines: Vec<_> = lines.lines().map(str::to_owned).collect();
+                lines.sort();
+                (output.status.code(), lines, time == 1_100_000_000)
+            };
+            let (code, lines, retimed) = agreed(run, &(way, &args));
+            assert!(code == Some(0) && (more.is_empty() || !retimed), "{way:?} {args:?} {lines:?}");
+        }
     }
 }

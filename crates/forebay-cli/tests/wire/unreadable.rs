@@ -61,3 +61,126 @@ fn what_has_attributes_that_cannot_be_read_is_left_out() {
         }
     }
 }
+
+#[test]
+fn what_is_done_late_is_done_before_modes_that_forbid_it() {
+    let bench = Bench::new();
+    let src = bench.src();
+    mode(src.parent().unwrap(), 0o755);
+    let given = |path: &Path| {
+        assert!(Command::new("chown").args(["-Rh", "65534:65534"]).arg(path).status().unwrap().success());
+    };
+    fs::create_dir_all(src.join("a/b")).unwrap();
+    fs::create_dir(src.join("c")).unwrap();
+    for name in ["a/f", "a/b/f", "c/h"] {
+        fs::write(src.join(name), "abcdef").unwrap();
+    }
+    fs::hard_link(src.join("a/b/f"), src.join("c/g")).unwrap();
+    given(&src);
+    for path in ["a/f", "a/b/f", "c/h", "a/b", "a", "c"] {
+        touch(&src.join(path), "@1000000000");
+    }
+    for dir in ["a/b", "a", "c"] {
+        mode(&src.join(dir), 0o555);
+    }
+    let old = bench.old();
+    fs::create_dir_all(old.join("a/b")).unwrap();
+    fs::create_dir(old.join("a/z")).unwrap();
+    for name in ["a/f", "a/b/f", "a/b/gone", "a/z/gone"] {
+        fs::write(old.join(name), "abc").unwrap();
+        mode(&old.join(name), 0o444);
+    }
+    for dir in ["a/b", "a/z", "a"] {
+        mode(&old.join(dir), 0o555);
+    }
+    given(&old);
+    for way in WAYS {
+        for args in [
+            "-a --delete-after",
+            "-a --delete-delay",
+            "-a --delete-delay --delay-updates",
+            "-a --delay-updates",
+            "-aH --delete-after",
+            "-aH",
+            "-a --inplace",
+            "-a --append",
+            "-r --inplace",
+        ] {
+            let args: Vec<_> = args.split(' ').collect();
+            let run = |pair| {
+                bench.prepare("ours");
+                let output = finish(as_nobody(&bench.client(pair, way, &args, "ours")));
+                let errors = String::from_utf8(output.stderr).unwrap();
+                (output.status.code(), errors, look(&bench.path("ours"), true))
+            };
+            let (code, errors, _) = agreed(run, &(way, &args));
+            assert_eq!((code, &errors[..]), (Some(0), ""), "{way:?} {args:?}");
+        }
+    }
+}
+
+#[test]
+fn with_ignore_errors_what_is_beneath_an_unreadable_directory_goes() {
+    let bench = Bench::new();
+    mode(bench.src().parent().unwrap(), 0o755);
+    fs::create_dir(bench.src().join("closed")).unwrap();
+    fs::create_dir_all(bench.old().join("closed/in")).unwrap();
+    for path in [bench.src(), bench.old()] {
+        assert!(Command::new("chown").args(["-R", "65534:65534"]).arg(path).status().unwrap().success());
+    }
+    mode(&bench.src().join("closed"), 0);
+    for way in WAYS {
+        for when in ["--delete", "--delete-before", "--delete-after", "--delete-delay"] {
+            for more in [&[][..], &["--ignore-errors"]] {
+                let run = |pair| {
+                    bench.prepare("ours");
+                    let output = finish(as_nobody(&bench.client(pair, way, &[&["-a", when], more].concat(), "ours")));
+                    (output.status.code(), look(&bench.path("ours"), false))
+                };
+                let (code, left) = agreed(run, &(way, when, more));
+                assert_eq!((code, left.len()), (Some(23), if more.is_empty() { 3 } else { 2 }), "{way:?} {when}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_cannot_be_read_counts_where_rsync_counts_it_and_is_said_once() {
+    let bench = Bench::new();
+    let src = bench.src();
+    mode(src.parent().unwrap(), 0o755);
+    fs::create_dir(src.join("d")).unwrap();
+    for file in ["a", "closed", "d/closed", "d/f"] {
+        fs::write(src.join(file), file).unwrap();
+        touch(&src.join(file), "@1000000000");
+    }
+    mode(&src.join("closed"), 0o600);
+    mode(&src.join("d/closed"), 0o600);
+    fs::write(bench.old().join("closed"), "older").unwrap();
+    for way in WAYS {
+        for args in ["-rti --stats", "-rtic --stats", "-rtin --stats", "-rtiz --stats --no-inc-recursive"] {
+            let args: Vec<_> = args.split(' ').collect();
+            let run = |pair| {
+                bench.prepare("ours");
+                let place = bench.path("ours");
+                assert!(Command::new("chown").args(["-R", "65534:65534"]).arg(&place).status().unwrap().success());
+                let output = finish(as_nobody(&bench.client(pair, way, &args, "ours")));
+                let errors = String::from_utf8(output.stderr).unwrap();
+                let mut errors: Vec<_> =
+                    errors.lines().map(|line| line.split(" at ").next().unwrap_or(line).to_owned()).collect();
+                errors.sort();
+                let lines = String::from_utf8(output.stdout).unwrap();
+                let counts = lines.lines().filter(|line| {
+                    line.starts_with("Number of")
+                        || line.starts_with("Total file size")
+                        || line.starts_with("Total transferred")
+                });
+                (output.status.code(), counts.map(str::to_owned).collect::<Vec<_>>(), errors)
+            };
+            let (code, counts, errors) = agreed(run, &(way, &args));
+            assert!(counts.len() > 4, "{counts:?}");
+            let expected = if args[0] == "-rtin" { (Some(0), 0) } else { (Some(23), 3) };
+            assert_eq!((code, errors.len()), expected, "{way:?} {args:?}: {errors:?}");
+        }
+    }
+}

@@ -161,7 +161,9 @@ impl<'a> Copier<'a> {
             Ok(()) => {
                 let size = rustix::fs::fstat(job.src).map_err(Failure::Read)?.st_size;
                 self.done = u64::try_from(size).unwrap_or(0);
-                if !job.fresh {
+                // What it has grown by is left out here as well.
+                if !job.fresh || self.done > job.range.end {
+                    self.done = self.done.min(job.range.end);
                     fs::end_at(job.dst, self.done).map_err(Failure::Write)?;
                 }
                 return Ok(true);

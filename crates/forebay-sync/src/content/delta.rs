@@ -43,6 +43,7 @@ impl Delta<'_> {
             Err(Error::Cancelled) => Err(Failure::Cancelled),
             Err(Error::Write(error)) => Err(Failure::Write(errno(&error))),
             Err(Error::Read { file: Role::New, source, .. }) => Err(Failure::Read(errno(&source))),
+            Err(Error::Short { file: Role::New, .. }) => Err(Failure::Read(Errno::NODATA)),
             Err(_) => Ok(None),
         }
     }

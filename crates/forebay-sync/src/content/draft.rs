@@ -3,11 +3,12 @@
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 
-use rustix::fs::{Mode, OFlags};
+use rustix::fs::{FileType, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::temp::{Temp, TempNames};
-use crate::fs;
+use crate::attrs;
+use crate::fs::{self, Stat};
 
 /// A file on its way to its name. Dropped before it is committed, a temporary file is removed; the user's is left.
 #[derive(Debug)]
@@ -36,15 +37,14 @@ impl<'d> Draft<'d> {
     /// device.
     pub(crate) fn in_place(dir: BorrowedFd<'d>, name: &CStr, mode: u32, devices: bool) -> Result<Self, Errno> {
         let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = match rustix::fs::openat(dir, name, flags, Mode::empty()) {
-            // It may be written to but not read.
-            Err(Errno::ACCESS) => rustix::fs::openat(dir, name, (flags - OFlags::RDWR) | OFlags::WRONLY, Mode::empty()),
+        let opened = match open_to_write(dir, name, flags) {
+            Err(Errno::ACCESS) => open_our_own(dir, name, flags),
             result => result,
         };
         match opened {
             Ok(file) => {
-                let kind = rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
-                if kind != rustix::fs::FileType::RegularFile && !(devices && fs::is_device(kind)) {
+                let kind = FileType::from_raw_mode(rustix::fs::fstat(&file)?.st_mode);
+                if kind != FileType::RegularFile && !(devices && fs::is_device(kind)) {
                     return Err(Errno::EXIST);
                 }
                 Ok(Draft { file, temp: None, existed: true })
@@ -57,4 +57,26 @@ impl<'d> Draft<'d> {
             Err(errno) => Err(errno),
         }
     }
+}
+
+fn open_to_write(dir: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    match rustix::fs::openat(dir, name, flags, Mode::empty()) {
+        // It may be written to but not read.
+        Err(Errno::ACCESS) => rustix::fs::openat(dir, name, (flags - OFlags::RDWR) | OFlags::WRONLY, Mode::empty()),
+        result => result,
+    }
+}
+
+/// Opens a file that its owner may not write to, which we are: it has another mode for that moment.
+fn open_our_own(dir: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
+    let now = Stat::at(dir, name)?;
+    if now.kind != FileType::RegularFile || attrs::chmod(dir, name, now.mode | 0o200).is_err() {
+        return Err(Errno::ACCESS);
+    }
+    let opened = open_to_write(dir, name, flags);
+    match &opened {
+        Ok(file) => rustix::fs::fchmod(file, Mode::from_raw_mode(now.mode as _))?,
+        Err(_) => attrs::chmod(dir, name, now.mode)?,
+    }
+    opened
 }

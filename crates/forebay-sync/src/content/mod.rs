@@ -21,8 +21,8 @@ mod turns;
 mod write;
 
 pub(crate) use plan::{Plan, Way};
-pub(crate) use turns::Turns;
-pub(crate) use write::Parked;
+pub(crate) use turns::{Turn, Turns};
+pub(crate) use write::{Parked, Written};
 
 #[cfg(test)]
 mod tests;

@@ -1,12 +1,13 @@
 //! The directory of `--partial-dir` and `--delay-updates`: beside each file, or, by an absolute path, one for all.
 
-use std::ffi::{CStr, OsStr};
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::ffi::{CStr, CString, OsStr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode};
 use rustix::io::Errno;
 
+use crate::fs;
 use crate::options::Options;
 use crate::shared::Shared;
 
@@ -16,37 +17,60 @@ pub(crate) fn name(options: &Options) -> Option<&OsStr> {
     options.partial_dir.as_deref().or(default)
 }
 
-/// Opens the directory for files of the directory `at`, which is made if it is missing and `make`.
-pub(crate) fn dir(shared: &Shared<'_>, at: BorrowedFd<'_>, make: bool) -> Result<OwnedFd, Errno> {
-    let name = name(shared.options).ok_or(Errno::NOENT)?;
-    // Only the last component: a link in its place does not lead elsewhere.
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    match rustix::fs::openat(at, name, flags, Mode::empty()) {
-        Err(Errno::NOENT) if make => {
-            match rustix::fs::mkdirat(at, name, Mode::from_raw_mode(0o700)) {
-                Ok(()) | Err(Errno::EXIST) => {}
-                Err(errno) => return Err(errno),
-            }
-            rustix::fs::openat(at, name, flags, Mode::empty())
+/// Where the directory is: what it is in, unless that is the directory of the file, and its name there.
+fn place(at: BorrowedFd<'_>, name: &OsStr) -> Result<(Option<OwnedFd>, CString), Errno> {
+    let name = name.as_bytes();
+    let (above, last) = match name.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) => name.split_at(slash + 1),
+        None => (&[][..], name),
+    };
+    let last = CString::new(last).map_err(|_| Errno::INVAL)?;
+    let above = match above.strip_suffix(b"/") {
+        None => None,
+        // Given by whoever runs this, and no part of the tree.
+        Some(_) if name.starts_with(b"/") => {
+            Some(fs::open_dir(CWD, &CString::new(above).map_err(|_| Errno::INVAL)?, true)?)
         }
-        result => result,
+        Some(above) => Some(fs::open_beneath(at, above, false)?),
+    };
+    Ok((above, last))
+}
+
+/// Opens the directory for files of the directory `at`, which is made if it is missing and `make`: also in the place of what is
+/// none, a link to one included.
+pub(crate) fn dir(shared: &Shared<'_>, at: BorrowedFd<'_>, make: bool) -> Result<OwnedFd, Errno> {
+    let (above, name) = place(at, name(shared.options).ok_or(Errno::NOENT)?)?;
+    let at = above.as_ref().map_or(at, AsFd::as_fd);
+    let opened = fs::open_dir(at, &name, false);
+    match opened {
+        Err(Errno::NOENT) if make => {}
+        // It had the name, and another worker may have been faster.
+        Err(Errno::NOTDIR | Errno::LOOP) if make => match rustix::fs::unlinkat(at, &name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT | Errno::ISDIR) => {}
+            Err(_) => return opened,
+        },
+        _ => return opened,
+    }
+    match rustix::fs::mkdirat(at, &name, Mode::from_raw_mode(0o700)) {
+        Ok(()) | Err(Errno::EXIST) => fs::open_dir(at, &name, false),
+        Err(errno) => Err(errno),
     }
 }
 
 /// Removes what an earlier run has left of `file`, which is whole now, and the directory if nothing else is in it.
 pub(crate) fn discard(shared: &Shared<'_>, at: BorrowedFd<'_>, file: &CStr) {
-    let Some(name) = name(shared.options) else { return };
     // Mostly there is none. What cannot be removed does no harm: it is used or replaced by the next run.
     if let Ok(dir) = dir(shared, at, false)
         && rustix::fs::unlinkat(&dir, file, AtFlags::empty()).is_ok()
     {
-        remove(at, name);
+        remove(shared, at);
     }
 }
 
 /// Removes the directory if it is a relative one and nothing is in it.
-pub(crate) fn remove(at: BorrowedFd<'_>, name: &OsStr) {
-    if !name.as_bytes().starts_with(b"/") {
-        let _ = rustix::fs::unlinkat(at, name, AtFlags::REMOVEDIR);
+pub(crate) fn remove(shared: &Shared<'_>, at: BorrowedFd<'_>) {
+    let Some(name) = name(shared.options).filter(|name| !name.as_bytes().starts_with(b"/")) else { return };
+    if let Ok((above, name)) = place(at, name) {
+        let _ = rustix::fs::unlinkat(above.as_ref().map_or(at, AsFd::as_fd), &name, AtFlags::REMOVEDIR);
     }
 }

@@ -1,8 +1,10 @@
 //! A range of a large file, and its parts, which several threads copy at once.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use forebay::{Budget, CancelToken, Cause, Pipeline, Weigh};
 use rustix::io::Errno;
@@ -49,8 +51,10 @@ impl Pair<'_> {
         let Range { start, end } = *range;
         let parts =
             (0..(end - start).div_ceil(PART)).map(|i| Ok(Part(start + i * PART, (start + (i + 1) * PART).min(end))));
-        let mut gap = false;
-        Pipeline::new()
+        // By where they begin, those that were broken off as well: where the run ends early, their beginnings are kept.
+        let copied = Mutex::new(BTreeMap::new());
+        let copied = &copied;
+        let result = Pipeline::new()
             .name("sync-parts")
             .workers(workers)
             .budget(budget)
@@ -60,23 +64,23 @@ impl Pair<'_> {
                 parts,
                 |buffer, Part(from, to)| {
                     let mut n = 0;
-                    self.part(from..to, buffer, &mut n).map(|()| Done { bytes: n, of: to - from })
+                    let result = self.part(from..to, buffer, &mut n);
+                    copied.lock().unwrap_or_else(PoisonError::into_inner).insert(from, n);
+                    result.map(|()| Part(from, to))
                 },
-                |Done { bytes, of }| {
-                    // Where the file has become shorter, the copy ends.
-                    if !gap {
-                        *done += bytes;
-                    }
-                    gap |= bytes < of;
-                    Ok(())
-                },
-            )
-            .map(|_| ())
-            .map_err(|error| match error.cause {
-                Cause::Source(failure) => failure,
-                Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
-                _ => Failure::Cancelled,
-            })
+                |_| Ok(()),
+            );
+        // Where the file has become shorter, the copy ends.
+        for (from, n) in copied.lock().unwrap_or_else(PoisonError::into_inner).iter() {
+            if *from == start + *done {
+                *done += n;
+            }
+        }
+        result.map(|_| ()).map_err(|error| match error.cause {
+            Cause::Source(failure) => failure,
+            Cause::Work { error, .. } | Cause::Sink { error, .. } => error,
+            _ => Failure::Cancelled,
+        })
     }
 
     /// Copies a range to the same place, or as much of it as there is. Counts the bytes in `done`.
@@ -171,19 +175,6 @@ impl Pair<'_> {
 struct Part(u64, u64);
 
 impl Weigh for Part {
-    fn weight(&self) -> usize {
-        size_of::<Self>()
-    }
-}
-
-/// So many bytes of a part have been copied.
-#[derive(Debug)]
-struct Done {
-    bytes: u64,
-    of: u64,
-}
-
-impl Weigh for Done {
     fn weight(&self) -> usize {
         size_of::<Self>()
     }

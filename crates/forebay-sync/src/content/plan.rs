@@ -25,12 +25,15 @@ pub(crate) struct Plan {
     pub(crate) onto_device: bool,
     /// It comes from the destination's side, which counts for nothing in the statistics.
     pub(crate) local: bool,
+    /// It is not tried once more if it cannot be read.
+    pub(crate) last: bool,
 }
 
 impl Plan {
     /// All `size` bytes of `source`, which is on the device `dev`.
     pub(crate) fn whole(source: OwnedFd, (size, dev): (u64, u64), like: Option<Stat>, way: Way) -> Self {
-        Plan { source, size, dev, like, way, from: 0, basis: None, whole: true, onto_device: false, local: false }
+        let (from, basis, whole) = (0, None, true);
+        Plan { source, size, dev, like, way, from, basis, whole, onto_device: false, local: false, last: false }
     }
 }
 

@@ -34,6 +34,19 @@ pub(crate) struct Open<'d> {
     habits: Habits,
 }
 
+/// What became of a file that was to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Written {
+    /// There was nothing to write to, which has been reported.
+    Unopened,
+    /// It has its content, and what else failed has been reported.
+    Done,
+    /// It has not, which has been reported and counted.
+    Failed,
+    /// The source could not be read as far as it was to reach, which has been reported but not counted.
+    Unread,
+}
+
 /// A draft that is open and goes from thread to thread, without what it borrows. It has to be
 /// [taken up](Parked::unpark) again: a temporary file is not removed by itself.
 #[derive(Debug)]
@@ -64,26 +77,36 @@ impl Parked {
 }
 
 impl Worker<'_> {
-    /// Writes the file as planned, with its attributes. Whether there was anything to write to.
+    /// Writes the file as planned, with its attributes.
     pub(crate) fn write(
         &mut self,
         entry: &Entry<'_>,
         ready: &Ready,
         plan: &Plan,
         out: &mut Outcome,
-    ) -> Result<bool, Error> {
+    ) -> Result<Written, Error> {
         self.arrived = false;
         let old = entry.old.filter(|old| plan.way != Way::Aside && old.nlink > 1);
         let _turn = old.map(|old| self.shared.turns.take(old.inode()));
-        let Some(open) = self.open_draft(entry, ready, plan.like.as_ref(), plan.way, out) else { return Ok(false) };
-        if let Err(failure) = self.fill_in_view(entry, plan, ready, &open, out) {
-            if !matches!(failure, Failure::Share(_)) && self.copier.done > 0 {
-                self.keep_partial(entry, ready, open.draft, self.copier.done, out);
+        let Some(open) = self.open_draft(entry, ready, plan.like.as_ref(), plan.way, out) else {
+            return Ok(Written::Unopened);
+        };
+        let failure = match self.fill_in_view(entry, plan, ready, &open, out) {
+            Ok(()) => {
+                self.close_draft(entry, ready, open, plan.like.as_ref(), out);
+                return Ok(Written::Done);
             }
-            return self.failed(entry, failure, out).map(|()| true);
+            Err(failure) => failure,
+        };
+        // What is going to be tried once more leaves nothing behind but what was written in place.
+        let unread = matches!(failure, Failure::Read(_));
+        if unread && plan.way != Way::Aside {
+            // As with rsync, what stays in place is the source's but for its time.
+            self.dress(entry, &open, plan.like.as_ref(), false, out);
+        } else if !(matches!(failure, Failure::Share(_)) || unread && !plan.last) && self.copier.done > 0 {
+            self.keep_partial(entry, ready, open.draft, self.copier.done, out);
         }
-        self.close_draft(entry, ready, open, plan.like.as_ref(), out);
-        Ok(true)
+        self.failed(entry, plan, failure, out)
     }
 
     /// Fills the draft; where that may take long, somebody says meanwhile how far it is.
@@ -134,7 +157,7 @@ impl Worker<'_> {
             }
             return None;
         }
-        let wanted = attrs::wanted_mode(shared, &entry.src, like);
+        let wanted = attrs::wanted_mode(shared, &entry.src, like, Some(ready));
         let early = early_mode(entry, ready, wanted, self);
         let draft = match (in_place, &shared.places.temp) {
             (true, _) => Draft::in_place(ready.fd.as_fd(), entry.target, early, shared.options.write_devices),
@@ -148,12 +171,9 @@ impl Worker<'_> {
                 return None;
             }
             Err(errno) => {
-                let name = [entry.target.to_bytes(), b".XXXXXX"].concat();
-                let shown = match &shared.places.temp {
-                    Some(dir) => [&dir.shown[..], b"/", &name].concat(),
-                    None => path(&[b".", &name[..]].concat()),
-                };
-                shared.fail(out, "[receiver] mkstemp", &shown, errno);
+                let hidden: &[u8] = if shared.places.temp.is_some() { b"" } else { b"." };
+                let name = [hidden, entry.target.to_bytes(), b".XXXXXX"].concat();
+                shared.fail(out, "[receiver] mkstemp", &self.shown_temp(entry, &name), errno);
                 return None;
             }
         };
@@ -176,7 +196,7 @@ impl Worker<'_> {
         like: Option<&Stat>,
         out: &mut Outcome,
     ) {
-        self.dress(entry, &open, like, out);
+        self.dress(entry, &open, like, true, out);
         self.commit(entry, ready, open.draft, out);
     }
 
@@ -204,6 +224,10 @@ impl Worker<'_> {
             return self.settle_draft(open);
         }
         let method = self.copier.copy(&job)?;
+        // A source that has become shorter meanwhile is neither what it was nor what it is now.
+        if plan.from > plan.size || self.copier.done < plan.size - plan.from {
+            return Err(Failure::Read(Errno::NODATA));
+        }
         count(out, plan, method, self.copier.done);
         self.settle_draft(open)
     }
@@ -236,23 +260,30 @@ impl Worker<'_> {
     }
 
     /// Says what kept the content from being written. Only a failed write and a cancellation end the run.
-    fn failed(&self, entry: &Entry<'_>, failure: Failure, out: &mut Outcome) -> Result<(), Error> {
+    fn failed(&self, entry: &Entry<'_>, plan: &Plan, failure: Failure, out: &mut Outcome) -> Result<Written, Error> {
         let shared = self.shared;
         let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
         match failure {
+            // What another tree has may still come from the source.
+            Failure::Read(_) if plan.local => Ok(Written::Unread),
             Failure::Read(errno) => {
-                shared.fail(out, "[sender] read errors mapping", &entry.source.path_of(entry.name), errno);
+                let rest = format!("\": {}", fs::describe(errno));
+                let path = entry.source.path_of(entry.name);
+                shared.complain(out, "rsync: [sender] read errors mapping \"", &path, &rest);
+                Ok(Written::Unread)
             }
-            Failure::Share(errno) => shared.fail(out, "[receiver] reflink", &path(), errno),
+            Failure::Share(errno) => {
+                shared.fail(out, "[receiver] reflink", &path(), errno);
+                Ok(Written::Failed)
+            }
             Failure::Write(errno) => {
                 let mut line = b"rsync: [receiver] write failed on \"".to_vec();
                 shared.options.escape.push(&mut line, &path());
                 line.extend_from_slice(format!("\": {}", fs::describe(errno)).as_bytes());
-                return Err(Error::Io(String::from_utf8_lossy(&line).into_owned()));
+                Err(Error::Io(String::from_utf8_lossy(&line).into_owned()))
             }
-            Failure::Cancelled => return Err(Error::Cancelled),
+            Failure::Cancelled => Err(Error::Cancelled),
         }
-        Ok(())
     }
 
     /// Before something is written in place: what is there goes, if it is no regular file, and is copied to its backup
@@ -281,15 +312,16 @@ impl Worker<'_> {
         }
     }
 
-    /// Gives the finished content its owner, mode and time.
-    fn dress(&self, entry: &Entry<'_>, open: &Open<'_>, like: Option<&Stat>, out: &mut Outcome) {
+    /// Gives the content its owner and mode and, if it is `finished`, its times.
+    fn dress(&self, entry: &Entry<'_>, open: &Open<'_>, like: Option<&Stat>, finished: bool, out: &mut Outcome) {
         let Open { draft, early, habits } = open;
         let (shared, src, file) = (self.shared, &entry.src, &draft.file);
         let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());
-        let mut wanted = attrs::wanted_mode(shared, src, like);
+        let mut wanted = attrs::wanted_mode(shared, src, like, entry.ready);
         // A new file in its own directory is what others there are; of any other we ask.
-        let (mut mode_now, uid, gid) = match rustix::fs::fstat(file).map(Stat::from) {
-            Ok(now) if draft.existed || shared.places.temp.is_some() => (now.mode, now.uid, now.gid),
+        let asked = draft.existed || shared.places.temp.is_some();
+        let (mut mode_now, uid, gid) = match asked.then(|| rustix::fs::fstat(file).map(Stat::from)) {
+            Some(Ok(now)) => (now.mode, now.uid, now.gid),
             _ if habits.acl => (u32::MAX, shared.me.uid, habits.gid),
             _ => (*early & !shared.me.umask, shared.me.uid, habits.gid),
         };
@@ -333,7 +365,8 @@ impl Worker<'_> {
         {
             shared.fail(out, "[receiver] failed to set permissions on", &path(), errno);
         }
-        if let Some(times) = attrs::wanted_times(shared, src, true)
+        if finished
+            && let Some(times) = attrs::wanted_times(shared, src, true)
             && let Err(errno) = rustix::fs::futimens(file, &times)
         {
             shared.fail(out, "[receiver] failed to set times on", &path(), errno);
@@ -372,7 +405,15 @@ impl Worker<'_> {
         let result = match temp.commit_to(ready.fd.as_fd(), entry.target) {
             // The temporary directory is on another file system.
             Err((Errno::XDEV, temp)) => self.carry_over(entry, ready, &temp),
-            result => result.map_err(|(errno, _)| errno),
+            Err((errno, temp)) => {
+                out.totals.failed += 1;
+                let mut rest = b"\" -> \"".to_vec();
+                options.escape.push(&mut rest, &entry.target_rel());
+                let rest = format!("{}\": {}", String::from_utf8_lossy(&rest), fs::describe(errno));
+                let from = self.shown_temp(entry, temp.name.to_bytes());
+                return shared.complain(out, "rsync: [receiver] rename \"", &from, &rest);
+            }
+            Ok(()) => Ok(()),
         };
         match result {
             Ok(()) => {
@@ -380,6 +421,14 @@ impl Worker<'_> {
                 partial::discard(shared, ready.fd.as_fd(), entry.target);
             }
             Err(errno) => shared.fail(out, "[receiver] rename", &path(), errno),
+        }
+    }
+
+    /// How messages show the temporary file `name`.
+    fn shown_temp(&self, entry: &Entry<'_>, name: &[u8]) -> Vec<u8> {
+        match &self.shared.places.temp {
+            Some(dir) => [&dir.shown[..], b"/", name].concat(),
+            None => self.shared.target_path(&entry.dir.rel, name),
         }
     }
 
@@ -437,7 +486,7 @@ impl Worker<'_> {
             result = result.and_then(|()| rustix::fs::futimens(&draft.file, &attrs::times(epoch)));
             Ok(None)
         };
-        let wanted = attrs::wanted_mode(shared, &entry.src, entry.old_of_kind().as_ref()) & 0o777;
+        let wanted = attrs::wanted_mode(shared, &entry.src, entry.old_of_kind().as_ref(), Some(ready)) & 0o777;
         let wanted = if options.fake_destination { fake::own_mode(wanted, entry.src.kind) } else { wanted };
         let kept = result.and_then(|()| rustix::fs::fchmod(&draft.file, Mode::from_raw_mode(wanted as _)));
         let kept = kept.and(dir).and_then(|dir| {

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{CWD, Mode, OFlags};
+use rustix::io::Errno;
 
 use super::FilterError;
 use super::parse::{Modifiers, Style};
@@ -26,13 +27,23 @@ pub(super) fn open(path: &[u8], shown: &[u8], nested: bool, includes: bool) -> R
         Err(_) if nested => {
             Err(FilterError::Read(format!("failed to open exclude file {}", String::from_utf8_lossy(shown))))
         }
-        Err(errno) => {
-            let kind = if includes { "include" } else { "exclude" };
-            let shown = String::from_utf8_lossy(shown);
-            let error = crate::fs::describe(errno);
-            Err(FilterError::Read(format!("rsync: [client] failed to open {kind} file {shown}: {error}")))
-        }
+        Err(errno) => Err(unopened(shown, includes, errno)),
     }
+}
+
+/// As [`open`], the file of an option. As with rsync, a slash at the end makes a directory something that cannot be read.
+pub(super) fn given(path: &[u8], includes: bool) -> Result<Vec<u8>, FilterError> {
+    let text = open(path, path, false, includes)?;
+    match path.ends_with(b"/") {
+        true => Err(unopened(path, includes, Errno::ISDIR)),
+        false => Ok(text),
+    }
+}
+
+fn unopened(shown: &[u8], includes: bool, errno: Errno) -> FilterError {
+    let kind = if includes { "include" } else { "exclude" };
+    let (shown, error) = (String::from_utf8_lossy(shown), crate::fs::describe(errno));
+    FilterError::Read(format!("rsync: [client] failed to open {kind} file {shown}: {error}"))
 }
 
 /// Reads an open file of rules. A directory has none, as with rsync.

@@ -102,7 +102,8 @@ impl Filters {
     /// As for [`push_rule`](Filters::push_rule).
     pub fn push_file(&mut self, include: bool, path: &OsStr) -> Result<(), FilterError> {
         let path = path.as_bytes();
-        let text = file::open(path, path, false, include)?;
+        // As with rsync, no name stands for no rules.
+        let text = if path.is_empty() { Vec::new() } else { file::given(path, include)? };
         list::add_file(&mut self.list, &text, path, &Context::argument(Style::Simple(include), self.nul))
     }
 

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 
 use super::absolute;
 use crate::error::Error;
+use crate::filter::clean;
 use crate::fs::{self, Stat};
 use crate::mkpath;
 use crate::outcome::Outcome;
@@ -45,7 +46,7 @@ fn find(shared: &Shared<'_>, shape: Option<Shape>, argument: &OsStr, note: &mut 
     let argument = if argument.is_empty() { b"." } else { argument };
     let file = Shape { single: true, single_file: true, contents: false };
     let Shape { single, single_file, contents } = shape.unwrap_or(file);
-    let mut shown = absolute(argument);
+    let mut shown = clean(&absolute(argument));
     while shown.len() > 1 && shown.ends_with(b"/") {
         shown.pop();
     }

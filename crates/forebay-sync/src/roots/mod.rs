@@ -81,7 +81,11 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
             Err(Failure::Filter(error)) => return Err(Error::Filter(error)),
             Err(Failure::Upwards) => {
                 let path = split_at_dot(argument).map_or(argument, |(_, path)| path);
-                let text = format!("found \"..\" dir in relative path: {}", String::from_utf8_lossy(path));
+                let parts = path.split(|&b| b == b'/').enumerate();
+                // The one before the slash that an absolute path begins with is empty, too.
+                let parts = parts.filter(|&(at, part)| part != b"." && (at == 0 || !part.is_empty()));
+                let path = parts.map(|(_, part)| part).collect::<Vec<_>>().join(&b'/');
+                let text = format!("found \"..\" dir in relative path: {}", String::from_utf8_lossy(&path));
                 return Err(Error::Usage(text));
             }
             Err(Failure::Errno(errno)) => Err(errno),
@@ -366,6 +370,8 @@ fn contents(
     if stat.kind != FileType::Directory {
         return Err(Errno::NOTDIR.into());
     }
+    // Who may not look for names in it cannot enter it.
+    rustix::fs::statat(CWD, [argument, b"/."].concat(), AtFlags::empty())?;
     if !shared.options.recursive && !shared.options.select.dirs {
         shared.skip_dir(note, b".");
         return Ok(());
@@ -473,6 +479,11 @@ fn is_empty(shared: &Shared<'_>, top: &Dir) -> bool {
         empty &= !walk::takes_part(shared, &local, place, name, is_dir, &mut Outcome::default());
     });
     empty && listed.is_ok()
+}
+
+/// The working directory with a slash at its end.
+pub(crate) fn working_directory() -> Vec<u8> {
+    absolute(b"")
 }
 
 /// `path` as messages show it: behind the working directory, unless it is absolute.

@@ -2,12 +2,20 @@
 
 use std::{fmt, io};
 
+use rustix::io::Errno;
+
+use crate::fs;
+
 /// Why nothing more can be read from, or written to, the other side.
 #[derive(Debug)]
 #[non_exhaustive]
 pub(crate) enum WireError {
-    /// Reading or writing failed, or the other side is gone.
+    /// Reading failed, or the other side is gone.
     Io(io::Error),
+    /// Writing failed.
+    Write(Errno),
+    /// The session has ended for another reason, which whoever found it out says.
+    Ended,
     /// The other side says something that the protocol does not allow, or that is beyond a bound: what, and the value.
     Protocol {
         /// What is wrong, in words.
@@ -34,7 +42,8 @@ impl WireError {
     /// rsync's exit code for it.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            WireError::Io(_) | WireError::Protocol { .. } => 12,
+            WireError::Io(_) | WireError::Ended | WireError::Protocol { .. } => 12,
+            WireError::Write(_) => 10,
             WireError::Unsupported(_) => 4,
             WireError::Version(_) => 2,
             WireError::Timeout(_) => 30,
@@ -50,6 +59,8 @@ impl fmt::Display for WireError {
                 f.write_str("connection unexpectedly closed")
             }
             WireError::Io(error) => write!(f, "connection: {error}"),
+            WireError::Write(errno) => write!(f, "write error: {}", fs::describe(*errno)),
+            WireError::Ended => f.write_str("the session has ended"),
             WireError::Protocol { what, value } => write!(f, "protocol error: {what} ({value})"),
             WireError::Unsupported(text) => f.write_str(text),
             WireError::Version(version) if (20..30).contains(version) => {

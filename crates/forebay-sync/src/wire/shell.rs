@@ -154,13 +154,20 @@ fn split(line: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
-/// Escapes what is special to a shell. Of a path, wildcards and a tilde at its beginning keep their meaning.
-fn escape(text: &[u8], is_path: bool) -> Vec<u8> {
+/// Escapes what is special to a shell. Of a path, wildcards, a backslash right before one, and a tilde at its beginning keep their
+/// meaning.
+pub(crate) fn escape(text: &[u8], is_path: bool) -> Vec<u8> {
     const SPECIAL: &[u8] = b" \t\n!\"#$&'()*;<>?[\\]`{|}~";
     const WILD: &[u8] = b"*?[]";
     let mut out = Vec::with_capacity(text.len());
     for (at, &byte) in text.iter().enumerate() {
-        let keeps = is_path && (WILD.contains(&byte) || (byte == b'~' && at == 0) || byte == b'\\');
+        let before_wild = || text.get(at + 1).is_some_and(|next| WILD.contains(next));
+        let keeps = is_path
+            && match byte {
+                b'~' => at == 0,
+                b'\\' => before_wild(),
+                _ => WILD.contains(&byte),
+            };
         if SPECIAL.contains(&byte) && !keeps {
             out.push(b'\\');
         }
@@ -193,6 +200,8 @@ mod tests {
         assert_eq!(escape(b"--x=a b$", false), b"--x=a\\ b\\$");
         assert_eq!(escape(b"~/a *'", true), b"~/a\\ *\\'");
         assert_eq!(escape(b"a~*", false), b"a\\~\\*");
+        assert_eq!(escape(br"\a\b\", true), br"\\a\\b\\");
+        assert_eq!(escape(br"a\*b\]\\?\ c", true), br"a\*b\]\\\?\\\ c");
     }
 
     #[test]

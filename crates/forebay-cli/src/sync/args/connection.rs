@@ -81,7 +81,7 @@ pub(super) const ROWS: &[Row] = &[
             "none" => Some(None),
             name => match Compressor::named(name.as_bytes()) {
                 Some(compressor) => Some(Some(compressor)),
-                None => return Err(Refusal { text: format!("unknown compress name: {}", value.lossy()), code: 4 }),
+                None => return Err(Refusal::with(4, format!("unknown compress name: {}", value.lossy()))),
             },
         };
         Ok(())
@@ -125,7 +125,7 @@ pub(super) const ROWS: &[Row] = &[
         s.options.copy_as = Some(Credentials::parse(&value.lossy())?);
         Ok(())
     }),
-    value("max-alloc", |s, value| match value.size("max-alloc")? {
+    value("max-alloc", |s, value| match value.size_or_none("max-alloc")? {
         1..=0xf_ffff => {
             let text = value.lossy();
             Err(format!("rsync: --max-alloc={text} is too small (min: 1.00M or 0 for unlimited)").into())
@@ -176,7 +176,7 @@ fn remote_option(s: &mut State, value: &Value) -> Result<(), Refusal> {
 
 /// The versions of rsync's protocol between which a local copy shows no difference.
 fn protocol(s: &mut State, value: &Value) -> Result<(), Refusal> {
-    let refused = |text: &str| Err(Refusal { text: text.to_owned(), code: 2 });
+    let refused = |text: &str| Err(Refusal::with(2, text));
     match value.number()? {
         version @ 30..=32 => {
             s.wire.connection.offer.protocol = u32::try_from(version).unwrap_or(32);
@@ -194,7 +194,9 @@ fn bwlimit(s: &mut State, value: &Value) -> Result<(), Refusal> {
     let plain = text.bytes().all(|b| b.is_ascii_digit() || b == b'.');
     let bytes = match &text[..] {
         "" => Some(0),
-        text if text.starts_with('-') => return Err(format!("rsync: --bwlimit={text} is too large").into()),
+        text if text.strip_prefix('-').is_some_and(|rest| size::parse(rest).is_some()) => {
+            return Err(format!("rsync: --bwlimit={text} is too large").into());
+        }
         text if plain => size::parse(&format!("{text}K")),
         text => size::parse(text),
     };

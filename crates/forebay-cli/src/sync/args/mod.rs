@@ -80,16 +80,23 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Parsed, Refusal> {
         return Ok(Parsed::Print(help::text()));
     }
     let mut state = State::default();
-    take(&mut state, args)?;
-    if state.wire.server && state.secluded_args == Some(true) {
-        let more =
-            forebay_sync::secluded_args().map_err(|error| Refusal { text: format!("rsync: {error}"), code: 12 })?;
-        take(&mut state, more)?;
-    }
-    match state.print.take() {
+    let taken = take_all(&mut state, args);
+    let log_file = state.report.log_file.clone();
+    let parsed = taken.and_then(|()| match state.print.take() {
         Some(text) => Ok(Parsed::Print(text)),
         None => finish(state),
+    });
+    parsed.map_err(|refusal| Refusal { log_file, ..refusal })
+}
+
+/// Applies `args`, and those that a client hands over otherwise.
+fn take_all(state: &mut State, args: Vec<OsString>) -> Result<(), Refusal> {
+    take(state, args)?;
+    if state.wire.server && state.secluded_args == Some(true) {
+        let failed = |error| Refusal::with(12, format!("rsync: {error}"));
+        take(state, forebay_sync::secluded_args().map_err(failed)?)?;
     }
+    Ok(())
 }
 
 /// Applies `args`, up to one that asks for a text.
@@ -137,13 +144,12 @@ fn long(state: &mut State, arg: &OsStr, args: &mut impl Iterator<Item = OsString
 
 /// Applies `-abc`, the last of which may have a value behind it: `-T/tmp`, `-T=/tmp`, `-T /tmp`.
 fn letters(state: &mut State, arg: &OsStr, args: &mut impl Iterator<Item = OsString>) -> Result<(), Refusal> {
-    let origin = state.wire.origin();
-    let typed = format!("{origin}{}", arg.to_string_lossy());
+    let typed = format!("{}{}", state.wire.origin(), arg.to_string_lossy());
     let mut rest = &arg.as_bytes()[1..];
     while let [letter, behind @ ..] = rest {
         let letter = char::from(*letter);
         let row = rows().find(|row| row.has_letter(letter));
-        let row = row.ok_or_else(|| Refusal::from(format!("rsync: {origin}-{letter}: unknown option")))?;
+        let row = row.ok_or_else(|| Refusal::from(format!("rsync: {typed}: unknown option")))?;
         let takes_value = matches!(row.effect, Effect::Value(_));
         let attached = match behind {
             [b'=', value @ ..] => Some(value),
@@ -257,6 +263,13 @@ fn finish(mut state: State) -> Result<Parsed, Refusal> {
             (state.log_file_format, state.options.log_receives) = (format, true);
         }
     }
+    if let Some(most) = std::env::var_os("RSYNC_MAX_ALLOC").filter(|most| !most.is_empty())
+        && state.wire.connection.max_alloc.is_none()
+    {
+        let mut option = OsString::from("--max-alloc=");
+        option.push(most);
+        take(&mut state, vec![option])?;
+    }
     report::settle(&mut state);
     select::agree(&mut state)?;
     connection::agree(&state)?;
@@ -267,7 +280,9 @@ fn finish(mut state: State) -> Result<Parsed, Refusal> {
         return Err(help::text().trim_end().into());
     }
     // A source alone is listed.
-    let mut destination = if state.paths.len() > 1 { state.paths.pop().unwrap_or_default() } else { OsString::new() };
+    let last = if state.paths.len() > 1 { state.paths.pop() } else { None };
+    let nowhere = last.as_ref().is_some_and(|last| last.is_empty());
+    let mut destination = last.unwrap_or_default();
     let State {
         mut options,
         paths: mut sources,
@@ -292,6 +307,15 @@ fn finish(mut state: State) -> Result<Parsed, Refusal> {
         wire.served.paths = sources.split_off(1);
     }
     let (place, mut connection) = wire.settle(&mut sources, &mut destination, checksums.as_ref())?;
+    // A variable that is not set, say, is not meant to be the working directory.
+    let is_written = match place {
+        Place::Here => true,
+        Place::Pull(_) => options.list_only.is_none(),
+        Place::Push(_) | Place::Serve(_) => false,
+    };
+    if nowhere && is_written && !old {
+        return Err("Empty destination arg specified (use \".\" or see --old-args).".into());
+    }
     let offer = &connection.offer;
     let best = offer.checksum_list.first().map(|&best| (best, best));
     options.sums = offer.checksums.or(best).unwrap_or(options.sums);
@@ -319,6 +343,15 @@ mod tests {
     }
 
     #[test]
+    fn addresses_in_brackets_are_hosts() {
+        for (path, host) in [("[::1]:/p", "::1"), ("u@[fe80::1]:", "u@fe80::1"), ("host:a::b", "host")] {
+            let Place::Pull(pulled) = run(&[path, "b"]).unwrap().place else { panic!("{path} is here") };
+            assert_eq!(pulled, host);
+        }
+        assert!(run(&["[::1]::module", "b"]).is_err());
+    }
+
+    #[test]
     fn bundles_negations_values_and_options_after_paths() {
         let command = run(&["-avvn", "src", "--no-o", "--exclude=a", "--include", "b", "dst", "-i", "--", "-x"]);
         let Command { options, sources, destination, .. } = command.unwrap();
@@ -335,12 +368,16 @@ mod tests {
             (&["--archiv", "a", "b"], "rsync: --archiv: unknown option"),
             (&["--no-archive", "a", "b"], "rsync: --no-archive: unknown option"),
             (&["--D", "a", "b"], "rsync: --D: unknown option"),
-            (&["-aQ", "a", "b"], "rsync: -Q: unknown option"),
+            (&["-aQ", "a", "b"], "rsync: -aQ: unknown option"),
+            (&["-Qa=3", "a", "b"], "rsync: -Qa=3: unknown option"),
             (&["--daemon", "a", "b"], "rsync: --daemon: not supported by forebay sync yet"),
             (&["-a", "host::a", "b"], "rsync: the path of a daemon host::a: not supported by forebay sync yet"),
             (&["-a", "a", "rsync://h/b"], "rsync: the path of a daemon rsync://h/b: not supported by forebay sync yet"),
             (&["-a", "h:a", "h:b"], "The source and destination cannot both be remote."),
             (&["-a", "h:a", "i:b", "c"], "All source args must come from the same machine."),
+            (&["-a", "a", "h:b", "c"], "Unexpected remote arg: h:b"),
+            (&["-a", "a", "h:b", "h:c"], "Unexpected remote arg: h:b"),
+            (&["-a", "a", "", "c"], "Empty source arg specified."),
             (&["-a", "--exclude"], "rsync: --exclude: missing argument"),
             (&["-a", "--exclude=- ", "a", "b"], "unexpected end of filter rule: - "),
             (&["--verbose=3", "a", "b"], "rsync: --verbose=3: option does not take an argument"),

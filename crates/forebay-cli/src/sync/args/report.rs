@@ -90,6 +90,7 @@ pub(super) fn settle(s: &mut State) {
     }
     if s.list_only || (s.paths.len() == 1 && !s.wire.server) {
         options.list_only = Some(s.report.human);
+        s.wire.served.rules = options.delete;
         (options.dry_run, options.delete) = (true, false);
         if !options.recursive {
             s.dirs = s.dirs.or(Some(true));

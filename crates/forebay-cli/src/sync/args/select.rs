@@ -39,22 +39,22 @@ pub(super) const ROWS: &[Row] = &[
     .short('@')
     .receivers(),
     value("max-size", |s, value| {
-        s.options.select.max_size = Some(value.size("max-size")?);
+        s.options.select.max_size = Some(value.size_or_none("max-size")?);
         Ok(())
     })
     .receivers(),
     value("min-size", |s, value| {
-        s.options.select.min_size = Some(value.size("min-size")?);
+        s.options.select.min_size = Some(value.size_or_none("min-size")?);
         Ok(())
     })
     .receivers(),
     flag("remove-source-files", |s, _| {
         s.options.remove_source_files = true;
-        s.wire.connection.sent_files = false;
+        (s.options.only_sent, s.wire.connection.sent_files) = (false, false);
     }),
     flag("remove-sent-files", |s, _| {
         s.options.remove_source_files = true;
-        s.wire.connection.sent_files = true;
+        (s.options.only_sent, s.wire.connection.sent_files) = (true, true);
     }),
     value("files-from", |s, value| {
         s.options.files_from = Some(value.text.clone());

@@ -14,12 +14,21 @@ pub(crate) struct Refusal {
     pub(crate) text: String,
     /// rsync's exit code for it.
     pub(crate) code: u8,
+    /// The log file that was named before.
+    pub(crate) log_file: Option<OsString>,
+}
+
+impl Refusal {
+    /// Prints `text`, and ends with `code`.
+    pub(super) fn with(code: u8, text: impl Into<String>) -> Self {
+        Refusal { text: text.into(), code, log_file: None }
+    }
 }
 
 impl From<String> for Refusal {
     /// A mistake on the command line: code 1.
     fn from(text: String) -> Self {
-        Refusal { text, code: 1 }
+        Refusal::with(1, text)
     }
 }
 
@@ -31,7 +40,7 @@ impl From<&str> for Refusal {
 
 impl From<FilterError> for Refusal {
     fn from(error: FilterError) -> Self {
-        Refusal { text: error.to_string(), code: error.exit_code() }
+        Refusal::with(error.exit_code(), error.to_string())
     }
 }
 
@@ -83,6 +92,11 @@ impl Value {
     pub(super) fn size(&self, long: &str) -> Result<u64, Refusal> {
         let text = self.lossy();
         size::parse(&text).ok_or_else(|| format!("rsync: --{long}={text} is invalid").into())
+    }
+
+    /// As [`size`](Value::size), of an option of rsync's, to which nothing is 0.
+    pub(super) fn size_or_none(&self, long: &str) -> Result<u64, Refusal> {
+        if self.bytes().is_empty() { Ok(0) } else { self.size(long) }
     }
 }
 

@@ -63,13 +63,15 @@ impl Wire {
             None if compress || offer.level.is_some() => Compression::Best,
             None => Compression::No,
         };
-        if let Some(names) = listed("RSYNC_CHECKSUM_LIST", self.server) {
+        let checksum_names = listed("RSYNC_CHECKSUM_LIST", self.server);
+        if let Some(names) = &checksum_names {
             offer.checksum_list = names.iter().filter_map(|name| Checksum::named(name)).collect();
         }
         if let Some(names) = listed("RSYNC_COMPRESS_LIST", self.server) {
             offer.compressor_list = names.iter().filter_map(|name| Compressor::named(name)).collect();
         }
         offer.checksums = checksums.and_then(chosen);
+        let no_checksum = checksum_names.is_some() && offer.checksum_list.is_empty() && offer.checksums.is_none();
         if self.server {
             return Ok((Place::Serve(self.served), self.connection));
         }
@@ -84,9 +86,16 @@ impl Wire {
             self.connection.shell.command = command;
         }
         let place = match (sources.first().and_then(|path| RemotePath::parse(path)), RemotePath::parse(destination)) {
-            (None, None) => Place::Here,
+            (None, None) => {
+                are_local(sources)?;
+                if no_checksum {
+                    return Err(Refusal::with(4, "Failed to negotiate a checksum choice."));
+                }
+                Place::Here
+            }
             (Some(_), Some(_)) => return Err("The source and destination cannot both be remote.".into()),
             (None, Some(there)) => {
+                are_local(sources)?;
                 *destination = there.path;
                 Place::Push(there.host)
             }
@@ -99,7 +108,11 @@ impl Wire {
                             Some(path) => {
                                 RemotePath { host: first.host.clone(), path: OsStr::from_bytes(path).to_owned() }
                             }
-                            None => return Err("All source args must come from the same machine.".into()),
+                            None => {
+                                let here = source.to_string_lossy();
+                                let advice = "If arg is a remote file/dir, prefix it with a colon (:).";
+                                return Err(format!("Unexpected local arg: {here}\n{advice}").into());
+                            }
                         },
                     };
                     if there.host != first.host {
@@ -114,9 +127,25 @@ impl Wire {
     }
 }
 
+/// Whether all of the sources, the first of which is here, can be.
+fn are_local(sources: &[OsString]) -> Result<(), Refusal> {
+    for source in sources {
+        if source.is_empty() {
+            return Err("Empty source arg specified.".into());
+        }
+        if RemotePath::parse(source).is_some() {
+            return Err(format!("Unexpected remote arg: {}", source.to_string_lossy()).into());
+        }
+    }
+    Ok(())
+}
+
 /// The names of `--files-from`, where they are on the other side: they are taken out of `names`.
 pub(super) fn names_there(names: &mut Option<OsString>, place: &Place) -> Result<Option<OsString>, Refusal> {
-    let Some(text) = names.as_deref().filter(|_| !matches!(place, Place::Serve(_))) else { return Ok(None) };
+    let Some(text) = names.as_deref() else { return Ok(None) };
+    if matches!(place, Place::Serve(_)) {
+        return readable(text).map(|()| None);
+    }
     let (host, path) = match (text.as_bytes(), RemotePath::parse(text)) {
         ([b':', path @ ..], _) if !path.starts_with(b":") => (OsString::new(), OsStr::from_bytes(path).to_owned()),
         (_, Some(there)) => (there.host, there.path),
@@ -136,6 +165,7 @@ pub(super) fn names_there(names: &mut Option<OsString>, place: &Place) -> Result
 fn readable(names: &OsStr) -> Result<(), Refusal> {
     let opened = match fs::metadata(names) {
         _ if names == "-" => return Ok(()),
+        Ok(meta) if meta.is_dir() && names.as_bytes().ends_with(b"/") => Err(rustix::io::Errno::ISDIR.into()),
         Ok(meta) if !meta.is_file() => return Ok(()),
         Ok(_) => fs::File::open(names).map(drop),
         Err(error) => Err(error),
@@ -172,5 +202,7 @@ fn listed(variable: &str, server: bool) -> Option<Vec<Vec<u8>>> {
 fn is_daemon(path: &OsStr) -> bool {
     let bytes = path.as_bytes();
     let colon = bytes.iter().position(|&b| b == b'/' || b == b':');
-    bytes.starts_with(b"rsync://") || colon.is_some_and(|at| bytes.get(at..at + 2) == Some(b"::"))
+    let module = || colon.is_some_and(|at| bytes.get(at..at + 2) == Some(b"::"));
+    // What has colons in brackets is an address.
+    bytes.starts_with(b"rsync://") || (module() && RemotePath::parse(path).is_none())
 }

@@ -67,7 +67,7 @@ fn checksum_choice(s: &mut State, value: &Value) -> Result<(), Refusal> {
     let (transfer, compare) = text.split_once(',').unwrap_or((&text, &text));
     for name in [transfer, compare] {
         if !CHECKSUMS.iter().any(|known| known.eq_ignore_ascii_case(name)) {
-            return Err(Refusal { text: format!("unknown checksum name: {name}"), code: 4 });
+            return Err(Refusal::with(4, format!("unknown checksum name: {name}")));
         }
     }
     s.checksums = Some((transfer.into(), compare.into()));
@@ -76,7 +76,7 @@ fn checksum_choice(s: &mut State, value: &Value) -> Result<(), Refusal> {
 }
 
 fn block_size(s: &mut State, value: &Value) -> Result<(), Refusal> {
-    let size = value.size("block-size")?;
+    let size = value.size_or_none("block-size")?;
     if size > MOST_BLOCK_SIZE {
         return Err(format!("rsync: --block-size={} is too large (max: 128.00K)", value.lossy()).into());
     }
@@ -160,7 +160,7 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     // As with rsync, that is found out where the sums would be made.
     let sends = if s.wire.server { s.wire.served.sends } else { !remote || s.wire.pushes(&s.paths) };
     if compare && o.checksum && sends {
-        return Err(Refusal { text: "Invalid checksum-choice for --checksum: none (0)".into(), code: 4 });
+        return Err(Refusal::with(4, "Invalid checksum-choice for --checksum: none (0)"));
     }
     // Between two machines, what the other one has need not be sent.
     o.whole_file = transfer || s.whole_file.unwrap_or(!remote);

@@ -89,6 +89,11 @@ impl Decoder {
         Ok(Ok(entry))
     }
 
+    /// Whether the path of the last entry came with a slash before it.
+    pub(crate) fn is_slashed(&self) -> bool {
+        self.before.path.starts_with(b"/")
+    }
+
     fn flags(&self, from: &mut impl Read) -> Result<Option<u32>, WireError> {
         let flags = if self.shape.varint {
             from.varint()?.cast_unsigned()
@@ -211,7 +216,7 @@ impl Decoder {
             }
         }
         if self.shape.xattrs {
-            let set = self.xattrs.read(from)?;
+            let set = self.xattrs.read(from, self.shape.acls)?;
             entry.facts.long = set.long;
             if values.is_empty() {
                 entry.facts.attributes = set.whole;

@@ -28,11 +28,14 @@ pub(crate) struct Encoder {
     seen: Seen,
     acls: [acl::Sent; 2],
     xattrs: xattr::Sets,
+    /// ACLs are not told among the attributes.
+    acls_apart: bool,
 }
 
 impl Encoder {
     pub(crate) fn new(shape: Shape) -> Self {
         Encoder {
+            acls_apart: shape.acls,
             shape,
             before: Before::default(),
             first: 0,
@@ -44,6 +47,11 @@ impl Encoder {
             acls: <_>::default(),
             xattrs: xattr::Sets::default(),
         }
+    }
+
+    /// ACLs are told among the attributes as well if `twice`.
+    pub(crate) fn telling_acls(self, twice: bool) -> Self {
+        Encoder { acls_apart: self.acls_apart && !twice, ..self }
     }
 
     /// A list begins, whose first entry will have the number `first`.
@@ -168,7 +176,7 @@ impl Encoder {
             }
         }
         if self.shape.xattrs {
-            self.xattrs.write(&entry.facts.attributes, out);
+            self.xattrs.write(&entry.facts.attributes, self.acls_apart, out);
         }
     }
 

@@ -2,10 +2,13 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Read;
+use std::sync::Arc;
 
+use super::acl::is_acl;
 use super::shape::Shape;
-use crate::fs::Stat;
+use crate::extended::map_owners;
 use crate::idmap::{self, IdMap, Ids};
+use crate::sent::Facts;
 use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::number::{Get, Put};
@@ -140,9 +143,15 @@ impl IdTable {
         table.get(&id).copied().or_else(|| self.maps[ids as usize].find(id, None)).unwrap_or(id)
     }
 
-    /// Gives an entry the owners that it is to have here.
-    pub(crate) fn apply(&self, stat: &mut Stat) {
+    /// Gives an entry the owners that it is to have here, also in ACLs if its attributes have those `told` as such.
+    pub(crate) fn apply(&self, facts: &mut Facts, told: bool) {
+        let stat = &mut facts.stat;
         stat.uid = self.of(Ids::Users, stat.uid);
         stat.gid = self.of(Ids::Groups, stat.gid);
+        if told && facts.attributes.iter().any(|(name, _)| is_acl(name)) {
+            for (_, value) in Arc::make_mut(&mut facts.attributes).iter_mut().filter(|(name, _)| is_acl(name)) {
+                map_owners(value, |id| self.of(Ids::Users, id), |id| self.of(Ids::Groups, id));
+            }
+        }
     }
 }

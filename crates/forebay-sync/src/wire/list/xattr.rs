@@ -7,6 +7,7 @@ use std::ffi::CString;
 use std::io::Read;
 use std::sync::Arc;
 
+use super::acl::is_acl;
 use crate::extended::{Attributes, Long, md5};
 use crate::wire::error::WireError;
 use crate::wire::limits;
@@ -30,15 +31,15 @@ pub(super) struct Sets {
 }
 
 impl Sets {
-    /// Writes `attributes`, but for ACLs, which are told in their own way.
-    pub(super) fn write(&mut self, attributes: &Arc<Attributes>, out: &mut Vec<u8>) {
+    /// Writes `attributes`, but for ACLs where those are told in their own way.
+    pub(super) fn write(&mut self, attributes: &Arc<Attributes>, acls: bool, out: &mut Vec<u8>) {
         if let Some(number) = self.numbers.get(attributes) {
             return out.put_varint(number + 1);
         }
         let number = i32::try_from(self.numbers.len()).unwrap_or(i32::MAX - 1);
         self.numbers.insert(Arc::clone(attributes), number);
         out.put_varint(0);
-        let told = || attributes.iter().filter(|(name, _)| !name.to_bytes().starts_with(b"system."));
+        let told = || attributes.iter().filter(|(name, _)| !(acls && is_acl(name)));
         out.put_varint(told().count() as i32);
         for (name, value) in told() {
             let name = name.as_bytes_with_nul();
@@ -52,7 +53,8 @@ impl Sets {
         }
     }
 
-    pub(super) fn read(&mut self, from: &mut impl Read) -> Result<Set, WireError> {
+    /// Reads attributes, but for ACLs where those are told in their own way.
+    pub(super) fn read(&mut self, from: &mut impl Read, acls: bool) -> Result<Set, WireError> {
         let number = from.varuint()?;
         if let Some(before) = number.checked_sub(1) {
             let set = self.sets.get(before as usize);
@@ -73,11 +75,19 @@ impl Sets {
             let name = from.exactly(name_len, limits::XATTR_NAME, "the name of an attribute is too long")?;
             let name = CString::from_vec_with_nul(name)
                 .ok()
-                .filter(|name| !name.is_empty() && !name.to_bytes().starts_with(b"system."))
+                .filter(|name| !name.is_empty())
                 .ok_or(WireError::protocol("the name of an attribute is none", name_len as i64))?;
+            // Stock rsync tells them twice if rules say what is copied.
+            let twice = acls && is_acl(&name);
             match len as usize {
-                short @ ..=INLINE => whole.push((name, from.exactly(short, INLINE, "")?)),
-                _ => long.push(Long { number, name, len, sum: from.array()?, value: Arc::default() }),
+                short @ ..=INLINE => {
+                    let value = from.exactly(short, INLINE, "")?;
+                    whole.extend((!twice).then_some((name, value)));
+                }
+                _ => {
+                    let one = Long { number, name, len, sum: from.array()?, value: Arc::default() };
+                    long.extend((!twice).then_some(one));
+                }
             }
         }
         whole.sort();

@@ -97,7 +97,7 @@ impl Incoming {
                 let ready = ready(&mut both, self.timeout)?;
                 let [own, alarm] = both;
                 if own.revents().is_empty() && !alarm.revents().is_empty() {
-                    return Err(io::ErrorKind::BrokenPipe.into());
+                    return Err(WireError::Ended.into());
                 }
                 ready
             }

@@ -1,4 +1,7 @@
 //! `Outgoing`: frames that go, and the thread that writes them.
+//!
+//! Who has much to send writes it himself, where nobody else is writing and that can be done without being held up in it
+//! ([`Direct`]): what was just read is still in his processor's cache, and handing it to another one costs more than writing it.
 
 use std::io;
 use std::num::NonZeroU64;
@@ -11,6 +14,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
+use super::direct::{Direct, Left};
 use super::pipe::{ready, widen};
 use super::tag::{BASE, Tag};
 use crate::content::rate::Rate;
@@ -27,6 +31,18 @@ const WAITING: usize = 256 << 10;
 
 /// Bytes that are written at a time; whoever waits for room is woken when there is so much of it.
 const PART: usize = WAITING / 2;
+
+/// Data of so many bytes is written by whoever sends it; a frame of it has less than twice as many.
+const MUCH: usize = FRAME;
+
+/// Why nothing more can be sent.
+#[derive(Clone, Copy, Debug)]
+enum Failed {
+    /// It is not to be.
+    Ended,
+    /// It could not be written.
+    Write(Errno),
+}
 
 /// The writing side of a connection. Clones write to the same.
 #[derive(Clone, Debug)]
@@ -53,7 +69,15 @@ struct State {
     waiting: usize,
     /// The thread that writes waits for some, and has not been called.
     idle: bool,
-    /// Threads that wait for room.
+    /// Somebody is writing: the thread, or who has much to send.
+    writing: bool,
+    /// For who has much to send, as long as that can be done.
+    direct: Option<Arc<Direct>>,
+    /// When something was written last.
+    last: Option<Instant>,
+    /// The thread that writes has ended.
+    over: bool,
+    /// Threads that wait for room, or to write.
     crowd: usize,
     written: u64,
     /// Bytes before the first frame, which do not count.
@@ -63,7 +87,7 @@ struct State {
     finished: bool,
     /// What waits is still written, whoever aborts.
     hung_up: bool,
-    failed: Option<(io::ErrorKind, String)>,
+    failed: Option<Failed>,
     /// Closed when writing has failed.
     alarms: Vec<UnixStream>,
 }
@@ -88,9 +112,19 @@ impl Outgoing {
     ) -> io::Result<(Self, Writing)> {
         widen(&fd);
         let outgoing = Outgoing { shared: Arc::default() };
+        let direct = Arc::new(Direct::new(fd, outgoing.alarm()?));
+        if rate.is_none() && direct.is_possible() {
+            outgoing.shared.lock().direct = Some(Arc::clone(&direct));
+        }
         let shared = Arc::clone(&outgoing.shared);
         let thread = std::thread::Builder::new().name("wire-write".to_owned());
-        let thread = thread.spawn(move || write_frames(&shared, &fd, keep_alive, rate.map(Rate::new).as_ref()))?;
+        let thread = thread.spawn(move || {
+            write_frames(&shared, direct.fd(), keep_alive, rate.map(Rate::new).as_ref());
+            // The descriptor is closed.
+            let mut state = shared.lock();
+            (state.direct, state.over) = (None, true);
+            shared.room.notify_all();
+        })?;
         let writing = Writing { outgoing: outgoing.clone(), thread: Some(thread) };
         Ok((outgoing, writing))
     }
@@ -107,20 +141,37 @@ impl Outgoing {
     /// # Errors
     /// An earlier write has failed.
     pub(crate) fn send(&self, data: &[u8]) -> Result<(), WireError> {
+        self.send_behind(&[], data)
+    }
+
+    /// As [`send`](Outgoing::send), with a few bytes before it that go along.
+    ///
+    /// # Errors
+    /// As [`send`](Outgoing::send).
+    pub(crate) fn send_behind(&self, head: &[u8], mut data: &[u8]) -> Result<(), WireError> {
         let mut state = self.shared.lock();
-        for piece in data.chunks(FRAME) {
-            while state.waiting >= WAITING && state.failed.is_none() {
-                state.crowd += 1;
-                state = self.shared.room.wait(state).unwrap_or_else(PoisonError::into_inner);
-                state.crowd -= 1;
-            }
-            if let Some((kind, text)) = &state.failed {
-                return Err(io::Error::new(*kind, text.clone()).into());
-            }
+        if !head.is_empty() {
+            state = self.shared.wait_for_room(state)?;
             let multiplexed = state.multiplexed;
-            state.add(multiplexed.then_some(Tag::Data), piece);
-            self.shared.call(&mut state);
+            state.add(multiplexed.then_some(Tag::Data), head);
         }
+        while !data.is_empty() {
+            let direct = state.direct.clone().filter(|_| state.multiplexed && data.len() >= MUCH);
+            if let Some(direct) = direct {
+                let (piece, rest) = data.split_at(if data.len() < 2 * MUCH { data.len() } else { MUCH });
+                let gone;
+                (state, gone) = self.shared.write(state, &direct, piece)?;
+                data = if gone { rest } else { data };
+            } else {
+                state = self.shared.wait_for_room(state)?;
+                let (piece, rest) = data.split_at(data.len().min(FRAME));
+                let multiplexed = state.multiplexed;
+                state.add(multiplexed.then_some(Tag::Data), piece);
+                self.shared.call(&mut state);
+                data = rest;
+            }
+        }
+        self.shared.call(&mut state);
         Ok(())
     }
 
@@ -154,7 +205,7 @@ impl Outgoing {
         if state.hung_up {
             return;
         }
-        state.failed.get_or_insert((io::ErrorKind::BrokenPipe, "the session has ended".to_owned()));
+        state.failed.get_or_insert(Failed::Ended);
         state.drop_frames();
         state.alarms.clear();
         state.finished = true;
@@ -166,7 +217,7 @@ impl Outgoing {
     /// whoever waits for the other side.
     pub(crate) fn hang_up(&self) {
         let mut state = self.shared.lock();
-        state.failed.get_or_insert((io::ErrorKind::BrokenPipe, "the session has ended".to_owned()));
+        state.failed.get_or_insert(Failed::Ended);
         state.alarms.clear();
         state.hung_up = true;
         self.shared.room.notify_all();
@@ -185,7 +236,16 @@ impl Outgoing {
     /// Whether somebody waits to send data.
     #[cfg(test)]
     pub(super) fn is_crowded(&self) -> bool {
-        self.shared.lock().crowd > 0
+        let state = self.shared.lock();
+        state.crowd > 0 || state.writing
+    }
+
+    /// Whether something could not be sent, and why.
+    ///
+    /// # Errors
+    /// That.
+    pub(crate) fn check(&self) -> Result<(), WireError> {
+        self.shared.lock().check()
     }
 
     /// Bytes that have been written in frames.
@@ -202,10 +262,17 @@ impl Writing {
     /// It could not be written.
     pub(crate) fn finish(mut self) -> Result<(), WireError> {
         self.end();
-        match &self.outgoing.shared.lock().failed {
-            Some((kind, text)) => Err(io::Error::new(*kind, text.clone()).into()),
-            None => Ok(()),
-        }
+        self.outgoing.shared.lock().check()
+    }
+
+    /// As [`finish`](Writing::finish), but does not wait longer than `most` for who may not read what has been said.
+    pub(crate) fn finish_within(mut self, most: Duration) {
+        let shared = &self.outgoing.shared;
+        let mut state = shared.lock();
+        state.finished = true;
+        shared.work.notify_all();
+        let _ended = shared.room.wait_timeout_while(state, most, |state| !state.over);
+        self.thread = None;
     }
 
     /// Nothing more is said. What waits is still written if somebody takes it, and nobody waits for that.
@@ -230,7 +297,7 @@ impl Drop for Writing {
         if self.thread.is_some() {
             let mut state = self.outgoing.shared.lock();
             state.drop_frames();
-            state.failed.get_or_insert((io::ErrorKind::BrokenPipe, "the session has ended".to_owned()));
+            state.failed.get_or_insert(Failed::Ended);
             drop(state);
             self.outgoing.shared.room.notify_all();
             self.outgoing.shared.lock().finished = true;
@@ -246,11 +313,80 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Wakes the thread that writes, if it sleeps.
+    /// Wakes the thread that writes, if it sleeps and there is something for it.
     fn call(&self, state: &mut State) {
-        if std::mem::take(&mut state.idle) {
+        if state.has_work() && std::mem::take(&mut state.idle) {
             self.work.notify_one();
         }
+    }
+
+    /// Waits until there is room, or somebody else does not write any more.
+    fn wait<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+        state.crowd += 1;
+        state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state.crowd -= 1;
+        state
+    }
+
+    fn wait_for_room<'s>(&'s self, mut state: MutexGuard<'s, State>) -> Result<MutexGuard<'s, State>, WireError> {
+        while state.waiting >= WAITING && state.failed.is_none() {
+            state = self.wait(state);
+        }
+        state.check()?;
+        Ok(state)
+    }
+
+    /// Writes a frame of data, and what waits before it, as soon as nobody else writes. `false` if that cannot be done here:
+    /// nothing was written then.
+    fn write<'s>(
+        &'s self,
+        mut state: MutexGuard<'s, State>,
+        direct: &Direct,
+        data: &[u8],
+    ) -> Result<(MutexGuard<'s, State>, bool), WireError> {
+        while state.writing && state.failed.is_none() {
+            self.call(&mut state);
+            state = self.wait(state);
+        }
+        state.check()?;
+        state.writing = true;
+        let before = state.take_frames();
+        drop(state);
+        let header = header(Tag::Data, data.len());
+        let written = direct.write([&before, &header, data]);
+        let mut state = self.lock();
+        state.writing = false;
+        state.last = Some(Instant::now());
+        let done = written.as_ref().map_or_else(|left| left.done, |()| before.len() + HEADER + data.len());
+        state.waiting -= before.len();
+        state.written += done as u64;
+        let begun = done > before.len();
+        let gone = match written {
+            Ok(()) => true,
+            Err(Left { done: 0, errno: Some(Errno::OPNOTSUPP) }) => {
+                state.direct = None;
+                state.put_back(&before);
+                false
+            }
+            Err(Left { errno: Some(errno), .. }) => {
+                state.fail(errno);
+                true
+            }
+            // What is broken off is still written to the end of the frame, if anything is.
+            Err(Left { errno: None, .. }) if state.hung_up => {
+                let all = [&before, &header[..], data].concat();
+                let end = if begun { all.len() } else { before.len() };
+                state.put_back(all.get(done..end).unwrap_or_default());
+                true
+            }
+            Err(Left { errno: None, .. }) => true,
+        };
+        self.call(&mut state);
+        if state.crowd > 0 {
+            self.room.notify_all();
+        }
+        state.check()?;
+        Ok((state, gone))
     }
 
     /// So many bytes are on their way.
@@ -269,6 +405,41 @@ impl State {
         self.crowd > 0 && self.waiting <= WAITING - PART
     }
 
+    /// Whether the thread that writes has something to do.
+    fn has_work(&self) -> bool {
+        !self.writing && (self.finished || !self.frames.is_empty())
+    }
+
+    /// Whether nothing more can be sent.
+    fn check(&self) -> Result<(), WireError> {
+        match self.failed {
+            None => Ok(()),
+            Some(Failed::Ended) => Err(WireError::Ended),
+            Some(Failed::Write(errno)) => Err(WireError::Write(errno)),
+        }
+    }
+
+    /// Writing has failed.
+    fn fail(&mut self, errno: Errno) {
+        self.failed.get_or_insert(Failed::Write(errno));
+        self.drop_frames();
+        self.alarms.clear();
+        self.finished = true;
+    }
+
+    /// The frames that wait, to be written.
+    fn take_frames(&mut self) -> Vec<u8> {
+        self.open = None;
+        std::mem::take(&mut self.frames)
+    }
+
+    /// Puts what was not written before what waits.
+    fn put_back(&mut self, bytes: &[u8]) {
+        self.waiting += bytes.len();
+        self.frames.splice(..0, bytes.iter().copied());
+        self.open = None;
+    }
+
     /// What waits is not written any more.
     fn drop_frames(&mut self) {
         self.frames.clear();
@@ -284,10 +455,9 @@ impl State {
             let at = open.unwrap_or(end);
             self.frames.resize(end.max(at + HEADER), 0);
             self.frames.extend_from_slice(payload);
-            // Frames that we write are far shorter than 16 MiB.
-            let [a, b, c, _] = ((self.frames.len() - at - HEADER) as u32).to_le_bytes();
-            if let Some(header) = self.frames.get_mut(at..at + HEADER) {
-                header.copy_from_slice(&[a, b, c, BASE + tag.code()]);
+            let len = self.frames.len() - at - HEADER;
+            if let Some(own) = self.frames.get_mut(at..at + HEADER) {
+                own.copy_from_slice(&header(tag, len));
             }
             self.open = data.then_some(at);
         } else {
@@ -298,24 +468,29 @@ impl State {
     }
 }
 
+/// What stands before so many bytes; frames that we write are far shorter than 16 MiB.
+fn header(tag: Tag, len: usize) -> [u8; HEADER] {
+    let [a, b, c, _] = (len as u32).to_le_bytes();
+    [a, b, c, BASE + tag.code()]
+}
+
 /// The thread that writes.
 fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>, rate: Option<&Rate>) {
-    let mut last = Instant::now();
     // Changes places with what is to be written.
     let mut frames = Vec::new();
     let mut state = shared.lock();
+    state.last = Some(Instant::now());
     loop {
-        if state.frames.is_empty() {
-            if state.finished {
-                return;
-            }
+        if !state.has_work() {
             state.idle = true;
             state = match keep_alive {
                 None => shared.work.wait(state).unwrap_or_else(PoisonError::into_inner),
                 Some(every) => {
-                    let left = every.saturating_sub(last.elapsed());
+                    let quiet = |state: &State| state.last.map_or(Duration::ZERO, |last| last.elapsed());
+                    let left = if state.writing { every } else { every.saturating_sub(quiet(&state)) };
                     let (mut state, _) = shared.work.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner);
-                    if state.frames.is_empty() && state.multiplexed && last.elapsed() >= every {
+                    let silent = !state.writing && state.frames.is_empty() && quiet(&state) >= every;
+                    if silent && state.multiplexed {
                         state.add(Some(Tag::Data), &[]);
                     }
                     state
@@ -323,8 +498,12 @@ fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>, rat
             };
             continue;
         }
+        if state.frames.is_empty() {
+            return;
+        }
         std::mem::swap(&mut frames, &mut state.frames);
         state.open = None;
+        state.writing = true;
         drop(state);
         let result = frames.chunks(rate.map_or(PART, |rate| rate.step().min(PART))).try_for_each(|piece| {
             if let Some(rate) = rate {
@@ -335,14 +514,14 @@ fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>, rat
             shared.wrote(piece.len());
             Ok::<_, io::Error>(())
         });
-        last = Instant::now();
         state = shared.lock();
+        state.writing = false;
+        state.last = Some(Instant::now());
         frames.clear();
         if let Err(error) = result {
-            state.failed.get_or_insert((error.kind(), error.to_string()));
-            state.drop_frames();
-            state.alarms.clear();
-            state.finished = true;
+            state.fail(Errno::from_io_error(&error).unwrap_or(Errno::PIPE));
+        }
+        if state.crowd > 0 {
             shared.room.notify_all();
         }
     }
@@ -373,6 +552,27 @@ mod tests {
         assert_eq!((state.waiting, state.written), (0, (WAITING + FRAME) as u64));
         let mut state = State { waiting: WAITING, ..State::default() };
         assert!(!state.wrote(WAITING), "nobody waits");
+    }
+
+    #[test]
+    fn where_a_write_cannot_but_wait_the_thread_writes() {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let (outgoing, writing) = Outgoing::start(ours.into(), None, None).unwrap();
+        outgoing.multiplex();
+        // Writes to terminals wait for as long as they take.
+        let terminal = std::fs::File::options().read(true).write(true).open("/dev/ptmx").unwrap();
+        let direct = Direct::new(terminal.into(), outgoing.alarm().unwrap());
+        assert!(!direct.is_possible());
+        outgoing.shared.lock().direct = Some(Arc::new(direct));
+        outgoing.message(Tag::Info, b"before");
+        outgoing.send(&[7; 3 * FRAME]).unwrap();
+        assert!(outgoing.shared.lock().direct.is_none());
+        writing.finish().unwrap();
+        assert_eq!(outgoing.written(), (4 * HEADER + 6 + 3 * FRAME) as u64);
+        drop(outgoing);
+        let mut read = Vec::new();
+        io::Read::read_to_end(&mut theirs, &mut read).unwrap();
+        assert_eq!((read.len(), &read[HEADER..HEADER + 6]), (4 * HEADER + 6 + 3 * FRAME, &b"before"[..]));
     }
 
     #[test]

@@ -2,6 +2,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
+use rustix::io::Errno;
+
 use super::outgoing::FRAME;
 use super::tag::BASE;
 use super::*;
@@ -26,7 +28,8 @@ fn data_and_messages_come_apart() {
     outgoing.message(Tag::Info, b"hello\n");
     outgoing.send(&data[7..]).unwrap();
     writing.finish().unwrap();
-    assert_eq!(outgoing.written(), 100_000 + 6 + 4 * (2 + 4));
+    // Of what is much, the last frame takes what would be too little for one.
+    assert_eq!(outgoing.written(), 100_000 + 6 + 4 * (2 + 3));
     drop(outgoing);
     let mut from = Incoming::new(theirs.into(), None);
     let mut raw = [0; 3];
@@ -64,13 +67,62 @@ fn whoever_sends_waits_for_the_reader_and_whoever_says_something_does_not() {
     assert_eq!(reader.join().unwrap(), (1000, vec![1; 8 << 20]));
 }
 
+/// Frames of 32 KiB each that nobody reads yet, until that is waited for.
+fn much(outgoing: &Outgoing) -> std::thread::JoinHandle<Result<(), WireError>> {
+    let sender = std::thread::spawn({
+        let outgoing = outgoing.clone();
+        move || outgoing.send(&vec![1; 8 << 20])
+    });
+    let mut before = None;
+    while before != Some(outgoing.written()) || !outgoing.is_crowded() {
+        before = Some(outgoing.written());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    sender
+}
+
+#[test]
+fn whoever_writes_much_does_not_wait_for_the_reader_when_the_session_has_ended() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (outgoing, _writing) = Outgoing::start(ours.into(), None, None).unwrap();
+    outgoing.multiplex();
+    let sender = much(&outgoing);
+    outgoing.abort();
+    assert!(sender.join().unwrap().is_err());
+    drop(theirs);
+}
+
+#[test]
+fn a_frame_that_is_broken_off_is_written_to_its_end() {
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (outgoing, writing) = Outgoing::start(ours.into(), None, None).unwrap();
+    outgoing.multiplex();
+    let sender = much(&outgoing);
+    outgoing.message(Tag::Info, b"said before\n");
+    outgoing.hang_up();
+    assert!(sender.join().unwrap().is_err());
+    outgoing.message(Tag::ErrorXfer, b"last words\n");
+    let (mut seen, mut read) = (Vec::new(), Vec::new());
+    let reader = std::thread::spawn(move || {
+        MuxReader::new(Incoming::new(theirs.into(), None), collect(&mut seen)).read_to_end(&mut read).unwrap();
+        (seen, read)
+    });
+    assert!(writing.finish().is_err());
+    let written = outgoing.written();
+    drop(outgoing);
+    let (seen, read) = reader.join().unwrap();
+    assert_eq!(seen, [(Tag::Info, b"said before\n".to_vec()), (Tag::ErrorXfer, b"last words\n".to_vec())]);
+    assert!(!read.is_empty() && read.len().is_multiple_of(FRAME) && read.len() < 8 << 20, "{}", read.len());
+    assert_eq!(written, (read.len() + 4 * (read.len() / FRAME) + 2 * 4 + 12 + 11) as u64);
+}
+
 #[test]
 fn a_reader_that_is_gone_fails_the_sender() {
     let (ours, theirs) = UnixStream::pair().unwrap();
     let (outgoing, writing) = Outgoing::start(ours.into(), None, None).unwrap();
     drop(theirs);
     let result = (0..100).try_for_each(|_| outgoing.send(&[0; FRAME]));
-    assert!(matches!(result, Err(WireError::Io(_))), "{result:?}");
+    assert!(matches!(result, Err(WireError::Write(Errno::PIPE))), "{result:?}");
     assert!(writing.finish().is_err());
 }
 
@@ -81,10 +133,11 @@ fn whoever_waits_for_an_answer_is_told_that_nothing_can_be_asked() {
     let (outgoing, _writing) = Outgoing::start(ours.into(), None, None).unwrap();
     let mut from = Incoming::new(silent.into(), None);
     from.watch(&outgoing).unwrap();
-    let reader = std::thread::spawn(move || from.read(&mut [0]).unwrap_err().kind());
+    let reader = std::thread::spawn(move || WireError::from(from.read(&mut [0]).unwrap_err()));
     drop(theirs);
     outgoing.send(b"is anybody there?").unwrap();
-    assert_eq!(reader.join().unwrap(), io::ErrorKind::BrokenPipe);
+    assert!(matches!(reader.join().unwrap(), WireError::Ended));
+    assert!(matches!(outgoing.check(), Err(WireError::Write(Errno::PIPE))));
 }
 
 #[test]

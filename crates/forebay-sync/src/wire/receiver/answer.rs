@@ -39,7 +39,7 @@ pub(crate) enum Stop {
 impl Stop {
     /// Whether it only says that something else has ended the session.
     pub(crate) fn is_cancellation(&self) -> bool {
-        matches!(self, Stop::Here(Error::Cancelled))
+        matches!(self, Stop::Here(Error::Cancelled) | Stop::Wire(WireError::Ended))
     }
 }
 

@@ -119,9 +119,9 @@ impl Batch {
     /// The root, and which of the listed directories are in it: where each is itself, and where what is in it begins.
     pub(crate) fn root(&self) -> (Dir, Vec<(usize, usize)>) {
         let roots = (0..self.len()).take_while(|at| self.path(*at) == b".").count();
-        let own = (roots > 0).then(|| (self.facts(), 0));
+        let own = (roots > 0).then(|| self.own(0)).flatten();
         // The number 0 is free for it where a list begins with 1.
-        let index = own.as_ref().map(|_| 0);
+        let index = (roots > 0).then_some(0);
         self.dir(None, Vec::new(), own, self.content(0), roots..self.len(), index)
     }
 

@@ -10,6 +10,7 @@ use super::values::Lacking;
 use crate::dir::Dir;
 use crate::fs::Stat;
 use crate::itemize::Change;
+use crate::totals::Totals;
 use crate::wire::sums::SumHead;
 
 /// Files that are asked for at most before the walk waits for some to come.
@@ -23,6 +24,8 @@ pub(crate) struct Awaited {
     /// What is said when it comes: lines for standard output and for the log file.
     pub(crate) text: Vec<u8>,
     pub(crate) log: Vec<u8>,
+    /// What counts when it comes.
+    pub(crate) totals: Totals,
     /// What is said behind the content.
     pub(crate) said: Option<Box<Change>>,
     /// Whether content comes with it.

@@ -1,6 +1,7 @@
 //! The file lists as they come, the first and, in incremental recursion, one for each directory: held against what was asked
 //! for, sorted, numbered. Sections 6 and 8 of the protocol.
 
+use std::cmp;
 use std::collections::{HashSet, VecDeque};
 use std::ffi::CString;
 use std::io::{self, Read};
@@ -13,12 +14,14 @@ use super::answer::Stop;
 use super::batch::{Arrival, Batch};
 use crate::error::Error;
 use crate::filter::{Local, Place, Rule, Side};
+use crate::order;
 use crate::shared::Shared;
 use crate::totals::Kinds;
 use crate::wildmatch::Pattern;
 use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::list::{Decoder, ListEntry};
+use crate::wire::shell::escape;
 
 /// What the first components of paths in a list may be.
 #[derive(Clone, Debug)]
@@ -62,7 +65,10 @@ impl Asked {
         match self {
             Asked::Anything => true,
             Asked::Names(names) => names.contains(top),
-            Asked::Arguments(names) => names.iter().any(|name| name == top || Pattern::new(name).matches(top)),
+            Asked::Arguments(names) => names.iter().any(|name| {
+                // Who expands it may have been told of a backslash what it is to a shell, or that it is one.
+                name == top || [name, &escape(name, true)].iter().any(|name| Pattern::new(name).matches(top))
+            }),
         }
     }
 }
@@ -157,7 +163,7 @@ impl Lists {
                     if !belongs(&entry) {
                         return Err(WireError::protocol("an entry in the list of another directory", first).into());
                     }
-                    entries.push(entry);
+                    entries.push((self.decoder.is_slashed(), entry));
                 }
                 Err(end) => break end,
             }
@@ -166,7 +172,8 @@ impl Lists {
         if end.io_error != 0 {
             shared.io_error.store(true, Ordering::Relaxed);
         }
-        entries.sort_by(ListEntry::order);
+        entries.sort_by(numbering);
+        let entries: Vec<ListEntry> = entries.into_iter().map(|(_, entry)| entry).collect();
         let beyond = WireError::protocol("more entries than there are numbers", first);
         let len = i32::try_from(entries.len()).ok().filter(|_| entries.len() < limits::ENTRIES);
         let next = len.and_then(|len| first.checked_add(len)?.checked_add(1));
@@ -183,7 +190,7 @@ impl Lists {
         let ways = select.relative && select.no_implied_dirs;
         let arrivals = (first..).zip(entries).map(|(index, entry)| {
             let ListEntry { path, mut facts, content, top } = entry;
-            self.decoder.ids.apply(&mut facts.stat);
+            self.decoder.ids.apply(&mut facts, shared.options.acls && !shared.options.numeric_ids);
             facts.stat.index = Some(index);
             if self.munges {
                 facts.link = facts.link.map(munged);
@@ -192,6 +199,16 @@ impl Lists {
             Arrival { path, facts, content, way }
         });
         Ok(Batch::new(first, arrivals.collect()))
+    }
+}
+
+/// The order in which entries are numbered, each with whether its path came with a slash before it: that is where it is.
+fn numbering((a_slashed, a): &(bool, ListEntry), (b_slashed, b): &(bool, ListEntry)) -> cmp::Ordering {
+    let slash = |entry: &ListEntry| order::compare_entries((b"/", true), (&entry.path, entry.is_dir()));
+    match (a_slashed, b_slashed) {
+        (true, false) => slash(b),
+        (false, true) => slash(a).reverse(),
+        _ => a.order(b),
     }
 }
 

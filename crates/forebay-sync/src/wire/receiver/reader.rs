@@ -100,14 +100,13 @@ fn answer<R: ReadAhead>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32)
         remote.lacking.lock().unwrap_or_else(PoisonError::into_inner).push(*late);
     }
     // Lines come in the order of the answers, and not when the files are there.
-    let mut lines = Outcome { text: awaited.text, log: awaited.log, ..Outcome::default() };
+    let mut lines = Outcome { text: awaited.text, log: awaited.log, totals: awaited.totals, ..Outcome::default() };
     let passage = match &awaited.file {
         Some(file) => Passage::begin(shared, answers.say, &mut lines, (file.size, file.from), remote.behind(index))?,
         None => None,
     };
-    if passage.is_none() {
-        (answers.deliver)(std::mem::take(&mut lines))?;
-    }
+    // Of a file on its way, the lines have gone ahead.
+    (answers.deliver)(lines)?;
     match awaited.file {
         Some(expected) => {
             let Expected { dir, at, .. } = &*expected;

@@ -29,18 +29,18 @@ impl Worker<'_> {
     ) -> Result<(), Error> {
         let (shared, options) = (self.shared, self.shared.options);
         let (Some(remote), Some(index)) = (&shared.remote, entry.src.index) else { return Ok(()) };
-        let change = match again {
-            true => self.transfer_change(entry, found, &mut Outcome::default()),
-            false => self.transfer_change(entry, found, out),
-        };
+        let mut counted = Outcome::default();
+        let change = self.transfer_change(entry, found, &mut counted);
         let mut item = Item { flags: item::flags(&change) | flag::TRANSFER, ..Item::default() };
-        if !again {
-            self.count_transfer(entry, out);
-        }
+        self.count_transfer(entry, &mut counted);
         let mut awaited = remote.keep(|out| match options.dry_run {
             true => itemize::lines(shared, out, &change, &entry.named(), None),
             false => itemize::ahead(shared, out, &change, &entry.named()),
         });
+        // As with rsync, what the other side cannot send does not count.
+        if !again {
+            awaited.totals = counted.totals;
+        }
         let tells = !options.dry_run && itemize::tells_behind(options);
         awaited.said = tells.then(|| change.into());
         let lacking = entry.lacking(shared);

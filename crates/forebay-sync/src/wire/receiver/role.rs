@@ -81,6 +81,9 @@ pub(crate) fn run<R: ReadAhead + Send, W: Way + ?Sized>(
     for &pass in all.get(copies + 1..).unwrap_or_default() {
         delete(shared, pass, batch, (way, mailbox), &mut end.totals, log)?;
     }
+    let mut last = Outcome::default();
+    shared.modes.finish(shared, &mut last);
+    deliver(shared, last, way, &mut end.totals, log)?;
     let undeleted = shared.undeleted.load(Ordering::Relaxed);
     if undeleted > 0 {
         let text = format!("Deletions stopped due to --max-delete limit ({undeleted} skipped)");
@@ -118,7 +121,8 @@ fn look_ahead(shared: &mut Shared<'_>, batch: &Batch, workers: usize, totals: &m
     let options = shared.options;
     let mut batch = batch.clone();
     if options.select.prune_empty_dirs {
-        let barren = walk::barren(shared, WireWalk::new(shared, batch.clone(), false))?;
+        // The other side has told what has failed.
+        let (barren, _) = walk::barren(shared, WireWalk::new(shared, batch.clone(), false))?;
         // As with rsync, which leaves them out when it has counted.
         (0..barren.len()).for_each(|_| totals.count_listed(Kinds::Dir));
         batch.leave_out(barren);
@@ -207,7 +211,7 @@ fn transfer<R: ReadAhead + Send, W: Way + ?Sized>(
             mailbox.put(Late::End);
             if result.is_err() {
                 shared.options.cancel.cancel();
-                way.cut();
+                way.hang_up();
             }
             result
         });
@@ -220,7 +224,7 @@ fn transfer<R: ReadAhead + Send, W: Way + ?Sized>(
                 shared.live.iter().for_each(Live::told);
                 if written.is_err() {
                     shared.options.cancel.cancel();
-                    way.cut();
+                    way.hang_up();
                 }
             }
         }
@@ -230,8 +234,9 @@ fn transfer<R: ReadAhead + Send, W: Way + ?Sized>(
         match (read, asked, followed) {
             (Err(stop @ Stop::Here(_)), ..) if !stop.is_cancellation() => Err(stop),
             (_, Err(error), _) | (_, _, Err(error)) if !matches!(error, Error::Cancelled) => Err(error.into()),
-            (Err(stop), ..) => Err(stop),
+            (Err(stop), ..) if !stop.is_cancellation() => Err(stop),
             (_, Err(error), _) | (_, _, Err(error)) => Err(error.into()),
+            (Err(stop), ..) => Err(stop),
             (Ok(assembly), Ok(engine), Ok(())) => Ok((engine, assembly)),
         }
     })

@@ -54,6 +54,10 @@ impl Way for Outgoing {
         Outgoing::send(self, bytes)
     }
 
+    fn send_behind(&self, head: &[u8], bytes: &[u8]) -> Result<(), WireError> {
+        Outgoing::send_behind(self, head, bytes)
+    }
+
     fn message(&self, message: Message<'_>) {
         let (tag, text) = match message {
             Message::Info(text) => (Tag::Info, text),

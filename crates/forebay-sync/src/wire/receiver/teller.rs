@@ -15,6 +15,11 @@ use crate::wire::number::{Indexes, Put, special};
 pub(crate) trait Way: Sync {
     /// Sends bytes of the stream. Waits as long as too much is on its way.
     fn send(&self, bytes: &[u8]) -> Result<(), WireError>;
+    /// As [`send`](Way::send), with a few bytes before them that go along.
+    fn send_behind(&self, head: &[u8], bytes: &[u8]) -> Result<(), WireError> {
+        self.send(head)?;
+        self.send(bytes)
+    }
     /// Sends a message, without waiting.
     fn message(&self, message: Message<'_>);
     /// Ends it at once, in both directions: who waits for it fails.
@@ -103,11 +108,20 @@ impl<'t, W: Way + ?Sized> Teller<'t, W> {
     /// As [`deliver`](Teller::deliver), without waiting.
     pub(crate) fn deliver_late(&self, mut outcome: Outcome) -> Outcome {
         let notices = self.split(&mut outcome);
-        // Before the number is closed: behind the end of its list, it means nothing to the other side.
-        if notices.iter().all(|notice| matches!(notice, Notice::Arrived(_))) {
-            notices.iter().for_each(|notice| self.arrived(notice));
-        } else {
-            self.late.put(Late::Tell(notices));
+        // What comes first has arrived with the answer: told before its number is closed, because that means nothing to the
+        // other side behind the end of its list. The others' numbers stay open until their notices are told.
+        let (mut later, mut items) = (Notices::default(), false);
+        for notice in notices.iter() {
+            match notice {
+                Notice::Arrived(_) if !items => self.arrived(notice),
+                _ => {
+                    items |= matches!(notice, Notice::Item(..));
+                    later.push(notice);
+                }
+            }
+        }
+        if !later.is_empty() {
+            self.late.put(Late::Tell(later));
         }
         outcome
     }

@@ -12,7 +12,7 @@ use super::ledger::{Again, Expected};
 use super::request;
 use crate::content::building::Building;
 use crate::content::copy::Failure;
-use crate::content::{Parked, Way};
+use crate::content::{Parked, Turn, Way};
 use crate::error::Error;
 use crate::fs::{self, Stat};
 use crate::hardlinks::Link;
@@ -61,6 +61,9 @@ pub(crate) struct Writing<'w> {
     expected: Expected,
     state: State,
     basis: Option<OwnedFd>,
+    /// It is written in place and has other names, which must wait. Everything of a file has come before anything of the next, so
+    /// whoever has the turn needs nobody who waits for it.
+    turn: Option<Turn<'w>>,
     sum: FileSum,
     /// Bytes that are in place.
     at: u64,
@@ -84,7 +87,7 @@ impl<'w> Writing<'w> {
         let checksum = writers.shared.remote.as_ref().map(|remote| remote.terms.transfer);
         let sum = FileSum::new(checksum.unwrap_or(crate::wire::terms::Checksum::None));
         let at = expected.from;
-        Writing { writers, expected, state: State::New, basis: None, sum, at, out: Outcome::default() }
+        Writing { writers, expected, state: State::New, basis: None, turn: None, sum, at, out: Outcome::default() }
     }
 
     /// Opens the draft and the basis.
@@ -94,6 +97,8 @@ impl<'w> Writing<'w> {
         let entry = Entry::expected(shared, &expected.dir, expected.at, expected.old);
         let (Some(entry), Some(Target::Ready(ready))) = (entry, expected.dir.target.get()) else { return };
         let way = Way::new(shared.options.writes_in_place(), expected.again);
+        let old = expected.old.filter(|old| way != Way::Aside && old.nlink > 1);
+        self.turn = old.map(|old| shared.turns.take(old.inode()));
         self.basis = request::open(shared, worker, &entry, ready.fd.as_fd(), &expected.basis);
         let like = expected.like.as_ref();
         let Some(open) = worker.open_draft(&entry, ready, like, way, &mut self.out) else { return };

@@ -16,12 +16,11 @@ use rustix::io::Errno;
 use super::arrivals;
 use super::beneath::Folders;
 use super::bodies::Bodies;
-use super::entries::PIECE;
 use super::lines::{self, Said};
 use super::live::Found;
 use super::request::{Job, Request, Wanted};
 use crate::error::Error;
-use crate::extended::{Origin, Place};
+use crate::extended::{self, Origin, Place};
 use crate::fs::{self, Stat};
 use crate::itemize::{self, Traffic};
 use crate::options::Append;
@@ -37,6 +36,10 @@ use crate::wire::token::TokenWriter;
 
 /// A file of more bytes is read when it is its turn, by several threads.
 const LARGE: u64 = 4 << 20;
+
+/// Bytes that are read at a time of a file that is sent as it is: summed and put into frames, they are still in the processor's
+/// cache. What is read in larger pieces has left it by then, and is fetched from memory once more for each.
+const PIECE: usize = 32 << 10;
 
 /// What is sent for one job.
 #[derive(Debug)]
@@ -219,17 +222,16 @@ impl<'a> Answerer<'a> {
             None => None,
             Some(wanted) => match self.open(&request.found, wanted, in_place) {
                 Ok(content) => Some(content),
-                Err(errno) => return Ok(Answer::NoSend(self.unreadable(&request.found, errno), index)),
+                Err(errno) => {
+                    let mut out = self.unreadable(&request.found, errno);
+                    // As with rsync, it counts all the same.
+                    count_request(&request, request.found.stat.size, &mut out);
+                    return Ok(Answer::NoSend(out, index));
+                }
             },
         };
         let found = &request.found;
-        if request.flags & flag::NEW != 0 {
-            out.totals.count_created(found.stat.kinds());
-        }
-        if request.flags & flag::TRANSFER != 0 {
-            out.totals.transferred += 1;
-            out.totals.transferred_bytes += opened.as_ref().map_or(found.stat.size, |content| content.len);
-        }
+        count_request(&request, opened.as_ref().map_or(found.stat.size, |content| content.len), &mut out);
         if !self.server || lines::are_logged(self.shared.options, &request) {
             let said = lines::say(self.shared, &mut self.folders, &request, opened.is_some(), &mut out);
             if let (Some(said), Some(Content { wanted, .. })) = (said, &opened) {
@@ -319,6 +321,13 @@ impl<'a> Answerer<'a> {
         out.text.truncate(if self.server { 0 } else { out.text.len() });
     }
 
+    /// Says that the file at `path` cannot be read as far as it reached.
+    fn unmapped(&self, out: &mut Outcome, path: &[u8], errno: Errno) {
+        out.totals.failed += 1;
+        let rest = format!("\": {}", fs::describe(errno));
+        self.shared.complain(out, "rsync: [sender] read errors mapping \"", path, &rest);
+    }
+
     /// Says why a file cannot be sent.
     fn unreadable(&self, found: &Found, errno: Errno) -> Outcome {
         let mut out = Outcome::default();
@@ -336,7 +345,8 @@ impl<'a> Answerer<'a> {
         let source = self.folders.open(shared, found.folder());
         let place = source.and_then(|source| Place::source(source, found.name(), found.follow));
         let attributes = place.and_then(|place| Origin::Here(place).read(shared)).unwrap_or_default();
-        let own: Vec<_> = attributes.iter().filter(|(name, _)| !is_acl(name)).collect();
+        let apart = shared.options.acls && !extended::tells_acls_twice(shared.options);
+        let own: Vec<_> = attributes.iter().filter(|(name, _)| !(apart && is_acl(name))).collect();
         let mut before = 0;
         for &number in numbers {
             let value = own.get(number as usize - 1).map_or(&[][..], |(_, value)| value);
@@ -388,11 +398,11 @@ impl<'a> Answerer<'a> {
             // The receiving side throws away what does not have its sum.
             Err(Failure::Delta(forebay_delta::Error::Read { file: Role::New, source, .. })) => {
                 let errno = Errno::from_io_error(&source).unwrap_or(Errno::IO);
-                self.shared.fail(outcome, "[sender] read errors mapping", &content.path, errno);
+                self.unmapped(outcome, &content.path, errno);
                 false
             }
             Err(Failure::Delta(forebay_delta::Error::Short { .. })) => {
-                self.shared.fail(outcome, "[sender] read errors mapping", &content.path, Errno::NODATA);
+                self.unmapped(outcome, &content.path, Errno::NODATA);
                 false
             }
             Err(Failure::Delta(error)) => return Err(Error::Engine(error.to_string()).into()),
@@ -432,8 +442,14 @@ impl<'a> Answerer<'a> {
         while at < content.len {
             let end = if at < there { there } else { content.len };
             let most = usize::try_from(end - at).unwrap_or(usize::MAX).min(PIECE);
-            let buffer = self.buffer.get_mut(..most).unwrap_or_default();
-            let n = match ReadAt::read_at(&content.file, buffer, at) {
+            let in_place = at >= there && to.tokens.is_plain();
+            let read = |buffer: &mut [u8]| ReadAt::read_at(&content.file, buffer, at);
+            let read = if in_place {
+                to.tokens.literal_in_place(most, to.out, read)
+            } else {
+                read(self.buffer.get_mut(..most).unwrap_or_default())
+            };
+            let n = match read {
                 Ok(0) => {
                     return Err(Failure::Delta(forebay_delta::Error::Short { file: Role::New, offset: at }));
                 }
@@ -443,10 +459,14 @@ impl<'a> Answerer<'a> {
                     return Err(Failure::Delta(forebay_delta::Error::Read { file: Role::New, offset: at, source }));
                 }
             };
-            let bytes = buffer.get(..n).unwrap_or_default();
-            sum.update(bytes);
-            if at >= there {
-                to.tokens.literal(bytes, to.out).map_err(|error| Failure::Stop(engine(error)))?;
+            if in_place {
+                sum.update(to.out.get(to.out.len().saturating_sub(n)..).unwrap_or_default());
+            } else {
+                let bytes = self.buffer.get(..n).unwrap_or_default();
+                sum.update(bytes);
+                if at >= there {
+                    to.tokens.literal(bytes, to.out).map_err(|error| Failure::Stop(engine(error)))?;
+                }
             }
             (to.flush)(to.out, n as u64).map_err(Failure::Stop)?;
             at += n as u64;
@@ -479,6 +499,17 @@ impl From<forebay_delta::Error> for Failure {
 
 fn engine(error: io::Error) -> Stop {
     Error::Engine(error.to_string()).into()
+}
+
+/// Counts what is asked for, a file of `len` bytes if its content is.
+fn count_request(request: &Request, len: u64, out: &mut Outcome) {
+    if request.flags & flag::NEW != 0 {
+        out.totals.count_created(request.found.stat.kinds());
+    }
+    if request.flags & flag::TRANSFER != 0 {
+        out.totals.transferred += 1;
+        out.totals.transferred_bytes += len;
+    }
 }
 
 fn count(outcome: &mut Outcome, stats: &Stats) {

@@ -64,9 +64,13 @@ pub(super) fn remove(shared: &Shared<'_>, folders: &mut Folders, found: &Found, 
         return;
     }
     let rel = [&found.folder().rel, found.name().to_bytes()].concat();
-    let source = Source { rel, stat: found.stat, inode: None, follow: found.follow, arrived: None };
+    let follow = found.follow && shared.options.copy_links;
+    let source = Source { rel, stat: found.stat, inode: None, follow, arrived: None };
+    if shared.options.leads_through_links() {
+        return source.remove_beneath(shared, (&found.folder().shown, &found.folder().rel), found.name(), out);
+    }
     match folders.open(shared, found.folder()).and_then(|dir| dir.place(found.name())) {
         Ok((at, name)) => source.remove(shared, at, &name, out),
-        Err(errno) => source.not_removed(shared, errno, out),
+        Err(errno) => source.not_reached(shared, errno, out),
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::io::Read;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use forebay::Weigh;
 use rustix::fs::FileType;
@@ -183,7 +184,7 @@ impl<'a> Lister<'a> {
         }
         let path = [&dir.rel, name.to_bytes()].concat();
         if path.len() > limits::PATH {
-            return shared.fail(out, "[sender] too long for the list:", &shown(), Errno::NAMETOOLONG);
+            return self.too_long(&shown(), out);
         }
         let place = dir.source_of(at).and_then(|source| Place::source(source, name, follow));
         let attributes = self.attributes(place.map(Origin::Here), &path, out);
@@ -193,9 +194,16 @@ impl<'a> Lister<'a> {
         self.add(Listing { entry, folder, name: name.to_owned(), follow }, listed);
     }
 
+    /// Says of what is there that the list has no room for it. Nothing is deleted for not being listed.
+    fn too_long(&self, shown: &[u8], out: &mut Outcome) {
+        self.shared.io_error.store(true, Ordering::Relaxed);
+        self.shared.fail(out, "[sender] too long for the list:", shown, Errno::NAMETOOLONG);
+    }
+
     /// Says of what was a directory when it was listed that it is none any more, and is left out.
     fn no_directory(&self, shown: &[u8], out: &mut Outcome) {
         out.totals.failed += 1;
+        self.shared.io_error.store(true, Ordering::Relaxed);
         self.shared.complain(out, "rsync: [sender] is no directory any more: \"", shown, "\"");
     }
 
@@ -226,19 +234,18 @@ impl<'a> Lister<'a> {
         match stat.kinds() {
             Kinds::Dir => {
                 out.totals.failed += 1;
+                shared.io_error.store(true, Ordering::Relaxed);
                 return shared.complain(out, "rsync: [sender] has become a directory: \"", &shown(), "\"");
             }
             Kinds::Link => match dir.link_of(at) {
                 Ok(to) => link = Some(links::unmunged(shared, to)),
                 Err(errno) => return shared.unreadable(out, "[sender] readlink", &shown(), errno),
             },
-            Kinds::File if shared.options.checksum && stat.kind == FileType::RegularFile => {
-                sum = self.sum(dir, at, &shown, out)
-            }
+            Kinds::File if shared.options.checksum && stat.kind == FileType::RegularFile => sum = self.sum(dir, at),
             _ => {}
         }
         if link.as_ref().is_some_and(|link| link.count_bytes() > limits::LINK) || path.len() > limits::PATH {
-            return shared.fail(out, "[sender] too long for the list:", &shown(), Errno::NAMETOOLONG);
+            return self.too_long(&shown(), out);
         }
         let attributes = match stat.kind {
             FileType::Unknown => Arc::clone(&self.none),
@@ -286,19 +293,13 @@ impl<'a> Lister<'a> {
         }
     }
 
-    /// The sum for `-c`. Of what cannot be read there is none, so that it is asked for.
-    fn sum(&mut self, dir: &Dir, at: usize, shown: &dyn Fn() -> Vec<u8>, out: &mut Outcome) -> Option<Box<[u8]>> {
+    /// The sum for `-c`. Of what cannot be read there is none, so that it is asked for, and that reported.
+    fn sum(&mut self, dir: &Dir, at: usize) -> Option<Box<[u8]>> {
         let open = || {
             let source = dir.source_of(at)?;
             source.open(dir.listing.name(at), dir.listing.follows(at), self.shared.options.open_noatime)
         };
-        let mut file = match open() {
-            Ok(file) => File::from(file),
-            Err(errno) => {
-                self.shared.fail(out, "[sender] open", &shown(), errno);
-                return None;
-            }
-        };
+        let mut file = File::from(open().ok()?);
         self.buffer.resize(PIECE, 0);
         let mut sum = FileSum::new(self.terms.files);
         loop {

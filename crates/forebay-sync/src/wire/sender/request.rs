@@ -96,7 +96,7 @@ pub(crate) struct Requests<'r, R> {
 
 impl<R: Read> Requests<'_, R> {
     fn next_job(&mut self) -> Result<Option<Job>, Stop> {
-        if let Some(found) = self.arrived() {
+        if let Some(found) = self.arrived()? {
             return Ok(Some(Job::Arrived(found.into())));
         }
         let mut next = match std::mem::take(&mut self.done) {
@@ -110,7 +110,7 @@ impl<R: Read> Requests<'_, R> {
         }
         // Whatever has arrived of a list was told before the list is done with.
         if next == special::DONE
-            && let Some(found) = self.last_arrived()
+            && let Some(found) = self.last_arrived()?
         {
             self.done = true;
             return Ok(Some(Job::Arrived(found.into())));
@@ -127,20 +127,21 @@ impl<R: Read> Requests<'_, R> {
 
     /// The next that has arrived. A link waits until its list is done with: that it has arrived may be told before what there
     /// is to be said of it, and where it leads is read for that.
-    fn arrived(&mut self) -> Option<Found> {
+    fn arrived(&mut self) -> Result<Option<Found>, WireError> {
         while let Some(index) = self.arrivals.next() {
-            match self.lists.get(index) {
-                Some(found) if found.stat.kind == FileType::Symlink => self.links.push(found),
-                Some(found) => return Some(found),
-                None => {}
+            let unknown = || WireError::protocol("an arrival of what is not in the list", index);
+            let found = self.lists.get(index).ok_or_else(unknown)?;
+            if found.stat.kind != FileType::Symlink {
+                return Ok(Some(found));
             }
+            self.links.push(found);
         }
-        None
+        Ok(None)
     }
 
     /// The next that has arrived, when nothing more is to be said of any.
-    pub(crate) fn last_arrived(&mut self) -> Option<Found> {
-        self.arrived().or_else(|| self.links.pop())
+    pub(crate) fn last_arrived(&mut self) -> Result<Option<Found>, WireError> {
+        Ok(self.arrived()?.or_else(|| self.links.pop()))
     }
 
     fn request(&mut self, index: i32) -> Result<Request, Stop> {

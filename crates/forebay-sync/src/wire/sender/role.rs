@@ -291,8 +291,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                     turn.send(&head)?;
                     passage.send(&body, outcome.totals.transferred_bytes, |piece| turn.send(piece))?;
                 } else {
-                    turn.send(&head)?;
-                    turn.send(&body)?;
+                    turn.send_behind(&head, &body)?;
                 }
                 passage.into_iter().for_each(|passage| passage.end(&mut outcome));
                 answerer.say_behind(behind, passed, &body, &mut outcome);
@@ -404,7 +403,7 @@ impl<W: Way + ?Sized> Answering<'_, W> {
     /// Removes from the source what has arrived behind the last request.
     fn remove<R: Read>(&self, requests: &mut Requests<'_, R>) -> Result<(), Stop> {
         let mut folders = Folders::default();
-        while let Some(found) = requests.last_arrived() {
+        while let Some(found) = requests.last_arrived()? {
             let mut out = Outcome::default();
             arrivals::remove(self.shared, &mut folders, &found, &mut out);
             self.say.say(out)?;

@@ -50,6 +50,11 @@ impl<W: Way + ?Sized> Turn<'_, W> {
         self.way.send(bytes)
     }
 
+    /// As [`send`](Turn::send), with a few bytes before them that go along.
+    pub(crate) fn send_behind(&self, head: &[u8], bytes: &[u8]) -> Result<(), WireError> {
+        self.way.send_behind(head, bytes)
+    }
+
     /// As [`send`](Turn::send). Adds how long it took to `time`.
     pub(crate) fn send_timed(&self, bytes: &[u8], time: &mut Duration) -> Result<(), WireError> {
         let begun = Instant::now();

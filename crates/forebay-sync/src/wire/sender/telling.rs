@@ -16,6 +16,7 @@ use super::steps::Steps;
 use super::stream::Stream;
 use crate::dir::Dir;
 use crate::error::Error;
+use crate::extended;
 use crate::filter::Local;
 use crate::fs::Stat;
 use crate::outcome::Outcome;
@@ -99,7 +100,7 @@ pub(crate) fn tell<W: Way + ?Sized>(
         lists,
         stream,
         faults,
-        encoder: Encoder::new(Shape::new(options, terms)),
+        encoder: Encoder::new(Shape::new(options, terms)).telling_acls(extended::tells_acls_twice(options)),
         safe: Shape::new(options, terms).tells_errors(),
         open: None,
         next: i32::from(incremental),

@@ -1,6 +1,5 @@
 //! The end of what was started.
 
-use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus};
 use std::sync::mpsc;
 use std::thread;
@@ -40,9 +39,6 @@ fn ends_within(child: &Child, grace: Duration) -> bool {
 
 /// The exit code of what was started.
 fn code_of(status: ExitStatus) -> u8 {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => u8::try_from(code).unwrap_or(12),
-        (None, Some(_)) => 14,
-        (None, None) => 12,
-    }
+    // As with rsync, what was killed has ended with nothing that says more than that the connection is gone.
+    status.code().map_or(0, |code| u8::try_from(code).unwrap_or(12))
 }

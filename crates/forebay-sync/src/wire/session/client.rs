@@ -48,7 +48,10 @@ pub fn pull(
 ) -> Result<Report, Error> {
     let listed = options.files_from.as_deref().map(|from| names::read(from, &options)).transpose()?;
     let asked = match &listed {
-        _ if connection.shell.trust_sender || connection.names_there.is_some() => Asked::Anything,
+        // The remote shell makes of old arguments what it likes.
+        _ if connection.shell.trust_sender || connection.shell.old_args || connection.names_there.is_some() => {
+            Asked::Anything
+        }
         Some(listed) => Asked::names(listed, options.select.relative),
         None => Asked::of(&sources.iter().map(|path| path.as_bytes()).collect::<Vec<_>>(), options.select.relative),
     };
@@ -204,6 +207,8 @@ impl Started {
             WireError::Version(version) if !(20..30).contains(version) => {
                 format!("{error}\n(see the rsync manpage for an explanation)")
             }
+            // As with rsync, whose generator is the one that writes.
+            WireError::Write(_) => format!("rsync: [{}] {error}", if who == "sender" { who } else { "generator" }),
             // It has said why.
             WireError::Peer(_) => String::new(),
             _ => format!("rsync: {error}"),
@@ -246,23 +251,31 @@ impl Started {
         let mut told = Telling { log, heard: &self.heard };
         let mut report = match role(opened, &mut told) {
             Ok(report) => report,
-            // The other side may have said why before it went: that nothing can be written was noticed first.
-            Err(Stop::Wire(error @ WireError::Io(_))) => {
-                return Err(Stop::Wire(match from.hear_out(GRACE) {
-                    Err(why @ WireError::Peer(_)) => why,
-                    _ => error,
-                }));
-            }
             Err(stop) => {
-                // It need not wonder where we are.
-                if let Stop::Here(error) = &stop
-                    && !matches!(error, Error::Cancelled)
-                    && protocol >= 31
-                {
-                    outgoing.message(Tag::ErrorExit, &i32::from(error.exit_code()).to_le_bytes());
-                    writing.let_go();
-                }
-                return Err(stop);
+                // Whoever was cut off by another's failure says only that. A signal needs no words.
+                let stop = match (stop, outgoing.check()) {
+                    (stop, Err(error @ WireError::Write(_))) if stop.is_cancellation() => Stop::Wire(error),
+                    (Stop::Wire(WireError::Ended), _) => Error::Cancelled.into(),
+                    (stop, _) => stop,
+                };
+                return Err(match stop {
+                    // The other side may have said why before it went: that nothing can be written was noticed first.
+                    Stop::Wire(error @ (WireError::Io(_) | WireError::Write(_))) => {
+                        let _ = from.hear_out(GRACE);
+                        Stop::Wire(self.heard.ended().map_or(error, WireError::Peer))
+                    }
+                    Stop::Here(Error::Cancelled) => match self.heard.ended() {
+                        Some(code) => Stop::Wire(WireError::Peer(code)),
+                        None => Error::Cancelled.into(),
+                    },
+                    // It need not wonder where we are.
+                    Stop::Here(error) if protocol >= 31 => {
+                        outgoing.message(Tag::ErrorExit, &i32::from(error.exit_code()).to_le_bytes());
+                        writing.let_go();
+                        error.into()
+                    }
+                    stop => stop,
+                });
             }
         };
         writing.finish()?;

@@ -35,7 +35,7 @@ pub struct Connection {
     pub compress_choice: Option<OsString>,
     /// `--checksum-choice`
     pub checksum_choice: Option<OsString>,
-    /// `--remove-sent-files`, the old name of `--remove-source-files`.
+    /// `--remove-sent-files` rather than `--remove-source-files`.
     pub sent_files: bool,
     /// `--qsort`
     pub qsort: bool,

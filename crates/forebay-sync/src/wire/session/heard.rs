@@ -23,6 +23,8 @@ use crate::wire::sender::Arrivals;
 struct Said {
     all: Vec<(Tag, Vec<u8>)>,
     bytes: usize,
+    /// The exit code with which the other side has ended, if it has said so.
+    ended: Option<u8>,
 }
 
 /// What the other side has said and nobody has printed yet.
@@ -59,6 +61,12 @@ impl Heard {
         if out.text.is_empty() { Ok(()) } else { log.text(&out.text).map_err(Error::Log) }
     }
 
+    /// The exit code with which the other side has ended, if it has said so: whoever has read that may not be the one that is
+    /// asked why the session ends.
+    pub(super) fn ended(&self) -> Option<u8> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).ended
+    }
+
     /// What a line is made with.
     fn shared(&self) -> Shared<'_> {
         let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
@@ -67,9 +75,12 @@ impl Heard {
 
     /// Prints it.
     pub(super) fn tell(&self, log: &mut dyn Log) -> Result<(), Error> {
-        let all = std::mem::take(&mut *self.queue.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = std::mem::take(&mut queue.all);
+        queue.bytes = 0;
+        drop(queue);
         let options = &*self.lines;
-        for (tag, text) in all.all {
+        for (tag, text) in all {
             let mut line = Vec::new();
             match tag {
                 Tag::Deleted => {
@@ -121,7 +132,11 @@ impl mux::Messages for Messages {
         match tag {
             Tag::ErrorExit => {
                 let code = payload.first_chunk().map_or(12, |bytes| i32::from_le_bytes(*bytes));
-                Err(WireError::Peer(u8::try_from(code).unwrap_or(12)))
+                let code = u8::try_from(code).unwrap_or(12);
+                if let Some(heard) = &self.heard {
+                    heard.queue.lock().unwrap_or_else(PoisonError::into_inner).ended = Some(code);
+                }
+                Err(WireError::Peer(code))
             }
             Tag::Info | Tag::Error | Tag::ErrorXfer | Tag::Warning | Tag::Deleted => {
                 if let Some(heard) = &self.heard {

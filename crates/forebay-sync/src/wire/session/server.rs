@@ -44,6 +44,8 @@ pub struct Served {
     pub letters: OsString,
     /// What it sends, or where it puts what it receives.
     pub paths: Vec<OsString>,
+    /// The client sends its rules although nothing is deleted: it only lists what it would send.
+    pub rules: bool,
     /// No shell has read the paths: wildcards in them are expanded here.
     pub secluded: bool,
 }
@@ -103,7 +105,7 @@ impl Server {
         let (protocol, mut told, count) = (terms.protocol, false, Arc::clone(&received));
         log.file(if served.sends { b"building file list\n" } else { b"receiving file list\n" });
         let result = (|| {
-            if rules::are_sent(&options, served.sends) {
+            if served.rules || rules::are_sent(&options, served.sends) {
                 rules::read(&mut from, &mut options.filters)?;
             }
             if served.sends && cvs_exclude {
@@ -140,6 +142,7 @@ impl Server {
             let destination = served.paths.first().cloned().unwrap_or_else(|| ".".into());
             receiver::run(options, link, &destination, &mut Speaking(outgoing, log))
         })();
+        let done = result.is_ok();
         let code = match result {
             Ok(report) => {
                 let (sent, received) = (outgoing.written(), count.load(Ordering::Relaxed));
@@ -167,8 +170,11 @@ impl Server {
                 code
             }
         };
-        // Who is gone cannot be told.
-        let _ = writing.finish();
+        // Who is gone cannot be told, and who does not read is not waited for.
+        match done {
+            true => drop(writing.finish()),
+            false => writing.finish_within(LEAVE),
+        }
         if told {
             discard();
         }

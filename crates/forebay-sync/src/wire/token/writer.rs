@@ -66,6 +66,29 @@ impl TokenWriter {
         Ok(())
     }
 
+    /// Whether literal bytes go as they are.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.encoder.is_none()
+    }
+
+    /// Appends up to `len` plain literal bytes, at most 32 KiB, which `read` puts where they belong, so that they need not be
+    /// copied. Gives what that gives: how many there are.
+    pub(crate) fn literal_in_place<E>(
+        &mut self,
+        len: usize,
+        out: &mut Vec<u8>,
+        read: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Result<usize, E> {
+        let begin = out.len();
+        out.resize(begin + size_of::<i32>() + len.min(LITERAL), 0);
+        let Some((head, room)) = out.get_mut(begin..).and_then(<[u8]>::split_first_chunk_mut) else { return Ok(0) };
+        let result = read(room);
+        let n = result.as_ref().map_or(0, |n| *n).min(room.len());
+        *head = (n as i32).to_le_bytes();
+        out.truncate(if n > 0 { begin + size_of::<i32>() + n } else { begin });
+        result
+    }
+
     /// Appends a reference to `count` blocks from `first` on.
     fn copy(&mut self, first: u32, count: u32, out: &mut Vec<u8>) -> io::Result<()> {
         let Some(encoder) = &mut self.encoder else {

@@ -231,7 +231,9 @@ fn many_directories_and_large_ones_come_one_by_one() {
                 (report.totals.transferred > 0, report.exit_code()),
                 (transferred && !script.contains("empty"), 0)
             );
-            assert!(tree(&src) == tree(&dst), "{script}");
+            let (expected, got) = (tree(&src), tree(&dst));
+            let differ = expected.lines().zip(got.lines()).find(|(expected, got)| expected != got);
+            assert!(expected == got, "{script} {transferred}: {differ:?}");
         }
     }
 }
