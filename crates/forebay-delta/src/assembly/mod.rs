@@ -189,6 +189,22 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Assembly<'_, 'd, K, T> {
         self.shared.finish(file, chunks, Box::new(done))
     }
 
+    /// Brings a file of a single chunk, in one call instead of those to [`open`](Assembly::open), [`submit`](Assembly::submit)
+    /// and [`finish`](Assembly::finish): small files cost much less this way. Waits while the memory is full.
+    ///
+    /// # Errors
+    /// [`AssemblyError::Known`]; [`AssemblyError::Panicked`].
+    pub fn whole(
+        &self,
+        file: K,
+        basis_len: u64,
+        target: T,
+        chunk: Chunk,
+        done: impl FnOnce(T, Result<(), T::Error>) + Send + 'd,
+    ) -> Result<(), AssemblyError<K>> {
+        self.shared.whole((file, basis_len, target), chunk, Box::new(done), self.start)
+    }
+
     /// Waits until all chunks that can be applied are, and all files that were finished are done. Not to be called by what is
     /// done at an end.
     pub fn settle(&self) {

@@ -4,11 +4,11 @@
 //! done: whoever applies chunks to a file takes its target out, and whoever brings or checks another chunk of it
 //! meanwhile leaves the chunk there for him.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
-use forebay::{CancelToken, Consumer, Weigh};
+use forebay::{CancelToken, Consumer, Lease, Weigh};
 
 use super::chunk::Chunk;
 use super::error::AssemblyError;
@@ -34,8 +34,8 @@ const TIMES: u64 = 8;
 /// What workers are woken for while more follows at once: so many jobs for each, or a chunk that stands for so many bytes.
 const SEVERAL: usize = 16;
 const HEAVY: u64 = 64 << 10;
-/// How many buffers of chunks are kept for the next ones, and the most bytes of one.
-const SPARES: usize = 16;
+/// Bytes of the buffers of chunks that are kept for the next ones, and the most bytes of one.
+const SPARES: usize = 4 << 20;
 const SPARE: usize = 256 << 10;
 
 pub(super) struct Shared<'d, K, T: Target> {
@@ -54,9 +54,13 @@ pub(super) struct Shared<'d, K, T: Target> {
 
 struct State<'d, K, T: Target> {
     files: HashMap<K, File<'d, T>>,
-    queue: VecDeque<Job<K>>,
+    /// Files that came whole, in one chunk, and whose end has not begun.
+    whole: HashSet<K>,
+    queue: VecDeque<Job<'d, K, T>>,
     /// Chunks that were applied, emptied: filling fresh memory costs more than applying does.
     spares: Vec<Chunk>,
+    /// Bytes that they hold.
+    spare: usize,
     /// Bytes that chunks hold,
     held: usize,
     /// those of them whose predecessors have not come,
@@ -67,6 +71,8 @@ struct State<'d, K, T: Target> {
     wants_share: bool,
     /// or for the last.
     wants_cache: bool,
+    /// Somebody waits until everything is done.
+    settling: bool,
     /// Chunks that will be applied without anything more coming.
     in_flight: usize,
     /// Files whose end was told and is not done.
@@ -86,11 +92,25 @@ struct State<'d, K, T: Target> {
     stats: AssemblyStats,
 }
 
-enum Job<K> {
+enum Job<'d, K, T: Target> {
     /// Hold a chunk against its sum, and go on with its file.
     Check { file: K, number: u64, chunk: Chunk },
     /// Apply the chunks of the file that have come, and do what is to be done at its end.
     Advance(K),
+    /// Apply the one chunk of a file, and do what is to be done at its end.
+    Whole(Box<Whole<'d, K, T>>),
+}
+
+/// A file that came in one chunk.
+struct Whole<'d, K, T: Target> {
+    file: K,
+    basis_len: u64,
+    target: T,
+    chunk: Chunk,
+    weight: usize,
+    long: bool,
+    lease: Lease,
+    done: Done<'d, T>,
 }
 
 type Guard<'g, 'd, K, T> = MutexGuard<'g, State<'d, K, T>>;
@@ -100,13 +120,16 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         let share = settings.budget.limit() / SHARE;
         let state = State {
             files: HashMap::new(),
+            whole: HashSet::new(),
             queue: VecDeque::new(),
             spares: Vec::new(),
+            spare: 0,
             held: 0,
             ahead: 0,
             cached: 0,
             wants_share: false,
             wants_cache: false,
+            settling: false,
             in_flight: 0,
             ending: 0,
             parallel: false,
@@ -135,11 +158,43 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         if state.panicked {
             return Err(AssemblyError::Panicked);
         }
-        if state.files.contains_key(&file) {
+        if state.knows(&file) {
             return Err(AssemblyError::Known(file));
         }
         state.files.insert(file, File::new(basis_len, target));
         state.stats.files += 1;
+        Ok(())
+    }
+
+    pub(super) fn whole(
+        &self,
+        (file, basis_len, target): (K, u64, T),
+        chunk: Chunk,
+        done: Done<'d, T>,
+        start: &dyn Fn() -> bool,
+    ) -> Result<(), AssemblyError<K>> {
+        let Size { weight, long, heavy } = Size::of(&chunk);
+        let (mut state, mut waited) = (self.lock(), false);
+        loop {
+            if state.panicked {
+                return Err(AssemblyError::Panicked);
+            }
+            if state.knows(&file) {
+                return Err(AssemblyError::Known(file));
+            }
+            match self.enter(state, weight, long, &mut waited) {
+                Ok(room) => break state = room,
+                Err(changed) => state = changed,
+            }
+        }
+        state.whole.insert(file.clone());
+        state.stats.files += 1;
+        state.in_flight += 1;
+        state.ending += 1;
+        state.cached += if long { 0 } else { weight };
+        let lease = self.take(&mut state, weight, start);
+        let whole = Whole { file, basis_len, target, chunk, weight, long, lease, done };
+        self.give(state, Some(Job::Whole(Box::new(whole))), heavy);
         Ok(())
     }
 
@@ -150,32 +205,36 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         chunk: Chunk,
         start: &dyn Fn() -> bool,
     ) -> Result<(), AssemblyError<K>> {
-        let (weight, len) = (chunk.weight(), chunk.len());
-        let long = len >= LONG && len / TIMES >= weight as u64;
+        let Size { weight, long, heavy } = Size::of(&chunk);
         let mut state = self.admit(file, number, weight, long)?;
-        state.held += weight;
-        state.stats.peak = state.stats.peak.max(state.held);
-        // Within what was set aside, or the one chunk that is alone on its way: never refused.
-        let lease = self.consumer.lease_head(weight);
+        let lease = self.take(&mut state, weight, start);
         // One without a sum goes with those that are on their way: waking somebody for each costs more than applying it.
         let (slot, check) =
             if chunk.has_sum() { (Slot::Checking, Some(chunk)) } else { (Slot::Checked(Ok(chunk)), None) };
         state.accept(file, number, Waiting { slot, weight, long, lease });
-        self.begin_parallel(&mut state, start);
-        state.stats.inline += u64::from(!state.parallel);
         let job = match check {
             Some(chunk) => Some(Job::Check { file: file.clone(), number, chunk }),
             None => state.due(file).then(|| Job::Advance(file.clone())),
         };
-        self.give(state, job, len >= HEAVY);
+        self.give(state, job, heavy);
         Ok(())
     }
 
+    /// Counts a chunk that is let in, and pays for it. Starts the workers if it is time.
+    fn take(&self, state: &mut State<'d, K, T>, weight: usize, start: &dyn Fn() -> bool) -> Lease {
+        state.held += weight;
+        state.stats.peak = state.stats.peak.max(state.held);
+        self.begin_parallel(state, start);
+        state.stats.inline += u64::from(!state.parallel);
+        // Within what was set aside, or the one chunk that is alone on its way: never refused.
+        self.consumer.lease_head(weight)
+    }
+
     /// Has a job done, if there is one: by a worker, where there are any. What is `heavy` does not wait for more.
-    fn give(&self, mut state: Guard<'_, 'd, K, T>, job: Option<Job<K>>, heavy: bool) {
+    fn give(&self, mut state: Guard<'_, 'd, K, T>, job: Option<Job<'d, K, T>>, heavy: bool) {
         if !state.parallel {
             drop(state);
-            return job.into_iter().for_each(|job| self.run(job));
+            return job.into_iter().for_each(|job| drop(self.run(job)));
         }
         state.queue.extend(job);
         // Those who are awake will come for theirs.
@@ -195,7 +254,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             if state.panicked {
                 return Err(AssemblyError::Panicked);
             }
-            let Some(known) = state.files.get(file) else { return Err(AssemblyError::Unknown(file.clone())) };
+            let Some(known) = state.files.get(file) else { return Err(state.lacks(file, number)) };
             if number < known.upto || known.waiting.contains_key(&number) {
                 return Err(AssemblyError::Duplicate { file: file.clone(), chunk: number });
             }
@@ -205,18 +264,34 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             if number > known.upto && state.ahead.saturating_add(weight) > self.share {
                 return Err(AssemblyError::Ahead { file: file.clone(), chunk: number });
             }
-            let fits = state.held.saturating_add(weight) <= self.share;
-            let light = long || number > known.upto || state.cached.saturating_add(weight) <= FLIGHT;
-            if fits && light || state.in_flight == 0 {
-                return Ok(state);
+            let light = long || number > known.upto;
+            match self.enter(state, weight, light, &mut waited) {
+                Ok(room) => return Ok(room),
+                Err(changed) => state = changed,
             }
-            state.wants_share |= !fits;
-            state.wants_cache |= !light;
-            state.stats.waits += u64::from(!waited);
-            waited = true;
-            self.call(&mut state);
-            state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+
+    /// The lock, if there is memory for a chunk, which does not stay in the cache anyway if it is `light`. Else waits, and gives
+    /// the lock when something has changed.
+    fn enter<'g>(
+        &'g self,
+        mut state: Guard<'g, 'd, K, T>,
+        weight: usize,
+        light: bool,
+        waited: &mut bool,
+    ) -> Result<Guard<'g, 'd, K, T>, Guard<'g, 'd, K, T>> {
+        let fits = state.held.saturating_add(weight) <= self.share;
+        let light = light || state.cached.saturating_add(weight) <= FLIGHT;
+        if fits && light || state.in_flight == 0 {
+            return Ok(state);
+        }
+        state.wants_share |= !fits;
+        state.wants_cache |= !light;
+        state.stats.waits += u64::from(!*waited);
+        *waited = true;
+        self.call(&mut state);
+        Err(self.room.wait(state).unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Starts the workers, if it is time.
@@ -253,7 +328,10 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         if state.panicked {
             return Err(AssemblyError::Panicked);
         }
-        let Some(known) = state.files.get_mut(file) else { return Err(AssemblyError::Unknown(file.clone())) };
+        let Some(known) = state.files.get_mut(file) else {
+            let whole = state.whole.contains(file);
+            return Err(if whole { AssemblyError::Ended(file.clone()) } else { AssemblyError::Unknown(file.clone()) });
+        };
         if known.end.is_some() {
             return Err(AssemblyError::Ended(file.clone()));
         }
@@ -283,8 +361,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
                 state.stats.workers_used += u64::from(!used);
                 used = true;
                 drop(state);
-                self.run(job);
-                state = self.lock();
+                state = self.run(job);
             } else if state.closed {
                 return;
             } else {
@@ -297,7 +374,8 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         }
     }
 
-    fn run(&self, job: Job<K>) {
+    /// Does a job. Gives the lock.
+    fn run(&self, job: Job<'d, K, T>) -> Guard<'_, 'd, K, T> {
         let _alarm = Alarm(self);
         match job {
             Job::Check { file, number, chunk } => {
@@ -307,16 +385,55 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
                 if let Some(waiting) = waiting {
                     waiting.slot = Slot::Checked(checked);
                 }
-                self.advance(state, &file);
+                self.advance(state, &file)
             }
             Job::Advance(file) => self.advance(self.lock(), &file),
+            Job::Whole(whole) => self.apply_whole(*whole),
         }
     }
 
-    /// Applies what can be applied of a file, unless somebody else does.
-    fn advance<'g>(&'g self, mut state: Guard<'g, 'd, K, T>, key: &K) {
-        let Some(file) = state.files.get_mut(key) else { return };
-        let Some(mut target) = file.target.take() else { return };
+    /// Applies the one chunk of a file, and does what is to be done at its end.
+    fn apply_whole(&self, whole: Whole<'d, K, T>) -> Guard<'_, 'd, K, T> {
+        let Whole { file, basis_len, mut target, chunk, weight, long, lease, done } = whole;
+        let slow = usize::from(long);
+        if slow > 0 {
+            let mut state = self.lock();
+            state.slow += slow;
+            self.call(&mut state);
+        }
+        let checked = chunk.check_sum().map_err(T::Error::from);
+        let applied = checked.and_then(|()| self.apply(&chunk, 0, basis_len, &mut target));
+        drop(lease);
+        let mut state = self.lock();
+        let failed = state.applied(weight, long, applied).map(|_| ());
+        state.slow -= slow;
+        state.keep(Some(chunk));
+        state.whole.remove(&file);
+        self.tell_room(&mut state);
+        drop(state);
+        done(target, failed);
+        self.ended()
+    }
+
+    /// A file is done. Gives the lock.
+    fn ended(&self) -> Guard<'_, 'd, K, T> {
+        let mut state = self.lock();
+        state.ending -= 1;
+        self.tell_room(&mut state);
+        state
+    }
+
+    /// Tells those who wait for memory, or for the end of everything, if it is there.
+    fn tell_room(&self, state: &mut State<'d, K, T>) {
+        if state.has_room(self.share) || state.is_settled() {
+            self.room.notify_all();
+        }
+    }
+
+    /// Applies what can be applied of a file, unless somebody else does. Gives the lock.
+    fn advance<'g>(&'g self, mut state: Guard<'g, 'd, K, T>, key: &K) -> Guard<'g, 'd, K, T> {
+        let Some(file) = state.files.get_mut(key) else { return state };
+        let Some(mut target) = file.target.take() else { return state };
         file.due = false;
         while let Some(file) = state.files.get_mut(key) {
             let Some(Next { chunk, weight, long, lease }) = file.take_next() else { break };
@@ -335,30 +452,35 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             };
             drop(lease);
             state = self.lock();
-            state.applied(key, weight, applied);
-            state.cached -= if long { 0 } else { weight };
+            let applied = state.applied(weight, long, applied);
+            if let Some(file) = state.files.get_mut(key) {
+                match applied {
+                    Ok(len) => file.at = file.at.saturating_add(len),
+                    Err(error) => file.failed = Some(error),
+                }
+            }
             state.slow -= slow;
             state.keep(spare);
-            if state.has_room(self.share) {
-                self.room.notify_all();
-            }
+            self.tell_room(&mut state);
         }
         if !state.files.get(key).is_some_and(File::ends) {
             if let Some(file) = state.files.get_mut(key) {
                 file.target = Some(target);
             }
-            return;
+            return state;
         }
-        let Some(File { end: Some((_, done)), failed, .. }) = state.files.remove(key) else { return };
+        let Some(File { end: Some((_, done)), failed, .. }) = state.files.remove(key) else { return state };
         drop(state);
         done(target, failed.map_or(Ok(()), Err));
-        self.lock().ending -= 1;
-        self.room.notify_all();
+        self.ended()
     }
 
     /// An empty chunk, with the memory of an earlier one.
     pub(super) fn chunk(&self) -> Chunk {
-        self.lock().spares.pop().unwrap_or_default()
+        let mut state = self.lock();
+        let Some(chunk) = state.spares.pop() else { return Chunk::new() };
+        state.spare -= chunk.weight();
+        chunk
     }
 
     fn apply(&self, chunk: &Chunk, at: u64, basis_len: u64, target: &mut T) -> Result<Applied, T::Error> {
@@ -375,6 +497,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         let mut state = self.lock();
         self.call(&mut state);
         while (state.in_flight > 0 || state.ending > 0) && !state.panicked {
+            state.settling = true;
             state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
@@ -393,6 +516,22 @@ impl<'d, K, T: Target> Shared<'d, K, T> {
 
     pub(super) fn stats(&self) -> AssemblyStats {
         self.lock().stats
+    }
+}
+
+/// What a chunk weighs, and how it is to be treated.
+struct Size {
+    weight: usize,
+    /// It takes long to apply, for what it weighs.
+    long: bool,
+    /// Somebody is woken for it at once.
+    heavy: bool,
+}
+
+impl Size {
+    fn of(chunk: &Chunk) -> Self {
+        let (weight, len) = (chunk.weight(), chunk.len());
+        Size { weight, long: len >= LONG && len / TIMES >= weight as u64, heavy: len >= HEAVY }
     }
 }
 
@@ -425,34 +564,52 @@ impl<K: Eq + Hash, T: Target> State<'_, K, T> {
         due
     }
 
-    /// A chunk is gone from memory.
-    fn applied(&mut self, key: &K, weight: usize, applied: Result<Applied, T::Error>) {
-        self.held -= weight;
-        self.in_flight -= 1;
-        self.stats.chunks += 1;
-        let Some(file) = self.files.get_mut(key) else { return };
-        match applied {
-            Ok(Applied { literal, copied }) => {
-                file.at = file.at.saturating_add(literal + copied);
-                self.stats.literal += literal;
-                self.stats.copied += copied;
-            }
-            Err(error) => file.failed = Some(error),
+    /// Whether the file is being put together.
+    fn knows(&self, file: &K) -> bool {
+        self.files.contains_key(file) || self.whole.contains(file)
+    }
+}
+
+impl<K: Clone + Eq + Hash, T: Target> State<'_, K, T> {
+    /// Why a chunk of that number has no place in a file that is not among those that more is awaited of.
+    fn lacks(&self, file: &K, chunk: u64) -> AssemblyError<K> {
+        let file = file.clone();
+        match (self.whole.contains(&file), chunk) {
+            (false, _) => AssemblyError::Unknown(file),
+            (true, 0) => AssemblyError::Duplicate { file, chunk },
+            (true, _) => AssemblyError::Beyond { file, chunk, chunks: 1 },
         }
     }
 }
 
 impl<K, T: Target> State<'_, K, T> {
+    /// A chunk is gone from memory. Gives the bytes that it stood for.
+    fn applied(&mut self, weight: usize, long: bool, applied: Result<Applied, T::Error>) -> Result<u64, T::Error> {
+        self.held -= weight;
+        self.in_flight -= 1;
+        self.cached -= if long { 0 } else { weight };
+        self.stats.chunks += 1;
+        let Applied { literal, copied } = applied?;
+        self.stats.literal += literal;
+        self.stats.copied += copied;
+        Ok(literal.saturating_add(copied))
+    }
+
     /// Whether those who wait for memory are to be told, of a share of that size. Not for every chunk: who waits then brings
     /// several at once.
     fn has_room(&mut self, share: usize) -> bool {
         let room = self.wants_share && self.held - self.ahead <= share / 2
             || self.wants_cache && self.cached <= FLIGHT / 2
-            || self.in_flight == 0;
+            || self.in_flight == 0 && (self.wants_share || self.wants_cache);
         if room {
             (self.wants_share, self.wants_cache) = (false, false);
         }
         room
+    }
+
+    /// Whether those who wait for that are to be told that everything is done.
+    fn is_settled(&mut self) -> bool {
+        self.in_flight == 0 && self.ending == 0 && std::mem::take(&mut self.settling)
     }
 
     /// Takes up to `most` workers for called. Gives how many.
@@ -465,8 +622,10 @@ impl<K, T: Target> State<'_, K, T> {
 
     /// Keeps the memory of a chunk for another.
     fn keep(&mut self, chunk: Option<Chunk>) {
-        let room = self.spares.len() < SPARES;
-        self.spares.extend(chunk.filter(|chunk| room && chunk.weight() <= SPARE).map(Chunk::emptied));
+        let room = SPARES - self.spare;
+        let chunk = chunk.filter(|chunk| chunk.weight() <= SPARE.min(room)).map(Chunk::emptied);
+        self.spare += chunk.as_ref().map_or(0, Chunk::weight);
+        self.spares.extend(chunk);
     }
 }
 

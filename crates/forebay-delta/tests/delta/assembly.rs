@@ -25,6 +25,15 @@ fn literal(bytes: &[u8]) -> Chunk {
     chunk
 }
 
+/// The literal bytes of parts.
+fn literals(parts: &[Part]) -> Vec<u8> {
+    let literal = |part: &Part| match part {
+        Part::Literal(bytes) => bytes.clone(),
+        Part::Copy(..) => Vec::new(),
+    };
+    parts.iter().flat_map(literal).collect()
+}
+
 fn settings(limit: usize, workers: usize) -> Settings {
     Settings { workers, budget: Budget::new(limit), ..Settings::default() }
 }
@@ -140,6 +149,64 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Of several chunks or brought whole, with a right or a wrong sum or none.
+    #[test]
+    fn files_that_come_whole_are_the_patch(
+        files in proptest::collection::vec((parts(), any::<bool>(), 0u8..4), 1..200),
+        threads in 1usize..4, workers in 1usize..4, limit in 100_000usize..4_000_000,
+    ) {
+        let basis = noise(5000, 7);
+        let settings = settings(limit, workers);
+        let wrong = |whole: bool, kind: u8| whole && kind == 0;
+        for strategy in [Who::Sequential, Who::Parallel, Who::Auto] {
+            let made = Mutex::new(Files::new());
+            let done = |file: usize| {
+                let made = &made;
+                move |patch: Patch<_, Vec<u8>>, result: Result<(), Error>| {
+                    let new = result.map(|()| patch.into_new()).map_err(|error| error.to_string());
+                    assert!(made.lock().unwrap().insert(file, new).is_none(), "an end comes once");
+                }
+            };
+            let assembled = assemble(&settings, strategy, |assembly| {
+                thread::scope(|scope| for thread in 0..threads {
+                    let (mine, basis, done) = (files.iter().enumerate().skip(thread).step_by(threads), &basis, &done);
+                    scope.spawn(move || for (file, (parts, whole, kind)) in mine {
+                        let (len, patch) = (basis.len() as u64, Patch::new(basis, Vec::new()));
+                        if *whole {
+                            let mut chunk = chunks(parts, &[]).remove(0);
+                            let (strong, literal) = (Strong::Md5(Seed::None), literals(parts));
+                            if *kind < 2 {
+                                chunk = chunk.with_sum(strong, strong.sum(if *kind == 0 { b"other" } else { &literal[..] }));
+                            }
+                            assembly.whole(file, len, patch, chunk, done(file)).unwrap();
+                        } else {
+                            assembly.open(file, len, patch).unwrap();
+                            let chunks = chunks(parts, &[2, 5]);
+                            let count = chunks.len() as u64;
+                            (0..).zip(chunks).for_each(|(n, chunk)| assembly.submit(&file, n, chunk).unwrap());
+                            assembly.finish(&file, count, done(file)).unwrap();
+                        }
+                    });
+                });
+                assembly.settle();
+                assert_eq!(made.lock().unwrap().len(), files.len(), "all have ended");
+            });
+            let Assembled { value: (), left, stats } = assembled.unwrap();
+            prop_assert!(left.is_empty());
+            prop_assert_eq!((settings.budget.used(), stats.files), (0, files.len() as u64));
+            for (file, (parts, whole, kind)) in files.iter().enumerate() {
+                match &made.lock().unwrap()[&file] {
+                    Ok(new) => prop_assert!(!wrong(*whole, *kind) && *new == sequential(&basis, parts)),
+                    Err(error) => prop_assert!(wrong(*whole, *kind), "{}", error),
+                }
+            }
+        }
+    }
+}
+
 /// Workers come when a hundred files, or 64 MiB, have come, and not for one worker alone.
 #[test]
 fn small_work_is_done_by_who_brings_it() {
@@ -227,6 +294,19 @@ fn an_end_that_was_told_twice_is_refused() {
         assert_eq!(assembly.finish(&1, 1, |_, _| {}), Err(AssemblyError::Ended(1)));
         assert_eq!(assembly.submit(&1, 1, literal(b"y")), Err(AssemblyError::Beyond { file: 1, chunk: 1, chunks: 1 }));
         go.send(()).unwrap();
+        // One that comes whole is refused the same.
+        let held = || Held { go: Arc::clone(&wait), bytes: 0 };
+        assembly
+            .whole(2, 0, held(), literal(b"x"), |held, result| assert_eq!((held.bytes, result.is_ok()), (1, true)))
+            .unwrap();
+        assert_eq!(assembly.whole(2, 0, held(), literal(b"x"), |_, _| {}), Err(AssemblyError::Known(2)));
+        assert_eq!(assembly.open(2, 0, held()), Err(AssemblyError::Known(2)));
+        assert_eq!(assembly.finish(&2, 1, |_, _| {}), Err(AssemblyError::Ended(2)));
+        assert_eq!(assembly.submit(&2, 0, literal(b"y")), Err(AssemblyError::Duplicate { file: 2, chunk: 0 }));
+        assert_eq!(assembly.submit(&2, 1, literal(b"y")), Err(AssemblyError::Beyond { file: 2, chunk: 1, chunks: 1 }));
+        go.send(()).unwrap();
+        assembly.settle();
+        assert_eq!(assembly.finish(&2, 1, |_, _| {}), Err(AssemblyError::Unknown(2)), "it is done");
     })
     .unwrap();
 }

@@ -101,7 +101,8 @@ impl Answers<'_, '_> {
         }
         let history = if self.tokens.needs_basis() { self.history(&expected) } else { None };
         self.tokens.begin(head);
-        self.assembly.open(index, head.basis_len(), Writing::new(self.writers, expected))?;
+        // Until it is clear that one chunk holds all of the file.
+        let mut unopened = Some(Writing::new(self.writers, expected));
         let (mut chunk, mut tokens, mut chunks) = (self.assembly.chunk(), 0, 0);
         loop {
             self.look_ahead(from);
@@ -126,6 +127,9 @@ impl Answers<'_, '_> {
             }
             tokens += 1;
             if chunk.literal_len() >= CHUNK || tokens >= TOKENS {
+                if let Some(writing) = unopened.take() {
+                    self.assembly.open(index, head.basis_len(), writing)?;
+                }
                 let full = std::mem::replace(&mut chunk, self.assembly.chunk());
                 self.assembly.submit(&index, chunks, full)?;
                 (tokens, chunks) = (0, chunks + 1);
@@ -134,15 +138,20 @@ impl Answers<'_, '_> {
                 return Err(Error::Cancelled.into());
             }
         }
+        let theirs = FileSum::read(from, remote.terms.transfer)?;
+        let (deliver, again, sum) = (self.deliver, self.again, theirs.clone());
+        let done = move |writing: Writing<'_>, result: Result<(), _>| {
+            writing.finish(index, result.is_ok(), &theirs, deliver, again);
+        };
+        if let Some(writing) = unopened {
+            self.assembly.whole(index, head.basis_len(), writing, chunk, done)?;
+            return Ok(sum);
+        }
         if !chunk.is_empty() {
             self.assembly.submit(&index, chunks, chunk)?;
             chunks += 1;
         }
-        let theirs = FileSum::read(from, remote.terms.transfer)?;
-        let (deliver, again, sum) = (self.deliver, self.again, theirs.clone());
-        self.assembly.finish(&index, chunks, move |writing, result| {
-            writing.finish(index, result.is_ok(), &theirs, deliver, again);
-        })?;
+        self.assembly.finish(&index, chunks, done)?;
         Ok(sum)
     }
 

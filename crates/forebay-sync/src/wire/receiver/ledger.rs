@@ -88,7 +88,7 @@ struct State {
     lists: VecDeque<List>,
     /// Entries of them, and one for each.
     live: usize,
-    awaited: HashMap<i32, Awaited>,
+    awaited: HashMap<i32, Box<Awaited>>,
     again: Vec<Again>,
     /// Ends of lists and phases that the other side has told.
     dones: u32,
@@ -192,7 +192,7 @@ impl Ledger {
     }
 
     /// Notes what comes for `index`, which is open until that is done.
-    pub(crate) fn expect(&self, index: i32, awaited: Awaited) {
+    pub(crate) fn expect(&self, index: i32, awaited: Box<Awaited>) {
         let mut state = self.lock();
         if let Some(list) = state.list(index) {
             list.open += 1;
@@ -205,7 +205,7 @@ impl Ledger {
     }
 
     /// What was asked for by `index`.
-    pub(crate) fn take(&self, index: i32) -> Option<Awaited> {
+    pub(crate) fn take(&self, index: i32) -> Option<Box<Awaited>> {
         let mut state = self.lock();
         let awaited = state.awaited.remove(&index);
         let few = state.awaited.len() == FEW;

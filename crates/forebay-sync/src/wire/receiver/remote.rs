@@ -143,7 +143,7 @@ impl Remote {
         if item.asks_values(shared.options, &self.terms) {
             values::ask(awaited.values.as_deref_mut(), &mut body);
         }
-        self.ledger.expect(index, Awaited { item: written, ..awaited });
+        self.ledger.expect(index, Box::new(Awaited { item: written, ..awaited }));
         body.extend_from_slice(sums);
         out.notices.push(Notice::Item(index, &body));
     }
