@@ -1,5 +1,6 @@
 //! The receiving side by itself: files that are put together by the thread that brings their chunks, and by workers. Each is
-//! begun under a temporary name when its first bytes are applied, summed, and renamed, in memory (`/dev/shm`).
+//! begun under a temporary name when its first bytes are applied, summed, and renamed, in memory (`/dev/shm`), a hundred in a
+//! directory. As when files come over the wire, those of one chunk are brought whole, and each directory is a group.
 //!
 //! `Strategy::Auto` begins without workers, and takes them after a hundred files or 64 MiB: the tables say whether it should.
 
@@ -11,10 +12,12 @@ use anyhow::{Result, ensure};
 use forebay_benches::files::{MEMORY, Room};
 use forebay_benches::harness::{Cost, alternate, heading, measure, variant};
 use forebay_benches::items;
-use forebay_delta::{Hasher, Patch, Settings, Strategy, Strong, Token, assemble};
+use forebay_delta::{Chunk, Error, Hasher, Patch, Settings, Strategy, Strong, Target, Token, assemble};
 
 /// Bytes of a chunk.
 const CHUNK: usize = 128 << 10;
+/// Files in a directory.
+const TOGETHER: usize = 100;
 /// Files with more bytes are large.
 const LARGE: usize = 64 << 20;
 const BASE: &str = "sequential";
@@ -82,32 +85,59 @@ impl Draft {
     }
 }
 
+/// A file, and the number of its directory.
+struct Member<'b>(Patch<&'b Vec<u8>, Draft>, usize);
+
+impl Target for Member<'_> {
+    type Error = Error;
+
+    fn apply(&mut self, token: Token<'_>) -> Result<(), Error> {
+        self.0.apply(token)
+    }
+
+    fn group(&self) -> Option<usize> {
+        Some(self.1)
+    }
+}
+
 fn put_together(lens: &[usize], strategy: Strategy, dir: &Path) -> Result<Cost> {
-    fs::create_dir(dir)?;
+    (0..lens.len().div_ceil(TOGETHER)).try_for_each(|group| fs::create_dir_all(dir.join(format!("{group}"))))?;
     let (settings, content) = (Settings { workers: 2, ..Settings::default() }, items::generate(1, CHUNK));
     let basis = Vec::new();
     let (cost, assembled) = measure(|| {
         Ok(assemble(&settings, strategy, |assembly| -> Result<()> {
             assembly.more_follows(true);
             for (file, &len) in lens.iter().enumerate() {
-                let path = dir.join(format!("{file}"));
-                assembly.open(file, 0, Patch::new(&basis, Draft::new(&path)))?;
-                let mut chunks = 0;
-                for begin in (0..len).step_by(CHUNK) {
+                let group = file / TOGETHER;
+                let path = dir.join(format!("{group}")).join(format!("{file}"));
+                let member = Member(Patch::new(&basis, Draft::new(&path)), group);
+                let done = move |Member(patch, _): Member<'_>, result: Result<(), Error>| {
+                    assert!(result.is_ok() && patch.into_new().commit(&path, len).is_ok());
+                };
+                let chunk = |begin: usize| -> Chunk {
                     let mut chunk = assembly.chunk();
                     chunk.push(Token::Literal { offset: 0, bytes: &content[..CHUNK.min(len - begin)] });
-                    assembly.submit(&file, chunks, chunk)?;
-                    chunks += 1;
+                    chunk
+                };
+                if len <= CHUNK {
+                    assembly.whole(file, 0, member, chunk(0), done)?;
+                    continue;
                 }
-                assembly.finish(&file, chunks, move |patch, result| {
-                    assert!(result.is_ok() && patch.into_new().commit(&path, len).is_ok());
-                })?;
+                assembly.open(file, 0, member)?;
+                for (number, begin) in (0..).zip((0..len).step_by(CHUNK)) {
+                    assembly.submit(&file, number, chunk(begin))?;
+                }
+                assembly.finish(&file, len.div_ceil(CHUNK) as u64, done)?;
             }
             Ok(())
         })?)
     })?;
     assembled.value?;
-    ensure!(fs::read_dir(dir)?.count() == lens.iter().filter(|len| **len <= LARGE).count());
+    let mut made = 0;
+    for group in fs::read_dir(dir)? {
+        made += fs::read_dir(group?.path())?.count();
+    }
+    ensure!(made == lens.iter().filter(|len| **len <= LARGE).count());
     fs::remove_dir_all(dir)?;
     Ok(cost)
 }

@@ -80,6 +80,12 @@ pub trait Target: Send {
     /// # Errors
     /// What the basis or the new file says. The file is given up then.
     fn apply(&mut self, token: Token<'_>) -> Result<(), Self::Error>;
+
+    /// Files of one group get in each other's way, as those in one directory do: they are written by one worker, as long as
+    /// the others have something else to do. Asked of those that come [whole](Assembly::whole). By default, of none.
+    fn group(&self) -> Option<usize> {
+        None
+    }
 }
 
 impl<B: ReadAt + Send, W: Write + Send> Target for Patch<B, W> {

@@ -34,6 +34,8 @@ const TIMES: u64 = 8;
 /// What workers are woken for while more follows at once: so many jobs for each, or a chunk that stands for so many bytes.
 const SEVERAL: usize = 16;
 const HEAVY: u64 = 64 << 10;
+/// So many jobs are looked through for one of a group that nobody is at; when so many wait, nobody is left without.
+const MUCH: usize = 256;
 /// Bytes of the buffers of chunks that are kept for the next ones, and the most bytes of one.
 const SPARES: usize = 4 << 20;
 const SPARE: usize = 256 << 10;
@@ -56,7 +58,9 @@ struct State<'d, K, T: Target> {
     files: HashMap<K, File<'d, T>>,
     /// Files that came whole, in one chunk, and whose end has not begun.
     whole: HashSet<K>,
-    queue: VecDeque<Job<'d, K, T>>,
+    queue: VecDeque<Queued<'d, K, T>>,
+    /// Groups of files that workers are at.
+    groups: Vec<usize>,
     /// Chunks that were applied, emptied: filling fresh memory costs more than applying does.
     spares: Vec<Chunk>,
     /// Bytes that they hold.
@@ -92,6 +96,13 @@ struct State<'d, K, T: Target> {
     stats: AssemblyStats,
 }
 
+/// A job, which group of files it is for, and whether one like it is enough for a worker for now.
+struct Queued<'d, K, T: Target> {
+    job: Job<'d, K, T>,
+    group: Option<usize>,
+    heavy: bool,
+}
+
 enum Job<'d, K, T: Target> {
     /// Hold a chunk against its sum, and go on with its file.
     Check { file: K, number: u64, chunk: Chunk },
@@ -122,6 +133,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             files: HashMap::new(),
             whole: HashSet::new(),
             queue: VecDeque::new(),
+            groups: Vec::new(),
             spares: Vec::new(),
             spare: 0,
             held: 0,
@@ -192,9 +204,9 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         state.in_flight += 1;
         state.ending += 1;
         state.cached += if long { 0 } else { weight };
-        let lease = self.take(&mut state, weight, start);
+        let (lease, group) = (self.take(&mut state, weight, start), target.group());
         let whole = Whole { file, basis_len, target, chunk, weight, long, lease, done };
-        self.give(state, Some(Job::Whole(Box::new(whole))), heavy);
+        self.give(state, Some(Queued { job: Job::Whole(Box::new(whole)), group, heavy }));
         Ok(())
     }
 
@@ -216,7 +228,7 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
             Some(chunk) => Some(Job::Check { file: file.clone(), number, chunk }),
             None => state.due(file).then(|| Job::Advance(file.clone())),
         };
-        self.give(state, job, heavy);
+        self.give(state, job.map(|job| Queued { job, group: None, heavy }));
         Ok(())
     }
 
@@ -231,16 +243,18 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
     }
 
     /// Has a job done, if there is one: by a worker, where there are any. What is `heavy` does not wait for more.
-    fn give(&self, mut state: Guard<'_, 'd, K, T>, job: Option<Job<'d, K, T>>, heavy: bool) {
+    fn give(&self, mut state: Guard<'_, 'd, K, T>, job: Option<Queued<'d, K, T>>) {
         if !state.parallel {
             drop(state);
-            return job.into_iter().for_each(|job| drop(self.run(job)));
+            return job.into_iter().for_each(|queued| drop(self.run(queued.job)));
         }
-        state.queue.extend(job);
+        let Some(job) = job else { return };
+        let (heavy, free) = (job.heavy, state.is_free(job.group));
+        state.queue.push_back(job);
         // Those who are awake will come for theirs.
         let awake = (state.stats.workers as usize).saturating_sub(state.idle + state.slow);
         let due = if state.more && !heavy { (awake + 1) * SEVERAL } else { awake + 1 };
-        if state.idle > 0 && state.queue.len() >= due {
+        if state.idle > 0 && state.queue.len() >= due && (free || state.queue.len() >= MUCH) {
             state.call(1);
             self.work.notify_one();
         }
@@ -345,23 +359,26 @@ impl<'d, K: Clone + Eq + Hash + Send, T: Target> Shared<'d, K, T> {
         known.end = Some((chunks, done));
         state.ending += 1;
         let job = state.due(file).then(|| Job::Advance(file.clone()));
-        self.give(state, job, false);
+        self.give(state, job.map(|job| Queued { job, group: None, heavy: false }));
         Ok(())
     }
 
     /// A worker's life.
     pub(super) fn serve(&self) {
-        let mut used = false;
+        let (mut used, mut jobs) = (false, Vec::new());
         let mut state = self.lock();
         loop {
             if state.panicked {
                 return;
             }
-            if let Some(job) = state.queue.pop_front() {
+            let group = state.pick(&mut jobs);
+            if !jobs.is_empty() {
                 state.stats.workers_used += u64::from(!used);
                 used = true;
                 drop(state);
-                state = self.run(job);
+                jobs.drain(..).for_each(|job| drop(self.run(job)));
+                state = self.lock();
+                state.leave(group);
             } else if state.closed {
                 return;
             } else {
@@ -582,7 +599,7 @@ impl<K: Clone + Eq + Hash, T: Target> State<'_, K, T> {
     }
 }
 
-impl<K, T: Target> State<'_, K, T> {
+impl<'d, K, T: Target> State<'d, K, T> {
     /// A chunk is gone from memory. Gives the bytes that it stood for.
     fn applied(&mut self, weight: usize, long: bool, applied: Result<Applied, T::Error>) -> Result<u64, T::Error> {
         self.held -= weight;
@@ -610,6 +627,34 @@ impl<K, T: Target> State<'_, K, T> {
     /// Whether those who wait for that are to be told that everything is done.
     fn is_settled(&mut self) -> bool {
         self.in_flight == 0 && self.ending == 0 && std::mem::take(&mut self.settling)
+    }
+
+    /// Takes jobs for a worker: the first that is for no group or for one that nobody is at, and what follows it of that. What
+    /// others are at is left to them, unless it has become much. Gives the group, which the worker is at now.
+    fn pick(&mut self, jobs: &mut Vec<Job<'d, K, T>>) -> Option<usize> {
+        let free = self.queue.iter().take(MUCH).position(|queued| self.is_free(queued.group));
+        let at = free.or((self.queue.len() >= MUCH).then_some(0))?;
+        let Queued { job, group, heavy } = self.queue.remove(at)?;
+        jobs.push(job);
+        let group = group?;
+        let like = |next: &Queued<'_, K, T>| next.group == Some(group) && !next.heavy && !heavy;
+        while jobs.len() < SEVERAL && self.queue.get(at).is_some_and(like) {
+            jobs.extend(self.queue.remove(at).map(|next| next.job));
+        }
+        self.groups.push(group);
+        Some(group)
+    }
+
+    /// Whether nobody is at that group.
+    fn is_free(&self, group: Option<usize>) -> bool {
+        group.is_none_or(|group| !self.groups.contains(&group))
+    }
+
+    /// A worker is no longer at that group.
+    fn leave(&mut self, group: Option<usize>) {
+        if let Some(at) = group.and_then(|group| self.groups.iter().position(|other| *other == group)) {
+            self.groups.swap_remove(at);
+        }
     }
 
     /// Takes up to `most` workers for called. Gives how many.

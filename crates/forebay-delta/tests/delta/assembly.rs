@@ -311,6 +311,58 @@ fn an_end_that_was_told_twice_is_refused() {
     .unwrap();
 }
 
+/// Says when it is begun, and takes its token when it is told to.
+struct Grouped {
+    group: usize,
+    file: usize,
+    begun: mpsc::Sender<usize>,
+    held: Option<Held>,
+}
+
+impl Target for Grouped {
+    type Error = Error;
+
+    fn apply(&mut self, token: Token<'_>) -> Result<(), Error> {
+        self.begun.send(self.file).unwrap();
+        self.held.as_mut().map_or(Ok(()), |held| held.apply(token))
+    }
+
+    fn group(&self) -> Option<usize> {
+        Some(self.group)
+    }
+}
+
+/// Two workers: what is in a group that one of them is at waits for him, unless it is very much.
+#[test]
+fn files_of_one_group_are_left_to_one_worker() {
+    for (more, joins) in [(3, false), (300, true)] {
+        let (go, wait) = mpsc::channel();
+        let (begun, begins) = mpsc::channel();
+        let wait = Arc::new(Mutex::new(wait));
+        let assembled = assemble(&settings(64 << 20, 2), Who::Parallel, |assembly| {
+            let bring = |group, file, held: Option<Held>| {
+                let target = Grouped { group, file, begun: begun.clone(), held };
+                assembly.whole(file, 0, target, literal(b"x"), |_, result| assert!(result.is_ok())).unwrap();
+            };
+            bring(7, 0, Some(Held { go: Arc::clone(&wait), bytes: 0 }));
+            assert_eq!(begins.recv().unwrap(), 0);
+            (1..=more).for_each(|file| bring(7, file, None));
+            if joins {
+                assert_eq!(begins.recv().unwrap(), 1, "the other worker helps");
+            }
+            bring(8, 1000, None);
+            let mut others: Vec<_> =
+                std::iter::from_fn(|| Some(begins.recv().unwrap())).take_while(|file| *file < 1000).collect();
+            assert_eq!(others.is_empty(), !joins, "{others:?}");
+            go.send(()).unwrap();
+            assembly.settle();
+            others.extend(begins.try_iter());
+            assert_eq!(others.len(), if joins { more - 1 } else { more }, "all the same, everything is done");
+        });
+        assert_eq!(assembled.unwrap().stats.files, more as u64 + 2);
+    }
+}
+
 #[test]
 fn who_brings_too_much_waits_for_what_is_on_its_way() {
     let (go, wait) = mpsc::channel();

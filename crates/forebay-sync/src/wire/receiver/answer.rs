@@ -90,7 +90,7 @@ impl Answers<'_, '_> {
         &mut self,
         from: &mut R,
         index: i32,
-        expected: Expected,
+        expected: Box<Expected>,
         done: Option<&AtomicU64>,
     ) -> Result<Vec<u8>, Stop> {
         let shared = self.writers.shared;

@@ -114,7 +114,7 @@ fn answer<R: ReadAhead>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32)
             let said = awaited.said.map(|said| (said, dir.rel.clone(), dir.listing.name(*at).to_owned()));
             let done = passage.as_ref().map(Passage::count);
             let mut counted = Counted::new(from);
-            let sum = answers.file(&mut counted, index, *expected, done.as_deref())?;
+            let sum = answers.file(&mut counted, index, expected, done.as_deref())?;
             let traffic = Traffic { content: counted.taken(), sums: 0 };
             let mut lines = Outcome::default();
             if let Some(passage) = passage {

@@ -21,6 +21,7 @@ use crate::passes;
 use crate::shared::Shared;
 use crate::target::{Ready, Target};
 use crate::wire::sums::FileSum;
+use crate::wire::terms::Checksum;
 use crate::worker::{Entry, Worker};
 
 /// Workers for whichever threads put files together.
@@ -58,7 +59,7 @@ enum Verdict {
 #[derive(Debug)]
 pub(crate) struct Writing<'w> {
     writers: &'w Writers<'w>,
-    expected: Expected,
+    expected: Box<Expected>,
     state: State,
     basis: Option<OwnedFd>,
     /// It is written in place and has other names, which must wait. Everything of a file has come before anything of the next, so
@@ -83,10 +84,8 @@ enum State {
 }
 
 impl<'w> Writing<'w> {
-    pub(crate) fn new(writers: &'w Writers<'w>, expected: Expected) -> Self {
-        let checksum = writers.shared.remote.as_ref().map(|remote| remote.terms.transfer);
-        let sum = FileSum::new(checksum.unwrap_or(crate::wire::terms::Checksum::None));
-        let at = expected.from;
+    pub(crate) fn new(writers: &'w Writers<'w>, expected: Box<Expected>) -> Self {
+        let (sum, at) = (FileSum::new(Checksum::None), expected.from);
         Writing { writers, expected, state: State::New, basis: None, turn: None, sum, at, out: Outcome::default() }
     }
 
@@ -94,6 +93,8 @@ impl<'w> Writing<'w> {
     fn open(&mut self, worker: &mut Worker<'_>) {
         let (shared, expected) = (self.writers.shared, &self.expected);
         self.state = State::Closed;
+        // By whoever lets go of it, too.
+        self.sum = FileSum::new(shared.remote.as_ref().map_or(Checksum::None, |remote| remote.terms.transfer));
         let entry = Entry::expected(shared, &expected.dir, expected.at, expected.old);
         let (Some(entry), Some(Target::Ready(ready))) = (entry, expected.dir.target.get()) else { return };
         let way = Way::new(shared.options.writes_in_place(), expected.again);
@@ -211,7 +212,7 @@ impl<'w> Writing<'w> {
             Some(Failure::Cancelled) => return Err(Error::Cancelled),
             _ => {}
         }
-        let sum = std::mem::replace(&mut self.sum, FileSum::new(crate::wire::terms::Checksum::None));
+        let sum = std::mem::replace(&mut self.sum, FileSum::new(Checksum::None));
         if !whole || failure.is_some() || sum.finish() != theirs {
             worker.keep_partial(&entry, ready, open.draft, self.at, &mut self.out);
             return Ok(wrong(shared, &entry, expected, &mut self.out));
@@ -229,6 +230,11 @@ impl<'w> Writing<'w> {
 
 impl Grows for Writing<'_> {
     type Error = forebay_delta::Error;
+
+    /// Whoever makes a file locks the directory that it is in.
+    fn group(&self) -> Option<usize> {
+        Some(Arc::as_ptr(&self.expected.dir).addr())
+    }
 
     fn apply(&mut self, token: Token<'_>) -> Result<(), forebay_delta::Error> {
         let writers = self.writers;
