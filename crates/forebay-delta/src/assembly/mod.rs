@@ -48,6 +48,7 @@ mod chunk;
 mod error;
 mod file;
 mod shared;
+mod state;
 mod stats;
 
 use std::fmt;
