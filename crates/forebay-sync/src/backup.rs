@@ -174,7 +174,7 @@ fn place<'a>(shared: &Shared<'_>, at: BorrowedFd<'a>, name: &CStr, rel: &[u8]) -
     let Some(base) = &shared.options.backup_dir else {
         return Ok(Place { dir: None, at, name: backup_name, rel: shown(shared.options, rel) });
     };
-    let mut dir = shared.places.backup(&shared.root, base)?.try_clone().map_err(|_| Errno::MFILE)?;
+    let mut dir = shared.places.backup(shared, base)?.try_clone().map_err(|_| Errno::MFILE)?;
     let above = rel.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let mut now = 0;
     for end in (0..above).filter(|&end| rel[end] == b'/') {

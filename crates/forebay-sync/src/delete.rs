@@ -329,7 +329,7 @@ fn empty(shared: &Shared<'_>, out: &mut Outcome, above: &There<'_>, name: &CStr,
     let prefix = [rel, b"/"].concat();
     let shown = shared.target_path(&prefix, b"");
     let folder = Folder { fd: dir.as_fd(), rel: &prefix, shown: &shown };
-    let local = match above.local.enter(&shared.options.filters, folder) {
+    let local = match above.local.enter(&shared.options.filters, folder, &mut out.errors) {
         Ok(local) => local,
         Err(error) => {
             shared.break_off(error.into());

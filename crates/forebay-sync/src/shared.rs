@@ -24,6 +24,7 @@ use crate::fake;
 use crate::filter::{Rule, clean};
 use crate::format::Format;
 use crate::fs::{self, Stat};
+use crate::given;
 use crate::hardlinks::Groups;
 use crate::itemize::Change;
 use crate::json;
@@ -437,6 +438,7 @@ impl<'a> Shared<'a> {
     /// Reports and counts that `what` (with the role in brackets) failed on `path`.
     pub(crate) fn fail(&self, out: &mut Outcome, what: &str, path: &[u8], errno: Errno) {
         out.totals.failed += 1;
+        out.errors.extend_from_slice(given::warning(errno).as_bytes());
         let verb = if what.contains("failed") { "" } else { " failed" };
         self.complain(out, &format!("rsync: {what} \""), path, &format!("\"{verb}: {}", fs::describe(errno)));
     }

@@ -113,7 +113,7 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
         if shared.options.delete
             && let Target::Ready(ready) = &mut target
         {
-            match local(shared, dir, ready) {
+            match local(shared, dir, ready, &mut out) {
                 Ok(local) => ready.local = local,
                 Err(error) => shared.break_off(error.into()),
             }
@@ -136,18 +136,19 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
 }
 
 /// What per-directory filter files in and above the destination of `dir` say.
-fn local(shared: &Shared<'_>, dir: &Dir, ready: &Ready) -> Result<Local, FilterError> {
+fn local(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mut Outcome) -> Result<Local, FilterError> {
     let filters = &shared.options.filters;
     let above = match dir.parent.as_ref().map(|parent| parent.target.get()) {
         Some(Some(Target::Ready(parent))) => parent.local.clone(),
         Some(_) => Local::default(),
-        None => Local::above(filters, &clean(&shared.root.shown), !dir.transferred)?,
+        None => Local::above(filters, &clean(&shared.root.shown), !dir.transferred, &mut out.errors)?,
     };
     if !dir.transferred {
         return Ok(above);
     }
     let shown = shared.target_path(&dir.rel, b"");
-    above.enter(filters, Folder { fd: ready.fd.as_fd(), rel: &dir.rel, shown: &shown })
+    let folder = Folder { fd: ready.fd.as_fd(), rel: &dir.rel, shown: &shown };
+    above.enter(filters, folder, &mut out.errors)
 }
 
 /// The destination of `dir` as it is, if it is there.

@@ -227,7 +227,10 @@ impl<'a> Walk<'a> {
             };
             let shown = [&shown[..], b"/"].concat();
             let local = match &base {
-                Base::Held(fd) => place.local.enter(filters, Folder { fd: fd.as_fd(), rel: &rel, shown: &shown }),
+                Base::Held(fd) => {
+                    let folder = Folder { fd: fd.as_fd(), rel: &rel, shown: &shown };
+                    place.local.enter(filters, folder, &mut self.note.errors)
+                }
                 _ => Ok(Local::default()),
             };
             match local {
