@@ -29,7 +29,13 @@ pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mu
     if !looks || shared.deletions_off(out) || !dir.complete || ready.made {
         return;
     }
-    let there = There { at: ready.fd.as_fd(), rel: &dir.rel, local: &ready.local, doomed: false };
+    let there = There {
+        at: ready.fd.as_fd(),
+        rel: &dir.rel,
+        local: &ready.local,
+        doomed: false,
+        backs_up: shared.options.backup,
+    };
     let entries = match read(shared, out, &there, |name| !dir.listing.contains(name)) {
         Ok((entries, _)) => entries,
         Err(errno) => {
@@ -74,7 +80,7 @@ pub(crate) fn doomed(shared: &Shared<'_>, doomed: &Doomed, out: &mut Outcome) {
             return shared.fail(out, "[generator] opendir", &shared.target_dir(rel), errno);
         }
     };
-    let there = There { at: dir.as_fd(), rel, local, doomed: false };
+    let there = There { at: dir.as_fd(), rel, local, doomed: false, backs_up: shared.options.backup };
     for (name, kind) in entries {
         if shared.options.cancel.is_cancelled() {
             return;
@@ -104,7 +110,8 @@ pub(crate) fn make_way(
     let at = ready.fd.as_fd();
     let done = match (old.kind, what) {
         (FileType::Directory, _) if shared.options.delete || shared.options.deletion.force => {
-            let there = There { at, rel: parent_of(rel), local: &ready.local, doomed: false };
+            let there =
+                There { at, rel: parent_of(rel), local: &ready.local, doomed: false, backs_up: shared.options.backup };
             remove(shared, out, &there, name, FileType::Directory, false)
         }
         (FileType::Directory, _) => remove_empty(shared, out, at, name, rel),
@@ -138,7 +145,7 @@ pub(crate) fn missing(
 ) -> bool {
     let at = ready.fd.as_fd();
     let is_dir = old.kind == FileType::Directory;
-    let there = There { at, rel: parent_of(rel), local: &ready.local, doomed: false };
+    let there = There { at, rel: parent_of(rel), local: &ready.local, doomed: false, backs_up: shared.options.backup };
     let counts = shared.options.delete;
     if !counts && !is_dir && !shared.may_delete() {
         return false;
@@ -156,7 +163,7 @@ pub(crate) fn missing(
 
 /// Removes the directory `name` with all that is in it, whatever the filters say, to make way for a backup.
 pub(crate) fn clear(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr, rel: &[u8]) {
-    let there = There { at, rel: parent_of(rel), local: &Local::default(), doomed: false };
+    let there = There { at, rel: parent_of(rel), local: &Local::default(), doomed: false, backs_up: false };
     remove(shared, out, &there, name, FileType::Directory, false);
 }
 
@@ -177,6 +184,8 @@ struct There<'t> {
     local: &'t Local,
     /// It is itself being removed.
     doomed: bool,
+    /// What is removed gets a backup. What only makes way for one does not.
+    backs_up: bool,
 }
 
 /// The entries of a destination directory that `wanted` picks and no filter rule protects, last first, and how many
@@ -187,7 +196,7 @@ fn read(
     there: &There<'_>,
     wanted: impl Fn(&CStr) -> bool,
 ) -> Result<(Entries, usize), Errno> {
-    let There { at, rel, local, doomed } = *there;
+    let There { at, rel, local, doomed, .. } = *there;
     let mut entries = Vec::new();
     let mut protected = 0;
     let mut path = rel.to_vec();
@@ -276,7 +285,7 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
     if say && !shared.may_delete() {
         return false;
     }
-    let backed_up = shared.options.backup && !is_dir && !backup::is_one(shared.options, name);
+    let backed_up = there.backs_up && !is_dir && !backup::is_one(shared.options, name);
     if backed_up {
         if !backup::take(shared, out, at, name, rel, false) {
             return false;
@@ -336,7 +345,7 @@ fn empty(shared: &Shared<'_>, out: &mut Outcome, above: &There<'_>, name: &CStr,
             return Ok(false);
         }
     };
-    let there = There { at: dir.as_fd(), rel: &prefix, local: &local, doomed: true };
+    let there = There { at: dir.as_fd(), rel: &prefix, local: &local, doomed: true, backs_up: above.backs_up };
     let (entries, protected) = read(shared, out, &there, |_| true)?;
     let mut gone = protected == 0;
     for (name, kind) in entries {
@@ -355,7 +364,7 @@ fn say_what_is_protected(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<
     }
     let prefix = [rel, b"/"].concat();
     if let Ok(dir) = fs::open_dir(at, name, false) {
-        let there = There { at: dir.as_fd(), rel: &prefix, local: &Local::default(), doomed: true };
+        let there = There { at: dir.as_fd(), rel: &prefix, local: &Local::default(), doomed: true, backs_up: false };
         // What cannot be read has nothing to be said of.
         let _ = read(shared, out, &there, |_| false);
     }

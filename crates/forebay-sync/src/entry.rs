@@ -9,6 +9,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::above::Named;
+use crate::alternates::Found;
 use crate::attrs;
 use crate::dir::{Dir, SourceDir};
 use crate::extended::{self, Long, Origin, Place};
@@ -193,6 +194,19 @@ impl<'e> Entry<'e> {
     /// Whether something has the name until it is replaced. A directory has been removed before.
     pub(crate) fn old_stays(&self) -> bool {
         self.old.is_some_and(|old| old.kind != FileType::Directory)
+    }
+
+    /// What its mode is that of without `-p`: what is there or, as with rsync, what was found to have the name elsewhere. What is
+    /// there and may not be read is like nothing.
+    pub(crate) fn like(&self, shared: &Shared<'_>, found: Option<&Found>) -> Option<Stat> {
+        let Some(old) = self.old_of_kind() else { return found.map(|found| found.stat) };
+        let closed = !shared.options.perms
+            && !shared.me.is_root()
+            && old.mode & 0o444 != 0o444
+            && self
+                .ready
+                .is_some_and(|ready| matches!(fs::open_file(ready.fd.as_fd(), self.target), Err(Errno::ACCESS)));
+        (!closed).then_some(old)
     }
 
     /// What is there already, if it is of the same kind.

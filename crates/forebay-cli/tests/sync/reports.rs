@@ -565,6 +565,23 @@ fn a_list_that_is_made_first_is_told_as_rsync_does() {
     }
 }
 
+/// What members there are and of which kind, but for one of ours.
+fn shape(json: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match json {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| *name != "forebay")
+            .map(|(name, value)| (name.clone(), shape(value)))
+            .collect(),
+        Value::Array(_) => "list".into(),
+        Value::String(_) => "text".into(),
+        Value::Number(_) => "number".into(),
+        Value::Bool(_) => "boolean".into(),
+        Value::Null => Value::Null,
+    }
+}
+
 #[test]
 fn texts_are_in_the_shape_of_rsyncs() {
     let run = |args: &[&str]| Command::new(FOREBAY).arg("sync").args(args).output().unwrap();
@@ -574,7 +591,11 @@ fn texts_are_in_the_shape_of_rsyncs() {
     let theirs = Command::new("rsync").arg("-VV").output().unwrap();
     let [ours, theirs] = [text(&["-VV"]).into_bytes(), theirs.stdout].map(|json| {
         let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
-        ["program", "protocol", "checksum_list", "compress_list"].map(|member| json[member].clone())
+        ["program", "version", "protocol", "checksum_list", "compress_list"]
+            .map(|member| json[member].clone())
+            .into_iter()
+            .chain([shape(&json)])
+            .collect::<Vec<_>>()
     });
     assert_eq!(ours, theirs);
     for option in ["--info=help", "--debug=help"] {

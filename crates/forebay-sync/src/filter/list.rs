@@ -68,8 +68,9 @@ impl PerDir {
     }
 }
 
-/// Bytes of a pattern at most.
+/// Bytes of a pattern at most, and of a rule in a file.
 const MAX_PATTERN: usize = 4095;
+const MAX_LINE: usize = 5119;
 
 /// Merge files within merge files at most.
 const MAX_DEPTH: usize = 32;
@@ -117,6 +118,11 @@ impl List {
     fn push(&mut self, rule: Rule) {
         self.entries.push(Entry::Rule(rule));
     }
+
+    /// Leaves out what is longer than rsync takes.
+    fn discard(&mut self, origin: &Origin<'_>, text: &[u8]) {
+        self.notes.extend_from_slice(&[b"discarding over-long filter: ", &origin.show(text)[..], b"\n"].concat());
+    }
 }
 
 /// Adds what the rule `text` means to `list`.
@@ -133,11 +139,7 @@ pub(super) fn add(list: &mut List, text: &[u8], context: &Context<'_>) -> Result
             list.entries.extend(cvs::rules(parsed.kind == Kind::Include, modifiers, context.insecure_links)?.entries);
         }
         // As with rsync: no path is that long.
-        Kind::Include | Kind::Exclude if argument.len() > MAX_PATTERN => {
-            list.notes.extend_from_slice(
-                &[b"discarding over-long filter: ", &context.origin.show(argument)[..], b"\n"].concat(),
-            );
-        }
+        Kind::Include | Kind::Exclude if argument.len() > MAX_PATTERN => list.discard(&context.origin, argument),
         Kind::Include | Kind::Exclude => {
             list.push(Rule::new(parsed.kind == Kind::Include, argument, modifiers, label(argument), context.anchor));
         }
@@ -182,6 +184,10 @@ fn style(modifiers: Modifiers) -> Style {
 pub(super) fn add_file(list: &mut List, text: &[u8], shown: &[u8], context: &Context<'_>) -> Result<(), FilterError> {
     for (rule, line) in file::split(text, context.within, context.style, context.nul) {
         let origin = Origin::File(shown, line);
+        if rule.len() > MAX_LINE {
+            list.discard(&origin, rule);
+            continue;
+        }
         add(list, rule, &Context { origin, ..*context })?;
     }
     Ok(())
