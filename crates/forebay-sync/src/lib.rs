@@ -73,6 +73,7 @@ mod chmod;
 mod clock;
 mod content;
 mod credentials;
+mod deep;
 mod delayed;
 mod delete;
 mod dir;

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use crate::content::Turns;
 use crate::content::copy::Methods;
 use crate::content::rate::Rate;
+use crate::deep;
 use crate::delayed::Delayed;
 use crate::dir::Dir;
 use crate::doomed::Dooms;
@@ -45,6 +46,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) me: Identity,
     pub(crate) root: Root,
     pub(crate) places: Places,
+    /// How far down directories are held open.
+    pub(crate) most_held: usize,
     pub(crate) delayed: Delayed,
     /// What modes directories get in the end.
     pub(crate) modes: Modes,
@@ -171,6 +174,7 @@ impl<'a> Shared<'a> {
             me,
             root,
             places: Places::default(),
+            most_held: deep::most_held(),
             delayed: Delayed::default(),
             modes: Modes::default(),
             again: Mutex::default(),

@@ -140,7 +140,8 @@ impl Worker<'_> {
             list::entry(shared, out, level, &src, &dir.rel, name.to_bytes(), link.as_deref().map(CStr::to_bytes));
             return Ok(());
         }
-        let Some(entry) = Entry::look(shared, dir, at, src, out) else {
+        let entered = target::enter(shared, dir);
+        let Some(entry) = Entry::look(shared, dir, at, src, &entered, out) else {
             return Ok(());
         };
         if options.select.existing && entry.old.is_none() {
@@ -396,7 +397,7 @@ fn missing(shared: &Shared<'_>, dir: &Dir, at: usize, out: &mut Outcome) {
     out.totals.count_listed(Kinds::File);
     let name = dir.listing.name(at);
     let target = shared.target_name(dir, name);
-    if let Target::Ready(ready) = target::enter(shared, dir)
+    if let Target::Ready(ready) = &*target::enter(shared, dir)
         && let Ok(old) = shared.stat_there(ready.fd.as_fd(), target)
         && delete::missing(shared, out, ready, target, &old, &[&dir.rel, name.to_bytes()].concat())
     {

@@ -392,7 +392,7 @@ fn contents(
     }
     let base =
         match rustix::fs::openat(CWD, argument, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(fd) => Base::Held(fd),
+            Ok(fd) => Base::Held(Arc::new(fd)),
             Err(errno) => {
                 root.complete = false;
                 shared.io_error.store(true, Ordering::Relaxed);
