@@ -53,8 +53,8 @@
 //! ```
 //!
 //! A new small file takes nine system calls, an unchanged one two, a directory with nothing to do eight. Two
-//! descriptors stay open for each directory on the way, so a tree that is deeper than half the limit on open files is
-//! reported as failing where that limit is reached, and what is above is mirrored.
+//! descriptors stay open for each directory on the way, until there are a quarter as many as there may be; what is further down
+//! is opened again for each use.
 //!
 //! With [`Options::copy_as`] the calling thread and those that it starts are another user to the file system until the call
 //! returns; the process's other threads are not.

@@ -141,6 +141,13 @@ impl Identity {
     }
 }
 
+/// Escapes the character 127 in `text` from `from` on.
+fn escape_delete(text: &mut Vec<u8>, from: usize) {
+    while let Some(at) = text[from..].iter().position(|&b| b == 0x7f) {
+        text.splice(from + at..=from + at, *b"\\#177");
+    }
+}
+
 /// Whether a line that begins with `start` is one of the side that sends.
 fn is_senders(start: &[u8]) -> bool {
     const SENDERS: [&[u8]; 8] = [
@@ -432,6 +439,10 @@ impl<'a> Shared<'a> {
         let start = out.errors.len();
         out.errors.extend_from_slice(before.as_bytes());
         self.options.escape.push(&mut out.errors, path);
+        // As with rsync, whose receiving side escapes it where its sending side does not.
+        if self.remote.is_none() && !is_senders(before.as_bytes()) {
+            escape_delete(&mut out.errors, start + before.len());
+        }
         out.errors.extend_from_slice(after.as_bytes());
         out.errors.push(b'\n');
         if self.is_logged(before.as_bytes()) {

@@ -682,3 +682,15 @@ fn everything_goes_to_standard_error_where_that_is_asked_for() {
         assert_eq!(both[1].1.is_empty(), option.contains("=a") || option.starts_with("--msgs"), "{option}");
     }
 }
+
+/// What is no character that can be printed is escaped by the side whose message it is.
+#[test]
+fn names_with_the_character_127_are_shown_as_rsync_shows_them() {
+    let bench = Bench::new();
+    let name = "a\x7fb\x01";
+    fs::write(bench.src().join(name), "new").unwrap();
+    bench.both(|place| fs::create_dir_all(place.join("dst").join(name).join("full")).unwrap());
+    let src = format!("{}/", bench.src().display());
+    let did = bench.same(&["-ri", &src, "dst"]);
+    assert!(did.errors.iter().any(|line| line.ends_with("new regular file: a\\#177b\\#001")), "{did:?}");
+}
