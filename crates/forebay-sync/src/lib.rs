@@ -90,6 +90,7 @@ mod fuzzy;
 mod given;
 mod hardlinks;
 mod idmap;
+mod in_order;
 mod item;
 mod itemize;
 mod json;

@@ -27,6 +27,7 @@ use crate::format::Format;
 use crate::fs::{self, Stat};
 use crate::given;
 use crate::hardlinks::Groups;
+use crate::in_order::InOrder;
 use crate::itemize::Change;
 use crate::json;
 use crate::live::Live;
@@ -49,6 +50,8 @@ pub(crate) struct Shared<'a> {
     /// How far down directories are held open.
     pub(crate) most_held: usize,
     pub(crate) delayed: Delayed,
+    /// What waits for what is told before it.
+    pub(crate) in_order: InOrder,
     /// What modes directories get in the end.
     pub(crate) modes: Modes,
     /// What is said in the end of files that were done twice, by their paths.
@@ -183,6 +186,7 @@ impl<'a> Shared<'a> {
             places: Places::default(),
             most_held: deep::most_held(),
             delayed: Delayed::default(),
+            in_order: InOrder::default(),
             modes: Modes::default(),
             again: Mutex::default(),
             removals: Removals::default(),

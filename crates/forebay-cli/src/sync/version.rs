@@ -27,12 +27,7 @@ const CAPABILITIES: &[(&str, &str, &str)] = &[
 ];
 
 /// What stock rsync has from elsewhere, or has not, to be faster. What is fast here is plain Rust.
-const OPTIMIZATIONS: [(&str, &str); 4] = [
-    ("SIMD-roll", "SIMD_roll"),
-    ("asm-roll", "asm_roll"),
-    ("openssl-crypto", "openssl_crypto"),
-    ("asm-MD5", "asm_MD5"),
-];
+const OPTIMIZATIONS: [&str; 4] = ["SIMD_roll", "asm_roll", "openssl_crypto", "asm_MD5"];
 
 /// The sums and compressors that are offered to another machine, by name, and that there may be none.
 fn lists() -> [Vec<&'static str>; 2] {
@@ -69,7 +64,7 @@ pub(crate) fn json() -> String {
     let url = env!("CARGO_PKG_REPOSITORY");
     let capabilities: Vec<String> =
         CAPABILITIES.iter().map(|(_, name, option)| format!("    \"{name}\": {}", args::is_there(option))).collect();
-    let optimizations = OPTIMIZATIONS.map(|(_, name)| format!("    \"{name}\": false"));
+    let optimizations = OPTIMIZATIONS.map(|name| format!("    \"{name}\": false"));
     let [sums, compressors] =
         lists().map(|list| list.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", "));
     // There is no daemon, which would use sockets and ask for passwords.

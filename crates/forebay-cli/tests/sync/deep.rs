@@ -81,7 +81,7 @@ fn few_open_files_are_enough_for_many_levels() {
         run(&format!("{options} SRC/ dst"));
         assert_eq!(look(&place.join("dst")), whole, "{options}");
         assert_eq!(run(&format!("{options} -i SRC/ dst")), "", "{options}");
-        run(&format!("-aH --link-dest=../dst SRC/ other"));
+        run("-aH --link-dest=../dst SRC/ other");
         assert_eq!(look(&place.join("other")).len(), whole.len(), "{options}");
         run(&format!("-aR SRC/./{last}/ relative"));
         assert_eq!(look(&place.join("relative")).len(), whole.len(), "{options}");
