@@ -10,8 +10,10 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{CWD, Mode, OFlags};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
+
+use crate::fs::Stat;
 
 /// That a link on the way is somebody else's. The number has no meaning to a file system; [`fs::describe`](crate::fs::describe)
 /// has words for it.
@@ -62,6 +64,16 @@ pub(crate) fn dir(at: BorrowedFd<'_>, path: &[u8], insecure: bool) -> Result<Own
     }
 }
 
+/// What `path` leads to.
+pub(crate) fn stat(at: BorrowedFd<'_>, path: &[u8], insecure: bool) -> Result<Stat, Errno> {
+    #[cfg(target_os = "linux")]
+    if !insecure {
+        return rustix::fs::fstat(open(at, path, OFlags::PATH, Mode::empty(), false)?).map(Stat::from);
+    }
+    let _ = insecure;
+    rustix::fs::statat(at, path, AtFlags::empty()).map(Stat::from)
+}
+
 /// Makes the directory `path`.
 pub(crate) fn make_dir(at: BorrowedFd<'_>, path: &[u8], insecure: bool) -> Result<(), Errno> {
     let end = path.len() - path.iter().rev().take_while(|&&b| b == b'/').count();
@@ -105,7 +117,6 @@ const MOST_LINKS: usize = 40;
 /// As [`open`], component by component.
 #[cfg(target_os = "linux")]
 fn walk(at: BorrowedFd<'_>, path: &[u8], flags: OFlags, mode: Mode) -> Result<OwnedFd, Errno> {
-    use crate::fs::Stat;
     use rustix::fs::{FileType, PROC_SUPER_MAGIC};
 
     let on_the_way = OFlags::PATH | OFlags::CLOEXEC;

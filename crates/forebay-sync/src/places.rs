@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
 
-use rustix::fs::{CWD, FileType, Mode, OFlags};
+use rustix::fs::{CWD, FileType};
 use rustix::io::Errno;
 
 use crate::error::Error;
@@ -109,13 +109,10 @@ fn is_there(
     refused: fn(String) -> Error,
 ) -> Result<bool, Error> {
     let root = &shared.root;
-    let look = |at, path: &[u8]| {
-        let fd = given::open(at, path, OFlags::PATH, Mode::empty(), shared.options.insecure_links)?;
-        rustix::fs::fstat(fd).map(Stat::from)
-    };
+    let insecure = shared.options.insecure_links;
     let found = match &root.fd {
-        Some(at) => look(at.as_fd(), dir.as_bytes()),
-        None => look(CWD, &without_dots(&beside(root, dir))),
+        Some(at) => given::stat(at.as_fd(), dir.as_bytes(), insecure),
+        None => given::stat(CWD, &without_dots(&beside(root, dir)), insecure),
     };
     match found {
         Ok(stat) if stat.kind == FileType::Directory => Ok(true),
