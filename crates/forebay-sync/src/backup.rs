@@ -104,6 +104,21 @@ pub(crate) fn take(
     true
 }
 
+/// Whether the old content of `entry` may be copied to its backup name. As with rsync, a directory does not give way to that.
+pub(crate) fn may_copy(shared: &Shared<'_>, entry: &Entry<'_>, ready: &Ready, out: &mut Outcome) -> bool {
+    let rel = entry.target_rel();
+    // What keeps us from finding the place is said where the copy is made.
+    let Ok(place) = place(shared, ready.fd.as_fd(), entry.target, &rel) else { return true };
+    if !Stat::at(place.dir(), &place.name).is_ok_and(|there| there.kind == FileType::Directory) {
+        return true;
+    }
+    out.totals.failed += 1;
+    let end = format!("\": {}", fs::describe(Errno::ISDIR));
+    let path = if place.rel.starts_with(b"/") { place.rel.clone() } else { shared.target_path(&place.rel, b"") };
+    shared.complain(out, "rsync: [generator] unlink \"", &path, &end);
+    false
+}
+
 /// Copies the old content of `entry`, which is about to be written into, to its backup name.
 pub(crate) fn copy(worker: &mut Worker<'_>, entry: &Entry<'_>, ready: &Ready, out: &mut Outcome) -> bool {
     let (shared, at, rel) = (worker.shared, ready.fd.as_fd(), entry.target_rel());
@@ -111,7 +126,6 @@ pub(crate) fn copy(worker: &mut Worker<'_>, entry: &Entry<'_>, ready: &Ready, ou
         Ok(place) => place,
         Err(errno) => return failed(shared, out, "backup mkdir", &rel, errno),
     };
-    make_way(shared, out, &place);
     let mut copied = || {
         let source = fs::open_file(at, entry.target)?;
         let stat = Stat::from(rustix::fs::fstat(&source)?);
@@ -174,7 +188,7 @@ fn place<'a>(shared: &Shared<'_>, at: BorrowedFd<'a>, name: &CStr, rel: &[u8]) -
     let Some(base) = &shared.options.backup_dir else {
         return Ok(Place { dir: None, at, name: backup_name, rel: shown(shared.options, rel) });
     };
-    let mut dir = shared.places.backup(&shared.root, base)?.try_clone().map_err(|_| Errno::MFILE)?;
+    let mut dir = shared.places.backup(shared, base)?.try_clone().map_err(|_| Errno::MFILE)?;
     let above = rel.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let mut now = 0;
     for end in (0..above).filter(|&end| rel[end] == b'/') {

@@ -1,7 +1,8 @@
 //! Removes from the destination what the source does not have, and what stands in the way.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
@@ -9,6 +10,7 @@ use rustix::io::Errno;
 
 use crate::attrs;
 use crate::backup;
+use crate::deep::{self, Fd};
 use crate::dir::{Base, Dir};
 use crate::doomed::Doomed;
 use crate::filter::{Folder, Local, Place, Rule, Side};
@@ -29,7 +31,13 @@ pub(crate) fn extraneous(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mu
     if !looks || shared.deletions_off(out) || !dir.complete || ready.made {
         return;
     }
-    let there = There { at: ready.fd.as_fd(), rel: &dir.rel, local: &ready.local, doomed: false };
+    let there = There {
+        at: &Base::Held(Arc::clone(&ready.fd)),
+        rel: &dir.rel,
+        local: &ready.local,
+        doomed: false,
+        backs_up: shared.options.backup,
+    };
     let entries = match read(shared, out, &there, |name| !dir.listing.contains(name)) {
         Ok((entries, _)) => entries,
         Err(errno) => {
@@ -74,7 +82,9 @@ pub(crate) fn doomed(shared: &Shared<'_>, doomed: &Doomed, out: &mut Outcome) {
             return shared.fail(out, "[generator] opendir", &shared.target_dir(rel), errno);
         }
     };
-    let there = There { at: dir.as_fd(), rel, local, doomed: false };
+    let dir = Arc::new(dir);
+    let held = Base::Held(Arc::clone(&dir));
+    let there = There { at: &held, rel, local, doomed: false, backs_up: shared.options.backup };
     for (name, kind) in entries {
         if shared.options.cancel.is_cancelled() {
             return;
@@ -104,7 +114,13 @@ pub(crate) fn make_way(
     let at = ready.fd.as_fd();
     let done = match (old.kind, what) {
         (FileType::Directory, _) if shared.options.delete || shared.options.deletion.force => {
-            let there = There { at, rel: parent_of(rel), local: &ready.local, doomed: false };
+            let there = There {
+                at: &Base::Held(Arc::clone(&ready.fd)),
+                rel: parent_of(rel),
+                local: &ready.local,
+                doomed: false,
+                backs_up: shared.options.backup,
+            };
             remove(shared, out, &there, name, FileType::Directory, false)
         }
         (FileType::Directory, _) => remove_empty(shared, out, at, name, rel),
@@ -138,7 +154,9 @@ pub(crate) fn missing(
 ) -> bool {
     let at = ready.fd.as_fd();
     let is_dir = old.kind == FileType::Directory;
-    let there = There { at, rel: parent_of(rel), local: &ready.local, doomed: false };
+    let held = Base::Held(Arc::clone(&ready.fd));
+    let there =
+        There { at: &held, rel: parent_of(rel), local: &ready.local, doomed: false, backs_up: shared.options.backup };
     let counts = shared.options.delete;
     if !counts && !is_dir && !shared.may_delete() {
         return false;
@@ -156,7 +174,10 @@ pub(crate) fn missing(
 
 /// Removes the directory `name` with all that is in it, whatever the filters say, to make way for a backup.
 pub(crate) fn clear(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr, rel: &[u8]) {
-    let there = There { at, rel: parent_of(rel), local: &Local::default(), doomed: false };
+    // What keeps it is said when it is in the way.
+    let Ok(at) = at.try_clone_to_owned() else { return };
+    let (at, local) = (&Base::Held(Arc::new(at)), &Local::default());
+    let there = There { at, rel: parent_of(rel), local, doomed: false, backs_up: false };
     remove(shared, out, &there, name, FileType::Directory, false);
 }
 
@@ -170,13 +191,21 @@ type Entries = Vec<(CString, FileType)>;
 /// A destination directory that something is removed from.
 #[derive(Clone, Copy)]
 struct There<'t> {
-    at: BorrowedFd<'t>,
+    at: &'t Base,
     /// Relative to the root; empty, or with a slash at its end.
     rel: &'t [u8],
     /// What per-directory filter files say in it.
     local: &'t Local,
     /// It is itself being removed.
     doomed: bool,
+    /// What is removed gets a backup. What only makes way for one does not.
+    backs_up: bool,
+}
+
+impl<'t> There<'t> {
+    fn fd(&self) -> Result<Fd<'t>, Errno> {
+        self.at.fd().unwrap_or(Err(Errno::BADF))
+    }
 }
 
 /// The entries of a destination directory that `wanted` picks and no filter rule protects, last first, and how many
@@ -187,7 +216,9 @@ fn read(
     there: &There<'_>,
     wanted: impl Fn(&CStr) -> bool,
 ) -> Result<(Entries, usize), Errno> {
-    let There { at, rel, local, doomed } = *there;
+    let There { rel, local, doomed, .. } = *there;
+    let at = there.fd()?;
+    let at = at.as_fd();
     let mut entries = Vec::new();
     let mut protected = 0;
     let mut path = rel.to_vec();
@@ -249,7 +280,6 @@ fn read(
 /// Removes an entry with everything in it, says so for each (for the entry itself only if `say`), and returns whether
 /// it is gone.
 fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr, kind: FileType, say: bool) -> bool {
-    let at = there.at;
     let rel = &[there.rel, name.to_bytes()].concat()[..];
     let is_dir = kind == FileType::Directory;
     if is_dir {
@@ -276,7 +306,15 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
     if say && !shared.may_delete() {
         return false;
     }
-    let backed_up = shared.options.backup && !is_dir && !backup::is_one(shared.options, name);
+    let at = match there.fd() {
+        Ok(at) => at,
+        Err(errno) => {
+            shared.fail(out, "[generator] opendir", &shared.target_dir(there.rel), errno);
+            return false;
+        }
+    };
+    let at = at.as_fd();
+    let backed_up = there.backs_up && !is_dir && !backup::is_one(shared.options, name);
     if backed_up {
         if !backup::take(shared, out, at, name, rel, false) {
             return false;
@@ -315,28 +353,23 @@ pub(crate) fn not_deleted(shared: &Shared<'_>, out: &mut Outcome, call: &str, re
 
 /// Removes everything in the directory `name`. Whether nothing remains in it.
 fn empty(shared: &Shared<'_>, out: &mut Outcome, above: &There<'_>, name: &CStr, rel: &[u8]) -> Result<bool, Errno> {
-    let at = above.at;
-    if !shared.me.is_root()
-        && !shared.options.dry_run
-        && let Ok(stat) = Stat::at(at, name)
-        && stat.mode & 0o700 != 0o700
-    {
-        // It is on its way out; if this fails, so will what needs it.
-        let _ = attrs::chmod(at, name, stat.mode | 0o700);
-    }
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let dir = rustix::fs::openat(at, name, flags, Mode::empty())?;
     let prefix = [rel, b"/"].concat();
     let shown = shared.target_path(&prefix, b"");
-    let folder = Folder { fd: dir.as_fd(), rel: &prefix, shown: &shown };
-    let local = match above.local.enter(&shared.options.filters, folder) {
-        Ok(local) => local,
-        Err(error) => {
-            shared.break_off(error.into());
-            return Ok(false);
-        }
+    // Its own is closed before what is in it is opened, if that is far down.
+    let (dir, local) = {
+        let at = above.fd()?;
+        let dir = open_to_empty(shared, at.as_fd(), name)?;
+        let folder = Folder { fd: dir.as_fd(), rel: &prefix, shown: &shown };
+        let local = match above.local.enter(&shared.options.filters, folder, &mut out.errors) {
+            Ok(local) => local,
+            Err(error) => {
+                shared.break_off(error.into());
+                return Ok(false);
+            }
+        };
+        (above.at.beneath(name, dir, deep::is_held(&prefix, shared.most_held)), local)
     };
-    let there = There { at: dir.as_fd(), rel: &prefix, local: &local, doomed: true };
+    let there = There { at: &dir, rel: &prefix, local: &local, doomed: true, backs_up: above.backs_up };
     let (entries, protected) = read(shared, out, &there, |_| true)?;
     let mut gone = protected == 0;
     for (name, kind) in entries {
@@ -348,6 +381,20 @@ fn empty(shared: &Shared<'_>, out: &mut Outcome, above: &There<'_>, name: &CStr,
     Ok(gone)
 }
 
+/// Opens the directory `name`, which is on its way out.
+fn open_to_empty(shared: &Shared<'_>, at: BorrowedFd<'_>, name: &CStr) -> Result<OwnedFd, Errno> {
+    if !shared.me.is_root()
+        && !shared.options.dry_run
+        && let Ok(stat) = Stat::at(at, name)
+        && stat.mode & 0o700 != 0o700
+    {
+        // If this fails, so will what needs it.
+        let _ = attrs::chmod(at, name, stat.mode | 0o700);
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    rustix::fs::openat(at, name, flags, Mode::empty())
+}
+
 /// With -vv, rsync says what rules do to what is in a directory that it looks into, also where it deletes nothing.
 fn say_what_is_protected(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<'_>, name: &CStr, rel: &[u8]) {
     if shared.options.levels.debug_filter == 0 {
@@ -355,7 +402,8 @@ fn say_what_is_protected(shared: &Shared<'_>, out: &mut Outcome, at: BorrowedFd<
     }
     let prefix = [rel, b"/"].concat();
     if let Ok(dir) = fs::open_dir(at, name, false) {
-        let there = There { at: dir.as_fd(), rel: &prefix, local: &Local::default(), doomed: true };
+        let (at, local) = (&Base::Held(Arc::new(dir)), &Local::default());
+        let there = There { at, rel: &prefix, local, doomed: true, backs_up: false };
         // What cannot be read has nothing to be said of.
         let _ = read(shared, out, &there, |_| false);
     }

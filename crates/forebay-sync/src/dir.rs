@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -14,6 +14,7 @@ use rustix::fs::{CWD, FileType, Mode, OFlags, Timespec};
 use rustix::io::Errno;
 
 use crate::above::Above;
+use crate::deep::{Deep, Fd};
 use crate::extended::{self, Origin, Place};
 use crate::fake;
 use crate::filter::{Local, clean};
@@ -91,9 +92,10 @@ impl Dir {
             return sent.own().map(|(_, stat)| stat).ok_or(Errno::NOENT);
         }
         match (self.sources.first(), &self.parent) {
-            (Some(source @ SourceDir { base: Base::Held(fd), .. }), _) => {
-                let real = rustix::fs::fstat(fd).map(Stat::from)?;
-                source.seen(real, || Ok(Place::open(fd.as_fd(), true)))
+            (Some(source), _) if let Some(fd) = source.base.fd() => {
+                let fd = fd?;
+                let real = rustix::fs::fstat(&fd).map(Stat::from)?;
+                source.seen(real, || Ok(Place::of(&fd, true)))
             }
             (_, Some(parent)) => {
                 parent.source(self.in_parent).and_then(|source| source.stat(&self.name, self.is_followed()))
@@ -107,11 +109,11 @@ impl Dir {
     pub(crate) fn attributes(&self) -> Result<Origin, Errno> {
         match (&self.sent, self.sources.first()) {
             (Some(sent), _) => sent.own().map(|(own, _)| own.origin(None)).ok_or(Errno::NOENT),
-            (None, Some(SourceDir { base: Base::Held(fd), reads, .. })) => {
+            (None, Some(SourceDir { base, reads, .. })) if let Some(fd) = base.fd() => {
                 // It is listed in the one above it.
                 let above = self.parent.as_ref().map(|parent| parent.source(self.in_parent)).transpose()?;
                 let local = above.map(|source| source.local.clone()).unwrap_or_default();
-                Ok(Origin::Here(Place::open(fd.as_fd(), reads.fake).listed(&local)))
+                Ok(Origin::Here(Place::of(&fd?, reads.fake).listed(&local)))
             }
             // It cannot be opened, or is relative to the working directory.
             (None, source) => match (&self.parent, source) {
@@ -212,21 +214,45 @@ impl Reads {
 #[derive(Debug)]
 pub(crate) enum Base {
     /// Beneath this descriptor.
-    Held(OwnedFd),
+    Held(Arc<OwnedFd>),
+    /// The same, opened for each use.
+    Deep(Deep),
     /// Relative to the working directory, behind this prefix: it was given on the command line.
     Given(Vec<u8>),
     /// Not at all: it could not be opened.
     Closed,
 }
 
+impl Base {
+    /// The directory, if it can be opened at all.
+    pub(crate) fn fd(&self) -> Option<Result<Fd<'_>, Errno>> {
+        match self {
+            Base::Held(fd) => Some(Ok(Fd::Held(fd))),
+            Base::Deep(deep) => Some(deep.open().map(|fd| Fd::Opened(Arc::new(fd)))),
+            Base::Given(_) | Base::Closed => None,
+        }
+    }
+
+    /// The open directory `fd` that is called `name` here, to be held only if `holds`.
+    pub(crate) fn beneath(&self, name: &CStr, fd: OwnedFd, holds: bool) -> Base {
+        let deep = match self {
+            Base::Held(above) if !holds => Deep::new(above, b"", name, fd.as_fd()),
+            Base::Deep(Deep { above, path, .. }) if !holds => Deep::new(above, path, name, fd.as_fd()),
+            _ => return Base::Held(Arc::new(fd)),
+        };
+        deep.map_or_else(|_| Base::Held(Arc::new(fd)), Base::Deep)
+    }
+}
+
 impl SourceDir {
     /// The descriptor and the path that lead to `name`.
-    pub(crate) fn place<'a>(&'a self, name: &'a CStr) -> Result<(BorrowedFd<'a>, Cow<'a, CStr>), Errno> {
+    pub(crate) fn place<'a>(&'a self, name: &'a CStr) -> Result<(Fd<'a>, Cow<'a, CStr>), Errno> {
         match &self.base {
-            Base::Held(fd) => Ok((fd.as_fd(), Cow::Borrowed(name))),
+            Base::Held(fd) => Ok((Fd::Held(fd), Cow::Borrowed(name))),
+            Base::Deep(deep) => Ok((Fd::Opened(Arc::new(deep.open()?)), Cow::Borrowed(name))),
             Base::Given(prefix) => {
                 let path = [prefix, name.to_bytes()].concat();
-                Ok((CWD, Cow::Owned(CString::new(path).map_err(|_| Errno::INVAL)?)))
+                Ok((Fd::Here, Cow::Owned(CString::new(path).map_err(|_| Errno::INVAL)?)))
             }
             Base::Closed => Err(Errno::NOENT),
         }
@@ -235,7 +261,7 @@ impl SourceDir {
     /// Stats `name`, or what it leads to.
     pub(crate) fn stat(&self, name: &CStr, follow: bool) -> Result<Stat, Errno> {
         let (at, path) = self.place(name)?;
-        let real = if follow { Stat::followed(at, &path) } else { Stat::at(at, &path) };
+        let real = if follow { Stat::followed(at.as_fd(), &path) } else { Stat::at(at.as_fd(), &path) };
         let stat = self.seen(real?, || Place::source(self, name, follow))?;
         if !self.reads.devices || stat.kinds() != Kinds::Device {
             return Ok(stat);
@@ -260,7 +286,7 @@ impl SourceDir {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | nofollow(follow);
         #[cfg(target_os = "linux")]
         if noatime {
-            match rustix::fs::openat(at, &*path, flags | OFlags::NOATIME, Mode::empty()) {
+            match rustix::fs::openat(&at, &*path, flags | OFlags::NOATIME, Mode::empty()) {
                 Err(Errno::PERM) => {}
                 result => return result,
             }
@@ -279,9 +305,9 @@ impl SourceDir {
 
     pub(crate) fn read_link(&self, name: &CStr) -> Result<CString, Errno> {
         let (at, path) = self.place(name)?;
-        match rustix::fs::readlinkat(at, &*path, Vec::new()) {
+        match rustix::fs::readlinkat(&at, &*path, Vec::new()) {
             // It is no link itself.
-            Err(Errno::INVAL) if self.reads.fake => fake::link(at, &path),
+            Err(Errno::INVAL) if self.reads.fake => fake::link(at.as_fd(), &path),
             result => result,
         }
     }

@@ -9,6 +9,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::above::Named;
+use crate::alternates::Found;
 use crate::attrs;
 use crate::dir::{Dir, SourceDir};
 use crate::extended::{self, Long, Origin, Place};
@@ -17,7 +18,7 @@ use crate::itemize::{Action, Change};
 use crate::options::Append;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
-use crate::target::{self, Ready, Target};
+use crate::target::{Entered, Ready, Target};
 use crate::totals::Kinds;
 
 /// One entry that is not a directory, with where it comes from and where it goes.
@@ -67,17 +68,18 @@ impl<'e> Entry<'e> {
         }
     }
 
-    /// The entry `src` with what is at the destination. `None` if that cannot be told, which has been reported.
+    /// The entry `src` with what is at the destination of its directory, which was `entered`. `None` if that cannot be told, which has been reported.
     pub(crate) fn look(
         shared: &'e Shared<'_>,
         dir: &'e Arc<Dir>,
         at: usize,
         src: Stat,
+        entered: &'e Entered<'_>,
         out: &mut Outcome,
     ) -> Option<Self> {
         let (source, name) = (dir.source_of(at).ok()?, dir.listing.name(at));
         let target = shared.target_name(dir, name);
-        let (ready, old) = match target::enter(shared, dir) {
+        let (ready, old) = match &**entered {
             Target::Failed => return None,
             Target::Blocked if matches!(src.kinds(), Kinds::Link | Kinds::Special | Kinds::Device) => (None, None),
             Target::Blocked => {
@@ -85,7 +87,8 @@ impl<'e> Entry<'e> {
                 shared.fail(out, "[generator] recv_generator: failed to stat", &path, Errno::NOTDIR);
                 return None;
             }
-            Target::Absent => (None, None),
+            // One that is deep has been opened.
+            Target::Absent | Target::Deep(..) => (None, None),
             Target::Ready(ready) if ready.made => (Some(ready), None),
             Target::Ready(ready) => match shared.stat_there(ready.fd.as_fd(), target) {
                 Ok(old) => (Some(ready), Some(written_to(shared, ready, target, &src, old))),
@@ -193,6 +196,19 @@ impl<'e> Entry<'e> {
     /// Whether something has the name until it is replaced. A directory has been removed before.
     pub(crate) fn old_stays(&self) -> bool {
         self.old.is_some_and(|old| old.kind != FileType::Directory)
+    }
+
+    /// What its mode is that of without `-p`: what is there or, as with rsync, what was found to have the name elsewhere. What is
+    /// there and may not be read is like nothing.
+    pub(crate) fn like(&self, shared: &Shared<'_>, found: Option<&Found>) -> Option<Stat> {
+        let Some(old) = self.old_of_kind() else { return found.map(|found| found.stat) };
+        let closed = !shared.options.perms
+            && !shared.me.is_root()
+            && old.mode & 0o444 != 0o444
+            && self
+                .ready
+                .is_some_and(|ready| matches!(fs::open_file(ready.fd.as_fd(), self.target), Err(Errno::ACCESS)));
+        (!closed).then_some(old)
     }
 
     /// What is there already, if it is of the same kind.

@@ -9,7 +9,7 @@
 //! are asked for, and set when they come.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -17,6 +17,7 @@ use forebay_delta::{Seed, Strong};
 use rustix::fs::{AtFlags, XattrFlags};
 use rustix::io::Errno;
 
+use crate::deep::Fd;
 use crate::dir::SourceDir;
 use crate::fake;
 use crate::filter::{Local, Side};
@@ -49,23 +50,30 @@ pub(crate) struct Place {
     fake: bool,
     /// What per-directory files say where it is listed in the source.
     local: Local,
+    /// What the path leads through.
+    _held: Option<Arc<OwnedFd>>,
 }
 
 impl Place {
     /// Of what is called `name` beneath `at`; a link itself. `fake`: on a side with `--fake-super`.
     pub(crate) fn at(at: BorrowedFd<'_>, name: &CStr, fake: bool) -> Self {
         let path = [descriptor(at).as_bytes(), b"/", name.to_bytes()].concat();
-        Place { path, follow: false, fake, local: Local::default() }
+        Place { path, follow: false, fake, local: Local::default(), _held: None }
     }
 
     /// Of what `path`, which was given, leads to.
     pub(crate) fn given(path: &[u8], fake: bool) -> Self {
-        Place { path: path.to_vec(), follow: true, fake, local: Local::default() }
+        Place { path: path.to_vec(), follow: true, fake, local: Local::default(), _held: None }
     }
 
     /// Of what is open.
     pub(crate) fn open(fd: BorrowedFd<'_>, fake: bool) -> Self {
-        Place { path: descriptor(fd).into_bytes(), follow: true, fake, local: Local::default() }
+        Place { path: descriptor(fd).into_bytes(), follow: true, fake, local: Local::default(), _held: None }
+    }
+
+    /// Of the directory `fd`.
+    pub(crate) fn of(fd: &Fd<'_>, fake: bool) -> Self {
+        Place { _held: fd.kept(), ..Place::open(fd.as_fd(), fake) }
     }
 
     /// The same, listed where `local` holds.
@@ -76,10 +84,10 @@ impl Place {
     /// Of a source entry.
     pub(crate) fn source(dir: &SourceDir, name: &CStr, follow: bool) -> Result<Self, Errno> {
         let ((at, name), local) = (dir.place(name)?, dir.local.clone());
-        if at.as_raw_fd() == rustix::fs::CWD.as_raw_fd() {
-            return Ok(Place { path: name.to_bytes().to_vec(), follow, fake: dir.reads.fake, local });
+        if matches!(at, Fd::Here) {
+            return Ok(Place { path: name.to_bytes().to_vec(), follow, fake: dir.reads.fake, local, _held: None });
         }
-        Ok(Place { follow, local, ..Place::at(at, &name, dir.reads.fake) })
+        Ok(Place { follow, local, _held: at.kept(), ..Place::at(at.as_fd(), &name, dir.reads.fake) })
     }
 
     /// The value of the attribute `name` as the file system has it.

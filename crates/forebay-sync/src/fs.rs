@@ -6,8 +6,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Timespec};
 use rustix::io::Errno;
 
-use crate::fake;
 use crate::totals::Kinds;
+use crate::{fake, given};
 
 /// What is known of an entry.
 #[derive(Clone, Copy, Debug)]
@@ -221,6 +221,7 @@ pub(crate) fn describe(errno: Errno) -> String {
     if errno == fake::CORRUPT {
         return format!("the attribute {} makes no sense", fake::STAT.to_string_lossy());
     }
+    let errno = if errno == given::REFUSED { Errno::LOOP } else { errno };
     let number = errno.raw_os_error();
     let text = std::io::Error::from_raw_os_error(number).to_string();
     format!("{} ({number})", text.strip_suffix(&format!(" (os error {number})")).unwrap_or(&text))

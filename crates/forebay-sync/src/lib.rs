@@ -53,8 +53,8 @@
 //! ```
 //!
 //! A new small file takes nine system calls, an unchanged one two, a directory with nothing to do eight. Two
-//! descriptors stay open for each directory on the way, so a tree that is deeper than half the limit on open files is
-//! reported as failing where that limit is reached, and what is above is mirrored.
+//! descriptors stay open for each directory on the way, until there are a quarter as many as there may be; what is further down
+//! is opened again for each use.
 //!
 //! With [`Options::copy_as`] the calling thread and those that it starts are another user to the file system until the call
 //! returns; the process's other threads are not.
@@ -73,6 +73,7 @@ mod chmod;
 mod clock;
 mod content;
 mod credentials;
+mod deep;
 mod delayed;
 mod delete;
 mod dir;
@@ -86,8 +87,10 @@ mod filter;
 mod format;
 mod fs;
 mod fuzzy;
+mod given;
 mod hardlinks;
 mod idmap;
+mod in_order;
 mod item;
 mod itemize;
 mod json;
@@ -127,6 +130,7 @@ pub use ending::ending;
 pub use error::Error;
 pub use filter::{FilterError, Filters, Rule, Side};
 pub use format::Format;
+pub use given::{append_named, open_named};
 pub use idmap::{IdMap, Ids};
 pub use levels::Levels;
 pub use live::Copying;

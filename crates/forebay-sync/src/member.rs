@@ -23,6 +23,7 @@ use crate::order;
 use crate::outcome::Outcome;
 use crate::regular::length;
 use crate::shared::Shared;
+use crate::target::{self, Entered};
 use crate::totals::Kinds;
 use crate::wire::Notice;
 use crate::worker::{Entry, Worker, replaced_time};
@@ -163,7 +164,8 @@ impl Worker<'_> {
     fn work_off(&mut self, waiting: Vec<Waiting>, out: &mut Outcome) -> Result<(), Error> {
         for Waiting { dir, at } in waiting {
             let mut late = Outcome::default();
-            if let Some(entry) = Self::again(self.shared, &dir, at, &mut late) {
+            let entered = target::enter(self.shared, &dir);
+            if let Some(entry) = Self::again(self.shared, &dir, at, &entered, &mut late) {
                 let (inode, path) = (entry.src.inode(), entry.rel());
                 self.member(&dir, at, &entry, &mut late)?;
                 if self.shared.remote.is_none() {
@@ -185,7 +187,8 @@ impl Worker<'_> {
     pub(crate) fn work_off_abandoned(&mut self, list: i32) -> Result<Outcome, Error> {
         let mut out = Outcome::default();
         for Waiting { dir, at } in self.shared.groups.abandoned(list) {
-            if let Some(entry) = Self::again(self.shared, &dir, at, &mut out) {
+            let entered = target::enter(self.shared, &dir);
+            if let Some(entry) = Self::again(self.shared, &dir, at, &entered, &mut out) {
                 self.member(&dir, at, &entry, &mut out)?;
             }
             settled(&dir, at, &mut out);
@@ -195,9 +198,15 @@ impl Worker<'_> {
     }
 
     /// Looks again at an entry that has waited.
-    fn again<'d>(shared: &'d Shared<'_>, dir: &'d Arc<Dir>, at: usize, out: &mut Outcome) -> Option<Entry<'d>> {
+    fn again<'d>(
+        shared: &'d Shared<'_>,
+        dir: &'d Arc<Dir>,
+        at: usize,
+        entered: &'d Entered<'_>,
+        out: &mut Outcome,
+    ) -> Option<Entry<'d>> {
         let src = Entry::stat(shared, dir, at, out)?;
-        Entry::look(shared, dir, at, src, out)
+        Entry::look(shared, dir, at, src, entered, out)
     }
 
     /// Makes the file under a name that comes before the leader, about which the leader's line will tell.

@@ -152,7 +152,7 @@ pub fn mirror(
     passes::own_rules(&mut options).map_err(|error| Error::Usage(error.to_string()))?;
     // What the command line names belongs to whoever has typed it.
     let from = options.files_from.as_deref();
-    let listed = from.map(|from| roots::names_from(from, options.filters.nul, false)).transpose()?;
+    let listed = from.map(|from| roots::names_from(from, &options, false)).transpose()?;
     let _taken = options.copy_as.as_ref().map(Credentials::take_on).transpose()?;
     let nowhere = Root { fd: None, created: false, rename: None, shown: roots::working_directory() };
     let mut shared = Shared::new(&options, nowhere);

@@ -1,13 +1,13 @@
 //! `--mkpath`: the directories that lead to the destination are made.
 
-use std::os::fd::AsFd;
-
-use rustix::fs::{AtFlags, CWD, FileType, Mode};
+use rustix::fs::{AtFlags, CWD, FileType};
 use rustix::io::Errno;
+
+use crate::given;
 
 /// Makes what is missing of the directories on the way to `path`, itself among them. Returns how many that are, which a
 /// dry run only counts. Nothing leads to an empty path.
-pub(crate) fn make(path: &[u8], dry_run: bool) -> Result<usize, Errno> {
+pub(crate) fn make(path: &[u8], dry_run: bool, insecure: bool) -> Result<usize, Errno> {
     let mut missing = 0;
     // `a//b` and `a/` have parts without a name, which are not made.
     let ends = (0..path.len()).filter(|&at| path[at] == b'/' && at > 0 && path[at - 1] != b'/');
@@ -23,7 +23,7 @@ pub(crate) fn make(path: &[u8], dry_run: bool) -> Result<usize, Errno> {
             Err(_) => {}
         }
         if !dry_run {
-            match rustix::fs::mkdirat(CWD.as_fd(), above, Mode::from_raw_mode(0o777)) {
+            match given::make_dir(CWD, above, insecure) {
                 Ok(()) => {}
                 // Somebody else has just made it; or a link to nothing has the name, which is found out when it is entered.
                 Err(Errno::EXIST) => continue,
@@ -45,21 +45,21 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         std::fs::create_dir(temp.path().join("a")).unwrap();
         let path = |rel: &str| [temp.path().as_os_str().as_bytes(), b"/", rel.as_bytes()].concat();
-        assert_eq!(make(&path("a"), false), Ok(0));
-        assert_eq!(make(b"", false), Ok(0));
-        assert_eq!(make(&path("a//b/c//"), true), Ok(2));
+        assert_eq!(make(&path("a"), false, false), Ok(0));
+        assert_eq!(make(b"", false, false), Ok(0));
+        assert_eq!(make(&path("a//b/c//"), true, false), Ok(2));
         assert!(!temp.path().join("a/b").exists());
-        assert_eq!(make(&path("a//b/c//"), false), Ok(2));
-        assert_eq!(make(&path("a/b/c/d"), false), Ok(1));
+        assert_eq!(make(&path("a//b/c//"), false, false), Ok(2));
+        assert_eq!(make(&path("a/b/c/d"), false, false), Ok(1));
         assert!(temp.path().join("a/b/c/d").is_dir());
         std::fs::write(temp.path().join("file"), "").unwrap();
         for dry_run in [false, true] {
-            assert_eq!(make(&path("file/x"), dry_run), Err(Errno::NOTDIR));
-            assert_eq!(make(&path("file/x/y"), dry_run), Err(Errno::NOTDIR));
+            assert_eq!(make(&path("file/x"), dry_run, false), Err(Errno::NOTDIR));
+            assert_eq!(make(&path("file/x/y"), dry_run, false), Err(Errno::NOTDIR));
         }
-        assert_eq!(make(&path("file"), false), Err(Errno::EXIST));
+        assert_eq!(make(&path("file"), false, false), Err(Errno::EXIST));
         std::os::unix::fs::symlink("nowhere", temp.path().join("dangling")).unwrap();
-        assert_eq!(make(&path("dangling"), false), Ok(0));
-        assert_eq!(make(&path("dangling/x"), false), Err(Errno::NOENT));
+        assert_eq!(make(&path("dangling"), false, false), Ok(0));
+        assert_eq!(make(&path("dangling/x"), false, false), Err(Errno::NOENT));
     }
 }

@@ -75,6 +75,9 @@ pub struct Options {
     pub safe_links: bool,
     /// `--munge-links`: give links of the source that were made unusable their targets back.
     pub munge_links: bool,
+    /// `--insecure-links`: links on the way to what the options name, and to the destination, are followed whoever owns them.
+    /// Default: root's, and our own.
+    pub insecure_links: bool,
     /// `-K`: a symbolic link of the destination to a directory in the tree counts as one, where the source has one.
     pub keep_dirlinks: bool,
     /// `-A`: preserve ACLs; goes with `perms`.
@@ -216,6 +219,7 @@ impl Default for Options {
             safe_links: false,
             munge_links: false,
             keep_dirlinks: false,
+            insecure_links: false,
             acls: false,
             xattrs: false,
             xattrs_all: false,

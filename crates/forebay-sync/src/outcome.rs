@@ -32,7 +32,7 @@ impl Outcome {
     }
 
     /// Puts into each hole what `lines` has for it.
-    pub(crate) fn fill(&mut self, lines: impl Fn(&Hole) -> Lines) {
+    pub(crate) fn fill(&mut self, mut lines: impl FnMut(&Hole) -> Lines) {
         for hole in std::mem::take(&mut self.holes).into_iter().rev() {
             let Lines { text, log } = lines(&hole);
             self.text.splice(hole.at..hole.at, text);

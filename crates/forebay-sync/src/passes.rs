@@ -14,6 +14,7 @@ use crate::content::partial;
 use crate::content::temp::TempNames;
 use crate::error::Error;
 use crate::filter::{FilterError, Filters};
+use crate::in_order;
 use crate::item::{Item, Numbered};
 use crate::live::Live;
 use crate::mirror::Log;
@@ -114,7 +115,15 @@ pub(crate) fn worker<'a>(shared: &'a Shared<'a>, workers: usize) -> Worker<'a> {
         done: 0,
         watched: None,
     };
-    Worker { shared, copier, names: TempNames::new(), alternates: AlternateDirs::default(), arrived: false, item: 0 }
+    Worker {
+        shared,
+        copier,
+        names: TempNames::new(),
+        alternates: AlternateDirs::default(),
+        arrived: false,
+        delivers: false,
+        item: 0,
+    }
 }
 
 fn ended(cause: Cause<Error>) -> Error {
@@ -132,7 +141,7 @@ pub(crate) fn deliver(
     totals: &mut Totals,
     log: &mut dyn Log,
 ) -> Result<(), Error> {
-    outcome.fill(|hole| shared.groups.take(hole.inode, &hole.path));
+    in_order::work_off(shared, &mut outcome)?;
     if !outcome.text.is_empty() {
         log.text(&outcome.text).map_err(Error::Log)?;
     }

@@ -1,15 +1,16 @@
 //! Directories beside the destination that the options name: held open, found relative to the destination.
 
-use std::ffi::{CString, OsStr};
+use std::ffi::OsStr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode};
+use rustix::fs::{CWD, FileType};
 use rustix::io::Errno;
 
 use crate::error::Error;
 use crate::fs::{self, Stat};
+use crate::given;
 use crate::options::{AlternateKind, Options};
 use crate::outcome::Outcome;
 use crate::roots::without_slashes;
@@ -46,14 +47,16 @@ impl Places {
         let mut places = Places::default();
         // It is made when it is needed.
         if let Some(dir) = shared.options.backup_dir.as_deref().filter(|_| shared.options.backup) {
-            is_there(shared, dir, "The backup-dir", "")?;
+            is_there(shared, dir, "The backup-dir", "", Error::Io)?;
         }
         if let Some(dir) = temp_dir {
             let missing = || Error::Usage(escaped(shared, "The temp-dir does not exist: ", dir.as_bytes()));
-            if !is_there(shared, dir, "The temp-dir", "temp-dir ")? {
+            // As with rsync, which finds that out for each file.
+            let refused = |text| Error::Remote { text, code: 23 };
+            if !is_there(shared, dir, "The temp-dir", "temp-dir ", refused)? {
                 return Err(missing());
             }
-            places.temp = Some(place(&shared.root, dir).map_err(|_| missing())?);
+            places.temp = Some(place(shared, dir).map_err(|_| missing())?);
         }
         let option = match alternates.kind {
             AlternateKind::Compare => "--compare-dest",
@@ -61,8 +64,9 @@ impl Places {
             AlternateKind::Link => "--link-dest",
         };
         for dir in &alternates.dirs {
-            match place(&shared.root, dir) {
+            match place(shared, dir) {
                 Ok(place) => places.alternates.push(place),
+                Err(given::REFUSED) => note.errors.extend_from_slice(given::warning(given::REFUSED).as_bytes()),
                 Err(errno) => {
                     let what = if errno == Errno::NOTDIR { "is not a dir" } else { "does not exist" };
                     let path = beside(&shared.root, dir);
@@ -71,54 +75,66 @@ impl Places {
             }
         }
         if let Some(dir) = shared.options.backup_dir.as_deref().filter(|_| shared.options.levels.backup > 0) {
-            let new: &[u8] = if place(&shared.root, dir).is_ok() { b"" } else { b"(new) " };
+            let new: &[u8] = if place(shared, dir).is_ok() { b"" } else { b"(new) " };
             shared.say(note, &[new, b"backup_dir is "], without_slashes(dir.as_bytes()), b"\n");
         }
         Ok(places)
     }
 
     /// The directory of `--backup-dir`, which is made, with what leads to it, when it is needed first.
-    pub(crate) fn backup(&self, root: &Root, dir: &OsStr) -> Result<&OwnedFd, Errno> {
+    pub(crate) fn backup(&self, shared: &Shared<'_>, dir: &OsStr) -> Result<&OwnedFd, Errno> {
         let made = self.backup.get_or_init(|| {
-            let at = root.fd.as_ref().map_or(CWD, AsFd::as_fd);
+            let insecure = shared.options.insecure_links;
+            let at = shared.root.fd.as_ref().map_or(CWD, AsFd::as_fd);
             let path = dir.as_bytes();
             for end in (1..path.len()).filter(|&end| path[end] == b'/').chain([path.len()]) {
-                match rustix::fs::mkdirat(at, &path[..end], Mode::from_raw_mode(0o777)) {
+                match given::make_dir(at, &path[..end], insecure) {
                     Ok(()) | Err(Errno::EXIST) => {}
                     Err(errno) => return Err(errno),
                 }
             }
-            fs::open_dir(at, &CString::new(path).map_err(|_| Errno::INVAL)?, true)
+            given::dir(at, path, insecure)
         });
         made.as_ref().map_err(|&errno| errno)
     }
 }
 
-/// Whether `dir` is there, which must be nothing else. Messages call it `the` or, where it cannot be looked at, `what`.
-fn is_there(shared: &Shared<'_>, dir: &OsStr, the: &str, what: &str) -> Result<bool, Error> {
+/// Whether `dir` is there, which must be nothing else. Messages call it `the` or, where it cannot be looked at, `what`. What is
+/// said of a link on the way that is not followed is `refused`.
+fn is_there(
+    shared: &Shared<'_>,
+    dir: &OsStr,
+    the: &str,
+    what: &str,
+    refused: fn(String) -> Error,
+) -> Result<bool, Error> {
     let root = &shared.root;
+    let insecure = shared.options.insecure_links;
     let found = match &root.fd {
-        Some(at) => rustix::fs::statat(at, dir, AtFlags::empty()),
-        None => rustix::fs::statat(CWD, without_dots(&beside(root, dir)), AtFlags::empty()),
+        Some(at) => given::stat(at.as_fd(), dir.as_bytes(), insecure),
+        None => given::stat(CWD, &without_dots(&beside(root, dir)), insecure),
     };
-    match found.map(Stat::from) {
+    match found {
         Ok(stat) if stat.kind == FileType::Directory => Ok(true),
         Ok(_) => Err(Error::Usage(escaped(shared, &format!("{the} is not a directory: "), dir.as_bytes()))),
         Err(Errno::NOENT) => Ok(false),
         Err(errno) => {
             let text = escaped(shared, &format!("Failed to stat {what}"), dir.as_bytes());
             let described = fs::describe(errno);
-            Err(Error::Io(format!("{text}: {}", described.split(" (").next().unwrap_or(&described))))
+            let described = described.split(" (").next().unwrap_or(&described);
+            let text = format!("{}{text}: {described}", given::warning(errno));
+            Err(if errno == given::REFUSED { refused(text) } else { Error::Io(text) })
         }
     }
 }
 
-fn place(root: &Root, dir: &OsStr) -> Result<Place, Errno> {
+fn place(shared: &Shared<'_>, dir: &OsStr) -> Result<Place, Errno> {
+    let (root, insecure) = (&shared.root, shared.options.insecure_links);
     let shown = beside(root, dir);
     let fd = match &root.fd {
-        Some(at) => fs::open_dir(at.as_fd(), &CString::new(dir.as_bytes()).map_err(|_| Errno::INVAL)?, true)?,
+        Some(at) => given::dir(at.as_fd(), dir.as_bytes(), insecure)?,
         // A dry run did not make the destination, so the way must not lead through it.
-        None => fs::open_dir(CWD, &CString::new(without_dots(&shown)).map_err(|_| Errno::INVAL)?, true)?,
+        None => given::dir(CWD, &without_dots(&shown), insecure)?,
     };
     let stat = Stat::from(rustix::fs::fstat(&fd)?);
     if stat.kind != FileType::Directory {

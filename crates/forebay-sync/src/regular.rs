@@ -18,7 +18,7 @@ use crate::fs::{self, Stat};
 use crate::fuzzy;
 use crate::hardlinks::Role;
 use crate::itemize::{self, Action, Change, Time};
-use crate::options::Append;
+use crate::options::{Append, Options};
 use crate::outcome::Outcome;
 use crate::select::DeleteWhen;
 use crate::target::Ready;
@@ -157,6 +157,14 @@ impl Worker<'_> {
     /// Copies the file, whatever is there.
     fn transfer(&mut self, entry: &Entry<'_>, found: Option<&Found>, out: &mut Outcome) -> Result<(), Error> {
         let (shared, options) = (self.shared, self.shared.options);
+        if options.backup
+            && options.writes_in_place()
+            && !options.dry_run
+            && entry.old_of_kind().is_some()
+            && entry.ready.is_some_and(|ready| !backup::may_copy(shared, entry, ready, out))
+        {
+            return Ok(());
+        }
         if entry.src.index.is_some() {
             return self.request(entry, found, false, out);
         }
@@ -179,8 +187,7 @@ impl Worker<'_> {
             }
         }
         let basis = if from == 0 { self.basis(entry, ready, found).map(|(_, file)| file) } else { None };
-        // As with rsync, without -p the mode is that of whatever has the name elsewhere, too.
-        let like = old.or(found.map(|found| found.stat));
+        let like = entry.like(shared, found);
         let way = Way::new(options.writes_in_place(), false);
         let (size, dev) = (length(entry, &source), entry.src.dev);
         let (whole, onto_device) = (options.whole_file || from > 0, entry.is_device());
@@ -234,14 +241,9 @@ impl Worker<'_> {
     fn give_up(&self, entry: &Entry<'_>, written: Written, out: &mut Outcome) {
         if written == Written::Unread {
             out.totals.failed += 1;
-            let after = format!(" failed verification -- update {}.", self.update_is());
+            let after = format!(" failed verification -- update {}.", update_is(self.shared.options, true));
             self.shared.complain(out, "ERROR: ", &entry.rel(), &after);
         }
-    }
-
-    /// What becomes of an update that was not right.
-    fn update_is(&self) -> &'static str {
-        if self.shared.options.writes_in_place() { "retained" } else { "discarded" }
     }
 
     /// What is said of a second try comes when everything else has been done, as with rsync.
@@ -254,7 +256,7 @@ impl Worker<'_> {
     fn say_again(&self, entry: &Entry<'_>, change: Option<Change>, out: &mut Outcome) -> Outcome {
         let (shared, options) = (self.shared, self.shared.options);
         if options.says_more() {
-            let what = format!(" failed verification -- update {} (will try again).", self.update_is());
+            let what = format!(" failed verification -- update {} (will try again).", update_is(options, false));
             shared.complain(out, "WARNING: ", &entry.rel(), &what);
         }
         let mut second = Outcome::default();
@@ -406,6 +408,15 @@ impl Worker<'_> {
             }
             Failure::Cancelled => Err(Error::Cancelled),
         }
+    }
+}
+
+/// What becomes of an update that was not right, and is `given_up` or tried once more.
+pub(crate) fn update_is(options: &Options, given_up: bool) -> &'static str {
+    match options.writes_in_place() {
+        true => "retained",
+        false if given_up && options.partial_dir.is_some() && !options.delay_updates => "put into partial-dir",
+        false => "discarded",
     }
 }
 

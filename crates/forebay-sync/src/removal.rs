@@ -182,7 +182,7 @@ impl Worker<'_> {
             return source.remove_beneath(shared, (&entry.source.shown, &entry.dir.rel), entry.name, out);
         }
         match entry.source.place(entry.name) {
-            Ok((at, path)) => source.remove(shared, at, &path, out),
+            Ok((at, path)) => source.remove(shared, at.as_fd(), &path, out),
             Err(errno) => source.not_reached(shared, errno, out),
         }
     }

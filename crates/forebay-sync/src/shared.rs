@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use crate::content::Turns;
 use crate::content::copy::Methods;
 use crate::content::rate::Rate;
+use crate::deep;
 use crate::delayed::Delayed;
 use crate::dir::Dir;
 use crate::doomed::Dooms;
@@ -24,7 +25,9 @@ use crate::fake;
 use crate::filter::{Rule, clean};
 use crate::format::Format;
 use crate::fs::{self, Stat};
+use crate::given;
 use crate::hardlinks::Groups;
+use crate::in_order::InOrder;
 use crate::itemize::Change;
 use crate::json;
 use crate::live::Live;
@@ -44,7 +47,11 @@ pub(crate) struct Shared<'a> {
     pub(crate) me: Identity,
     pub(crate) root: Root,
     pub(crate) places: Places,
+    /// How far down directories are held open.
+    pub(crate) most_held: usize,
     pub(crate) delayed: Delayed,
+    /// What waits for what is told before it.
+    pub(crate) in_order: InOrder,
     /// What modes directories get in the end.
     pub(crate) modes: Modes,
     /// What is said in the end of files that were done twice, by their paths.
@@ -137,6 +144,13 @@ impl Identity {
     }
 }
 
+/// Escapes the character 127 in `text` from `from` on.
+fn escape_delete(text: &mut Vec<u8>, from: usize) {
+    while let Some(at) = text[from..].iter().position(|&b| b == 0x7f) {
+        text.splice(from + at..=from + at, *b"\\#177");
+    }
+}
+
 /// Whether a line that begins with `start` is one of the side that sends.
 fn is_senders(start: &[u8]) -> bool {
     const SENDERS: [&[u8]; 8] = [
@@ -170,7 +184,9 @@ impl<'a> Shared<'a> {
             me,
             root,
             places: Places::default(),
+            most_held: deep::most_held(),
             delayed: Delayed::default(),
+            in_order: InOrder::default(),
             modes: Modes::default(),
             again: Mutex::default(),
             removals: Removals::default(),
@@ -427,6 +443,10 @@ impl<'a> Shared<'a> {
         let start = out.errors.len();
         out.errors.extend_from_slice(before.as_bytes());
         self.options.escape.push(&mut out.errors, path);
+        // As with rsync, whose receiving side escapes it where its sending side does not.
+        if self.remote.is_none() && !is_senders(before.as_bytes()) {
+            escape_delete(&mut out.errors, start + before.len());
+        }
         out.errors.extend_from_slice(after.as_bytes());
         out.errors.push(b'\n');
         if self.is_logged(before.as_bytes()) {
@@ -437,6 +457,7 @@ impl<'a> Shared<'a> {
     /// Reports and counts that `what` (with the role in brackets) failed on `path`.
     pub(crate) fn fail(&self, out: &mut Outcome, what: &str, path: &[u8], errno: Errno) {
         out.totals.failed += 1;
+        out.errors.extend_from_slice(given::warning(errno).as_bytes());
         let verb = if what.contains("failed") { "" } else { " failed" };
         self.complain(out, &format!("rsync: {what} \""), path, &format!("\"{verb}: {}", fs::describe(errno)));
     }

@@ -1,9 +1,10 @@
 //! The destination side of a directory: entered by whichever worker needs it first, finished when all beneath is done.
 
 use std::ffi::CStr;
+use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
-use std::sync::{OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock, PoisonError};
 
 use rustix::fs::{AtFlags, FileType, Mode, Timespec};
 use rustix::io::Errno;
@@ -11,9 +12,11 @@ use rustix::io::Errno;
 use crate::above::{Above, Named};
 use crate::alternates;
 use crate::attrs;
+use crate::deep::{self, Deep};
 use crate::delayed::Waiting;
 use crate::delete;
 use crate::dir::Dir;
+use crate::error::Error;
 use crate::extended::{self, Long, Place};
 use crate::fake;
 use crate::filter::{FilterError, Folder, Local, clean};
@@ -30,6 +33,8 @@ use crate::totals::Kinds;
 #[derive(Debug)]
 pub(crate) enum Target {
     Ready(Ready),
+    /// The same, too far down to be held open. What `Ready` has open is above it.
+    Deep(Deep, Box<Ready>),
     /// A dry run did not make it: everything in it would be new.
     Absent,
     /// It could not be made or entered, which has been reported. Everything in it is passed over.
@@ -39,9 +44,27 @@ pub(crate) enum Target {
 }
 
 /// A destination directory that can be worked in.
+/// What became of a directory, to be worked with: one that is deep is open as long as this is there.
 #[derive(Debug)]
+pub(crate) enum Entered<'d> {
+    Known(&'d Target),
+    Again(Target),
+}
+
+impl Deref for Entered<'_> {
+    type Target = Target;
+
+    fn deref(&self) -> &Target {
+        match self {
+            Entered::Known(target) => target,
+            Entered::Again(target) => target,
+        }
+    }
+}
+
+#[derive(Clone, Debug)]
 pub(crate) struct Ready {
-    pub(crate) fd: OwnedFd,
+    pub(crate) fd: Arc<OwnedFd>,
     /// We made it, so nothing is in it that we did not put there.
     pub(crate) made: bool,
     pub(crate) dev: u64,
@@ -62,7 +85,7 @@ pub(crate) struct Ready {
 impl Ready {
     fn new(fd: OwnedFd, made: bool, dev: u64) -> Self {
         Ready {
-            fd,
+            fd: Arc::new(fd),
             made,
             dev,
             local: Local::default(),
@@ -94,17 +117,17 @@ pub(crate) struct Habits {
 
 /// The destination of `dir`, which is entered if nobody has done so yet: made, or given its attributes and rid of what
 /// the source does not have. Others who need it meanwhile wait.
-pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
-    dir.target.get_or_init(|| {
+pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> Entered<'d> {
+    let target = dir.target.get_or_init(|| {
         let mut out = Outcome::default();
         let mut target = match &dir.parent {
             _ if shared.pass == Pass::Delete => enter_there(shared, dir),
             None => enter_root(shared, dir, &mut out),
-            Some(parent) => match enter(shared, parent) {
+            Some(parent) => match &*enter(shared, parent) {
                 Target::Failed => Target::Failed,
                 Target::Blocked => enter_blocked(shared, dir, &mut out),
-                Target::Absent if !dir.transferred => Target::Absent,
-                Target::Absent => enter_absent(shared, dir, &mut out),
+                Target::Absent | Target::Deep(..) if !dir.transferred => Target::Absent,
+                Target::Absent | Target::Deep(..) => enter_absent(shared, dir, &mut out),
                 Target::Ready(ready) if !dir.transferred => enter_on_the_way(shared, dir, parent, ready, &mut out),
                 Target::Ready(ready) => enter_child(shared, dir, parent, ready, &mut out),
             },
@@ -113,7 +136,7 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
         if shared.options.delete
             && let Target::Ready(ready) = &mut target
         {
-            match local(shared, dir, ready) {
+            match local(shared, dir, ready, &mut out) {
                 Ok(local) => ready.local = local,
                 Err(error) => shared.break_off(error.into()),
             }
@@ -131,23 +154,63 @@ pub(crate) fn enter<'d>(shared: &Shared<'_>, dir: &'d Dir) -> &'d Target {
             Ok(mut entered) => *entered = out,
             Err(poisoned) => *poisoned.into_inner() = out,
         }
-        target
+        let_go(shared, dir, target)
+    });
+    open_again(shared, dir, target)
+}
+
+/// Closes what is too far down to be held open. Over a connection, content comes when it comes.
+fn let_go(shared: &Shared<'_>, dir: &Dir, target: Target) -> Target {
+    let Target::Ready(ready) = target else { return target };
+    let held = shared.remote.is_some() || deep::is_held(&dir.rel, shared.most_held);
+    let parent = dir.parent.as_ref().filter(|_| !held);
+    let deep = parent.and_then(|parent| {
+        let name = shared.target_name(parent, &dir.name);
+        match parent.target.get()? {
+            Target::Ready(above) => Deep::new(&above.fd, b"", name, ready.fd.as_fd()).ok(),
+            Target::Deep(Deep { above, path, .. }, _) => Deep::new(above, path, name, ready.fd.as_fd()).ok(),
+            _ => None,
+        }
+    });
+    match deep {
+        Some(deep) => {
+            let fd = Arc::clone(&deep.above);
+            Target::Deep(deep, Box::new(Ready { fd, ..ready }))
+        }
+        None => Target::Ready(ready),
+    }
+}
+
+/// What became of `dir`, to be worked with.
+fn open_again<'d>(shared: &Shared<'_>, dir: &Dir, target: &'d Target) -> Entered<'d> {
+    let Target::Deep(deep, ready) = target else { return Entered::Known(target) };
+    Entered::Again(match deep.open() {
+        Ok(fd) => Target::Ready(Ready { fd: Arc::new(fd), ..Ready::clone(ready) }),
+        Err(errno) => {
+            // Somebody has moved it away while it was worked in.
+            let path = String::from_utf8_lossy(&shared.target_dir(&dir.rel)).into_owned();
+            shared
+                .break_off(Error::Io(format!("rsync: [generator] opendir \"{path}\" failed: {}", fs::describe(errno))));
+            Target::Failed
+        }
     })
 }
 
 /// What per-directory filter files in and above the destination of `dir` say.
-fn local(shared: &Shared<'_>, dir: &Dir, ready: &Ready) -> Result<Local, FilterError> {
+fn local(shared: &Shared<'_>, dir: &Dir, ready: &Ready, out: &mut Outcome) -> Result<Local, FilterError> {
     let filters = &shared.options.filters;
     let above = match dir.parent.as_ref().map(|parent| parent.target.get()) {
         Some(Some(Target::Ready(parent))) => parent.local.clone(),
+        Some(Some(Target::Deep(_, parent))) => parent.local.clone(),
         Some(_) => Local::default(),
-        None => Local::above(filters, &clean(&shared.root.shown), !dir.transferred)?,
+        None => Local::above(filters, &clean(&shared.root.shown), !dir.transferred, &mut out.errors)?,
     };
     if !dir.transferred {
         return Ok(above);
     }
     let shown = shared.target_path(&dir.rel, b"");
-    above.enter(filters, Folder { fd: ready.fd.as_fd(), rel: &dir.rel, shown: &shown })
+    let folder = Folder { fd: ready.fd.as_fd(), rel: &dir.rel, shown: &shown };
+    above.enter(filters, folder, &mut out.errors)
 }
 
 /// The destination of `dir` as it is, if it is there.
@@ -158,7 +221,7 @@ fn enter_there(shared: &Shared<'_>, dir: &Dir) -> Target {
             Some(fd) => fs::open_dir(fd.as_fd(), c".", false),
             None => return Target::Absent,
         },
-        Some(parent) => match enter(shared, parent) {
+        Some(parent) => match &*enter(shared, parent) {
             Target::Ready(ready) => fs::open_dir(ready.fd.as_fd(), shared.target_name(parent, &dir.name), false),
             _ => return Target::Absent,
         },
@@ -442,7 +505,8 @@ fn adopt_changed(
     }
     ready.is_anothers = is_anothers(shared, ready.made, now);
     // As with rsync, what the destination itself may permit is what entries in it may.
-    let above = match dir.parent.as_ref().and_then(|parent| parent.target.get()) {
+    let above = dir.parent.as_ref().and_then(|parent| Some(open_again(shared, parent, parent.target.get()?)));
+    let above = match above.as_deref() {
         Some(Target::Ready(above)) => above,
         _ => &*ready,
     };
@@ -540,12 +604,13 @@ fn shown(shared: &Shared<'_>, dir: &Dir) -> Vec<u8> {
 
 /// Sets what had to wait until everything beneath `dir` was done.
 pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
-    let Some(Target::Ready(ready)) = dir.target.get() else {
+    let Some(target) = dir.target.get().filter(|_| !shared.options.dry_run) else {
         return;
     };
-    if shared.options.dry_run {
+    let entered = open_again(shared, dir, target);
+    let Target::Ready(ready) = &*entered else {
         return;
-    }
+    };
     let mode = ready.mode.filter(|&mode| {
         let waits = Modes::wait(shared.options);
         if waits {
@@ -596,7 +661,7 @@ mod tests {
         let top = roots::sources(&shared, &[&src], &mut note).unwrap();
         shared.root = roots::destination(&shared, top.shape(&shared), dst.as_os_str(), &mut note).unwrap();
         // As the worker of an item that comes after the directory's own would, ahead of it.
-        assert!(matches!(enter(&shared, &top.dir), Target::Ready(_)));
+        assert!(matches!(&*enter(&shared, &top.dir), Target::Ready(_)));
         assert!(!dst.join("old").exists(), "what is written from here on might be taken for extraneous");
         assert_eq!(top.dir.entered.lock().unwrap().totals.deleted_files, 1);
     }

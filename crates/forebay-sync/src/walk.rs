@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::ops::Range;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, OnceLock};
@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use crate::above::Above;
 use crate::asked::Asked;
+use crate::deep;
 use crate::dir::{Base, Dir, SourceDir};
 use crate::error::Error;
 use crate::filter::{Folder, Local, Place, Rule, Side};
@@ -161,11 +162,11 @@ impl<'a> Walk<'a> {
 
     /// Whether `-x` keeps the walk out of `dir`, which is in `parent`.
     fn crosses(&self, parent: &Base, dir: &OwnedFd) -> bool {
-        let Base::Held(parent) = parent else {
+        let Some(Ok(parent)) = parent.fd().filter(|_| self.shared.options.select.one_file_system > 0) else {
             return false;
         };
-        let device = |fd: &OwnedFd| rustix::fs::fstat(fd).map(|stat| stat.st_dev).ok();
-        self.shared.options.select.one_file_system > 0 && device(parent) != device(dir)
+        let device = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).map(|stat| stat.st_dev).ok();
+        device(parent.as_fd()) != device(dir.as_fd())
     }
 
     /// Opens and lists the directories at `run` in the listing of `parent`. `None` if they are gone.
@@ -213,7 +214,7 @@ impl<'a> Walk<'a> {
                         _ => continue,
                     }
                 }
-                Ok(fd) => Base::Held(fd),
+                Ok(fd) => place.base.beneath(&name, fd, deep::is_held(&rel, self.shared.most_held)),
                 Err(Errno::NOENT) => {
                     let kind = if group.is_on_the_way() { "file" } else { "directory" };
                     self.shared.vanished(&mut self.note, kind, &shown);
@@ -227,7 +228,10 @@ impl<'a> Walk<'a> {
             };
             let shown = [&shown[..], b"/"].concat();
             let local = match &base {
-                Base::Held(fd) => place.local.enter(filters, Folder { fd: fd.as_fd(), rel: &rel, shown: &shown }),
+                _ if let Some(Ok(fd)) = base.fd() => {
+                    let folder = Folder { fd: fd.as_fd(), rel: &rel, shown: &shown };
+                    place.local.enter(filters, folder, &mut self.note.errors)
+                }
                 _ => Ok(Local::default()),
             };
             match local {
@@ -397,25 +401,28 @@ fn prune(shared: &Shared<'_>, dir: &mut Dir) {
 /// Lists the directory's source `number`, if it is open, filters the names and adds them to the listing, unsorted.
 pub(crate) fn read_source(shared: &Shared<'_>, dir: &mut Dir, number: usize, note: &mut Outcome) {
     let Dir { rel, sources, listing, complete, .. } = dir;
-    let Some(source @ SourceDir { base: Base::Held(fd), shown, above, local, .. }) = sources.get(number) else {
+    let Some(source @ SourceDir { base, shown, above, local, .. }) = sources.get(number) else {
         return;
     };
+    let Some(fd) = base.fd() else { return };
     let Ok(number) = u32::try_from(number) else { return };
     let mut path = rel.clone();
-    let listed = fs::list(fd.as_fd(), |name, kind| {
-        let kind = match kind {
-            FileType::Unknown => Stat::at(fd.as_fd(), name).map_or(kind, |stat| stat.kind),
-            kind => kind,
-        };
-        let meant = links::meant(shared, source, name, kind, rel, note);
-        let is_dir = meant.is_ok_and(|(is_dir, _)| is_dir);
-        if takes_part(shared, local, (&mut path, rel.len(), shown, above), name, is_dir, note) {
-            match meant {
-                Ok((_, follow)) => listing.push(name, number, is_dir, follow),
-                // As with rsync, only what takes part is missed.
-                Err(errno) => links::dangling(shared, source, name, errno, note),
+    let listed = fd.and_then(|fd| {
+        fs::list(fd.as_fd(), |name, kind| {
+            let kind = match kind {
+                FileType::Unknown => Stat::at(fd.as_fd(), name).map_or(kind, |stat| stat.kind),
+                kind => kind,
+            };
+            let meant = links::meant(shared, source, name, kind, rel, note);
+            let is_dir = meant.is_ok_and(|(is_dir, _)| is_dir);
+            if takes_part(shared, local, (&mut path, rel.len(), shown, above), name, is_dir, note) {
+                match meant {
+                    Ok((_, follow)) => listing.push(name, number, is_dir, follow),
+                    // As with rsync, only what takes part is missed.
+                    Err(errno) => links::dangling(shared, source, name, errno, note),
+                }
             }
-        }
+        })
     });
     if let Err(errno) = listed {
         *complete = false;

@@ -39,6 +39,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) alternates: AlternateDirs,
     /// What is being worked on has its name at the destination, whole, or will have it in the end.
     pub(crate) arrived: bool,
+    /// What it works on comes in the order of the reports.
+    pub(crate) delivers: bool,
     /// The number of what is being worked on, among the items of the pass.
     pub(crate) item: u64,
 }
@@ -140,7 +142,8 @@ impl Worker<'_> {
             list::entry(shared, out, level, &src, &dir.rel, name.to_bytes(), link.as_deref().map(CStr::to_bytes));
             return Ok(());
         }
-        let Some(entry) = Entry::look(shared, dir, at, src, out) else {
+        let entered = target::enter(shared, dir);
+        let Some(entry) = Entry::look(shared, dir, at, src, &entered, out) else {
             return Ok(());
         };
         if options.select.existing && entry.old.is_none() {
@@ -320,6 +323,14 @@ impl Worker<'_> {
         // As with rsync, whatever gets other extended attributes does, too.
         let exact = change.exact_time || (change.xattr && attrs::keeps_time(shared, entry.src.kind));
         let quiet = change.exact_time || attrs::other_atime(shared, &entry.src, old);
+        // Its other names, which stay names of it, may be about to get what they are to have.
+        if change.any()
+            && old.nlink > 1
+            && entry.src.kind == FileType::RegularFile
+            && !(self.delivers || shared.options.hard_links || shared.options.dry_run || shared.remote.is_some())
+        {
+            return shared.in_order.leave(entry, out);
+        }
         if (change.any() || quiet || shared.options.fake_destination)
             && !shared.options.dry_run
             && let Some(ready) = entry.ready
@@ -396,7 +407,7 @@ fn missing(shared: &Shared<'_>, dir: &Dir, at: usize, out: &mut Outcome) {
     out.totals.count_listed(Kinds::File);
     let name = dir.listing.name(at);
     let target = shared.target_name(dir, name);
-    if let Target::Ready(ready) = target::enter(shared, dir)
+    if let Target::Ready(ready) = &*target::enter(shared, dir)
         && let Ok(old) = shared.stat_there(ready.fd.as_fd(), target)
         && delete::missing(shared, out, ready, target, &old, &[&dir.rel, name.to_bytes()].concat())
     {

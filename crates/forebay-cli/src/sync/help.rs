@@ -43,6 +43,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("--copy-unsafe-links", "copy what symlinks lead to outside the tree"),
     ("--safe-links", "leave out symlinks that lead outside the tree"),
     ("--munge-links", "make symlinks unusable, and usable again"),
+    ("--insecure-links", "follow links of other users on the way to what is named"),
     ("--copy-dirlinks, -k", "follow symlinks to directories in the source"),
     ("--keep-dirlinks, -K", "follow symlinks to directories at the destination"),
     ("--hard-links, -H", "keep hard links"),

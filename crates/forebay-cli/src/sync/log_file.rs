@@ -1,10 +1,10 @@
 //! `--log-file`: lines with time and process before them.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
 
-use forebay_sync::{Ahead, Log, Totals, as_logged, local_now};
+use forebay_sync::{Ahead, Log, Totals, append_named, as_logged, local_now};
 
 /// The file, open at its end.
 #[derive(Debug)]
@@ -12,8 +12,8 @@ pub(super) struct LogFile(File);
 
 impl LogFile {
     /// Opens or makes it.
-    pub(super) fn open(path: &OsStr) -> std::io::Result<Self> {
-        OpenOptions::new().append(true).create(true).open(path).map(LogFile)
+    pub(super) fn open(path: &OsStr, insecure_links: bool) -> io::Result<Self> {
+        append_named(path, insecure_links, &mut super::complain).map(LogFile)
     }
 
     /// Adds whole lines; empty ones are left out. As with rsync, a log that cannot be written does not end the transfer.

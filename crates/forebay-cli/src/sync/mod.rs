@@ -39,7 +39,7 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             let told: Vec<_> = std::iter::once(refusal.text).chain(ending(refusal.code, role)).collect();
             told.iter().for_each(|text| complain(text));
             // As with rsync, a log that cannot be opened is no matter here.
-            if let Some(Ok(mut log)) = refusal.log_file.map(|path| LogFile::open(&path)) {
+            if let Some(Ok(mut log)) = refusal.log_file.map(|path| LogFile::open(&path, false)) {
                 log.write(told.join("\n").as_bytes());
             }
             return ExitCode::from(refusal.code);
@@ -68,7 +68,7 @@ fn run(command: Command, signals: &Signals) -> ExitCode {
     }
     let (quiet, json) = (options.quiet, options.json);
     let log = report.log_file.as_ref().and_then(|path| {
-        let opened = LogFile::open(path);
+        let opened = LogFile::open(path, options.insecure_links);
         opened
             .inspect_err(|error| {
                 let (path, reason) = (path.to_string_lossy(), describe(error));

@@ -26,6 +26,9 @@ const CAPABILITIES: &[(&str, &str, &str)] = &[
     ("crtimes", "crtimes", "--crtimes"),
 ];
 
+/// What stock rsync has from elsewhere, or has not, to be faster. What is fast here is plain Rust.
+const OPTIMIZATIONS: [&str; 4] = ["SIMD_roll", "asm_roll", "openssl_crypto", "asm_MD5"];
+
 /// The sums and compressors that are offered to another machine, by name, and that there may be none.
 fn lists() -> [Vec<&'static str>; 2] {
     let Offer { checksum_list, compressor_list, .. } = Offer::default();
@@ -57,15 +60,23 @@ pub(crate) fn text() -> String {
 /// The text for programs.
 pub(crate) fn json() -> String {
     let own = env!("CARGO_PKG_VERSION");
+    let (authors, license) = (env!("CARGO_PKG_AUTHORS"), env!("CARGO_PKG_LICENSE"));
+    let url = env!("CARGO_PKG_REPOSITORY");
     let capabilities: Vec<String> =
         CAPABILITIES.iter().map(|(_, name, option)| format!("    \"{name}\": {}", args::is_there(option))).collect();
+    let optimizations = OPTIMIZATIONS.map(|name| format!("    \"{name}\": false"));
     let [sums, compressors] =
         lists().map(|list| list.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", "));
+    // There is no daemon, which would use sockets and ask for passwords.
     format!(
         "{{\n  \"program\": \"rsync\",\n  \"version\": \"{FOLLOWED}\",\n  \"protocol\": \"32.0\",\n  \
-         \"forebay\": \"{own}\",\n  \"capabilities\": {{\n    \"file_bits\": 64,\n    \"inum_bits\": 64,\n    \
-         \"timestamp_bits\": 64,\n{}\n  }},\n  \"checksum_list\": [{sums}],\n  \
-         \"compress_list\": [{compressors}]\n}}\n",
-        capabilities.join(",\n")
+         \"forebay\": \"{own}\",\n  \"copyright\": \"(C) 2026 {authors}\",\n  \"url\": \"{url}\",\n  \
+         \"capabilities\": {{\n    \"file_bits\": 64,\n    \"inum_bits\": 64,\n    \
+         \"timestamp_bits\": 64,\n    \"long_int_bits\": 64,\n    \"socketpairs\": false,\n    \"IPv6\": false,\n    \
+         \"ACL_at\": true,\n    \"secluded_args\": \"optional\",\n{}\n  }},\n  \"optimizations\": {{\n{}\n  }},\n  \
+         \"checksum_list\": [{sums}],\n  \"compress_list\": [{compressors}],\n  \"daemon_auth_list\": [],\n  \
+         \"license\": \"{license}\",\n  \"caveat\": \"forebay comes without warranty of any kind\"\n}}\n",
+        capabilities.join(",\n"),
+        optimizations.join(",\n")
     )
 }

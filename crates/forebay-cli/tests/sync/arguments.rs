@@ -307,3 +307,26 @@ fn variables_that_make_no_sense_are_refused() {
         assert_eq!((&ours, ours.0), (&theirs, Some(code)), "{name}={value}");
     }
 }
+
+/// What only a server or a daemon knows.
+#[test]
+fn options_of_other_roles_are_refused() {
+    let bench = Bench::new();
+    for args in [
+        &["--sender", "-r", "a", "b"][..],
+        &["-r", "--sender", "a", "h:b"],
+        &["--sender", "--server", ".", "a"],
+        &["--detach", "a", "b"],
+        &["--no-detach"],
+        &["--config=x", "a", "b"],
+        &["--use-qsort", "-r", "a", "b"],
+    ] {
+        let [theirs, ours] = bench.did(args);
+        assert_eq!((ours.code, theirs.code), (Some(1), Some(1)), "{args:?}: {ours:?} {theirs:?}");
+        // The help is our own.
+        if !args.contains(&"--sender") {
+            assert_eq!(ours.errors, theirs.errors, "{args:?}");
+        }
+    }
+    assert_eq!(bench.did(&["-rn", "--qsort", ".", "dst"]).map(|did| did.code), [Some(0); 2]);
+}

@@ -199,3 +199,32 @@ fn an_append_whose_backup_fails_leaves_the_file() {
         }
     }
 }
+
+/// A directory gives way to a backup, with all that is in it, but not where the backup would be a copy.
+#[test]
+fn a_directory_that_has_the_backups_name_gives_way_where_the_file_moves() {
+    for options in
+        ["-rib", "-rib --delete", "-rib --inplace", "-rib --append-verify", "-rib --delay-updates", "-rib --inplace -n"]
+    {
+        for dir in ["", "--backup-dir=../kept"] {
+            for full in [false, true] {
+                let bench = Bench::new();
+                put(&bench.src().join("f"), "newer than what is there", NEW);
+                bench.both(|place| {
+                    put(&place.join("dst/f"), "old", OLD);
+                    let taken = place.join(if dir.is_empty() { "dst/f~" } else { "kept/f" });
+                    fs::create_dir_all(&taken).unwrap();
+                    if full {
+                        put(&taken.join("full/x"), "x", OLD);
+                    }
+                });
+                let src = format!("{}/", bench.src().display());
+                let args: Vec<&str> =
+                    options.split(' ').chain([dir, &src, "dst"]).filter(|arg| !arg.is_empty()).collect();
+                let did = bench.same(&args);
+                let stays = options.contains("inplace") || options.contains("append");
+                assert_eq!(did.code == Some(23), stays && !options.contains("-n"), "{args:?}");
+            }
+        }
+    }
+}

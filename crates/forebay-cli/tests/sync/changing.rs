@@ -184,14 +184,34 @@ fn what_cannot_be_read_on_is_not_copied() {
     };
     let path = ["/sys/kernel/notes", "/sys/kernel/uevent_seqnum", "/sys/kernel/mm/transparent_hugepage/enabled"];
     let Some(path) = path.into_iter().find(|path| sized(path)) else { return };
-    for args in [&["-i"][..], &["-iS"], &["-i", "--partial"], &["-iv", "--inplace"]] {
-        // What is kept of the file ends here where the source does; stock rsync keeps zeros behind that.
-        let [theirs, ours] = bench.did(&[args, &[path, "dst"]].concat());
-        assert_eq!(ours, theirs, "{args:?}");
-        assert_eq!(ours.code, Some(23), "{args:?}");
-        for place in bench.places() {
-            // Written in place, it stays.
-            let _ = fs::remove_file(place.join("dst"));
+    for args in [
+        &["-i"][..],
+        &["-iS"],
+        &["-i", "--partial"],
+        &["-iv", "--inplace"],
+        &["-ib", "--partial"],
+        &["-ib", "--inplace"],
+        &["-i", "--partial-dir=p"],
+        &["-i", "--partial-dir=p", "--delay-updates"],
+        &["-i", "--delay-updates"],
+    ] {
+        for old in [false, true] {
+            for place in bench.places().into_iter().filter(|_| old) {
+                fs::write(place.join("dst"), "what was there").unwrap();
+            }
+            // What is kept of the file ends here where the source does; stock rsync keeps zeros behind that.
+            let [theirs, ours] = bench.did(&[args, &[path, "dst"]].concat());
+            assert_eq!(ours, theirs, "{args:?}");
+            assert_eq!(ours.code, Some(23), "{args:?}");
+            let lost = bench.places().map(|place| {
+                let content = |name: &str| fs::read(place.join(name)).unwrap_or_default();
+                old && ["dst", "dst~"].iter().all(|name| content(name) != b"what was there")
+            });
+            assert_eq!(lost[1], lost[0], "{args:?}");
+            for place in bench.places() {
+                fs::remove_dir_all(&place).unwrap();
+                fs::create_dir(&place).unwrap();
+            }
         }
     }
 }

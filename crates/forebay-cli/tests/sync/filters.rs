@@ -158,3 +158,35 @@ fn round(seed: u64) {
 fn any_rules_on_any_tree_pick_what_rsync_picks() {
     rounds(60, round);
 }
+
+#[test]
+fn rules_that_are_too_long_are_left_out() {
+    let bench = Bench::new();
+    for name in ["f", "g"] {
+        fs::write(bench.src().join(name), name).unwrap();
+    }
+    let (long, longer) = ("x".repeat(4096), "y".repeat(70_000));
+    fs::write(bench.src().join(".r"), format!("- {long}\n- g\n- {longer}\n")).unwrap();
+    let rules = bench.places().map(|place| fs::write(place.join("rules"), format!("{longer}\n/{long}\ng\n")));
+    assert!(rules.iter().all(Result::is_ok));
+    let src = format!("{}/", bench.src().display());
+    for (rules, said) in [
+        (&[format!("--exclude={long}"), "--exclude=g".into()][..], 1),
+        (&[format!("--exclude={longer}"), "--exclude=g".into()], 1),
+        (&[format!("--exclude={}", &long[1..]), "--exclude=g".into()], 0),
+        (&[format!("--filter=- /{}/", &long[2..]), "--exclude=g".into()], 1),
+        (&["--exclude-from=rules".into()], 2),
+        (&["--filter=._rules".into()], 1),
+        (&["--filter=.-_rules".into()], 2),
+        (&["--filter=:_.r".into()], 2),
+    ] {
+        let args: Vec<&str> = rules.iter().map(String::as_str).chain(["-rin", &src, "dst"]).collect();
+        // Stock rsync cuts the longest lines.
+        let [theirs, ours] = bench.did(&args).map(|did| {
+            let starts: Vec<_> = did.errors.iter().map(|line| line.get(..100).unwrap_or(line).to_owned()).collect();
+            (did.code, did.lines, starts)
+        });
+        assert_eq!(ours, theirs);
+        assert_eq!(ours.2.iter().filter(|line| line.starts_with("discarding over-long filter: ")).count(), said);
+    }
+}

@@ -5,6 +5,7 @@ mod arguments;
 mod backups;
 mod changing;
 mod copy_as;
+mod deep;
 mod deletions;
 mod delta;
 mod devices;

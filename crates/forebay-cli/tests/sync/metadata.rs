@@ -549,3 +549,39 @@ fn access_times_of_what_is_no_file_are_kept_too() {
         assert_eq!(ours, theirs, "{options}");
     }
 }
+
+/// Of names that are one file at the destination, the first that is to have other attributes gets them for all.
+#[test]
+fn the_first_of_several_names_of_a_file_is_told_to_get_other_attributes() {
+    for options in ["-ai", "-ai --delete-after", "-ain"] {
+        let bench = Bench::new();
+        let names: Vec<_> = (0..40).map(|n| format!("d{n:02}/f")).collect();
+        for (n, name) in names.iter().enumerate() {
+            let file = bench.src().join(name);
+            fs::create_dir(file.parent().unwrap()).unwrap();
+            fs::write(&file, "text").unwrap();
+            // One changes it back, for those behind it to change again.
+            fs::set_permissions(&file, fs::Permissions::from_mode(if n == 20 { 0o640 } else { 0o600 })).unwrap();
+            touch(&file, "@1000000000");
+        }
+        // Something to do before the first.
+        fs::write(bench.src().join("d00/before"), vec![7; 40_000_000]).unwrap();
+        bench.both(|place| {
+            for name in &names {
+                fs::create_dir_all(place.join("dst").join(name).parent().unwrap()).unwrap();
+            }
+            let first = place.join("dst").join(&names[0]);
+            fs::write(&first, "text").unwrap();
+            touch(&first, "@1000000000");
+            names[1..].iter().for_each(|name| fs::hard_link(&first, place.join("dst").join(name)).unwrap());
+        });
+        for dir in names.iter().map(|name| Path::new(name).parent().unwrap()) {
+            touch(&bench.src().join(dir), "@1100000000");
+        }
+        let src = format!("{}/", bench.src().display());
+        let args: Vec<_> = options.split(' ').chain([&*src, "dst"]).collect();
+        let did = bench.same(&args);
+        let told = did.lines.iter().filter(|line| line.starts_with(".f")).count();
+        assert_eq!(told, if options.contains('n') { 40 } else { 3 }, "{options}");
+    }
+}

@@ -502,3 +502,24 @@ fn what_cannot_be_renamed_is_told_with_both_names() {
         assert!(did.errors.iter().any(|line| line.contains("rename")), "{options}: {:?}", did.errors);
     }
 }
+
+/// Without `-p`, a file keeps its mode; but what may not be read is as good as none.
+#[test]
+fn a_file_that_may_not_be_read_gets_the_mode_of_a_new_one() {
+    for options in ["-ri", "-ri --inplace", "-rpi", "-rEi", "-ri --inplace --no-p", "-rib"] {
+        for bits in [0, 0o040, 0o100, 0o200, 0o400, 0o444] {
+            let bench = Bench::new();
+            fs::write(bench.src().join("f"), "new content").unwrap();
+            mode(bench.src().join("f"), 0o644);
+            give_away(&bench.src());
+            bench.both(|place| {
+                fs::create_dir(place.join("dst")).unwrap();
+                fs::write(place.join("dst/f"), "older").unwrap();
+                mode(place.join("dst/f"), bits);
+                give_away(place);
+            });
+            let did = same(&bench, &options.split(' ').collect::<Vec<_>>());
+            assert_eq!(did.code, Some(0), "{options} {bits:o}");
+        }
+    }
+}

@@ -565,6 +565,23 @@ fn a_list_that_is_made_first_is_told_as_rsync_does() {
     }
 }
 
+/// What members there are and of which kind, but for one of ours.
+fn shape(json: &serde_json::Value) -> serde_json::Value {
+    use serde_json::Value;
+    match json {
+        Value::Object(members) => members
+            .iter()
+            .filter(|(name, _)| *name != "forebay")
+            .map(|(name, value)| (name.clone(), shape(value)))
+            .collect(),
+        Value::Array(_) => "list".into(),
+        Value::String(_) => "text".into(),
+        Value::Number(_) => "number".into(),
+        Value::Bool(_) => "boolean".into(),
+        Value::Null => Value::Null,
+    }
+}
+
 #[test]
 fn texts_are_in_the_shape_of_rsyncs() {
     let run = |args: &[&str]| Command::new(FOREBAY).arg("sync").args(args).output().unwrap();
@@ -574,7 +591,11 @@ fn texts_are_in_the_shape_of_rsyncs() {
     let theirs = Command::new("rsync").arg("-VV").output().unwrap();
     let [ours, theirs] = [text(&["-VV"]).into_bytes(), theirs.stdout].map(|json| {
         let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
-        ["program", "protocol", "checksum_list", "compress_list"].map(|member| json[member].clone())
+        ["program", "version", "protocol", "checksum_list", "compress_list"]
+            .map(|member| json[member].clone())
+            .into_iter()
+            .chain([shape(&json)])
+            .collect::<Vec<_>>()
     });
     assert_eq!(ours, theirs);
     for option in ["--info=help", "--debug=help"] {
@@ -660,4 +681,16 @@ fn everything_goes_to_standard_error_where_that_is_asked_for() {
         assert_eq!(both[1], both[0], "{option}");
         assert_eq!(both[1].1.is_empty(), option.contains("=a") || option.starts_with("--msgs"), "{option}");
     }
+}
+
+/// What is no character that can be printed is escaped by the side whose message it is.
+#[test]
+fn names_with_the_character_127_are_shown_as_rsync_shows_them() {
+    let bench = Bench::new();
+    let name = "a\x7fb\x01";
+    fs::write(bench.src().join(name), "new").unwrap();
+    bench.both(|place| fs::create_dir_all(place.join("dst").join(name).join("full")).unwrap());
+    let src = format!("{}/", bench.src().display());
+    let did = bench.same(&["-ri", &src, "dst"]);
+    assert!(did.errors.iter().any(|line| line.ends_with("new regular file: a\\#177b\\#001")), "{did:?}");
 }

@@ -1,10 +1,13 @@
 //! A symbolic link at the destination, in place of a directory of the source, must not lead out of the tree.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{lchown, symlink};
 use std::process::Command;
 
-use crate::harness::{Bench, command, copy};
+use crate::harness::{Bench, Did, FOREBAY, command, copy, did};
+use crate::tree::look;
+
+const NOBODY: u32 = 65_534;
 
 #[test]
 fn nothing_is_written_through_a_link_in_the_destination() {
@@ -89,4 +92,98 @@ fn what_waits_does_not_wait_elsewhere() {
             }
         }
     }
+}
+
+/// Where links of somebody else's are, what an argument names is not looked for: `{}` is the link, or the path over it.
+const NAMED: [(&str, &str); 15] = [
+    ("-ri SRC/ {}", "real/in"),
+    ("-ri SRC/ {}/new", "real/in"),
+    ("-ri --mkpath SRC/ {}/new/er", "real/in"),
+    ("-ri SRC/f {}/g", "real/in"),
+    ("-rib --backup-dir=../{} SRC/ dst", "real/in"),
+    ("-ri -T PLACE/{} SRC/ dst", "real/in"),
+    ("-ri --files-from={} SRC dst", "real/names"),
+    ("-ri --exclude-from={} SRC/ dst", "real/names"),
+    ("-ri --include-from={} SRC/ dst", "real/names"),
+    ("-ri --filter=._{} SRC/ dst", "real/rules"),
+    ("-ri --log-file={} SRC/ dst", "real/log"),
+    ("-rti --link-dest=../{} SRC/ dst", "real/in"),
+    ("-rti --compare-dest=PLACE/{} SRC/ dst", "real/in"),
+    ("-ri --insecure-links SRC/ {}", "real/in"),
+    ("-ri --insecure-links --exclude-from={} SRC/ dst", "real/names"),
+];
+
+#[test]
+fn links_on_the_way_to_what_is_named_are_followed_by_whose_they_are() {
+    for (user, owner) in [(None, 0), (None, NOBODY), (Some(NOBODY), 0), (Some(NOBODY), NOBODY), (Some(NOBODY), 1234)] {
+        for ((args, to), whole) in NAMED.into_iter().flat_map(|each| [(each, false), (each, true)]) {
+            // The link is what is named, or leads there by another one that is to be trusted.
+            let (dir, name) = to.rsplit_once('/').unwrap();
+            let (planted, named) = if whole { (to, "planted".to_owned()) } else { (dir, format!("planted/{name}")) };
+            let trusted = owner == 0 || user == Some(owner) || args.contains("--insecure-links");
+            let bench = Bench::new();
+            fs::write(bench.src().join("f"), "new").unwrap();
+            bench.both(|place| {
+                fs::create_dir_all(place.join("dst")).unwrap();
+                fs::create_dir_all(place.join("real/in")).unwrap();
+                fs::write(place.join("dst/f"), "older").unwrap();
+                fs::write(place.join("real/names"), "f\n").unwrap();
+                fs::write(place.join("real/rules"), "- f\n").unwrap();
+                fs::write(place.join("real/log"), "").unwrap();
+                symlink(planted, place.join("planted")).unwrap();
+                assert!(Command::new("chown").args(["-Rh", "65534"]).arg(place).status().unwrap().success());
+                lchown(place.join("planted"), Some(owner), None).unwrap();
+            });
+            let [theirs, ours] = bench.places().map(|place| {
+                let program = if place.ends_with("rsync") { ("rsync", &[][..]) } else { (FOREBAY, &["sync"][..]) };
+                let args = args.replace("SRC", bench.src().to_str().unwrap()).replace("{}", &named);
+                let args = args.replace("PLACE", place.to_str().unwrap());
+                let mut command = command(user, program.0, program.1);
+                let output = command.args(args.split(' ')).current_dir(&place).output().unwrap();
+                let refused = String::from_utf8_lossy(&output.stderr).contains("refusing to follow a symlink");
+                let log = fs::read(place.join("real/log")).unwrap();
+                fs::write(place.join("real/log"), "").unwrap();
+                (did(Ok(output), &place), refused, log.is_empty())
+            });
+            let about = format!("{args} {named} {user:?} {owner}: {ours:?}, rsync: {theirs:?}");
+            assert_eq!((ours.0.code, ours.1, ours.2), (theirs.0.code, theirs.1, theirs.2), "{about}");
+            assert_eq!(ours.1, !trusted, "{about}");
+            // Ours is at an end before anything is told of.
+            if !args.contains("-dir") && !args.contains("-T") {
+                // Stock rsync says what it has made, and did not make there.
+                let lines = |did: &Did| did.lines.iter().filter(|line| trusted || !line.starts_with("created")).count();
+                assert_eq!((lines(&ours.0), &ours.0.errors), (lines(&theirs.0), &theirs.0.errors), "{about}");
+            }
+            let [theirs, ours] = bench.places().map(|place| {
+                let made = look(&place, false).into_keys();
+                made.filter(|path| trusted || !path.to_string_lossy().contains("new")).collect::<Vec<_>>()
+            });
+            assert_eq!(ours, theirs, "{about}");
+            if !trusted {
+                assert!(!bench.places()[1].join("real/in/f").exists(), "{about}");
+            }
+        }
+    }
+}
+
+/// A file of rules that somebody else's link stands for counts for nothing, and files wait in no directory beyond one.
+#[test]
+fn links_of_others_lead_to_neither_rules_nor_partial_files() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("f"), "new").unwrap();
+    symlink("../rsync/rules", bench.src().join(".r")).unwrap();
+    lchown(bench.src().join(".r"), Some(1234), None).unwrap();
+    bench.both(|place| {
+        fs::create_dir_all(place.join("real")).unwrap();
+        fs::write(place.join("rules"), "- f\n").unwrap();
+        symlink("real", place.join("planted")).unwrap();
+        lchown(place.join("planted"), Some(1234), None).unwrap();
+    });
+    let src = format!("{}/", bench.src().display());
+    let did = bench.same(&["-ri", "--filter=:_.r", &src, "dst"]);
+    assert!(did.lines.contains(&">f+++++++++ f".to_owned()), "{did:?}");
+    let partial = format!("--partial-dir={}/planted/p", bench.places()[1].display());
+    let [_, ours] = bench.did(&["-rI", "--delay-updates", &partial, &src, "dst"]);
+    assert_eq!(ours.code, Some(23), "{ours:?}");
+    assert!(fs::read_dir(bench.places()[1].join("real")).unwrap().next().is_none());
 }

@@ -184,3 +184,22 @@ fn what_cannot_be_read_counts_where_rsync_counts_it_and_is_said_once() {
         }
     }
 }
+
+/// What is wrong with a file of rules ends the run; what was said of sources before that is not lost.
+#[test]
+fn what_cannot_be_found_is_said_before_what_ends_the_run() {
+    let bench = Bench::new();
+    fs::create_dir(bench.src().join("d")).unwrap();
+    fs::write(bench.src().join("d/.r"), "bad rule\n").unwrap();
+    for way in WAYS {
+        let run = |pair| {
+            bench.prepare("ours");
+            let output = finish(bench.client_of(pair, way, &["-r", "--filter=:_.r"], &["none", "d/"], "ours"));
+            let errors = String::from_utf8(output.stderr).unwrap();
+            // Stock rsync's sides do not agree about the code.
+            (output.status.success(), errors.contains("link_stat \"/"), errors.contains("Unknown filter rule"))
+        };
+        let (succeeded, missing, rule) = agreed(run, &way);
+        assert!(missing && rule && !succeeded, "{way:?}");
+    }
+}

@@ -8,6 +8,7 @@ use rustix::fs::{AtFlags, CWD, Mode};
 use rustix::io::Errno;
 
 use crate::fs;
+use crate::given;
 use crate::options::Options;
 use crate::shared::Shared;
 
@@ -18,7 +19,7 @@ pub(crate) fn name(options: &Options) -> Option<&OsStr> {
 }
 
 /// Where the directory is: what it is in, unless that is the directory of the file, and its name there.
-fn place(at: BorrowedFd<'_>, name: &OsStr) -> Result<(Option<OwnedFd>, CString), Errno> {
+fn place(options: &Options, at: BorrowedFd<'_>, name: &OsStr) -> Result<(Option<OwnedFd>, CString), Errno> {
     let name = name.as_bytes();
     let (above, last) = match name.iter().rposition(|&byte| byte == b'/') {
         Some(slash) => name.split_at(slash + 1),
@@ -28,9 +29,7 @@ fn place(at: BorrowedFd<'_>, name: &OsStr) -> Result<(Option<OwnedFd>, CString),
     let above = match above.strip_suffix(b"/") {
         None => None,
         // Given by whoever runs this, and no part of the tree.
-        Some(_) if name.starts_with(b"/") => {
-            Some(fs::open_dir(CWD, &CString::new(above).map_err(|_| Errno::INVAL)?, true)?)
-        }
+        Some(_) if name.starts_with(b"/") => Some(given::dir(CWD, above, options.insecure_links)?),
         Some(above) => Some(fs::open_beneath(at, above, false)?),
     };
     Ok((above, last))
@@ -39,7 +38,7 @@ fn place(at: BorrowedFd<'_>, name: &OsStr) -> Result<(Option<OwnedFd>, CString),
 /// Opens the directory for files of the directory `at`, which is made if it is missing and `make`: also in the place of what is
 /// none, a link to one included.
 pub(crate) fn dir(shared: &Shared<'_>, at: BorrowedFd<'_>, make: bool) -> Result<OwnedFd, Errno> {
-    let (above, name) = place(at, name(shared.options).ok_or(Errno::NOENT)?)?;
+    let (above, name) = place(shared.options, at, name(shared.options).ok_or(Errno::NOENT)?)?;
     let at = above.as_ref().map_or(at, AsFd::as_fd);
     let opened = fs::open_dir(at, &name, false);
     match opened {
@@ -70,7 +69,7 @@ pub(crate) fn discard(shared: &Shared<'_>, at: BorrowedFd<'_>, file: &CStr) {
 /// Removes the directory if it is a relative one and nothing is in it.
 pub(crate) fn remove(shared: &Shared<'_>, at: BorrowedFd<'_>) {
     let Some(name) = name(shared.options).filter(|name| !name.as_bytes().starts_with(b"/")) else { return };
-    if let Ok((above, name)) = place(at, name) {
+    if let Ok((above, name)) = place(shared.options, at, name) {
         let _ = rustix::fs::unlinkat(above.as_ref().map_or(at, AsFd::as_fd), &name, AtFlags::REMOVEDIR);
     }
 }

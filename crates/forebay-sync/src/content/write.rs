@@ -489,6 +489,15 @@ impl Worker<'_> {
         let wanted = attrs::wanted_mode(shared, &entry.src, entry.old_of_kind().as_ref(), Some(ready)) & 0o777;
         let wanted = if options.fake_destination { fake::own_mode(wanted, entry.src.kind) } else { wanted };
         let kept = result.and_then(|()| rustix::fs::fchmod(&draft.file, Mode::from_raw_mode(wanted as _)));
+        // What has the name is not lost.
+        if kept.is_ok()
+            && matches!(dir, Ok(None))
+            && options.backup
+            && entry.old_stays()
+            && !backup::take(shared, out, ready.fd.as_fd(), entry.target, &entry.target_rel(), true)
+        {
+            return;
+        }
         let kept = kept.and(dir).and_then(|dir| {
             let at = dir.as_ref().map_or(ready.fd.as_fd(), AsFd::as_fd);
             temp.commit_to(at, entry.target).map_err(|(errno, _)| errno)

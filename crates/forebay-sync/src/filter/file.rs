@@ -9,31 +9,35 @@ use rustix::io::Errno;
 
 use super::FilterError;
 use super::parse::{Modifiers, Style};
+use crate::given;
 
 /// Longest file of rules in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
-/// Longest rule in bytes; longer ones are dropped, as rsync does.
-pub(super) const MAX_RULE: usize = 4095;
-
 /// Opens and reads a file of rules; `-` is standard input. Within another file (`nested`) messages tell less.
-pub(super) fn open(path: &[u8], shown: &[u8], nested: bool, includes: bool) -> Result<Vec<u8>, FilterError> {
+pub(super) fn open(
+    path: &[u8],
+    shown: &[u8],
+    nested: bool,
+    includes: bool,
+    insecure_links: bool,
+) -> Result<Vec<u8>, FilterError> {
     if path == b"-" && !nested {
         return take(io::stdin().lock(), b"-");
     }
-    let flags = OFlags::RDONLY | OFlags::NOCTTY | OFlags::CLOEXEC;
-    match rustix::fs::openat(CWD, path, flags, Mode::empty()) {
+    match given::open(CWD, path, OFlags::RDONLY | OFlags::NOCTTY, Mode::empty(), insecure_links) {
         Ok(fd) => read(fd, shown),
-        Err(_) if nested => {
-            Err(FilterError::Read(format!("failed to open exclude file {}", String::from_utf8_lossy(shown))))
+        Err(errno) if nested => {
+            let (warning, shown) = (given::warning(errno), String::from_utf8_lossy(shown));
+            Err(FilterError::Read(format!("{warning}failed to open exclude file {shown}")))
         }
         Err(errno) => Err(unopened(shown, includes, errno)),
     }
 }
 
 /// As [`open`], the file of an option. As with rsync, a slash at the end makes a directory something that cannot be read.
-pub(super) fn given(path: &[u8], includes: bool) -> Result<Vec<u8>, FilterError> {
-    let text = open(path, path, false, includes)?;
+pub(super) fn named(path: &[u8], includes: bool, insecure_links: bool) -> Result<Vec<u8>, FilterError> {
+    let text = open(path, path, false, includes, insecure_links)?;
     match path.ends_with(b"/") {
         true => Err(unopened(path, includes, Errno::ISDIR)),
         false => Ok(text),
@@ -43,7 +47,8 @@ pub(super) fn given(path: &[u8], includes: bool) -> Result<Vec<u8>, FilterError>
 fn unopened(shown: &[u8], includes: bool, errno: Errno) -> FilterError {
     let kind = if includes { "include" } else { "exclude" };
     let (shown, error) = (String::from_utf8_lossy(shown), crate::fs::describe(errno));
-    FilterError::Read(format!("rsync: [client] failed to open {kind} file {shown}: {error}"))
+    let warning = given::warning(errno);
+    FilterError::Read(format!("{warning}rsync: [client] failed to open {kind} file {shown}: {error}"))
 }
 
 /// Reads an open file of rules. A directory has none, as with rsync.

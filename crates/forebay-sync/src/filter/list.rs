@@ -7,7 +7,8 @@ use rustix::fs::{Mode, OFlags};
 
 use super::parse::{Kind, Modifiers, Origin, Style, parse};
 use super::rule::{Label, Rule};
-use super::{FilterError, cvs, file};
+use super::{FilterError, Filters, cvs, file};
+use crate::given;
 
 /// One line of a list.
 #[derive(Clone, Debug)]
@@ -36,12 +37,17 @@ impl PerDir {
         at: BorrowedFd<'_>,
         shown: &[u8],
         anchor: &[u8],
-        nul: bool,
+        filters: &Filters,
     ) -> Result<Option<List>, FilterError> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         // What cannot be opened counts as absent, as with rsync.
-        let Ok(fd) = rustix::fs::openat(at, &self.name[..], flags, Mode::empty()) else {
-            return Ok(None);
+        let fd = match given::open(at, &self.name, flags, Mode::empty(), filters.insecure_links) {
+            Ok(fd) => fd,
+            Err(given::REFUSED) => {
+                let notes = given::warning(given::REFUSED).into_bytes();
+                return Ok(Some(List { notes, ..List::default() }));
+            }
+            Err(_) => return Ok(None),
         };
         let path = [shown, &self.name].concat();
         let text = file::read(fd, &path)?;
@@ -53,13 +59,18 @@ impl PerDir {
             list: Some(&self.label),
             anchor,
             base: shown,
-            nul,
+            nul: filters.nul,
+            insecure_links: filters.insecure_links,
             depth: 1,
         };
         add_file(&mut list, &text, &path, &context)?;
         Ok(Some(list))
     }
 }
+
+/// Bytes of a pattern at most, and of a rule in a file.
+const MAX_PATTERN: usize = 4095;
+const MAX_LINE: usize = 5119;
 
 /// Merge files within merge files at most.
 const MAX_DEPTH: usize = 32;
@@ -79,14 +90,18 @@ pub(super) struct Context<'c> {
     pub(super) base: &'c [u8],
     /// Files end their rules with NUL.
     pub(super) nul: bool,
+    /// As [`Filters::insecure_links`].
+    pub(super) insecure_links: bool,
     pub(super) depth: usize,
 }
 
 impl Context<'_> {
     /// For a rule on the command line.
-    pub(super) fn argument(style: Style, nul: bool) -> Self {
+    pub(super) fn argument(style: Style, filters: &Filters) -> Self {
         let within = Modifiers::default();
-        Context { origin: Origin::Argument, style, within, list: None, anchor: b"", base: b"", nul, depth: 0 }
+        let &Filters { nul, insecure_links, .. } = filters;
+        let origin = Origin::Argument;
+        Context { origin, style, within, list: None, anchor: b"", base: b"", nul, insecure_links, depth: 0 }
     }
 }
 
@@ -95,11 +110,18 @@ impl Context<'_> {
 pub(super) struct List {
     pub(super) entries: Vec<Entry>,
     pub(super) cleared: bool,
+    /// Lines about what was left out of it.
+    pub(super) notes: Vec<u8>,
 }
 
 impl List {
     fn push(&mut self, rule: Rule) {
         self.entries.push(Entry::Rule(rule));
+    }
+
+    /// Leaves out what is longer than rsync takes.
+    fn discard(&mut self, origin: &Origin<'_>, text: &[u8]) {
+        self.notes.extend_from_slice(&[b"discarding over-long filter: ", &origin.show(text)[..], b"\n"].concat());
     }
 }
 
@@ -112,10 +134,12 @@ pub(super) fn add(list: &mut List, text: &[u8], context: &Context<'_>) -> Result
     let from_file = matches!(context.origin, Origin::File(..));
     let label = |pattern: &[u8]| Label { pattern: (!from_file).then(|| pattern.to_vec()), list: context.list.cloned() };
     match parsed.kind {
-        Kind::Clear => *list = List { entries: Vec::new(), cleared: true },
+        Kind::Clear => (list.entries, list.cleared) = (Vec::new(), true),
         Kind::Include | Kind::Exclude if modifiers.cvs => {
-            list.entries.extend(cvs::rules(parsed.kind == Kind::Include, modifiers)?.entries);
+            list.entries.extend(cvs::rules(parsed.kind == Kind::Include, modifiers, context.insecure_links)?.entries);
         }
+        // As with rsync: no path is that long.
+        Kind::Include | Kind::Exclude if argument.len() > MAX_PATTERN => list.discard(&context.origin, argument),
         Kind::Include | Kind::Exclude => {
             list.push(Rule::new(parsed.kind == Kind::Include, argument, modifiers, label(argument), context.anchor));
         }
@@ -138,7 +162,8 @@ pub(super) fn add(list: &mut List, text: &[u8], context: &Context<'_>) -> Result
                     let shown = String::from_utf8_lossy(&shown).into_owned();
                     return Err(FilterError::Read(format!("filter files are nested too deeply: {shown}")));
                 }
-                let (text, style) = (file::open(&path, &shown, from_file, false)?, style(modifiers));
+                let (text, style) =
+                    (file::open(&path, &shown, from_file, false, context.insecure_links)?, style(modifiers));
                 let inner = Context { style, within: modifiers, depth: context.depth + 1, ..*context };
                 add_file(list, &text, &shown, &inner)?;
             }
@@ -159,12 +184,9 @@ fn style(modifiers: Modifiers) -> Style {
 pub(super) fn add_file(list: &mut List, text: &[u8], shown: &[u8], context: &Context<'_>) -> Result<(), FilterError> {
     for (rule, line) in file::split(text, context.within, context.style, context.nul) {
         let origin = Origin::File(shown, line);
-        if rule.len() > file::MAX_RULE {
-            // rsync drops it and goes on; but a rule that protects something must not be lost.
-            return Err(FilterError::Syntax(format!(
-                "over-long filter: {}",
-                String::from_utf8_lossy(&origin.show(rule))
-            )));
+        if rule.len() > MAX_LINE {
+            list.discard(&origin, rule);
+            continue;
         }
         add(list, rule, &Context { origin, ..*context })?;
     }

@@ -35,7 +35,8 @@ struct Lists {
 }
 
 impl Lists {
-    fn add(&mut self, list: List) {
+    fn add(&mut self, list: List, notes: &mut Vec<u8>) {
+        notes.extend_from_slice(&list.notes);
         if list.cleared {
             self.lists.clear();
         }
@@ -55,8 +56,14 @@ pub(crate) struct Folder<'f> {
 
 impl Local {
     /// Before any directory of a transfer that begins at `start` (clean and absolute) has been entered: what the files
-    /// in the directories above it, and in itself if `with_start`, say where they were asked for.
-    pub(crate) fn above(filters: &Filters, start: &[u8], with_start: bool) -> Result<Self, FilterError> {
+    /// in the directories above it, and in itself if `with_start`, say where they were asked for. Lines about what was left out
+    /// of them are `notes`.
+    pub(crate) fn above(
+        filters: &Filters,
+        start: &[u8],
+        with_start: bool,
+        notes: &mut Vec<u8>,
+    ) -> Result<Self, FilterError> {
         if !filters.has_merge_files() {
             return Ok(Local(None));
         }
@@ -82,16 +89,21 @@ impl Local {
                 else {
                     continue;
                 };
-                if let Some(list) = each.file.read(fd.as_fd(), dir, dir, filters.nul)? {
-                    each.add(list);
+                if let Some(list) = each.file.read(fd.as_fd(), dir, dir, filters)? {
+                    each.add(list, notes);
                 }
             }
         }
         Ok(Local(Some(Arc::new(all))))
     }
 
-    /// The state in the directory `folder`, where this is that of its parent.
-    pub(crate) fn enter(&self, filters: &Filters, folder: Folder<'_>) -> Result<Self, FilterError> {
+    /// The state in the directory `folder`, where this is that of its parent. Lines about what was left out are `notes`.
+    pub(crate) fn enter(
+        &self,
+        filters: &Filters,
+        folder: Folder<'_>,
+        notes: &mut Vec<u8>,
+    ) -> Result<Self, FilterError> {
         let Some(parent) = &self.0 else {
             return Ok(Local(None));
         };
@@ -103,9 +115,9 @@ impl Local {
         }
         let mut at = 0;
         while let Some(each) = own.get_mut(at) {
-            if let Some(list) = each.file.read(folder.fd, folder.shown, folder.rel, filters.nul)? {
+            if let Some(list) = each.file.read(folder.fd, folder.shown, folder.rel, filters)? {
                 let entries = list.entries.clone();
-                each.add(list);
+                each.add(list, notes);
                 // Files that it names are looked for in this directory, too.
                 add_files(&mut own, &entries);
                 changed = true;

@@ -37,6 +37,8 @@ pub struct Filters {
     pub nul: bool,
     /// `--delete-excluded`: rules that name no side have nothing to say of what is deleted.
     pub delete_excluded: bool,
+    /// As [`Options::insecure_links`](crate::Options::insecure_links), for the files of rules that are read from here on.
+    pub insecure_links: bool,
 }
 
 /// Whose decision it is.
@@ -85,7 +87,8 @@ impl Filters {
     /// # Errors
     /// [`FilterError::Syntax`] for a sign without a pattern behind it.
     pub fn push(&mut self, include: bool, argument: &[u8]) -> Result<(), FilterError> {
-        list::add(&mut self.list, argument, &Context::argument(Style::Simple(include), self.nul))
+        let context = Context::argument(Style::Simple(include), self);
+        list::add(&mut self.list, argument, &context)
     }
 
     /// Adds the argument of `--filter`. Merge files are read at once.
@@ -93,7 +96,8 @@ impl Filters {
     /// # Errors
     /// A rule that makes no sense, or a file that cannot be read.
     pub fn push_rule(&mut self, rule: &[u8]) -> Result<(), FilterError> {
-        list::add(&mut self.list, rule, &Context::argument(Style::Full, self.nul))
+        let context = Context::argument(Style::Full, self);
+        list::add(&mut self.list, rule, &context)
     }
 
     /// Adds the file of `--include-from` or `--exclude-from`; `-` is standard input.
@@ -103,8 +107,14 @@ impl Filters {
     pub fn push_file(&mut self, include: bool, path: &OsStr) -> Result<(), FilterError> {
         let path = path.as_bytes();
         // As with rsync, no name stands for no rules.
-        let text = if path.is_empty() { Vec::new() } else { file::given(path, include)? };
-        list::add_file(&mut self.list, &text, path, &Context::argument(Style::Simple(include), self.nul))
+        let text = if path.is_empty() { Vec::new() } else { file::named(path, include, self.insecure_links)? };
+        let context = Context::argument(Style::Simple(include), self);
+        list::add_file(&mut self.list, &text, path, &context)
+    }
+
+    /// What is to be said of the rules that were added, a line each: those that are too long count for nothing.
+    pub fn take_notes(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.list.notes)
     }
 
     /// The rules as they are told to another machine, which sends or receives.

@@ -1,16 +1,16 @@
 //! Which directory the destination is: it is found, or made.
 
 use std::ffi::{CString, OsStr};
-use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode};
+use rustix::fs::{AtFlags, CWD, FileType};
 use rustix::io::Errno;
 
 use super::absolute;
 use crate::error::Error;
 use crate::filter::clean;
 use crate::fs::{self, Stat};
+use crate::given;
 use crate::mkpath;
 use crate::outcome::Outcome;
 use crate::shared::{Root, Shared};
@@ -52,13 +52,13 @@ fn find(shared: &Shared<'_>, shape: Option<Shape>, argument: &OsStr, note: &mut 
     }
     let as_given = if argument.ends_with(b"/") && shown != b"/" { [&shown[..], b"/"].concat() } else { shown.clone() };
     let text = |before: &str, path: &[u8], errno: Errno| {
-        let mut line = before.as_bytes().to_vec();
+        let mut line = [given::warning(errno).as_bytes(), before.as_bytes()].concat();
         shared.options.escape.push(&mut line, path);
         let verb = if before.contains("ERROR") { ":" } else { " failed:" };
         line.extend_from_slice(format!("\"{verb} {}", fs::describe(errno)).as_bytes());
         String::from_utf8_lossy(&line).into_owned()
     };
-    let says = shared.options.says_more();
+    let (says, insecure) = (shared.options.says_more(), shared.options.insecure_links);
     let mut found = rustix::fs::statat(CWD, argument, AtFlags::empty()).map(Stat::from);
     if let Err(Errno::NOENT | Errno::NOTDIR) = found
         && shared.options.select.mkpath
@@ -66,8 +66,10 @@ fn find(shared: &Shared<'_>, shape: Option<Shape>, argument: &OsStr, note: &mut 
         let named = single && !argument.ends_with(b"/");
         let end = if named { argument.iter().rposition(|&b| b == b'/').unwrap_or(0) } else { argument.len() };
         let path = without_slashes(&argument[..end]);
-        let made = mkpath::make(path, shared.options.dry_run)
-            .map_err(|errno| Error::Io(text("rsync: [Receiver] mkdir \"", &as_given, errno)))?;
+        let made = mkpath::make(path, shared.options.dry_run, insecure).map_err(|errno| match errno {
+            given::REFUSED => Error::Select(text("rsync: [Receiver] change_dir#1 \"", &as_given, errno)),
+            errno => Error::Io(text("rsync: [Receiver] mkdir \"", &as_given, errno)),
+        })?;
         if made > 0 && says {
             let what = if made == 1 { "directory" } else { "directories" };
             // As with rsync, which made the directories above a file.
@@ -97,8 +99,10 @@ fn find(shared: &Shared<'_>, shape: Option<Shape>, argument: &OsStr, note: &mut 
             // As with rsync, a single directory is made as those in it are, which `--existing` forbids.
             let makes = !(shared.options.select.existing && single && !argument.ends_with(b"/"));
             if makes && !shared.options.dry_run {
-                rustix::fs::mkdirat(CWD, argument, Mode::from_raw_mode(0o777))
-                    .map_err(|errno| Error::Io(text("rsync: [Receiver] mkdir \"", &shown, errno)))?;
+                given::make_dir(CWD, argument, insecure).map_err(|errno| match errno {
+                    given::REFUSED => Error::Select(text("rsync: [Receiver] change_dir#2 \"", &shown, errno)),
+                    errno => Error::Io(text("rsync: [Receiver] mkdir \"", &shown, errno)),
+                })?;
             }
             if says && (!single || argument.ends_with(b"/")) {
                 shared.say(note, &[b"created directory "], without_slashes(argument), b"\n");
@@ -114,7 +118,8 @@ fn find(shared: &Shared<'_>, shape: Option<Shape>, argument: &OsStr, note: &mut 
         _ => return beside(shared, argument, &shown, &text),
     }
     // Who may not look for names in it cannot enter it either.
-    let entered = open(argument).and_then(|fd| rustix::fs::statat(&fd, c".", AtFlags::empty()).map(|_| fd));
+    let entered =
+        given::dir(CWD, argument, insecure).and_then(|fd| rustix::fs::statat(&fd, c".", AtFlags::empty()).map(|_| fd));
     let fd = entered.map_err(|errno| Error::Select(text("rsync: [Receiver] change_dir#1 \"", &shown, errno)))?;
     if shown != b"/" {
         shown.push(b'/');
@@ -138,7 +143,7 @@ fn beside(
     let rename =
         CString::new(name).map_err(|_| Error::Select(text("rsync: [Receiver] stat \"", shown, Errno::INVAL)))?;
     let rename = Some(rename);
-    match open(parent) {
+    match given::dir(CWD, parent, shared.options.insecure_links) {
         Ok(fd) => Ok(Root { fd: Some(fd), created: false, rename, shown: above.to_vec() }),
         // `--mkpath` would have made it.
         Err(Errno::NOENT) if shared.options.dry_run && shared.options.select.mkpath => {
@@ -149,11 +154,6 @@ fn beside(
             Err(Error::Select(text("rsync: [Receiver] change_dir#3 \"", above, errno)))
         }
     }
-}
-
-/// Opens the directory at `path`, which was given.
-fn open(path: &[u8]) -> Result<OwnedFd, Errno> {
-    fs::open_dir(CWD, &CString::new(path).map_err(|_| Errno::INVAL)?, true)
 }
 
 pub(crate) fn without_slashes(path: &[u8]) -> &[u8] {

@@ -9,20 +9,25 @@ use super::split_at_dot;
 use crate::asked::collapsed;
 use crate::error::Error;
 use crate::fs::describe;
+use crate::given;
+use crate::options::Options;
 
 /// Reads the file of `--files-from`: names, each with a NUL behind it. Empty lines are left out, and comments unless the names
 /// go to `another` machine: rsync hands them on. A line ends at a NUL: as with rsync, what is behind that is another name to
 /// another machine, and nothing here.
-pub(crate) fn names_from(from: &OsStr, nul: bool, another: bool) -> Result<Vec<u8>, Error> {
-    let failed = |error: &std::io::Error| {
+pub(crate) fn names_from(from: &OsStr, options: &Options, another: bool) -> Result<Vec<u8>, Error> {
+    let nul = options.filters.nul;
+    let mut refusal = String::new();
+    let mut warn = |line: &str| refusal = format!("{line}\n");
+    let opened = (from != "-").then(|| given::open_named(from, options.insecure_links, &mut warn)).transpose();
+    let opened = opened.map_err(|error| {
         let text = error.to_string();
         let text = text.split(" (os error").next().unwrap_or_default();
-        Error::Usage(format!("rsync: failed to open files-from file {}: {text}", from.to_string_lossy()))
-    };
-    let mut reader: Box<dyn BufRead> = if from == "-" {
-        Box::new(std::io::stdin().lock())
-    } else {
-        Box::new(std::io::BufReader::new(std::fs::File::open(from).map_err(|error| failed(&error))?))
+        Error::Usage(format!("{refusal}rsync: failed to open files-from file {}: {text}", from.to_string_lossy()))
+    })?;
+    let mut reader: Box<dyn BufRead> = match opened {
+        None => Box::new(std::io::stdin().lock()),
+        Some(file) => Box::new(std::io::BufReader::new(file)),
     };
     let mut names = Vec::new();
     let mut line = Vec::new();

@@ -214,7 +214,7 @@ fn relative(
         Err(Errno::NOTDIR | Errno::NOENT) => (own, false),
         kind => (kind?, own == FileType::Symlink),
     };
-    let at = given(shared, root, base, above)?;
+    let at = given(shared, root, base, above, note)?;
     let (dir_len, name) = last(&path)?;
     let source = root.source(at)?;
     let whole = CString::new(&path[..]).map_err(|_| Errno::INVAL)?;
@@ -265,7 +265,7 @@ fn on_the_way(
     if root.transferred || select.no_implied_dirs || std::mem::replace(&mut asked.dotted, true) {
         return Ok(());
     }
-    let at = given(shared, root, base, above)?;
+    let at = given(shared, root, base, above, note)?;
     let shown = &root.source(at)?.shown;
     if !walk::takes_part(shared, &Local::default(), (&mut Vec::new(), 0, shown, above), c".", true, note) {
         return Ok(());
@@ -277,7 +277,7 @@ fn on_the_way(
     root.transferred = true;
     // The root's attributes are those of its first source.
     if at > 0 {
-        let first = place(shared, base, above)?;
+        let first = place(shared, base, above, note)?;
         root.sources.insert(0, first);
         asked.shift_sources();
     }
@@ -299,7 +299,7 @@ fn missing(
         let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
         (&argument[..split], argument[split..].to_vec())
     };
-    let at = given(shared, root, base, above)?;
+    let at = given(shared, root, base, above, note)?;
     let (dir_len, name) = last(&path)?;
     let shown = [&root.source(at)?.shown, &path[..dir_len]].concat();
     let local = Local::default();
@@ -320,21 +320,27 @@ fn missing(
 }
 
 /// Which of the root's sources is what begins with `prefix`, of which lines tell what is `above` it.
-fn given(shared: &Shared<'_>, root: &mut Dir, prefix: &[u8], above: &Arc<Above>) -> Result<usize, Failure> {
+fn given(
+    shared: &Shared<'_>,
+    root: &mut Dir,
+    prefix: &[u8],
+    above: &Arc<Above>,
+    note: &mut Outcome,
+) -> Result<usize, Failure> {
     let is_it =
         |source: &SourceDir| matches!(&source.base, Base::Given(given) if given == prefix) && source.above == *above;
     let known = root.sources.iter().rposition(is_it);
     if let Some(at) = known {
         return Ok(at);
     }
-    root.sources.push(place(shared, prefix, above)?);
+    root.sources.push(place(shared, prefix, above, note)?);
     Ok(root.sources.len() - 1)
 }
 
 /// Where names are that were given with `prefix` before them.
-fn place(shared: &Shared<'_>, prefix: &[u8], above: &Arc<Above>) -> Result<SourceDir, FilterError> {
+fn place(shared: &Shared<'_>, prefix: &[u8], above: &Arc<Above>, note: &mut Outcome) -> Result<SourceDir, FilterError> {
     let shown = absolute(prefix);
-    let local = Local::above(&shared.options.filters, &clean(&shown), true)?;
+    let local = Local::above(&shared.options.filters, &clean(&shown), true, &mut note.errors)?;
     let (base, above) = (Base::Given(prefix.to_vec()), Arc::clone(above));
     Ok(SourceDir { base, shown, above, local, reads: Reads::of(shared.options) })
 }
@@ -386,7 +392,7 @@ fn contents(
     }
     let base =
         match rustix::fs::openat(CWD, argument, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(fd) => Base::Held(fd),
+            Ok(fd) => Base::Held(Arc::new(fd)),
             Err(errno) => {
                 root.complete = false;
                 shared.io_error.store(true, Ordering::Relaxed);
@@ -395,9 +401,10 @@ fn contents(
             }
         };
     let filters = &shared.options.filters;
-    let mut local = Local::above(filters, &clean(&shown), false)?;
+    let mut local = Local::above(filters, &clean(&shown), false, &mut note.errors)?;
     if let Base::Held(fd) = &base {
-        local = local.enter(filters, Folder { fd: fd.as_fd(), rel: b"", shown: &shown })?;
+        let folder = Folder { fd: fd.as_fd(), rel: b"", shown: &shown };
+        local = local.enter(filters, folder, &mut note.errors)?;
     }
     // The root's attributes are those of its first source.
     let at = if root.transferred { root.sources.len() } else { 0 };
@@ -422,7 +429,7 @@ fn named(
     note: &mut Outcome,
 ) -> Result<(), Failure> {
     let name = CString::new(name).map_err(|_| Errno::INVAL)?;
-    let at = given(shared, root, prefix, above)?;
+    let at = given(shared, root, prefix, above, note)?;
     let source = root.source(at)?;
     let kind = source.stat(&name, false)?.kind;
     let (is_dir, follow, dangles) = meant(shared, source, (&name, kind), b"", note)?;
@@ -468,7 +475,7 @@ fn is_empty(shared: &Shared<'_>, top: &Dir) -> bool {
     let shown = [&source.shown, &path[..]].concat();
     let folder = Folder { fd: fd.as_fd(), rel: &path, shown: &shown };
     // What is wrong with a file there is said when the walk comes to it.
-    let Ok(local) = source.local.enter(&shared.options.filters, folder) else {
+    let Ok(local) = source.local.enter(&shared.options.filters, folder, &mut Vec::new()) else {
         return false;
     };
     let prefix = path.len();

@@ -17,7 +17,7 @@ pub(super) const STREAM: &str = "-";
 
 /// The names in the file `from`, each with a NUL behind it.
 pub(super) fn read(from: &OsStr, options: &Options) -> Result<Vec<u8>, Error> {
-    roots::names_from(from, options.filters.nul, true)
+    roots::names_from(from, options, true)
 }
 
 /// Sends `names`. Before protocol 31 they stand in no frame.

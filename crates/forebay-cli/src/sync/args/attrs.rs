@@ -20,7 +20,7 @@ pub(super) const ROWS: &[Row] = &[
     flag("copy-unsafe-links", |s, _| s.options.copy_unsafe_links = true),
     flag("safe-links", |s, _| s.options.safe_links = true),
     flag("munge-links", |s, on| s.options.munge_links = on).no(),
-    later("insecure-links").no(),
+    flag("insecure-links", |s, on| (s.options.insecure_links, s.options.filters.insecure_links) = (on, on)).no(),
     later("confine-root"),
     flag("copy-dirlinks", |s, _| s.options.copy_dirlinks = true).short('k'),
     flag("keep-dirlinks", |s, _| s.options.keep_dirlinks = true).short('K').receivers(),

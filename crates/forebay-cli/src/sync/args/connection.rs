@@ -7,11 +7,12 @@ use forebay::Budget;
 
 use forebay_sync::{Compressor, Credentials};
 
-use super::row::{Row, flag, later, remote, remote_number, remote_value, value};
+use super::row::{Row, check, flag, later, remote, remote_number, remote_value, value};
 use super::state::State;
 use super::stop_at;
 use super::value::{Refusal, Value, not_yet};
 use crate::size;
+use crate::sync::help;
 
 /// The options about transport, limits and the engine.
 pub(super) const ROWS: &[Row] = &[
@@ -153,17 +154,32 @@ pub(super) const ROWS: &[Row] = &[
         s.report.limit = Some(Duration::from_secs(u64::try_from(at).unwrap_or(0)).saturating_sub(now));
         Ok(())
     }),
-    flag("qsort", |s, _| s.wire.connection.qsort = true).alias(&["use-qsort"]),
+    flag("qsort", |s, _| s.wire.connection.qsort = true),
+    // What clients call the same thing when they tell a server.
+    check("use-qsort", |s, _| match s.wire.server {
+        true => Ok(()),
+        false => Err("rsync: --use-qsort: unknown option".into()),
+    }),
     later("write-batch"),
     later("only-write-batch"),
     later("read-batch"),
     flag("server", |s, on| s.wire.server = on),
-    flag("sender", |s, on| s.wire.served.sends = on),
+    check("sender", |s, on| match s.wire.server {
+        true => {
+            s.wire.served.sends = on;
+            Ok(())
+        }
+        false => Err(help::text().trim_end().into()),
+    }),
     later("daemon"),
-    later("config"),
-    later("dparam"),
-    later("detach").no(),
+    value("config", |_, _| Err(DAEMONS.into())),
+    value("dparam", |_, _| Err(DAEMONS.into())),
+    check("detach", |_, _| Err(DAEMONS.into())).no(),
 ];
+
+/// What is said of an option that only a daemon knows.
+const DAEMONS: &str =
+    "Daemon option(s) used without --daemon.\n(Type \"rsync --daemon --help\" for assistance with daemon mode.)";
 
 /// `-M`: what the other side of a connection is told.
 fn remote_option(s: &mut State, value: &Value) -> Result<(), Refusal> {

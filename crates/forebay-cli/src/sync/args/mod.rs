@@ -82,6 +82,7 @@ pub(crate) fn parse(args: Vec<OsString>) -> Result<Parsed, Refusal> {
     let mut state = State::default();
     let taken = take_all(&mut state, args);
     let log_file = state.report.log_file.clone();
+    String::from_utf8_lossy(&state.options.filters.take_notes()).lines().for_each(super::complain);
     let parsed = taken.and_then(|()| match state.print.take() {
         Some(text) => Ok(Parsed::Print(text)),
         None => finish(state),

@@ -167,6 +167,7 @@ fn readable(names: &OsStr) -> Result<(), Refusal> {
         _ if names == "-" => return Ok(()),
         Ok(meta) if meta.is_dir() && names.as_bytes().ends_with(b"/") => Err(rustix::io::Errno::ISDIR.into()),
         Ok(meta) if !meta.is_file() => return Ok(()),
+        // Links on the way are looked at when it is read.
         Ok(_) => fs::File::open(names).map(drop),
         Err(error) => Err(error),
     };

@@ -89,7 +89,7 @@ impl Worker<'_> {
             at: entry.at,
             old: entry.old,
             size: entry.src.size,
-            like: entry.old_of_kind().or(found.map(|found| found.stat)),
+            like: entry.like(shared, found),
             basis,
             head,
             from,

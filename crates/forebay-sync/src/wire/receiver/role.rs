@@ -32,6 +32,7 @@ use crate::outcome::Outcome;
 use crate::passes;
 use crate::select::Pass;
 use crate::shared::Shared;
+use crate::target;
 use crate::totals::{Kinds, Totals};
 use crate::walk;
 use crate::wire::mux::ReadAhead;
@@ -333,10 +334,11 @@ fn generate<M: Mode<Outcome>>(
 /// Asks for a file whose content was wrong, with sums of full length.
 fn ask_again(worker: &mut Worker<'_>, Again { dir, at }: Again) -> Result<Outcome, Error> {
     let (shared, mut out) = (worker.shared, Outcome::default());
-    if let Some(src) = Entry::stat(shared, &dir, at, &mut out)
-        && let Some(entry) = Entry::look(shared, &dir, at, src, &mut out)
-    {
-        worker.request(&entry, None, true, &mut out)?;
+    if let Some(src) = Entry::stat(shared, &dir, at, &mut out) {
+        let entered = target::enter(shared, &dir);
+        if let Some(entry) = Entry::look(shared, &dir, at, src, &entered, &mut out) {
+            worker.request(&entry, None, true, &mut out)?;
+        }
     }
     worker.let_go(dir, &mut out);
     Ok(out)

@@ -18,6 +18,7 @@ use crate::fs::{self, Stat};
 use crate::hardlinks::Link;
 use crate::outcome::Outcome;
 use crate::passes;
+use crate::regular::update_is;
 use crate::shared::Shared;
 use crate::target::{Ready, Target};
 use crate::wire::sums::FileSum;
@@ -214,7 +215,10 @@ impl<'w> Writing<'w> {
         }
         let sum = std::mem::replace(&mut self.sum, FileSum::new(Checksum::None));
         if !whole || failure.is_some() || sum.finish() != theirs {
-            worker.keep_partial(&entry, ready, open.draft, self.at, &mut self.out);
+            // What takes the name now would have the place of the backup the second time.
+            if expected.again || !shared.options.backup {
+                worker.keep_partial(&entry, ready, open.draft, self.at, &mut self.out);
+            }
             return Ok(wrong(shared, &entry, expected, &mut self.out));
         }
         if let Err(Failure::Write(errno)) = worker.settle_draft(&open) {
@@ -280,17 +284,14 @@ fn wrong(shared: &Shared<'_>, entry: &Entry<'_>, expected: &Expected, out: &mut 
     if shared.remote.is_none() {
         return Verdict::Failed;
     }
-    let kept = match shared.options.partial || shared.options.writes_in_place() {
-        true => "update retained",
-        false => "update discarded",
-    };
+    let update_is = update_is(shared.options, expected.again);
     if expected.again {
         out.totals.failed += 1;
-        shared.complain(out, "ERROR: ", &entry.rel(), &format!(" failed verification -- {kept}."));
+        shared.complain(out, "ERROR: ", &entry.rel(), &format!(" failed verification -- update {update_is}."));
         return Verdict::Failed;
     }
     if shared.options.says_more() {
-        let after = format!(" failed verification -- {kept} (will try again).");
+        let after = format!(" failed verification -- update {update_is} (will try again).");
         shared.complain(out, "WARNING: ", &entry.rel(), &after);
     }
     Verdict::Again

@@ -3,6 +3,7 @@
 //! It is removed when everything is answered that was asked for before it was told, and never without that option.
 
 use std::collections::VecDeque;
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::beneath::Folders;
@@ -70,7 +71,7 @@ pub(super) fn remove(shared: &Shared<'_>, folders: &mut Folders, found: &Found, 
         return source.remove_beneath(shared, (&found.folder().shown, &found.folder().rel), found.name(), out);
     }
     match folders.open(shared, found.folder()).and_then(|dir| dir.place(found.name())) {
-        Ok((at, name)) => source.remove(shared, at, &name, out),
+        Ok((at, name)) => source.remove(shared, at.as_fd(), &name, out),
         Err(errno) => source.not_reached(shared, errno, out),
     }
 }

@@ -1,5 +1,7 @@
 //! Opens the directories of entries that have been listed, without being led out of the tree by a link that was planted since.
 
+use std::sync::Arc;
+
 use rustix::io::Errno;
 
 use super::live::Folder;
@@ -20,7 +22,7 @@ impl Folders {
             Some(last) => last,
             None => {
                 let rel = if shared.options.leads_through_links() { &[][..] } else { &folder.rel };
-                let base = Base::Held(open_again(&folder.shown, rel)?);
+                let base = Base::Held(Arc::new(open_again(&folder.shown, rel)?));
                 let Folder { shown, above, local, .. } = folder.clone();
                 (folder.clone(), SourceDir { base, shown, above, local, reads: Reads::of(shared.options) })
             }

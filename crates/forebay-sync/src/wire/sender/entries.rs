@@ -112,7 +112,7 @@ impl<'a> Lister<'a> {
         let shared = self.shared;
         let stat = dir.stat();
         // What its first source does not have any more may still come from another.
-        let held = |source: &&SourceDir| matches!(source.base, Base::Held(_));
+        let held = |source: &&SourceDir| matches!(source.base, Base::Held(_) | Base::Deep(_));
         let other = if is_dir(&stat) { None } else { dir.sources.iter().find(held) };
         let (folder, path, name) = match &dir.parent {
             None => (topmost(dir), b".".to_vec(), c".".to_owned()),
@@ -209,12 +209,9 @@ impl<'a> Lister<'a> {
 
     /// The file system that is not to be left from `dir`.
     fn device(&self, dir: &Dir) -> Option<u64> {
-        match dir.sources.first().map(|source| &source.base) {
-            Some(Base::Held(fd)) if self.shared.options.select.one_file_system > 0 => {
-                rustix::fs::fstat(fd).map(|stat| Stat::from(stat).dev).ok()
-            }
-            _ => None,
-        }
+        let stays = self.shared.options.select.one_file_system > 0;
+        let fd = dir.sources.first().filter(|_| stays)?.base.fd()?.ok()?;
+        rustix::fs::fstat(fd).map(|stat| Stat::from(stat).dev).ok()
     }
 
     fn name(&mut self, dir: &Dir, at: usize, folder: Arc<Folder>, listed: &mut Listed) {

@@ -83,7 +83,7 @@ pub fn push(
     log: &mut dyn Log,
 ) -> Result<Report, Error> {
     let listed = match &options.files_from {
-        Some(from) => Listed::Names(roots::names_from(from, options.filters.nul, false)?),
+        Some(from) => Listed::Names(roots::names_from(from, &options, false)?),
         None if connection.names_there.is_some() => Listed::There,
         None => Listed::No,
     };

@@ -14,6 +14,8 @@ use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::roots;
 use crate::shared::{Root, Shared};
+use crate::text::as_messages;
+use crate::wire::mux::Tag;
 use crate::wire::names;
 use crate::wire::receiver::Stop;
 use crate::wire::sender;
@@ -51,7 +53,18 @@ pub(super) fn send(
         Listed::Names(names) => Some(names),
         Listed::There => Some(names::take(from, terms.protocol)?),
     };
-    let top = roots::sources(&shared, sources, &mut note)?;
+    let top = match roots::sources(&shared, sources, &mut note) {
+        Ok(top) => top,
+        Err(error) => {
+            // What was said of the sources before that one.
+            match server {
+                true => as_messages(&note.errors).for_each(|line| outgoing.message(Tag::ErrorXfer, &line)),
+                false => log.errors(&note.errors),
+            }
+            log.file(&note.log);
+            return Err(error.into());
+        }
+    };
     let traffic = || (received.load(Ordering::Relaxed), outgoing.written());
     let link = sender::Link { terms: &terms, server, way: outgoing, arrivals: &arrivals, traffic: &traffic };
     let end = sender::run(&shared, &link, (top, note), spill, from, log)?;

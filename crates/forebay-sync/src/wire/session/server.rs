@@ -117,7 +117,7 @@ impl Server {
                 let listed = match options.files_from.take() {
                     None => Listed::No,
                     Some(from) if from == names::STREAM => Listed::There,
-                    Some(from) => Listed::Names(roots::names_from(&from, options.filters.nul, false)?),
+                    Some(from) => Listed::Names(roots::names_from(&from, &options, false)?),
                 };
                 let paths = match served.secluded {
                     true => &served.paths.iter().flat_map(|path| secluded::expand(path)).collect(),
