@@ -46,7 +46,12 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     limits::raise_file_limit();
-    let signals = match Signals::watch(command.options.cancel.clone()) {
+    let role = match &command.place {
+        Place::Serve(served) if !served.sends => "Receiver",
+        Place::Pull(_) => "Receiver",
+        Place::Serve(_) | Place::Push(_) | Place::Here => "sender",
+    };
+    let signals = match Signals::watch(command.options.cancel.clone(), role, matches!(command.place, Place::Serve(_))) {
         Ok(signals) => signals,
         Err(error) => {
             complain(&format!("forebay: cannot watch for signals: {error}"));
@@ -90,7 +95,7 @@ fn run(command: Command, signals: &Signals) -> ExitCode {
             .ok()
     });
     if let Place::Serve(served) = &place {
-        let code = forebay_sync::serve(options, &connection, served, &mut log_file::Only(log));
+        let code = forebay_sync::serve(options, &connection, served, &|| signals.exit_code(), &mut log_file::Only(log));
         signals.die();
         return ExitCode::from(code);
     }
@@ -175,7 +180,7 @@ fn run(command: Command, signals: &Signals) -> ExitCode {
             }
             match &error {
                 _ if stopped => 30,
-                Error::Cancelled => signals.code().unwrap_or(error.exit_code()),
+                Error::Cancelled => signals.exit_code(),
                 _ => error.exit_code(),
             }
         }

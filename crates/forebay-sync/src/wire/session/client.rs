@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use forebay::CancelToken;
 use rustix::io::Errno;
 
 use super::child::{GRACE, reap};
@@ -142,6 +143,7 @@ fn start(
         timeout: *timeout,
         rules,
         rate: options.bwlimit,
+        cancel: options.cancel.clone(),
         heard,
         who,
         received: Arc::default(),
@@ -160,6 +162,7 @@ struct Started {
     rules: Vec<u8>,
     /// How much may be sent in a second.
     rate: Option<NonZeroU64>,
+    cancel: CancelToken,
     heard: Heard,
     /// Which side this is, as messages call it.
     who: &'static str,
@@ -189,29 +192,9 @@ impl Started {
                         // What the other side ended with says more than that it has ended.
                         _ => error.exit_code().max(theirs),
                     };
-                    Error::Remote { text: self.told(&error), code }
+                    Error::Remote { text: error.told(self.who, self.received.load(Ordering::Relaxed)), code }
                 }
             }),
-        }
-    }
-
-    /// Why the session has ended, in stock rsync's words.
-    fn told(&self, error: &WireError) -> String {
-        let who = self.who;
-        match error {
-            WireError::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
-                let received = self.received.load(Ordering::Relaxed);
-                format!("rsync: {error} ({received} bytes received so far) [{who}]")
-            }
-            WireError::Timeout(_) => format!("[{who}] io {error} -- exiting"),
-            WireError::Version(version) if !(20..30).contains(version) => {
-                format!("{error}\n(see the rsync manpage for an explanation)")
-            }
-            // As with rsync, whose generator is the one that writes.
-            WireError::Write(_) => format!("rsync: [{}] {error}", if who == "sender" { who } else { "generator" }),
-            // It has said why.
-            WireError::Peer(_) => String::new(),
-            _ => format!("rsync: {error}"),
         }
     }
 
@@ -226,6 +209,10 @@ impl Started {
         let (outgoing, writing) =
             Outgoing::start(to, self.timeout.map(|timeout| timeout / 2), self.rate).map_err(WireError::from)?;
         incoming.watch(&outgoing).map_err(WireError::from)?;
+        let _cancelled = self.cancel.on_cancel({
+            let outgoing = outgoing.clone();
+            move || outgoing.hang_up()
+        });
         outgoing.send(&self.secluded)?;
         let terms = handshake::client(&mut incoming, |bytes| outgoing.send(bytes), &self.offer)?;
         let protocol = terms.protocol;
