@@ -36,7 +36,8 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(refusal) => {
-            let told: Vec<_> = std::iter::once(refusal.text).chain(ending(refusal.code, role)).collect();
+            let end = ending(refusal.code, refusal.role.unwrap_or(role));
+            let told: Vec<_> = std::iter::once(refusal.text).chain(end).collect();
             told.iter().for_each(|text| complain(text));
             // As with rsync, a log that cannot be opened is no matter here.
             if let Some(Ok(mut log)) = refusal.log_file.map(|path| LogFile::open(&path)) {

@@ -59,12 +59,13 @@ fn the_end_is_told_once() {
     let bench = Bench::new();
     fs::write(bench.src().join("a"), "a").unwrap();
     for way in WAYS {
-        for args in [&["-a", "--temp-dir=/none"][..], &["-a", "--temp-dir=/none", "--no-inc-recursive"]] {
+        for (args, why) in [
+            (&["-a", "--temp-dir=/none"][..], "The temp-dir does not exist: /none"),
+            (&["-a", "--temp-dir=/none", "--no-inc-recursive"], "The temp-dir does not exist: /none"),
+            (&["-a", "--usermap=bogus"], "No colon found in --usermap: bogus"),
+        ] {
             let lines = ended(&bench, way, args, &[""]);
-            assert_eq!(
-                lines,
-                ["The temp-dir does not exist: /none", "rsync error: syntax or usage error (code 1) [Receiver]"]
-            );
+            assert_eq!(lines, [why, "rsync error: syntax or usage error (code 1) [Receiver]"]);
         }
     }
 }
@@ -186,11 +187,11 @@ fn a_server_tells_that_it_was_interrupted() {
                 let output = client.wait_with_output().unwrap();
                 let errors = String::from_utf8(output.stderr).unwrap();
                 assert_eq!(output.status.code(), Some(code), "{pair:?} {way:?} {signal}: {errors}");
-                // 19 is told by the exit code alone.
+                // Who sends, and 19, is believed by its exit code alone.
                 let told = errors.lines().filter(|line| line.contains(&format!("(code {code}) at forebay sync ")));
-                assert!(code == 19 || told.count() == 1, "{pair:?} {way:?} {signal}: {errors}");
-                let closed = errors.contains("unexpectedly closed");
-                assert!(code == 19 || !closed, "{pair:?} {way:?} {signal}: {errors}");
+                let alone = code == 20 && way == Way::Push;
+                assert!(!alone || told.count() == 1, "{pair:?} {way:?} {signal}: {errors}");
+                assert!(!alone || !errors.contains("unexpectedly closed"), "{pair:?} {way:?} {signal}: {errors}");
                 assert_eq!(fs::read_dir(bench.path("ours")).unwrap().count(), 0, "{pair:?} {way:?} {signal}");
             }
         }
@@ -214,4 +215,15 @@ fn a_server_whose_client_is_gone_says_so_where_it_was_started() {
         assert!(closed.starts_with("rsync: connection unexpectedly closed ("), "{pair:?}: {told}");
         assert!(end.starts_with("rsync error: error in rsync protocol data stream (code 12) at "), "{pair:?}: {told}");
     }
+}
+
+/// A server that sends and cannot begin says why, and ends.
+#[test]
+fn a_sender_that_cannot_begin_ends_the_session() {
+    let bench = Bench::new();
+    fs::create_dir(bench.src().join("d")).unwrap();
+    fs::write(bench.src().join("a"), "a").unwrap();
+    let (code, first) = first_lines(&bench, Way::Pull, &["-aR"], &["d/../a"]);
+    assert_eq!(code, Some(12), "{first}");
+    assert!(first.starts_with("found \"..\" dir in relative path: "), "{first}");
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Bench, WAYS, agreed, finish};
+use crate::harness::{Bench, WAYS, Way, agreed, finish};
 use crate::tree::{look, touch};
 
 fn mode(path: &Path, mode: u32) {
@@ -181,6 +181,40 @@ fn what_cannot_be_read_counts_where_rsync_counts_it_and_is_said_once() {
             assert!(counts.len() > 4, "{counts:?}");
             let expected = if args[0] == "-rtin" { (Some(0), 0) } else { (Some(23), 3) };
             assert_eq!((code, errors.len()), expected, "{way:?} {args:?}: {errors:?}");
+        }
+    }
+}
+
+/// A file that cannot be begun is not told as one that came.
+#[test]
+fn what_nobody_may_make_has_not_come() {
+    let bench = Bench::new();
+    let src = bench.src();
+    mode(src.parent().unwrap(), 0o755);
+    for dir in ["a", "b"] {
+        fs::create_dir(src.join(dir)).unwrap();
+        fs::create_dir(bench.old().join(dir)).unwrap();
+        fs::write(src.join(dir).join("f"), "content").unwrap();
+    }
+    for way in WAYS {
+        for args in [&["-ri"][..], &["-r", "--out-format=%n %l", "--stats"], &["-ri", "--inplace"]] {
+            let run = |pair| {
+                bench.prepare("ours");
+                let place = bench.path("ours");
+                assert!(Command::new("chown").arg("65534:65534").arg(&place).status().unwrap().success());
+                assert!(Command::new("chown").arg("65534:65534").arg(place.join("b")).status().unwrap().success());
+                let output = finish(as_nobody(&bench.client(pair, way, args, "ours")));
+                let text = String::from_utf8(output.stdout).unwrap();
+                let told: Vec<_> = text
+                    .lines()
+                    .filter(|line| line.contains("/f") || line.starts_with("Literal") || line.starts_with("Number"))
+                    .map(str::to_owned)
+                    .collect();
+                (output.status.code(), told)
+            };
+            let (code, told) = agreed(run, &(way, args));
+            let a = told.iter().any(|line| line.contains("a/f"));
+            assert_eq!((code, a), (Some(23), way == Way::Push), "{way:?} {args:?}: {told:?}");
         }
     }
 }

@@ -51,6 +51,7 @@ impl WireError {
             }
             // As with rsync, whose generator is the one that writes.
             WireError::Write(_) => format!("rsync: [{}] {self}", if who == "sender" { who } else { "generator" }),
+            WireError::Unsupported(text) => text.clone(),
             // It has said why.
             WireError::Peer(_) => String::new(),
             _ => format!("rsync: {self}"),

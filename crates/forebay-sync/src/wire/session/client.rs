@@ -33,7 +33,7 @@ use crate::wire::receiver::{self, Asked, Mailbox, Stop};
 use crate::wire::rules;
 use crate::wire::secluded;
 use crate::wire::sender::Arrivals;
-use crate::wire::shell::{Connected, RemoteShell, shown};
+use crate::wire::shell::{Connected, Homes, RemoteShell, shown};
 
 /// Mirrors `sources`, which are paths on `host`, into `destination`.
 ///
@@ -116,7 +116,13 @@ fn start(
         args.split_off(if shell.secluded { command::LETTERS + 1 + usize::from(server_sends) } else { args.len() });
     let secluded = if shell.secluded { secluded::told(&rest) } else { Vec::new() };
     let paths = if shell.secluded { 0 } else { paths.len() };
-    let words = shell.words(host, &args, paths)?;
+    // As with rsync, which keeps the meaning of what is a path from there on.
+    let homes = match (server_sends, options.select.relative) {
+        (false, _) => Homes::All,
+        (true, false) => Homes::Above,
+        (true, true) => Homes::None,
+    };
+    let words = shell.words(host, &args, paths, homes)?;
     let heard = Heard::new(options);
     if options.levels.debug_cmd > 0 {
         heard.say(&[&b"opening connection using: "[..], &shown(&words)].concat(), log)?;
@@ -188,7 +194,7 @@ impl Started {
                 Stop::Here(error) => error,
                 Stop::Wire(error) => {
                     let code = match error {
-                        WireError::Version(_) => error.exit_code(),
+                        WireError::Version(_) | WireError::Unsupported(_) => error.exit_code(),
                         // What the other side ended with says more than that it has ended.
                         _ => error.exit_code().max(theirs),
                     };

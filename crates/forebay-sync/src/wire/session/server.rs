@@ -19,6 +19,7 @@ use super::heard::Messages;
 use super::sending::{Listed, send};
 use super::{Opened, may_be_incremental};
 use crate::ending::ending;
+use crate::error::Error;
 use crate::mirror::Log;
 use crate::options::Options;
 use crate::roots;
@@ -48,6 +49,8 @@ pub struct Served {
     pub rules: bool,
     /// No shell has read the paths: wildcards in them are expanded here.
     pub secluded: bool,
+    /// What is wrong with the other options, which the client is told before anything else.
+    pub refused: Option<String>,
 }
 
 /// Does what a client asks for, over standard input and output. Returns the exit code. Of `log`, only what is for a log file is
@@ -117,7 +120,14 @@ impl Server {
             0 => (RandomState::new().build_hasher().finish() as i32 & i32::MAX).max(1),
             seed => seed,
         };
-        let terms = handshake::server(&mut from, |bytes| outgoing.send(bytes), offer, &letters, seed)?;
+        let terms = match handshake::server(&mut from, |bytes| outgoing.send(bytes), offer, &letters, seed) {
+            Ok(terms) => terms,
+            Err(error) => {
+                // From what was sent, a client may find out the same.
+                writing.finish_within(LEAVE);
+                return Err(error);
+            }
+        };
         outgoing.multiplex();
         from.multiplexed();
         Ok(Server { terms, from, outgoing, writing, _cancelled })
@@ -139,6 +149,9 @@ impl Server {
         let (protocol, mut told, count) = (terms.protocol, false, Arc::clone(&received));
         log.file(if served.sends { b"building file list\n" } else { b"receiving file list\n" });
         let result = (|| {
+            if let Some(why) = &served.refused {
+                return Err(Error::Usage(why.clone()).into());
+            }
             if served.rules || rules::are_sent(&options, served.sends) {
                 rules::read(&mut from, &mut options.filters)?;
             }
@@ -201,8 +214,9 @@ impl Server {
                     let text = text + &ending(code, role).map_or_else(String::new, |end| end + "\n");
                     as_messages(text.as_bytes()).for_each(|line| outgoing.message(Tag::Error, &line));
                     log.file(&as_file(text.as_bytes()));
-                    // Of 19, stock rsync's two processes of a client make something else.
-                    if protocol >= 31 && code != 19 {
+                    // Who sends is believed by its own exit code alone; of 19, stock rsync's two processes of a client make something
+                    // else.
+                    if protocol >= 31 && code != 19 && !served.sends {
                         outgoing.message(Tag::ErrorExit, &i32::from(code).to_le_bytes());
                     }
                 }
