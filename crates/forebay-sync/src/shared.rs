@@ -81,6 +81,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) groups: Groups,
     /// Where progress is asked for: what is being copied.
     pub(crate) live: Option<Live>,
+    /// A client has started this side, which prints what there is to say.
+    pub(crate) serves: bool,
     /// Entries that the walk has found.
     pub(crate) found: AtomicU64,
     /// The walk is over.
@@ -190,6 +192,7 @@ impl<'a> Shared<'a> {
             turns: Turns::default(),
             groups: Groups::default(),
             live: None,
+            serves: false,
             found: AtomicU64::new(0),
             found_all: AtomicBool::new(false),
             remote: None,

@@ -162,7 +162,7 @@ fn run(command: Command, signals: &Signals) -> ExitCode {
             } else if !quiet {
                 output.write(stats::summary(&report, said, !called_as_rsync()).as_bytes());
             }
-            output.note(stats::logged(&report, said, receives).as_bytes());
+            output.note(stats::logged(&report, said, receives, pulls).as_bytes());
             report.exit_code()
         }
         Err(error) => {

@@ -218,3 +218,34 @@ fn what_nobody_may_make_has_not_come() {
         }
     }
 }
+
+/// Where some files could not be sent, the log file of the side that sends has the sums all the same.
+#[test]
+fn the_log_file_sums_up_where_the_files_are() {
+    let bench = Bench::new();
+    mode(bench.src().parent().unwrap(), 0o777);
+    fs::write(bench.src().join("secret"), "secret").unwrap();
+    mode(&bench.src().join("secret"), 0o600);
+    let log = bench.path("log");
+    let option = format!("--log-file={}", log.display());
+    for way in WAYS {
+        for level in ["-r", "-rv", "-rq"] {
+            let run = |pair| {
+                bench.prepare("ours");
+                let _ = fs::remove_file(&log);
+                assert!(Command::new("chown").arg("65534").arg(bench.path("ours")).status().unwrap().success());
+                let code = finish(as_nobody(&bench.client(pair, way, &[level, &option], "ours"))).status.code();
+                let text = fs::read_to_string(&log).unwrap();
+                // Behind the date, the time and the process.
+                let texts = text.lines().filter_map(|line| line.splitn(4, ' ').nth(3));
+                let ends =
+                    texts.filter(|text| ["sent ", "total ", "rsync error: "].iter().any(|end| text.starts_with(end)));
+                // Of what depends on either program, the first word.
+                (code, ends.map(|text| text.split_once(' ').unwrap().0.to_owned()).collect::<Vec<_>>())
+            };
+            let (code, ends) = agreed(run, &(way, level));
+            let sums = usize::from(way == Way::Push) + if level == "-rv" { 2 } else { 0 };
+            assert_eq!((code, ends.len()), (Some(23), sums + 1), "{way:?} {level}: {ends:?}");
+        }
+    }
+}
