@@ -374,7 +374,8 @@ impl<'a> Shared<'a> {
 
     /// Adds a line of text, unless `-q`.
     pub(crate) fn say(&self, out: &mut Outcome, parts: &[&[u8]], name: &[u8], rest: &[u8]) {
-        if self.options.quiet {
+        // As with rsync, the log file of the side that receives is not for who wants to hear nothing.
+        if self.options.quiet && self.remote.is_none() && !self.options.log_receives {
             return;
         }
         let mut line = parts.concat();
@@ -382,6 +383,9 @@ impl<'a> Shared<'a> {
         line.extend_from_slice(rest);
         if self.is_logged(parts.first().copied().unwrap_or_default()) {
             out.log.extend_from_slice(&line);
+        }
+        if self.options.quiet {
+            return;
         }
         if self.options.json {
             json::message(&mut out.text, &line);

@@ -1,7 +1,7 @@
 //! What a client counts, logs and tells as JSON does not depend on which program is at the other end.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
 use crate::harness::{Bench, End, PAIRS, WAYS, Way, agreed, finish, noise};
@@ -160,6 +160,7 @@ fn what_is_changed_is_in_the_log_file_of_the_server() {
             &["-a", "--delete"],
             &["-av", "--delete"],
             &["-aq"],
+            &["-rtq"],
             &["-avv"],
             &["-an"],
             &["-a", "-M--log-file-format=%i_%n"],
@@ -367,5 +368,27 @@ fn what_is_appended_to_is_no_match() {
         let did = bench.same(way, &["-aci", "--append-verify"]);
         let again = if way == Way::Push { "<f..t...... large" } else { ">f..t...... large" };
         assert!(did.lines.iter().any(|line| line == again), "{did:?}");
+    }
+}
+
+/// Where modes are not kept, a line of the side that receives has the one that the file gets.
+#[test]
+fn the_mode_in_a_line_is_that_of_the_file() {
+    let bench = Bench::new();
+    for (name, mode) in [("old", 0o600), ("program", 0o711), ("new", 0o666)] {
+        let path = bench.src().join(name);
+        fs::write(&path, name).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        if name != "new" {
+            fs::write(bench.old().join(name), "other").unwrap();
+        }
+    }
+    for way in WAYS {
+        for args in
+            [&["-rt", "--out-format=%n %B"][..], &["-rtE", "--out-format=%n %B"], &["-rp", "--out-format=%n %B"]]
+        {
+            let did = bench.same(way, args);
+            assert_eq!(did.lines.iter().filter(|line| line.contains("-")).count(), 3, "{did:?}");
+        }
     }
 }
