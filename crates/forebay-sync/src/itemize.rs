@@ -215,7 +215,8 @@ pub(crate) fn lines(
     // A dry run does not make it another name of what would be made, so that nothing tells but this.
     let moves = options.dry_run && change.hard && change.any();
     // As with rsync, plain names of links tell the target only where it is new.
-    let told = target.filter(|_| options.has_codes() || moves || change.action != Action::Keep);
+    let serves = shared.serves || options.log_receives;
+    let told = target.filter(|_| options.has_codes() || moves || serves || change.action != Action::Keep);
     let tail = told.map_or_else(Vec::new, |(arrow, target)| [arrow, target].concat());
     let receives = shared.remote.is_some();
     let line = Line { change: Some(change), named: *named, is_dir, tail: &tail, receives };
@@ -226,7 +227,7 @@ pub(crate) fn lines(
         all || linked || moves || (change.any() && (options.has_codes() || change.action != Action::Keep || is_dir));
     if shown {
         say(shared, out, &line);
-    } else if options.levels.name > 1 && (!is_dir || change.action == Action::Copy) {
+    } else if options.levels.name > 1 && (!is_dir || change.action == Action::Copy) && !(shared.serves && change.sent) {
         // As with rsync, extended attributes alone count for nothing here.
         let other = Change { xattr: false, ..change.clone() };
         let end: &[u8] = if other.any() || change.exact_time { b"\n" } else { b" is uptodate\n" };
@@ -242,14 +243,13 @@ pub(crate) fn lines(
         let mark = format!("\0{} {} {}\n", change.src.size, out.totals.listed(), change.ahead);
         out.text.extend_from_slice(mark.as_bytes());
     }
-    let serves = shared.remote.as_ref().is_some_and(|remote| remote.server);
-    // As with rsync, the side that receives tells plain names of what has come.
-    let plain = if options.log_receives || serves { change.transfers() && !linked } else { change.any() || linked };
+    // As with rsync, a server tells plain names of what has come, and codes of all that changes.
+    let plain = if serves { change.transfers() && !linked } else { change.any() || linked };
     if let Some(format) = &options.log_format
-        && shown
+        && (shown || (serves && change.any()))
         && (plain || format.has(b"i"))
         && !format.is_empty()
-        && !(options.dry_run && (options.log_receives || serves || change.transfers()))
+        && !(options.dry_run && (serves || change.transfers()))
     {
         push_line(shared, &mut out.log, format, &Line { receives: receives || options.log_receives, ..line });
     }

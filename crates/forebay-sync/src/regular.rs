@@ -9,6 +9,7 @@ use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use crate::alternates::{Found, Likeness};
+use crate::attrs;
 use crate::backup;
 use crate::content::copy::Failure;
 use crate::content::{Plan, Way, Written, partial};
@@ -336,6 +337,10 @@ impl Worker<'_> {
             }
         } else {
             out.totals.count_created(Kinds::File);
+        }
+        if shared.remote.is_some() {
+            // As with rsync, the side that receives tells which mode the file gets.
+            change.src.mode = attrs::wanted_mode(shared, &entry.src, old.as_ref(), entry.ready);
         }
         entry.sum(shared, &mut change);
         change

@@ -88,6 +88,8 @@ pub(crate) struct Shared<'a> {
     pub(crate) groups: Groups,
     /// Where progress is asked for: what is being copied.
     pub(crate) live: Option<Live>,
+    /// A client has started this side, which prints what there is to say.
+    pub(crate) serves: bool,
     /// Entries that the walk has found.
     pub(crate) found: AtomicU64,
     /// The walk is over.
@@ -206,6 +208,7 @@ impl<'a> Shared<'a> {
             turns: Turns::default(),
             groups: Groups::default(),
             live: None,
+            serves: false,
             found: AtomicU64::new(0),
             found_all: AtomicBool::new(false),
             remote: None,
@@ -387,7 +390,8 @@ impl<'a> Shared<'a> {
 
     /// Adds a line of text, unless `-q`.
     pub(crate) fn say(&self, out: &mut Outcome, parts: &[&[u8]], name: &[u8], rest: &[u8]) {
-        if self.options.quiet {
+        // As with rsync, the log file of the side that receives is not for who wants to hear nothing.
+        if self.options.quiet && self.remote.is_none() && !self.options.log_receives {
             return;
         }
         let mut line = parts.concat();
@@ -395,6 +399,9 @@ impl<'a> Shared<'a> {
         line.extend_from_slice(rest);
         if self.is_logged(parts.first().copied().unwrap_or_default()) {
             out.log.extend_from_slice(&line);
+        }
+        if self.options.quiet {
+            return;
         }
         if self.options.json {
             json::message(&mut out.text, &line);

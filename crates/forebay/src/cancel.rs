@@ -40,20 +40,43 @@ pub struct CancelToken {
 
 struct Inner {
     cancelled: AtomicBool,
-    runs: Mutex<Vec<Weak<Line>>>,
+    ends: Mutex<Vec<Weak<dyn End>>>,
+}
+
+/// What ends when a token is cancelled.
+trait End: Send + Sync {
+    fn end(&self);
+}
+
+impl End for Line {
+    fn end(&self) {
+        self.cancel();
+    }
+}
+
+impl<F: Fn() + Send + Sync> End for F {
+    fn end(&self) {
+        self();
+    }
+}
+
+/// What is called when a token is cancelled, as long as this lives: [`CancelToken::on_cancel`].
+#[must_use = "nothing is called any more when this is dropped"]
+pub struct OnCancel {
+    _call: Arc<dyn End>,
 }
 
 impl CancelToken {
     /// A token that nobody has cancelled.
     pub fn new() -> Self {
-        CancelToken { inner: Arc::new(Inner { cancelled: AtomicBool::new(false), runs: Mutex::new(Vec::new()) }) }
+        CancelToken { inner: Arc::new(Inner { cancelled: AtomicBool::new(false), ends: Mutex::new(Vec::new()) }) }
     }
 
     /// Stops every run that has this token, now and in future. Further calls do nothing.
     pub fn cancel(&self) {
         self.inner.cancelled.store(true, Ordering::SeqCst);
-        let runs = std::mem::take(&mut *lock(&self.inner.runs));
-        runs.iter().filter_map(Weak::upgrade).for_each(|run| run.cancel());
+        let ends = std::mem::take(&mut *lock(&self.inner.ends));
+        ends.iter().filter_map(Weak::upgrade).for_each(|end| end.end());
     }
 
     /// Whether [`cancel`](CancelToken::cancel) was called.
@@ -61,13 +84,26 @@ impl CancelToken {
         self.inner.cancelled.load(Ordering::SeqCst)
     }
 
+    /// Calls `call` once when the token is cancelled, at once if it already is, from the thread that cancels it: for what waits
+    /// for something else than a pipeline.
+    pub fn on_cancel(&self, call: impl Fn() + Send + Sync + 'static) -> OnCancel {
+        let call: Arc<dyn End> = Arc::new(call);
+        self.add(Arc::downgrade(&call));
+        OnCancel { _call: call }
+    }
+
     /// Cancels `run` when the token is cancelled, at once if it already is.
     pub(crate) fn attach(&self, run: &Arc<Line>) {
-        let mut runs = lock(&self.inner.runs);
-        runs.retain(|other| other.strong_count() > 0);
-        runs.push(Arc::downgrade(run));
-        drop(runs);
-        // Looked at after the run is on the list, so that one of the two sides cancels it.
+        let run: Weak<Line> = Arc::downgrade(run);
+        self.add(run);
+    }
+
+    fn add(&self, end: Weak<dyn End>) {
+        let mut ends = lock(&self.inner.ends);
+        ends.retain(|other| other.strong_count() > 0);
+        ends.push(end);
+        drop(ends);
+        // Looked at after it is on the list, so that one of the two sides ends it.
         if self.is_cancelled() {
             self.cancel();
         }
@@ -83,5 +119,11 @@ impl Default for CancelToken {
 impl fmt::Debug for CancelToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("CancelToken").field("cancelled", &self.is_cancelled()).finish()
+    }
+}
+
+impl fmt::Debug for OnCancel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OnCancel").finish_non_exhaustive()
     }
 }

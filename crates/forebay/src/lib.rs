@@ -89,7 +89,7 @@ pub use blocks::Blocks;
 #[doc(inline)]
 pub use budget::{Budget, Consumer, Holding, Lease, OverBudget, Reclaim};
 #[doc(inline)]
-pub use cancel::CancelToken;
+pub use cancel::{CancelToken, OnCancel};
 #[doc(inline)]
 pub use copy::{CopyPool, zeroed_in_large_pages};
 #[doc(inline)]

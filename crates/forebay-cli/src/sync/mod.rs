@@ -36,7 +36,8 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(refusal) => {
-            let told: Vec<_> = std::iter::once(refusal.text).chain(ending(refusal.code, role)).collect();
+            let end = ending(refusal.code, refusal.role.unwrap_or(role));
+            let told: Vec<_> = std::iter::once(refusal.text).chain(end).collect();
             told.iter().for_each(|text| complain(text));
             // As with rsync, a log that cannot be opened is no matter here.
             if let Some(Ok(mut log)) = refusal.log_file.map(|path| LogFile::open(&path, false)) {
@@ -46,7 +47,12 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
         }
     };
     limits::raise_file_limit();
-    let signals = match Signals::watch(command.options.cancel.clone()) {
+    let role = match &command.place {
+        Place::Serve(served) if !served.sends => "Receiver",
+        Place::Pull(_) => "Receiver",
+        Place::Serve(_) | Place::Push(_) | Place::Here => "sender",
+    };
+    let signals = match Signals::watch(command.options.cancel.clone(), role, matches!(command.place, Place::Serve(_))) {
         Ok(signals) => signals,
         Err(error) => {
             complain(&format!("forebay: cannot watch for signals: {error}"));
@@ -90,7 +96,7 @@ fn run(command: Command, signals: &Signals) -> ExitCode {
             .ok()
     });
     if let Place::Serve(served) = &place {
-        let code = forebay_sync::serve(options, &connection, served, &mut log_file::Only(log));
+        let code = forebay_sync::serve(options, &connection, served, &|| signals.exit_code(), &mut log_file::Only(log));
         signals.die();
         return ExitCode::from(code);
     }
@@ -156,7 +162,7 @@ fn run(command: Command, signals: &Signals) -> ExitCode {
             } else if !quiet {
                 output.write(stats::summary(&report, said, !called_as_rsync()).as_bytes());
             }
-            output.note(stats::logged(&report, said, receives).as_bytes());
+            output.note(stats::logged(&report, said, receives, pulls).as_bytes());
             report.exit_code()
         }
         Err(error) => {
@@ -175,7 +181,7 @@ fn run(command: Command, signals: &Signals) -> ExitCode {
             }
             match &error {
                 _ if stopped => 30,
-                Error::Cancelled => signals.code().unwrap_or(error.exit_code()),
+                Error::Cancelled => signals.exit_code(),
                 _ => error.exit_code(),
             }
         }

@@ -24,16 +24,20 @@ const WITH_CODES: [(i32, u8); 4] = [(SIGINT, 20), (SIGTERM, 20), (SIGHUP, 20), (
 const DEADLY: [i32; 3] = [SIGQUIT, SIGALRM, SIGUSR2];
 
 /// What has arrived.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct Signals {
     /// The first signal, or 0.
     first: Arc<AtomicI32>,
+    /// Which side this is, as messages call it.
+    role: &'static str,
+    /// It is a server.
+    serves: bool,
 }
 
 impl Signals {
     /// Has the first signal cancel the mirror. A file that becomes larger than is allowed only fails to be written.
-    pub(super) fn watch(cancel: CancelToken) -> io::Result<Self> {
-        let signals = Signals::default();
+    pub(super) fn watch(cancel: CancelToken, role: &'static str, serves: bool) -> io::Result<Self> {
+        let signals = Signals { first: Arc::default(), role, serves };
         let ignored = ignored();
         let deadly = DEADLY.iter().filter(|signal| ignored & (1 << (**signal - 1)) == 0);
         let watched = WITH_CODES.iter().map(|(signal, _)| signal).chain(deadly);
@@ -45,15 +49,16 @@ impl Signals {
                 let second = watching.first.compare_exchange(0, signal, Ordering::AcqRel, Ordering::Acquire).is_err();
                 cancel.cancel();
                 if second {
-                    watching.leave();
+                    // Stock rsync sends one to what it has started when it has been told of the first.
+                    watching.leave(!watching.serves);
                 }
                 let stuck = watching.clone();
                 let guard = thread::Builder::new().name("sync-grace".into()).spawn(move || {
                     thread::sleep(GRACE);
-                    stuck.leave();
+                    stuck.leave(true);
                 });
                 if guard.is_err() {
-                    watching.leave();
+                    watching.leave(true);
                 }
             }
         })?;
@@ -61,9 +66,9 @@ impl Signals {
     }
 
     /// The exit code that the first signal asks for.
-    pub(super) fn code(&self) -> Option<u8> {
+    pub(super) fn exit_code(&self) -> u8 {
         let first = self.first.load(Ordering::Acquire);
-        WITH_CODES.iter().find(|(signal, _)| *signal == first).map(|(_, code)| *code)
+        WITH_CODES.iter().find(|(signal, _)| *signal == first).map_or(20, |(_, code)| *code)
     }
 
     /// Dies of the first signal, if it is one to die of.
@@ -75,10 +80,12 @@ impl Signals {
         }
     }
 
-    fn leave(&self) -> ! {
+    fn leave(&self, says: bool) -> ! {
         self.die();
-        let code = self.code().unwrap_or(20);
-        let _ = end(code, "sender");
+        let code = self.exit_code();
+        if says {
+            let _ = end(code, self.role);
+        }
         process::exit(code.into())
     }
 }

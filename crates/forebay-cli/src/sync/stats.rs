@@ -27,16 +27,18 @@ pub(crate) fn summary(report: &Report, said: Said, own_lines: bool) -> String {
 }
 
 /// What the log file says of it: the same, or a line of sums.
-pub(crate) fn logged(report: &Report, said: Said, receives: bool) -> String {
+pub(crate) fn logged(report: &Report, said: Said, receives: bool, pulls: bool) -> String {
     let ((sent, received), size) = (traffic(report), report.totals.size_bytes);
     if receives {
         return format!("sent {received} bytes  received {sent} bytes  total size {size}\n");
     }
-    if said.levels.stats > 0 {
-        return summary(report, said, false);
+    let failed = report.exit_code() != 0;
+    let mut told = summary(report, said, false);
+    // As with rsync, which of what has failed sums up where it sends.
+    if if failed { !pulls } else { said.levels.stats == 0 } {
+        let _ = writeln!(told, "sent {sent} bytes  received {received} bytes  total size {size}");
     }
-    let deltas = summary(report, said, false);
-    format!("{deltas}sent {sent} bytes  received {received} bytes  total size {size}\n")
+    told
 }
 
 /// The closing object of `--json`: how it ended, and every number.

@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 
 use crate::tree::look;
+pub(crate) use crate::tree::rounds;
 
 /// The program under test.
 pub(crate) const FOREBAY: &str = env!("CARGO_BIN_EXE_forebay");
@@ -125,15 +126,6 @@ impl Bench {
         let more: Vec<_> = got.keys().filter(|path| !expected.contains_key(*path)).collect();
         assert!(more.is_empty(), "{args:?}: forebay left more: {more:?}");
         did_theirs
-    }
-}
-
-/// Runs `round` with the seed that `FOREBAY_SEED` names, or with the first `FOREBAY_ROUNDS` seeds, or `default` ones.
-pub(crate) fn rounds(default: u64, round: impl Fn(u64)) {
-    let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
-    match number("FOREBAY_SEED") {
-        Some(seed) => round(seed),
-        None => (0..number("FOREBAY_ROUNDS").unwrap_or(default)).for_each(round),
     }
 }
 

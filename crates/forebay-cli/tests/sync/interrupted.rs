@@ -1,9 +1,10 @@
 //! A signal in the middle of a large file.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
+use std::fs::{self, File, Metadata};
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -12,16 +13,23 @@ use crate::harness::{Bench, Did, FOREBAY, did};
 /// Copies a large file, and has it end by a signal as soon as something is written. What is left at the destination.
 fn interrupted(signal: &str, workers: &str) -> (Output, Vec<OsString>) {
     let bench = Bench::new();
-    let (output, left) = interrupted_in(&bench, signal, &[&format!("--workers={workers}")], 0);
-    assert_eq!(fs::read(bench.places()[1].join("dst/large")).unwrap(), b"old");
-    (output, left)
+    let (output, dst) = interrupt(&bench, signal, &[&format!("--workers={workers}")], |dst| written(dst).is_some());
+    assert_eq!(fs::read(dst.join("large")).unwrap(), b"old");
+    (output, left(&dst))
 }
 
-/// As [`interrupted`], as soon as so many bytes are written.
-fn interrupted_in(bench: &Bench, signal: &str, options: &[&str], bytes: u64) -> (Output, Vec<OsString>) {
-    let [_, place] = bench.places();
-    File::create(bench.src().join("large")).unwrap().set_len(20 << 30).unwrap();
-    let dst = place.join("dst");
+/// Starts to copy a file of 20 GiB, which begins with `new`, over an old one, and sends `signal` as soon as it has `begun` in the
+/// destination, which is returned.
+pub(crate) fn interrupt(
+    bench: &Bench,
+    signal: &str,
+    options: &[&str],
+    begun: impl Fn(&Path) -> bool,
+) -> (Output, PathBuf) {
+    let large = File::create(bench.src().join("large")).unwrap();
+    large.set_len(20 << 30).unwrap();
+    large.write_all_at(b"new", 0).unwrap();
+    let dst = bench.places()[1].join("dst");
     fs::create_dir(&dst).unwrap();
     fs::write(dst.join("large"), "old").unwrap();
     // Shells have some signals ignored where something runs in the background.
@@ -34,18 +42,23 @@ fn interrupted_in(bench: &Bench, signal: &str, options: &[&str], bytes: u64) -> 
         .spawn()
         .unwrap();
     let deadline = Instant::now() + Duration::from_secs(60);
-    let begun = || {
-        let entries: Vec<_> = fs::read_dir(&dst).unwrap().map(|entry| entry.unwrap().metadata().unwrap()).collect();
-        entries.len() > 1 && entries.iter().any(|entry| entry.blocks() * 512 >= bytes)
-    };
-    while !begun() {
-        assert!(Instant::now() < deadline, "no temporary file appears");
+    while !begun(&dst) {
+        assert!(Instant::now() < deadline, "{options:?}: nothing is written");
         std::thread::yield_now();
     }
     let killed = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
     assert!(killed.success());
-    let output = child.wait_with_output().unwrap();
-    (output, fs::read_dir(&dst).unwrap().map(|entry| entry.unwrap().file_name()).collect())
+    (child.wait_with_output().unwrap(), dst)
+}
+
+/// What there is of the file under a temporary name.
+pub(crate) fn written(dst: &Path) -> Option<Metadata> {
+    let hidden = left(dst).into_iter().find(|name| name.as_encoded_bytes().starts_with(b".large."))?;
+    dst.join(hidden).metadata().ok()
+}
+
+fn left(dst: &Path) -> Vec<OsString> {
+    fs::read_dir(dst).unwrap().map(|entry| entry.unwrap().file_name()).collect()
 }
 
 #[test]
@@ -68,10 +81,11 @@ fn what_has_come_of_a_large_file_is_kept() {
     for workers in ["1", "3"] {
         let bench = Bench::new();
         let options = ["--partial", "--bwlimit=30M", "-W", &format!("--workers={workers}")];
-        let (output, left) = interrupted_in(&bench, "INT", &options, 6 << 20);
-        assert_eq!((output.status.code(), &left[..]), (Some(20), &["large".into()][..]));
+        let much = |dst: &Path| written(dst).is_some_and(|file| file.blocks() * 512 >= 6 << 20);
+        let (output, dst) = interrupt(&bench, "INT", &options, much);
+        assert_eq!((output.status.code(), &left(&dst)[..]), (Some(20), &["large".into()][..]));
         // Of what the workers have written, the first of them a part of.
-        let kept = fs::metadata(bench.places()[1].join("dst/large")).unwrap().len();
+        let kept = fs::metadata(dst.join("large")).unwrap().len();
         assert!((1 << 20..20 << 30).contains(&kept), "{workers}: {kept}");
     }
 }

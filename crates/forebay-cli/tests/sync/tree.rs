@@ -34,6 +34,15 @@ impl Rng {
     }
 }
 
+/// Runs `round` with the seed that `FOREBAY_SEED` names, or with the first `FOREBAY_ROUNDS` seeds, or `default` ones.
+pub(crate) fn rounds(default: u64, round: impl Fn(u64)) {
+    let number = |name| std::env::var(name).ok().map(|value| value.parse::<u64>().unwrap());
+    match number("FOREBAY_SEED") {
+        Some(seed) => round(seed),
+        None => (0..number("FOREBAY_ROUNDS").unwrap_or(default)).for_each(round),
+    }
+}
+
 fn name(rng: &mut Rng) -> OsString {
     let names: &[&[u8]] = &[
         b"a",

@@ -1,12 +1,12 @@
 //! What is left where writing ends early: by a signal, on a full disk, on a destination that cannot be written.
 
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::harness::{Bench, FOREBAY, command};
+use crate::interrupted::{interrupt, written};
 
 /// Everything in a directory, by name.
 fn names(dir: &Path) -> Vec<String> {
@@ -16,31 +16,12 @@ fn names(dir: &Path) -> Vec<String> {
     names
 }
 
-/// Starts to copy a file of 20 GiB, which begins with `text`, over an old one, interrupts that once 64 MiB of the new
-/// file are there under the name that `grows` finds, and returns the destination.
-fn interrupt(bench: &Bench, options: &[&str], grows: impl Fn(&Path) -> Option<u64>) -> std::path::PathBuf {
-    let large = File::create(bench.src().join("large")).unwrap();
-    large.set_len(20 << 30).unwrap();
-    large.write_all_at(b"new", 0).unwrap();
-    let dst = bench.places()[1].join("dst");
-    fs::create_dir(&dst).unwrap();
-    fs::write(dst.join("large"), "old").unwrap();
-    let child = Command::new(FOREBAY)
-        // Of what several write at once, only what has no gap is kept, and that may be nothing yet.
-        .args(["sync", "-a", "--workers=1", "--reflink=never"])
-        .args(options)
-        .arg(format!("{}/", bench.src().display()))
-        .arg(&dst)
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while grows(&dst).is_none_or(|len| len < 64 << 20) {
-        assert!(Instant::now() < deadline, "{options:?}: nothing grows");
-        std::thread::yield_now();
-    }
-    assert!(Command::new("kill").args(["-s", "INT", &child.id().to_string()]).status().unwrap().success());
-    let output = child.wait_with_output().unwrap();
+/// Interrupts a copy of a large file once 64 MiB of it are there in what `grows` finds, and returns the destination.
+fn interrupted(bench: &Bench, options: &[&str], grows: impl Fn(&Path) -> Option<Metadata>) -> PathBuf {
+    // Of what several write at once, only what has no gap is kept, and that may be nothing yet.
+    let options = [&["--workers=1", "--reflink=never"], options].concat();
+    let much = |dst: &Path| grows(dst).is_some_and(|file| file.len() >= 64 << 20);
+    let (output, dst) = interrupt(bench, "INT", &options, much);
     assert_eq!(output.status.code(), Some(20), "{}", String::from_utf8_lossy(&output.stderr));
     dst
 }
@@ -51,15 +32,10 @@ fn first_bytes(path: &Path) -> Vec<u8> {
     bytes.to_vec()
 }
 
-fn temporary(dst: &Path) -> Option<u64> {
-    let hidden = names(dst).into_iter().find(|name| name.starts_with(".large."))?;
-    dst.join(hidden).metadata().ok().map(|meta| meta.len())
-}
-
 #[test]
 fn a_signal_keeps_what_partial_asks_to_keep() {
     let bench = Bench::new();
-    let dst = interrupt(&bench, &["--partial"], temporary);
+    let dst = interrupted(&bench, &["--partial"], written);
     assert_eq!(names(&dst), ["large"]);
     assert_eq!(first_bytes(&dst.join("large")), b"new");
     let meta = dst.join("large").metadata().unwrap();
@@ -70,7 +46,7 @@ fn a_signal_keeps_what_partial_asks_to_keep() {
 #[test]
 fn a_signal_keeps_it_in_the_directory_for_that_and_the_old_file_as_it_was() {
     let bench = Bench::new();
-    let dst = interrupt(&bench, &["--partial-dir=.part"], temporary);
+    let dst = interrupted(&bench, &["--partial-dir=.part"], written);
     assert_eq!(names(&dst), [".part", "large"]);
     assert_eq!(fs::read(dst.join("large")).unwrap(), b"old");
     assert_eq!(first_bytes(&dst.join(".part/large")), b"new");
@@ -79,7 +55,7 @@ fn a_signal_keeps_it_in_the_directory_for_that_and_the_old_file_as_it_was() {
 #[test]
 fn a_signal_in_place_leaves_the_users_file() {
     let bench = Bench::new();
-    let dst = interrupt(&bench, &["--inplace"], |dst| dst.join("large").metadata().ok().map(|meta| meta.len()));
+    let dst = interrupted(&bench, &["--inplace"], |dst| dst.join("large").metadata().ok());
     assert_eq!(names(&dst), ["large"]);
     assert_eq!(first_bytes(&dst.join("large")), b"new");
 }

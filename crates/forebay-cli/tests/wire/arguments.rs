@@ -292,3 +292,41 @@ fn who_sends_keeps_to_the_limit() {
         }
     }
 }
+
+/// What the remote shell is given for a path, and that a host may be left to it.
+#[test]
+fn paths_are_told_as_stock_rsync_tells_them() {
+    let bench = Bench::new();
+    fs::write(bench.path("x"), "x").unwrap();
+    bench.script("rsh", "echo \"host <$1> $*\" >\"$0.told\"\n");
+    let told = |program: &str, first: &[&str], args: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(first).arg("-e").arg(bench.path("rsh")).args(args);
+        // From where the names are not there.
+        let mut within = Command::new("env");
+        within.arg("-C").arg(bench.path("")).arg(program).args(command.get_args());
+        let _ = finish(within);
+        fs::read_to_string(bench.path("rsh.told")).unwrap()
+    };
+    for args in [
+        &["-a", "host:~", "y"][..],
+        &["-a", "host:~/", "y"],
+        &["-a", "host:~x", "y"],
+        &["-a", "host:~x/~y", "y"],
+        &["-aR", "host:~x/y", "y"],
+        &["-a", "--old-args", "host:~", "y"],
+        &["-a", "host:a~/~", "y"],
+        &["-a", "x", "host:~"],
+        &["-aR", "x", "host:~x/y"],
+        &["-a", "-T~/t~", "x", "host:y"],
+        &["-a", "x", ":y"],
+        &["-a", ":x", "y"],
+        &["-a", "host:x", ":z", "y"],
+        &["-avv", "host:x"],
+        &["-avv", "--list-only", "host:x"],
+    ] {
+        let [stock, ours] =
+            [("rsync", &[][..]), (FOREBAY, &["sync"][..])].map(|(program, first)| told(program, first, args));
+        assert_eq!(ours, stock, "{args:?}");
+    }
+}

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::{Bench, WAYS, agreed};
+use crate::harness::{Bench, WAYS, agreed, finish};
 
 /// A file that compresses, of which the destination has most.
 fn bench() -> Bench {
@@ -82,5 +82,44 @@ fn each_compressor() {
         bench.same(way, &["-ai", "--compress-level=3"]);
         bench.same(way, &["-ai", "--old-compress"]);
         bench.same(way, &["-ai", "--new-compress"]);
+    }
+}
+
+/// A version that there is not yet is the newest that both have.
+#[test]
+fn a_version_to_come() {
+    let bench = bench();
+    for way in WAYS {
+        let did = bench.same(way, &["-ai", "--protocol=33"]);
+        assert_eq!(did.code, Some(0), "{did:?}");
+    }
+}
+
+/// The client says what each side has, and the exit code says it, too.
+#[test]
+fn nothing_that_both_have() {
+    let bench = bench();
+    for (name, value) in [
+        ("RSYNC_CHECKSUM_LIST", "nope"),
+        ("RSYNC_COMPRESS_LIST", "nope"),
+        // Of the client, and of the server.
+        ("RSYNC_CHECKSUM_LIST", "nope & md5 md4"),
+        ("RSYNC_COMPRESS_LIST", "zstd lz4 & nope nada"),
+        ("RSYNC_COMPRESS_LIST", "zstd lz4 & zlib zlibx"),
+    ] {
+        for way in WAYS {
+            let refused = |pair| {
+                bench.prepare("ours");
+                let mut command = bench.client(pair, way, &["-az"], "ours");
+                command.env(name, value);
+                let output = finish(command);
+                let errors = String::from_utf8(output.stderr).unwrap();
+                let said = ["Failed", "Server", "Client"];
+                let lines = errors.lines().filter(|line| said.iter().any(|start| line.starts_with(start)));
+                (output.status.code(), lines.map(str::to_owned).collect::<Vec<_>>())
+            };
+            let (code, lines) = agreed(refused, &(way, name, value));
+            assert_eq!((code, lines.len()), (Some(4), 3), "{way:?} {name}={value}: {lines:?}");
+        }
     }
 }

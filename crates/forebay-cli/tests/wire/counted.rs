@@ -1,7 +1,8 @@
 //! What a client counts, logs and tells as JSON does not depend on which program is at the other end.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
 
 use crate::harness::{Bench, End, PAIRS, WAYS, Way, agreed, finish, noise};
 use crate::tree::touch;
@@ -141,6 +142,16 @@ fn what_is_changed_is_in_the_log_file() {
 #[test]
 fn what_is_changed_is_in_the_log_file_of_the_server() {
     let bench = bench();
+    // Of which only times differ.
+    for tree in [bench.src(), bench.old()] {
+        symlink("to", tree.join("older")).unwrap();
+        assert!(Command::new("mkfifo").arg(tree.join("fifo")).status().unwrap().success());
+    }
+    for old in ["older", "fifo"] {
+        let mut touch = Command::new("touch");
+        touch.args(["-h", "-d", "@1000000000"]).arg(bench.old().join(old));
+        assert!(touch.status().unwrap().success());
+    }
     let log = bench.path("log");
     let option = format!("-M--log-file={}", log.display());
     for way in WAYS {
@@ -148,6 +159,9 @@ fn what_is_changed_is_in_the_log_file_of_the_server() {
             &["-a"][..],
             &["-a", "--delete"],
             &["-av", "--delete"],
+            &["-aq"],
+            &["-rtq"],
+            &["-avv"],
             &["-an"],
             &["-a", "-M--log-file-format=%i_%n"],
             &["-a", "-M--log-file-format=%o_%f_%l"],
@@ -325,6 +339,56 @@ fn what_is_changed_has_objects() {
                 // Also what the other side says.
                 assert!(text.lines().all(|line| line.starts_with('{')), "{server:?} {way:?} {more}: {text}");
             }
+        }
+    }
+}
+
+/// What is there of a file that is appended to is not found in it, and is not compared again when it was wrong.
+#[test]
+fn what_is_appended_to_is_no_match() {
+    let bench = Bench::new();
+    let content = noise(300_000);
+    fs::write(bench.src().join("large"), &content).unwrap();
+    touch(&bench.src().join("large"), "@1000000000");
+    for way in WAYS {
+        fs::write(bench.old().join("large"), &content[..200_000]).unwrap();
+        let counts = |pair| {
+            bench.prepare("ours");
+            let text =
+                String::from_utf8(finish(bench.client(pair, way, &["-a", "--append", "--stats"], "ours")).stdout);
+            let text = text.unwrap();
+            let counts = text.lines().filter(|line| line.contains("data: "));
+            counts.map(str::to_owned).collect::<Vec<_>>()
+        };
+        let expected = agreed(counts, &way);
+        assert_eq!(expected, ["Literal data: 100,000 bytes", "Matched data: 0 bytes"]);
+        let mut wrong = content[..200_000].to_vec();
+        wrong[100_000] ^= 1;
+        fs::write(bench.old().join("large"), wrong).unwrap();
+        let did = bench.same(way, &["-aci", "--append-verify"]);
+        let again = if way == Way::Push { "<f..t...... large" } else { ">f..t...... large" };
+        assert!(did.lines.iter().any(|line| line == again), "{did:?}");
+    }
+}
+
+/// Where modes are not kept, a line of the side that receives has the one that the file gets.
+#[test]
+fn the_mode_in_a_line_is_that_of_the_file() {
+    let bench = Bench::new();
+    for (name, mode) in [("old", 0o600), ("program", 0o711), ("new", 0o666)] {
+        let path = bench.src().join(name);
+        fs::write(&path, name).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        if name != "new" {
+            fs::write(bench.old().join(name), "other").unwrap();
+        }
+    }
+    for way in WAYS {
+        for args in
+            [&["-rt", "--out-format=%n %B"][..], &["-rtE", "--out-format=%n %B"], &["-rp", "--out-format=%n %B"]]
+        {
+            let did = bench.same(way, args);
+            assert_eq!(did.lines.iter().filter(|line| line.contains("-")).count(), 3, "{did:?}");
         }
     }
 }

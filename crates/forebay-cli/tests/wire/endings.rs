@@ -1,6 +1,8 @@
 //! How a session ends that does not go well: who says so, once.
 
 use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use crate::harness::{Bench, End, PAIRS, WAYS, Way, agreed, finish, noise};
 use crate::tree::{Mounted, rustix_is_root};
@@ -57,12 +59,13 @@ fn the_end_is_told_once() {
     let bench = Bench::new();
     fs::write(bench.src().join("a"), "a").unwrap();
     for way in WAYS {
-        for args in [&["-a", "--temp-dir=/none"][..], &["-a", "--temp-dir=/none", "--no-inc-recursive"]] {
+        for (args, why) in [
+            (&["-a", "--temp-dir=/none"][..], "The temp-dir does not exist: /none"),
+            (&["-a", "--temp-dir=/none", "--no-inc-recursive"], "The temp-dir does not exist: /none"),
+            (&["-a", "--usermap=bogus"], "No colon found in --usermap: bogus"),
+        ] {
             let lines = ended(&bench, way, args, &[""]);
-            assert_eq!(
-                lines,
-                ["The temp-dir does not exist: /none", "rsync error: syntax or usage error (code 1) [Receiver]"]
-            );
+            assert_eq!(lines, [why, "rsync error: syntax or usage error (code 1) [Receiver]"]);
         }
     }
 }
@@ -149,4 +152,78 @@ fn a_listing_of_what_would_be_sent_deletes_nothing() {
             assert_eq!(did.code, Some(0), "{way:?} {when}");
         }
     }
+}
+
+/// Starts a client of `pair` with a file that would take minutes, and waits until some of that is there. `rsh` is how the server
+/// is started.
+fn begun(bench: &Bench, pair: (End, End), way: Way, rsh: &str) -> Child {
+    fs::write(bench.src().join("large"), noise(12 << 20)).unwrap();
+    bench.script("rsh", rsh);
+    bench.prepare("ours");
+    let mut client = bench.client(pair, way, &["-aW", "--bwlimit=100"], "ours");
+    let client = client.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    until("something comes", || fs::read_dir(bench.path("ours")).unwrap().count() > 0);
+    client
+}
+
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < deadline, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// A server that is interrupted in the middle of a file that comes slowly says so once, and at once.
+#[test]
+fn a_server_tells_that_it_was_interrupted() {
+    let bench = Bench::new();
+    for way in WAYS {
+        for (signal, code) in [("TERM", 20), ("USR1", 19)] {
+            for pair in [(End::Stock, End::Ours), (End::Ours, End::Ours)] {
+                let client = begun(&bench, pair, way, "shift\necho $$ >\"$0.pid\"\nexec sh -c \"exec $*\"\n");
+                let server = fs::read_to_string(bench.path("rsh.pid")).unwrap();
+                assert!(Command::new("kill").args(["-s", signal, server.trim()]).status().unwrap().success());
+                let output = client.wait_with_output().unwrap();
+                let errors = String::from_utf8(output.stderr).unwrap();
+                assert_eq!(output.status.code(), Some(code), "{pair:?} {way:?} {signal}: {errors}");
+                // Who sends, and 19, is believed by its exit code alone.
+                let told = errors.lines().filter(|line| line.contains(&format!("(code {code}) at forebay sync ")));
+                let alone = code == 20 && way == Way::Push;
+                assert!(!alone || told.count() == 1, "{pair:?} {way:?} {signal}: {errors}");
+                assert!(!alone || !errors.contains("unexpectedly closed"), "{pair:?} {way:?} {signal}: {errors}");
+                assert_eq!(fs::read_dir(bench.path("ours")).unwrap().count(), 0, "{pair:?} {way:?} {signal}");
+            }
+        }
+    }
+}
+
+/// What a server says on its own standard error when its client is gone.
+#[test]
+fn a_server_whose_client_is_gone_says_so_where_it_was_started() {
+    let bench = Bench::new();
+    for pair in [(End::Stock, End::Stock)].into_iter().chain(PAIRS) {
+        let rsh = "shift\nsh -c \"$*\" 2>\"$0.told\"\n>\"$0.over\"\n";
+        let mut client = begun(&bench, pair, Way::Push, rsh);
+        client.kill().unwrap();
+        client.wait().unwrap();
+        until("the server ends", || bench.path("rsh.over").exists());
+        fs::remove_file(bench.path("rsh.over")).unwrap();
+        let told = fs::read_to_string(bench.path("rsh.told")).unwrap();
+        let lines: Vec<_> = told.lines().collect();
+        let &[closed, end] = &lines[..] else { panic!("{pair:?}: {told}") };
+        assert!(closed.starts_with("rsync: connection unexpectedly closed ("), "{pair:?}: {told}");
+        assert!(end.starts_with("rsync error: error in rsync protocol data stream (code 12) at "), "{pair:?}: {told}");
+    }
+}
+
+/// A server that sends and cannot begin says why, and ends.
+#[test]
+fn a_sender_that_cannot_begin_ends_the_session() {
+    let bench = Bench::new();
+    fs::create_dir(bench.src().join("d")).unwrap();
+    fs::write(bench.src().join("a"), "a").unwrap();
+    let (code, first) = first_lines(&bench, Way::Pull, &["-aR"], &["d/../a"]);
+    assert_eq!(code, Some(12), "{first}");
+    assert!(first.starts_with("found \"..\" dir in relative path: "), "{first}");
 }

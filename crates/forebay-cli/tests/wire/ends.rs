@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::harness::{Bench, End, WAYS, Way, agreed, finish};
-use crate::tree::{Rng, change, fill, set_time, touch};
+use crate::tree::{Rng, change, fill, rounds, set_time, touch};
 
 /// A tree with something of everything, and what the destination has of it.
 fn bench() -> Bench {
@@ -268,25 +268,67 @@ fn a_source_that_is_not_there() {
     }
 }
 
-#[test]
-fn random_trees() {
-    for seed in 0..4 {
-        let (mut rng, bench) = (Rng::new(seed), Bench::new());
-        fill(&mut rng, &bench.src(), 3);
-        fs::remove_dir(bench.old()).unwrap();
-        assert!(
-            std::process::Command::new("cp").arg("-a").args([bench.src(), bench.old()]).status().unwrap().success()
-        );
-        change(&mut rng, &bench.src(), 3);
-        let args = match seed % 4 {
-            0 => &["-ai", "--delete"][..],
-            1 => &["-aiz", "-c"],
-            2 => &["-ai", "--delete", "-u"],
-            _ => &["-aii"],
-        };
-        eprintln!("seed {seed}: {args:?}");
-        for way in WAYS {
-            bench.same(way, args);
+/// What may be added to `-ai`, each in one of a few rounds.
+const OPTIONS: &[&str] = &[
+    "--delete",
+    "--delete-after",
+    "--delete-before",
+    "--delete-delay",
+    "-z",
+    "-c",
+    "-u",
+    "-I",
+    "-H",
+    "-W",
+    "-m",
+    "-S",
+    "-b",
+    "-O",
+    "-J",
+    "-ii",
+    "-n",
+    "--no-p",
+    "--no-t",
+    "--no-l",
+    "--existing",
+    "--size-only",
+    "--inplace",
+    "--partial-dir=.part",
+    "--delay-updates",
+    "--no-inc-recursive",
+    "--protocol=30",
+    "--max-size=2K",
+    "--exclude=*.o",
+    "--exclude=/a",
+    "--chmod=go-w",
+];
+
+fn round(seed: u64) {
+    let (mut rng, bench) = (Rng::new(seed), Bench::new());
+    fill(&mut rng, &bench.src(), 3);
+    fs::remove_dir(bench.old()).unwrap();
+    assert!(std::process::Command::new("cp").arg("-a").args([bench.src(), bench.old()]).status().unwrap().success());
+    change(&mut rng, &bench.src(), 3);
+    let mut args = vec!["-ai"];
+    args.extend(OPTIONS.iter().filter(|_| rng.one_in(8)));
+    // Deletions have one time.
+    let deletes: Vec<_> = args.iter().copied().filter(|arg| arg.starts_with("--delete")).skip(1).collect();
+    args.retain(|arg| !deletes.contains(arg));
+    if args.contains(&"--inplace") {
+        args.retain(|arg| !["--delay-updates", "--partial-dir=.part"].contains(arg));
+    }
+    eprintln!("seed {seed}: {args:?}");
+    // What is said of what is left out may come anywhere.
+    let skips = ["--no-l", "--max-size=2K"].iter().any(|skips| args.contains(skips));
+    for way in WAYS {
+        match skips {
+            true => drop(bench.same_lines(way, &args)),
+            false => drop(bench.same(way, &args)),
         }
     }
+}
+
+#[test]
+fn random_trees() {
+    rounds(4, round);
 }

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Bench, WAYS, agreed, finish};
+use crate::harness::{Bench, End, WAYS, Way, agreed, finish};
 use crate::tree::{look, touch};
 
 fn mode(path: &Path, mode: u32) {
@@ -21,6 +21,18 @@ fn as_nobody(command: &Command) -> Command {
         .args(command.get_args());
     other.env("LC_ALL", "C.UTF-8");
     other
+}
+
+/// A client of `pair` as nobody, into a destination of his. The exit code, standard output, and the sorted lines on standard error,
+/// up to what names the program.
+fn ran_as_nobody(bench: &Bench, pair: (End, End), way: Way, args: &[&str]) -> (Option<i32>, String, Vec<String>) {
+    bench.prepare("ours");
+    assert!(Command::new("chown").args(["-R", "65534:65534"]).arg(bench.path("ours")).status().unwrap().success());
+    let output = finish(as_nobody(&bench.client(pair, way, args, "ours")));
+    let errors = String::from_utf8(output.stderr).unwrap();
+    let mut errors: Vec<_> = errors.lines().map(|line| line.split(" at ").next().unwrap_or(line).to_owned()).collect();
+    errors.sort();
+    (output.status.code(), String::from_utf8(output.stdout).unwrap(), errors)
 }
 
 #[test]
@@ -45,15 +57,8 @@ fn what_has_attributes_that_cannot_be_read_is_left_out() {
         for args in ["-rX", "-rtXi --delete", "-rXin", "-dXi", "-rXHi", "-rXi --no-inc-recursive", "-rX --list-only"] {
             let args: Vec<_> = args.split(' ').collect();
             let run = |pair| {
-                bench.prepare("ours");
-                let place = bench.path("ours");
-                assert!(Command::new("chown").args(["-R", "65534:65534"]).arg(&place).status().unwrap().success());
-                let output = finish(as_nobody(&bench.client(pair, way, &args, "ours")));
-                let errors = String::from_utf8(output.stderr).unwrap();
-                let mut errors: Vec<_> =
-                    errors.lines().map(|line| line.split(" at ").next().unwrap_or(line).to_owned()).collect();
-                errors.sort();
-                (output.status.code(), String::from_utf8(output.stdout).unwrap(), errors, look(&place, false))
+                let (code, lines, errors) = ran_as_nobody(&bench, pair, way, &args);
+                (code, lines, errors, look(&bench.path("ours"), false))
             };
             let (code, _, errors, _) = agreed(run, &(way, &args));
             let left_out = if args[0] == "-dXi" { 2 } else { 4 };
@@ -161,21 +166,13 @@ fn what_cannot_be_read_counts_where_rsync_counts_it_and_is_said_once() {
         for args in ["-rti --stats", "-rtic --stats", "-rtin --stats", "-rtiz --stats --no-inc-recursive"] {
             let args: Vec<_> = args.split(' ').collect();
             let run = |pair| {
-                bench.prepare("ours");
-                let place = bench.path("ours");
-                assert!(Command::new("chown").args(["-R", "65534:65534"]).arg(&place).status().unwrap().success());
-                let output = finish(as_nobody(&bench.client(pair, way, &args, "ours")));
-                let errors = String::from_utf8(output.stderr).unwrap();
-                let mut errors: Vec<_> =
-                    errors.lines().map(|line| line.split(" at ").next().unwrap_or(line).to_owned()).collect();
-                errors.sort();
-                let lines = String::from_utf8(output.stdout).unwrap();
+                let (code, lines, errors) = ran_as_nobody(&bench, pair, way, &args);
                 let counts = lines.lines().filter(|line| {
                     line.starts_with("Number of")
                         || line.starts_with("Total file size")
                         || line.starts_with("Total transferred")
                 });
-                (output.status.code(), counts.map(str::to_owned).collect::<Vec<_>>(), errors)
+                (code, counts.map(str::to_owned).collect::<Vec<_>>(), errors)
             };
             let (code, counts, errors) = agreed(run, &(way, &args));
             assert!(counts.len() > 4, "{counts:?}");
@@ -201,5 +198,68 @@ fn what_cannot_be_found_is_said_before_what_ends_the_run() {
         };
         let (succeeded, missing, rule) = agreed(run, &way);
         assert!(missing && rule && !succeeded, "{way:?}");
+    }
+}
+
+/// A file that cannot be begun is not told as one that came.
+#[test]
+fn what_nobody_may_make_has_not_come() {
+    let bench = Bench::new();
+    let src = bench.src();
+    mode(src.parent().unwrap(), 0o755);
+    for dir in ["a", "b"] {
+        fs::create_dir(src.join(dir)).unwrap();
+        fs::create_dir(bench.old().join(dir)).unwrap();
+        fs::write(src.join(dir).join("f"), "content").unwrap();
+    }
+    for way in WAYS {
+        for args in [&["-ri"][..], &["-r", "--out-format=%n %l", "--stats"], &["-ri", "--inplace"]] {
+            let run = |pair| {
+                bench.prepare("ours");
+                let place = bench.path("ours");
+                assert!(Command::new("chown").arg("65534:65534").arg(&place).status().unwrap().success());
+                assert!(Command::new("chown").arg("65534:65534").arg(place.join("b")).status().unwrap().success());
+                let output = finish(as_nobody(&bench.client(pair, way, args, "ours")));
+                let text = String::from_utf8(output.stdout).unwrap();
+                let told: Vec<_> = text
+                    .lines()
+                    .filter(|line| line.contains("/f") || line.starts_with("Literal") || line.starts_with("Number"))
+                    .map(str::to_owned)
+                    .collect();
+                (output.status.code(), told)
+            };
+            let (code, told) = agreed(run, &(way, args));
+            let a = told.iter().any(|line| line.contains("a/f"));
+            assert_eq!((code, a), (Some(23), way == Way::Push), "{way:?} {args:?}: {told:?}");
+        }
+    }
+}
+
+/// Where some files could not be sent, the log file of the side that sends has the sums all the same.
+#[test]
+fn the_log_file_sums_up_where_the_files_are() {
+    let bench = Bench::new();
+    mode(bench.src().parent().unwrap(), 0o777);
+    fs::write(bench.src().join("secret"), "secret").unwrap();
+    mode(&bench.src().join("secret"), 0o600);
+    let log = bench.path("log");
+    let option = format!("--log-file={}", log.display());
+    for way in WAYS {
+        for level in ["-r", "-rv", "-rq"] {
+            let run = |pair| {
+                let _ = fs::remove_file(&log);
+                let (code, ..) = ran_as_nobody(&bench, pair, way, &[level, &option]);
+                let text = fs::read_to_string(&log).unwrap();
+                // Behind the date, the time and the process.
+                let texts = text.lines().filter_map(|line| line.splitn(4, ' ').nth(3));
+                let ends =
+                    texts.filter(|text| ["sent ", "total ", "rsync error: "].iter().any(|end| text.starts_with(end)));
+                // Of what depends on either program, the first word.
+                (code, ends.map(|text| text.split_once(' ').unwrap().0.to_owned()).collect::<Vec<_>>())
+            };
+            let (code, ends) = agreed(run, &(way, level));
+            let sums = usize::from(way == Way::Push) + if level == "-rv" { 2 } else { 0 };
+            assert_eq!((code, ends.len()), (Some(23), sums + 1), "{way:?} {level}: {ends:?}");
+        }
     }
 }

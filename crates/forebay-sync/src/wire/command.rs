@@ -29,7 +29,7 @@ pub(crate) fn server_args(
             args.push(arg.into());
         }
     };
-    add(options.list_only.is_some(), "--list-only");
+    add(connection.list_only, "--list-only");
     add(options.devices && !options.specials, "--no-specials");
     add(!options.devices && options.specials, "--specials");
     if !server_sends {

@@ -39,6 +39,25 @@ impl WireError {
         WireError::Protocol { what, value: value.into() }
     }
 
+    /// Why the session has ended, in stock rsync's words, as the side that is called `who` and has read so many bytes says it.
+    pub(crate) fn told(&self, who: &str, received: u64) -> String {
+        match self {
+            WireError::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
+                format!("rsync: {self} ({received} bytes received so far) [{who}]")
+            }
+            WireError::Timeout(_) => format!("[{who}] io {self} -- exiting"),
+            WireError::Version(version) if !(20..30).contains(version) => {
+                format!("{self}\n(see the rsync manpage for an explanation)")
+            }
+            // As with rsync, whose generator is the one that writes.
+            WireError::Write(_) => format!("rsync: [{}] {self}", if who == "sender" { who } else { "generator" }),
+            WireError::Unsupported(text) => text.clone(),
+            // It has said why.
+            WireError::Peer(_) => String::new(),
+            _ => format!("rsync: {self}"),
+        }
+    }
+
     /// rsync's exit code for it.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {

@@ -158,19 +158,21 @@ pub(crate) fn client(
     if compat.has(Compat::INC_RECURSE) && !offer.incremental {
         return Err(WireError::protocol("incremental recursion that was not asked for", flags));
     }
-    let (checksums, compressors) = exchange(from, &mut send, offer, compat, &[])?;
-    let seed = from.int()?;
-    let choose = |theirs: &[Vec<u8>]| {
+    let (checksums, compressors) = exchange(from, &mut send, offer, compat, "")?;
+    let checksum = checksums.map(|lists| {
         let mut ours = offer.checksum_list.iter().copied();
-        ours.find(|sum| theirs.iter().any(|name| Checksum::named(name) == Some(*sum)))
-    };
-    let checksum = checksums.map(|theirs| choose(&theirs).ok_or_else(|| nothing("checksum"))).transpose()?;
-    let compressor = compressors.map(|theirs| {
-        let mut ours = offer.compressor_list.iter().copied();
-        ours.find(|kind| theirs.iter().any(|name| Compressor::named(name) == Some(*kind)))
-            .ok_or_else(|| nothing("compress"))
+        let both = ours.find(|sum| lists.theirs().any(|name| Checksum::named(name) == Some(*sum)));
+        both.ok_or_else(|| lists.nothing("checksum"))
     });
-    Ok(agreed(offer, protocol, compat, seed, checksum, compressor.transpose()?))
+    let checksum = checksum.transpose()?;
+    let compressor = compressors.map(|lists| {
+        let mut ours = offer.compressor_list.iter().copied();
+        let both = ours.find(|kind| lists.theirs().any(|name| Compressor::named(name) == Some(*kind)));
+        both.ok_or_else(|| lists.nothing("compress"))
+    });
+    let compressor = compressor.transpose()?;
+    let seed = from.int()?;
+    Ok(agreed(offer, protocol, compat, seed, checksum, compressor))
 }
 
 /// The server's side: its arguments had the `letters`; `seed` goes into block sums.
@@ -195,18 +197,21 @@ pub(crate) fn server(
         flags.put_varint(compat.0.cast_signed());
     }
     send(&flags)?;
-    let (checksums, compressors) = exchange(from, &mut send, offer, compat, &[b"none"])?;
-    send(&seed.to_le_bytes())?;
+    let (checksums, compressors) = exchange(from, &mut send, offer, compat, " none")?;
+    // The client finds out the same, and says it.
+    let nothing = || WireError::Unsupported(String::new());
     // The first of the client's names that we have: right for clients of all ages.
-    let checksum = checksums.map(|theirs| {
-        let mut known = theirs.iter().filter_map(|name| Checksum::named(name));
-        known.find(|sum| offer.checksum_list.contains(sum)).ok_or_else(|| nothing("checksum"))
+    let checksum = checksums.map(|lists| {
+        let mut known = lists.theirs().filter_map(Checksum::named);
+        known.find(|sum| offer.checksum_list.contains(sum)).ok_or_else(nothing)
     });
-    let compressor = compressors.map(|theirs| {
-        let mut known = theirs.iter().filter_map(|name| Compressor::named(name));
-        known.find(|kind| offer.compressor_list.contains(kind)).ok_or_else(|| nothing("compress"))
+    let compressor = compressors.map(|lists| {
+        let mut known = lists.theirs().filter_map(Compressor::named);
+        known.find(|kind| offer.compressor_list.contains(kind)).ok_or_else(nothing)
     });
-    Ok(agreed(offer, protocol, compat, seed, checksum.transpose()?, compressor.transpose()?))
+    let (checksum, compressor) = (checksum.transpose()?, compressor.transpose()?);
+    send(&seed.to_le_bytes())?;
+    Ok(agreed(offer, protocol, compat, seed, checksum, compressor))
 }
 
 fn version(theirs: i32, offer: &Offer) -> Result<u32, WireError> {
@@ -220,43 +225,67 @@ fn version(theirs: i32, offer: &Offer) -> Result<u32, WireError> {
     }
 }
 
-fn nothing(what: &str) -> WireError {
-    WireError::Unsupported(format!("Failed to negotiate a {what} choice."))
+/// What each side offers of one sort, best first, with blanks between.
+struct Lists {
+    ours: String,
+    theirs: Vec<u8>,
 }
 
-/// Lists of names: first ours goes out, then theirs is read. `None` where nothing is negotiated.
-type Names = Option<Vec<Vec<u8>>>;
+impl Lists {
+    /// What stands in place of a list of which nothing is known.
+    const INVALID: &str = "INVALID";
 
+    fn theirs(&self) -> impl Iterator<Item = &[u8]> {
+        self.theirs.split(|&byte| byte == b' ')
+    }
+
+    /// Says that a client found nothing in both.
+    fn nothing(&self, what: &str) -> WireError {
+        let theirs = String::from_utf8_lossy(&self.theirs);
+        let ours = &self.ours;
+        WireError::Unsupported(format!(
+            "Failed to negotiate a {what} choice.\nServer list: {theirs}\nClient list: {ours}"
+        ))
+    }
+}
+
+/// Lists of sums and of compressors: first ours goes out, with `more` behind it where it has all, then theirs is read. `None` where
+/// nothing is negotiated.
 fn exchange(
     from: &mut impl Read,
     send: &mut impl FnMut(&[u8]) -> Result<(), WireError>,
     offer: &Offer,
     compat: Compat,
-    more: &[&[u8]],
-) -> Result<(Names, Names), WireError> {
+    more: &str,
+) -> Result<(Option<Lists>, Option<Lists>), WireError> {
     if !compat.has(Compat::VARINT_FLIST_FLAGS) {
         return Ok((None, None));
     }
-    let sums = offer.checksums.is_none();
-    let compressors = offer.compress == Compression::Best;
+    let list = |names: Vec<&str>, all| match names.is_empty() {
+        true => Lists::INVALID.to_owned(),
+        false => names.join(" ") + if all { more } else { "" },
+    };
+    let all = Offer::default();
+    let sums = || {
+        let names = offer.checksum_list.iter().map(|sum| sum.name());
+        list(names.collect(), offer.checksum_list == all.checksum_list)
+    };
+    let compressors = || {
+        let names = offer.compressor_list.iter().map(|kind| kind.name());
+        list(names.collect(), offer.compressor_list == all.compressor_list)
+    };
+    let ours = [offer.checksums.is_none().then(sums), (offer.compress == Compression::Best).then(compressors)];
     let mut out = Vec::new();
-    let mut put = |ours: Vec<&str>| {
-        let names: Vec<&[u8]> = ours.into_iter().map(str::as_bytes).chain(more.iter().copied()).collect();
-        out.put_vstring(&names.join(&b' '));
-    };
-    if sums {
-        put(offer.checksum_list.iter().map(|sum| sum.name()).collect());
-    }
-    if compressors {
-        put(offer.compressor_list.iter().map(|kind| kind.name()).collect());
-    }
+    ours.iter().flatten().for_each(|list| out.put_vstring(list.as_bytes()));
     send(&out)?;
-    let mut read = || -> Result<Vec<Vec<u8>>, WireError> {
-        let text = from.vstring(limits::ALGORITHMS, "a list of algorithms that is too long")?;
-        Ok(text.split(|&byte| byte == b' ').filter(|name| !name.is_empty()).map(<[u8]>::to_vec).collect())
-    };
-    let checksums = if sums { Some(read()?) } else { None };
-    Ok((checksums, if compressors { Some(read()?) } else { None }))
+    let [sums, compressors] = ours.map(|ours| {
+        let mut read = |ours| {
+            let theirs = from.vstring(limits::ALGORITHMS, "a list of algorithms that is too long")?;
+            Ok::<_, WireError>(Lists { ours, theirs })
+        };
+        ours.map(&mut read).transpose()
+    });
+    Ok((sums?, compressors?))
 }
 
 fn agreed(

@@ -17,7 +17,8 @@ pub struct RemotePath {
 }
 
 impl RemotePath {
-    /// Reads `[USER@]HOST:PATH`; an IPv6 address stands in brackets. `None`: it is a path on this machine, or a daemon's.
+    /// Reads `[USER@]HOST:PATH`; an IPv6 address stands in brackets, and nothing before the colon is a host for the remote shell to
+    /// make sense of. `None`: it is a path on this machine, or a daemon's.
     pub fn parse(text: &OsStr) -> Option<Self> {
         let bytes = text.as_bytes();
         let (host, path) = match bytes.iter().position(|&b| b == b'[') {
@@ -32,7 +33,7 @@ impl RemotePath {
                 (bytes.get(..colon)?.to_vec(), bytes.get(colon + 1..)?)
             }
         };
-        if host.is_empty() || path.starts_with(b":") {
+        if (host.is_empty() && !bytes.starts_with(b":")) || path.starts_with(b":") {
             return None;
         }
         let path = OsString::from_vec(path.to_vec());
@@ -69,11 +70,18 @@ impl Default for RemoteShell {
 }
 
 impl RemoteShell {
-    /// The command that starts the program on `host` with `args`, of which the last `paths` are paths.
+    /// The command that starts the program on `host` with `args`, of which the last `paths` are paths; `homes` says which may begin
+    /// with a home directory.
     ///
     /// # Errors
     /// [`Error::Usage`] where the shell would take the host for an option.
-    pub(crate) fn words(&self, host: &OsStr, args: &[OsString], paths: usize) -> Result<Vec<OsString>, Error> {
+    pub(crate) fn words(
+        &self,
+        host: &OsStr,
+        args: &[OsString],
+        paths: usize,
+        homes: Homes,
+    ) -> Result<Vec<OsString>, Error> {
         let mut words: Vec<_> = split(self.command.as_bytes()).into_iter().map(OsString::from_vec).collect();
         if words.is_empty() {
             words.push("ssh".into());
@@ -93,7 +101,14 @@ impl RemoteShell {
         let first_path = args.len().saturating_sub(paths);
         words.extend(args.iter().enumerate().map(|(at, arg)| match self.old_args {
             true => arg.clone(),
-            false => OsString::from_vec(escape(arg.as_bytes(), at >= first_path)),
+            false => {
+                let is_path = at >= first_path;
+                let mut word = escape(arg.as_bytes(), is_path);
+                if is_path && word.starts_with(b"~") && !homes.has(&word) {
+                    word.insert(0, b'\\');
+                }
+                OsString::from_vec(word)
+            }
         }));
         Ok(words)
     }
@@ -109,6 +124,25 @@ impl RemoteShell {
         let to = child.stdin.take().ok_or_else(missing)?.into();
         let from = child.stdout.take().ok_or_else(missing)?.into();
         Ok(Connected { child, to, from })
+    }
+}
+
+/// Which paths may begin with the home directory of somebody over there, `~` or `~USER`; elsewhere that is a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Homes {
+    All,
+    /// Those with more behind it.
+    Above,
+    None,
+}
+
+impl Homes {
+    fn has(self, path: &[u8]) -> bool {
+        match self {
+            Homes::All => true,
+            Homes::Above => path.contains(&b'/'),
+            Homes::None => false,
+        }
     }
 }
 
@@ -154,17 +188,15 @@ fn split(line: &[u8]) -> Vec<Vec<u8>> {
     words
 }
 
-/// Escapes what is special to a shell. Of a path, wildcards, a backslash right before one, and a tilde at its beginning keep their
-/// meaning.
+/// Escapes what is special to a shell, but for a tilde. Of a path, wildcards and a backslash right before one keep their meaning.
 pub(crate) fn escape(text: &[u8], is_path: bool) -> Vec<u8> {
-    const SPECIAL: &[u8] = b" \t\n!\"#$&'()*;<>?[\\]`{|}~";
+    const SPECIAL: &[u8] = b" \t\n!\"#$&'()*;<>?[\\]`{|}";
     const WILD: &[u8] = b"*?[]";
     let mut out = Vec::with_capacity(text.len());
     for (at, &byte) in text.iter().enumerate() {
         let before_wild = || text.get(at + 1).is_some_and(|next| WILD.contains(next));
         let keeps = is_path
             && match byte {
-                b'~' => at == 0,
                 b'\\' => before_wild(),
                 _ => WILD.contains(&byte),
             };
@@ -189,7 +221,8 @@ mod tests {
         assert_eq!(parse("host:a/b"), some("host", "a/b"));
         assert_eq!(parse("me@host:"), some("me@host", ""));
         assert_eq!(parse("me@[::1]:/x"), some("me@::1", "/x"));
-        for here in ["a/b:c", "./host:a", "plain", "[dir]/x", "host::module", ":x", ""] {
+        assert_eq!(parse(":x"), some("", "x"));
+        for here in ["a/b:c", "./host:a", "plain", "[dir]/x", "host::module", "::module", "[]:x", ""] {
             assert_eq!(parse(here), None, "{here}");
         }
     }
@@ -199,7 +232,7 @@ mod tests {
         assert_eq!(split(b"ssh -p 22  -o 'a b' \"c\"\"d\""), [&b"ssh"[..], b"-p", b"22", b"-o", b"a b", b"c\"d"]);
         assert_eq!(escape(b"--x=a b$", false), b"--x=a\\ b\\$");
         assert_eq!(escape(b"~/a *'", true), b"~/a\\ *\\'");
-        assert_eq!(escape(b"a~*", false), b"a\\~\\*");
+        assert_eq!(escape(b"a~*", false), b"a~\\*");
         assert_eq!(escape(br"\a\b\", true), br"\\a\\b\\");
         assert_eq!(escape(br"a\*b\]\\?\ c", true), br"a\*b\]\\\?\\\ c");
     }
@@ -208,7 +241,7 @@ mod tests {
     fn commands_are_told_as_stock_rsync_tells_them() {
         let shell = RemoteShell { command: "ssh 'q\"r' ''".into(), ..RemoteShell::default() };
         let words = |host: &str, path: &str| {
-            let words = shell.words(OsStr::new(host), &["--server".into(), ".".into(), path.into()], 1);
+            let words = shell.words(OsStr::new(host), &["--server".into(), ".".into(), path.into()], 1, Homes::All);
             String::from_utf8(shown(&words.unwrap())).unwrap()
         };
         assert_eq!(words("host", "a+,-./=@_9"), "ssh \"q\"r\"  host rsync --server . a+,-./=@_9  (8 args)");

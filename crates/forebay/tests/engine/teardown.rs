@@ -39,6 +39,25 @@ fn an_iterator_dropped_in_mid_stream_ends_its_threads_and_gives_its_memory_back(
     });
 }
 
+#[test]
+fn who_waits_for_something_else_is_called_once_when_a_token_is_cancelled() {
+    let (token, calls) = (CancelToken::new(), Arc::new(AtomicU64::new(0)));
+    let call = || {
+        let calls = Arc::clone(&calls);
+        move || {
+            calls.fetch_add(1, Ordering::Relaxed);
+        }
+    };
+    let called = token.on_cancel(call());
+    drop(token.on_cancel(call()));
+    token.clone().cancel();
+    token.cancel();
+    assert_eq!(calls.load(Ordering::Relaxed), 1, "not who has gone, and once");
+    let late = token.on_cancel(call());
+    assert_eq!(calls.load(Ordering::Relaxed), 2, "at once");
+    drop((called, late));
+}
+
 /// The sink's call in progress is waited for, and it is the last one.
 #[test]
 fn a_sink_that_hangs_while_the_run_is_cancelled_is_waited_for_and_gets_nothing_more() {

@@ -135,15 +135,26 @@ pub(super) fn owners(state: &mut State) -> Result<Vec<String>, Refusal> {
         state.wire.connection.owner_maps = maps.map(|map| map.as_ref().map(|map| map.pairs.clone().into()));
         return Ok(unknown);
     }
-    if let Some(map) = &state.user_map {
-        let (map, lines) = IdMap::parse(Ids::Users, &map.pairs, state.options.numeric_ids)?;
-        (state.options.user_map, state.options.owner) = (map, true);
+    let numeric = state.options.numeric_ids;
+    let mut read = |ids, map: Option<&Map>| {
+        let (map, lines) = match map.map(|map| IdMap::parse(ids, &map.pairs, numeric)) {
+            None => return Ok(None),
+            Some(Ok(read)) => read,
+            // As with rsync, which reads them when it knows the client.
+            Some(Err(why)) if state.wire.server => {
+                state.wire.served.refused.get_or_insert(why);
+                return Ok(None);
+            }
+            Some(Err(why)) => return Err(Refusal { role: Some("Receiver"), ..why.into() }),
+        };
         unknown.extend(lines);
-    }
-    if let Some(map) = &state.group_map {
-        let (map, lines) = IdMap::parse(Ids::Groups, &map.pairs, state.options.numeric_ids)?;
-        (state.options.group_map, state.options.group) = (map, true);
-        unknown.extend(lines);
-    }
+        Ok(Some(map))
+    };
+    let users = read(Ids::Users, state.user_map.as_ref())?;
+    let groups = read(Ids::Groups, state.group_map.as_ref())?;
+    state.options.owner |= users.is_some();
+    state.options.group |= groups.is_some();
+    state.options.user_map = users.unwrap_or_default();
+    state.options.group_map = groups.unwrap_or_default();
     Ok(unknown)
 }

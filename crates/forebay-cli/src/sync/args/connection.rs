@@ -196,10 +196,16 @@ fn protocol(s: &mut State, value: &Value) -> Result<(), Refusal> {
     match value.number()? {
         version @ 30..=32 => {
             s.wire.connection.offer.protocol = u32::try_from(version).unwrap_or(32);
+            s.wire.beyond = false;
             Ok(())
         }
         20..=29 => Err(not_yet(&format!("--protocol={}", value.lossy()))),
-        33..=40 => refused("--protocol must be no more than 32 on the Client."),
+        // Two sides agree on the older of their versions.
+        33..=40 => {
+            s.wire.connection.offer.protocol = 32;
+            s.wire.beyond = true;
+            Ok(())
+        }
         _ => refused("protocol version mismatch -- is your shell clean?\n(see the rsync manpage for an explanation)"),
     }
 }

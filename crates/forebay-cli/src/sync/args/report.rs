@@ -90,6 +90,7 @@ pub(super) fn settle(s: &mut State) {
     }
     if s.list_only || (s.paths.len() == 1 && !s.wire.server) {
         options.list_only = Some(s.report.human);
+        s.wire.connection.list_only = s.list_only;
         s.wire.served.rules = options.delete;
         (options.dry_run, options.delete) = (true, false);
         if !options.recursive {

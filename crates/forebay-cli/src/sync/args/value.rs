@@ -14,6 +14,8 @@ pub(crate) struct Refusal {
     pub(crate) text: String,
     /// rsync's exit code for it.
     pub(crate) code: u8,
+    /// Which side says it, where that is not who reads the command line.
+    pub(crate) role: Option<&'static str>,
     /// The log file that was named before.
     pub(crate) log_file: Option<OsString>,
 }
@@ -21,7 +23,7 @@ pub(crate) struct Refusal {
 impl Refusal {
     /// Prints `text`, and ends with `code`.
     pub(super) fn with(code: u8, text: impl Into<String>) -> Self {
-        Refusal { text: text.into(), code, log_file: None }
+        Refusal { text: text.into(), code, role: None, log_file: None }
     }
 }
 

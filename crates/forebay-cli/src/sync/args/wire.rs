@@ -28,6 +28,8 @@ pub(super) struct Wire {
     /// `--server`
     pub(super) server: bool,
     pub(super) served: Served,
+    /// `--protocol` names a version that there is not yet.
+    pub(super) beyond: bool,
     /// `--compress-choice` and its kin: `Some(None)` is none.
     pub(super) choice: Option<Option<Compressor>>,
 }
@@ -88,6 +90,9 @@ impl Wire {
         let place = match (sources.first().and_then(|path| RemotePath::parse(path)), RemotePath::parse(destination)) {
             (None, None) => {
                 are_local(sources)?;
+                if self.beyond {
+                    return Err(Refusal::with(2, "--protocol must be no more than 32 on the Client."));
+                }
                 if no_checksum {
                     return Err(Refusal::with(4, "Failed to negotiate a checksum choice."));
                 }
@@ -101,21 +106,13 @@ impl Wire {
             }
             (Some(first), None) => {
                 for source in sources.iter_mut() {
-                    // More sources of the same host may leave its name out.
-                    let there = match RemotePath::parse(source) {
-                        Some(there) => there,
-                        None => match source.as_bytes().strip_prefix(b":") {
-                            Some(path) => {
-                                RemotePath { host: first.host.clone(), path: OsStr::from_bytes(path).to_owned() }
-                            }
-                            None => {
-                                let here = source.to_string_lossy();
-                                let advice = "If arg is a remote file/dir, prefix it with a colon (:).";
-                                return Err(format!("Unexpected local arg: {here}\n{advice}").into());
-                            }
-                        },
+                    let Some(there) = RemotePath::parse(source) else {
+                        let here = source.to_string_lossy();
+                        let advice = "If arg is a remote file/dir, prefix it with a colon (:).";
+                        return Err(format!("Unexpected local arg: {here}\n{advice}").into());
                     };
-                    if there.host != first.host {
+                    // More sources of the same host may leave its name out.
+                    if !there.host.is_empty() && there.host != first.host {
                         return Err("All source args must come from the same machine.".into());
                     }
                     *source = there.path;
@@ -146,11 +143,7 @@ pub(super) fn names_there(names: &mut Option<OsString>, place: &Place) -> Result
     if matches!(place, Place::Serve(_)) {
         return readable(text).map(|()| None);
     }
-    let (host, path) = match (text.as_bytes(), RemotePath::parse(text)) {
-        ([b':', path @ ..], _) if !path.starts_with(b":") => (OsString::new(), OsStr::from_bytes(path).to_owned()),
-        (_, Some(there)) => (there.host, there.path),
-        _ => return readable(text).map(|()| None),
-    };
+    let Some(RemotePath { host, path }) = RemotePath::parse(text) else { return readable(text).map(|()| None) };
     match place {
         Place::Pull(other) | Place::Push(other) if host.is_empty() || *other == host => {
             *names = None;

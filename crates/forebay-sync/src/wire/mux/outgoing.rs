@@ -507,8 +507,9 @@ fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>, rat
         drop(state);
         let result = frames.chunks(rate.map_or(PART, |rate| rate.step().min(PART))).try_for_each(|piece| {
             if let Some(rate) = rate {
-                // What is broken off need not be waited for.
-                rate.wait(piece.len(), || shared.lock().failed.is_some()).map_err(|_| io::ErrorKind::BrokenPipe)?;
+                // What is broken off need not be waited for, and what waits of who has hung up goes at once.
+                let waited = rate.wait(piece.len(), || shared.lock().failed.is_some());
+                waited.or_else(|_| if shared.lock().hung_up { Ok(()) } else { Err(io::ErrorKind::BrokenPipe) })?;
             }
             write_all(fd, piece)?;
             shared.wrote(piece.len());

@@ -1,6 +1,6 @@
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
@@ -73,8 +73,9 @@ fn much(outgoing: &Outgoing) -> std::thread::JoinHandle<Result<(), WireError>> {
         let outgoing = outgoing.clone();
         move || outgoing.send(&vec![1; 8 << 20])
     });
-    let mut before = None;
+    let (mut before, deadline) = (None, Instant::now() + Duration::from_secs(60));
     while before != Some(outgoing.written()) || !outgoing.is_crowded() {
+        assert!(Instant::now() < deadline, "the connection never fills");
         before = Some(outgoing.written());
         std::thread::sleep(Duration::from_millis(10));
     }

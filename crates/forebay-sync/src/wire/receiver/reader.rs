@@ -6,6 +6,9 @@ use std::io::Read;
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::{Access, AtFlags, accessat};
+use rustix::io::Errno;
+
 use super::answer::{Answers, Stop};
 use super::item::{Item, flag};
 use super::ledger::Expected;
@@ -15,6 +18,7 @@ use crate::above::{Above, Named};
 use crate::itemize::{self, Traffic};
 use crate::outcome::Outcome;
 use crate::shared::Shared;
+use crate::target::Target;
 use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::mux::{Counted, ReadAhead};
@@ -105,6 +109,10 @@ fn answer<R: ReadAhead>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32)
         Some(file) => Passage::begin(shared, answers.say, &mut lines, (file.size, file.from), remote.behind(index))?,
         None => None,
     };
+    if awaited.file.as_ref().is_some_and(|file| is_shut_out(shared, file)) {
+        lines.text.clear();
+        lines.log.clear();
+    }
     // Of a file on its way, the lines have gone ahead.
     (answers.deliver)(lines)?;
     match awaited.file {
@@ -145,6 +153,18 @@ fn answer<R: ReadAhead>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32)
             Ok(())
         }
     }
+}
+
+/// Whether nothing can be made where a file is to be: as with rsync, it is not told as one that came. Whoever tries says why.
+fn is_shut_out(shared: &Shared<'_>, file: &Expected) -> bool {
+    let options = shared.options;
+    let Some(Target::Ready(ready)) = file.dir.target.get() else { return false };
+    let elsewhere = if options.writes_in_place() { file.old.is_some() } else { options.temp_dir.is_some() };
+    if elsewhere {
+        return false;
+    }
+    let asked = accessat(&ready.fd, c".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+    matches!(asked, Err(Errno::ACCESS | Errno::ROFS))
 }
 
 /// Reads how many entries of each kind the other side says were deleted.

@@ -30,7 +30,9 @@ impl Worker<'_> {
         let (shared, options) = (self.shared, self.shared.options);
         let (Some(remote), Some(index)) = (&shared.remote, entry.src.index) else { return Ok(()) };
         let mut counted = Outcome::default();
-        let change = self.transfer_change(entry, found, &mut counted);
+        let mut change = self.transfer_change(entry, found, &mut counted);
+        // As with rsync, which does not compare again.
+        change.content &= !again;
         let mut item = Item { flags: item::flags(&change) | flag::TRANSFER, ..Item::default() };
         self.count_transfer(entry, &mut counted);
         let mut awaited = remote.keep(|out| match options.dry_run {

@@ -124,6 +124,7 @@ pub(crate) fn run<R: ReadAhead + Send>(
     shared.dooms = Dooms::spilling(spill.clone().map(|store| store as _));
     // What is written comes no faster than it is sent.
     shared.rate = None;
+    shared.serves = server;
     shared.live = (!server && Live::is_wanted(&options)).then(Live::of_connection);
     let mut decoder = Decoder::new(Shape::new(&options, &terms), options.select.relative);
     decoder.ids.maps = [options.user_map.clone(), options.group_map.clone()];

@@ -122,7 +122,14 @@ impl<'w> Writing<'w> {
     }
 
     fn grow(&mut self, worker: &mut Worker<'_>, token: Token<'_>) -> Result<(), Failure> {
-        let State::Open(parked) = &self.state else { return Ok(()) };
+        let State::Open(parked) = &self.state else {
+            // What is passed over has come all the same.
+            match token {
+                Token::Literal { bytes, .. } => self.out.totals.literal_bytes += bytes.len() as u64,
+                Token::Copy { len, .. } => self.out.totals.matched_bytes += len,
+            }
+            return Ok(());
+        };
         let basis = self.basis.as_ref().map(AsFd::as_fd);
         let mut buffer = std::mem::take(&mut worker.copier.buffer);
         let mut building = Building::new(&worker.copier, parked.file.as_fd(), parked.existed, basis, self.at);

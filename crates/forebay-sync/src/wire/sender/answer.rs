@@ -471,7 +471,8 @@ impl<'a> Answerer<'a> {
             (to.flush)(to.out, n as u64).map_err(Failure::Stop)?;
             at += n as u64;
         }
-        Ok(Stats { literal: content.len - there, matched: there, ..Stats::default() })
+        // As with rsync, what is not sent because it is there is no match.
+        Ok(Stats { literal: content.len - there, ..Stats::default() })
     }
 }
 

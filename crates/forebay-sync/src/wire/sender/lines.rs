@@ -103,7 +103,8 @@ pub(super) fn say(
         (None, Some(link)) => Some((&b" -> "[..], link.to_bytes())),
         (None, None) => None,
     };
-    if !is_of_the_receivers(shared.options, &change, leader.is_some()) {
+    let codes = shared.serves && change.any();
+    if codes || !is_of_the_receivers(shared.options, &change, leader.is_some()) {
         itemize::lines(shared, out, &change, &found.named(), target);
     }
     None

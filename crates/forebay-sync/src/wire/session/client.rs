@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use forebay::CancelToken;
 use rustix::io::Errno;
 
 use super::child::{GRACE, reap};
@@ -32,7 +33,7 @@ use crate::wire::receiver::{self, Asked, Mailbox, Stop};
 use crate::wire::rules;
 use crate::wire::secluded;
 use crate::wire::sender::Arrivals;
-use crate::wire::shell::{Connected, RemoteShell, shown};
+use crate::wire::shell::{Connected, Homes, RemoteShell, shown};
 
 /// Mirrors `sources`, which are paths on `host`, into `destination`.
 ///
@@ -115,7 +116,13 @@ fn start(
         args.split_off(if shell.secluded { command::LETTERS + 1 + usize::from(server_sends) } else { args.len() });
     let secluded = if shell.secluded { secluded::told(&rest) } else { Vec::new() };
     let paths = if shell.secluded { 0 } else { paths.len() };
-    let words = shell.words(host, &args, paths)?;
+    // As with rsync, which keeps the meaning of what is a path from there on.
+    let homes = match (server_sends, options.select.relative) {
+        (false, _) => Homes::All,
+        (true, false) => Homes::Above,
+        (true, true) => Homes::None,
+    };
+    let words = shell.words(host, &args, paths, homes)?;
     let heard = Heard::new(options);
     if options.levels.debug_cmd > 0 {
         heard.say(&[&b"opening connection using: "[..], &shown(&words)].concat(), log)?;
@@ -142,6 +149,7 @@ fn start(
         timeout: *timeout,
         rules,
         rate: options.bwlimit,
+        cancel: options.cancel.clone(),
         heard,
         who,
         received: Arc::default(),
@@ -160,6 +168,7 @@ struct Started {
     rules: Vec<u8>,
     /// How much may be sent in a second.
     rate: Option<NonZeroU64>,
+    cancel: CancelToken,
     heard: Heard,
     /// Which side this is, as messages call it.
     who: &'static str,
@@ -185,33 +194,13 @@ impl Started {
                 Stop::Here(error) => error,
                 Stop::Wire(error) => {
                     let code = match error {
-                        WireError::Version(_) => error.exit_code(),
+                        WireError::Version(_) | WireError::Unsupported(_) => error.exit_code(),
                         // What the other side ended with says more than that it has ended.
                         _ => error.exit_code().max(theirs),
                     };
-                    Error::Remote { text: self.told(&error), code }
+                    Error::Remote { text: error.told(self.who, self.received.load(Ordering::Relaxed)), code }
                 }
             }),
-        }
-    }
-
-    /// Why the session has ended, in stock rsync's words.
-    fn told(&self, error: &WireError) -> String {
-        let who = self.who;
-        match error {
-            WireError::Io(cause) if cause.kind() == io::ErrorKind::UnexpectedEof => {
-                let received = self.received.load(Ordering::Relaxed);
-                format!("rsync: {error} ({received} bytes received so far) [{who}]")
-            }
-            WireError::Timeout(_) => format!("[{who}] io {error} -- exiting"),
-            WireError::Version(version) if !(20..30).contains(version) => {
-                format!("{error}\n(see the rsync manpage for an explanation)")
-            }
-            // As with rsync, whose generator is the one that writes.
-            WireError::Write(_) => format!("rsync: [{}] {error}", if who == "sender" { who } else { "generator" }),
-            // It has said why.
-            WireError::Peer(_) => String::new(),
-            _ => format!("rsync: {error}"),
         }
     }
 
@@ -226,6 +215,10 @@ impl Started {
         let (outgoing, writing) =
             Outgoing::start(to, self.timeout.map(|timeout| timeout / 2), self.rate).map_err(WireError::from)?;
         incoming.watch(&outgoing).map_err(WireError::from)?;
+        let _cancelled = self.cancel.on_cancel({
+            let outgoing = outgoing.clone();
+            move || outgoing.hang_up()
+        });
         outgoing.send(&self.secluded)?;
         let terms = handshake::client(&mut incoming, |bytes| outgoing.send(bytes), &self.offer)?;
         let protocol = terms.protocol;

@@ -37,6 +37,8 @@ pub struct Connection {
     pub checksum_choice: Option<OsString>,
     /// `--remove-sent-files` rather than `--remove-source-files`.
     pub sent_files: bool,
+    /// `--list-only`: it was said, and does not follow from there being no destination.
+    pub list_only: bool,
     /// `--qsort`
     pub qsort: bool,
     /// `-n`, also where it is only listed what there is.

@@ -3,6 +3,8 @@
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use forebay::CancelToken;
+
 use crate::error::Error;
 use crate::itemize;
 use crate::json;
@@ -34,6 +36,7 @@ pub(super) struct Heard {
     /// By which deletions are told.
     lines: Arc<Options>,
     me: Identity,
+    cancel: CancelToken,
 }
 
 impl Heard {
@@ -51,6 +54,7 @@ impl Heard {
                 ..Options::default()
             }),
             me: Identity::now(),
+            cancel: options.cancel.clone(),
         }
     }
 
@@ -135,6 +139,8 @@ impl mux::Messages for Messages {
                 let code = u8::try_from(code).unwrap_or(12);
                 if let Some(heard) = &self.heard {
                     heard.queue.lock().unwrap_or_else(PoisonError::into_inner).ended = Some(code);
+                    // Who is about to send it much need not.
+                    heard.cancel.cancel();
                 }
                 Err(WireError::Peer(code))
             }

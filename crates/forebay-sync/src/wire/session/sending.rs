@@ -46,6 +46,7 @@ pub(super) fn send(
     let nowhere = Root { fd: None, created: false, rename: None, shown: Vec::new() };
     let mut shared = Shared::new(&options, nowhere);
     shared.sums = (terms.transfer, terms.files);
+    shared.serves = server;
     shared.live = (!server && Live::is_wanted(&options)).then(Live::of_connection);
     let mut note = Outcome::default();
     shared.listed = match listed {

@@ -7,9 +7,10 @@ use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use forebay::{CancelToken, OnCancel};
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
@@ -48,21 +49,43 @@ pub struct Served {
     pub rules: bool,
     /// No shell has read the paths: wildcards in them are expanded here.
     pub secluded: bool,
+    /// What is wrong with the other options, which the client is told before anything else.
+    pub refused: Option<String>,
 }
 
 /// Does what a client asks for, over standard input and output. Returns the exit code. Of `log`, only what is for a log file is
-/// asked for ([`Log::file`]): the client prints.
-pub fn serve(options: Options, connection: &Connection, served: &Served, log: &mut dyn Log) -> u8 {
+/// asked for ([`Log::file`]): the client prints. `cancelled` gives the exit code of a run that was cancelled.
+pub fn serve(
+    options: Options,
+    connection: &Connection,
+    served: &Served,
+    cancelled: &dyn Fn() -> u8,
+    log: &mut dyn Log,
+) -> u8 {
     let incremental = connection.offer.incremental && may_be_incremental(&options, served.sends);
     let offer = Offer { incremental, ..connection.offer.clone() };
-    match Server::begin(connection, &offer, served, options.bwlimit) {
-        Ok(server) => server.run(options, served, connection.cvs_exclude, log),
+    let role = if served.sends { "sender" } else { "Receiver" };
+    let mut count = Arc::default();
+    match Server::begin(connection, &offer, served, (options.bwlimit, &options.cancel), &mut count) {
+        Ok(server) => server.run(options, served, (connection.cvs_exclude, cancelled), log),
+        Err(WireError::Ended) => {
+            let code = cancelled();
+            complain("", code, role);
+            code
+        }
         Err(error) => {
-            // Nobody may be there to read it.
-            let _ = io::Write::write_all(&mut io::stderr(), format!("rsync: {error}\n").as_bytes());
+            complain(&error.told(role, count.load(Ordering::Relaxed)), error.exit_code(), role);
             error.exit_code()
         }
     }
+}
+
+/// Says on standard error why the session has ended: who is gone cannot be told.
+fn complain(why: &str, code: u8, role: &str) {
+    let lines = [Some(why.to_owned()).filter(|why| !why.is_empty()), ending(code, role)];
+    let text: String = lines.into_iter().flatten().map(|line| line + "\n").collect();
+    // Nobody may be there to read it.
+    let _ = io::Write::write_all(&mut io::stderr(), text.as_bytes());
 }
 
 /// The server's end of a connection.
@@ -71,6 +94,7 @@ struct Server {
     from: Incoming,
     outgoing: Outgoing,
     writing: Writing,
+    _cancelled: OnCancel,
 }
 
 impl Server {
@@ -78,26 +102,46 @@ impl Server {
         connection: &Connection,
         offer: &Offer,
         served: &Served,
-        rate: Option<NonZeroU64>,
+        (rate, cancel): (Option<NonZeroU64>, &CancelToken),
+        count: &mut Arc<AtomicU64>,
     ) -> Result<Self, WireError> {
         let (stdin, stdout) = (io::stdin(), io::stdout());
         let mut from = Incoming::new(stdin.as_fd().try_clone_to_owned()?, connection.timeout);
+        *count = from.count();
         let keep_alive = connection.timeout.map(|timeout| timeout / 2);
         let (outgoing, writing) = Outgoing::start(stdout.as_fd().try_clone_to_owned()?, keep_alive, rate)?;
         from.watch(&outgoing)?;
+        let _cancelled = cancel.on_cancel({
+            let outgoing = outgoing.clone();
+            move || outgoing.hang_up()
+        });
         let letters = Letters::parse(served.letters.as_bytes());
         let seed = match connection.checksum_seed {
             0 => (RandomState::new().build_hasher().finish() as i32 & i32::MAX).max(1),
             seed => seed,
         };
-        let terms = handshake::server(&mut from, |bytes| outgoing.send(bytes), offer, &letters, seed)?;
+        let terms = match handshake::server(&mut from, |bytes| outgoing.send(bytes), offer, &letters, seed) {
+            Ok(terms) => terms,
+            Err(error) => {
+                // From what was sent, a client may find out the same.
+                writing.finish_within(LEAVE);
+                return Err(error);
+            }
+        };
         outgoing.multiplex();
         from.multiplexed();
-        Ok(Server { terms, from, outgoing, writing })
+        Ok(Server { terms, from, outgoing, writing, _cancelled })
     }
 
-    fn run(self, mut options: Options, served: &Served, cvs_exclude: bool, log: &mut dyn Log) -> u8 {
-        let Server { terms, from, outgoing, writing } = self;
+    fn run(
+        self,
+        mut options: Options,
+        served: &Served,
+        (cvs_exclude, cancelled): (bool, &dyn Fn() -> u8),
+        log: &mut dyn Log,
+    ) -> u8 {
+        let Server { terms, from, outgoing, writing, _cancelled } = self;
+        let role = if served.sends { "sender" } else { "Receiver" };
         let ((mailbox, mail), arrivals) = (Mailbox::new(), Arrivals::default());
         let received = from.count();
         let mut from =
@@ -105,6 +149,9 @@ impl Server {
         let (protocol, mut told, count) = (terms.protocol, false, Arc::clone(&received));
         log.file(if served.sends { b"building file list\n" } else { b"receiving file list\n" });
         let result = (|| {
+            if let Some(why) = &served.refused {
+                return Err(Error::Usage(why.clone()).into());
+            }
             if served.rules || rules::are_sent(&options, served.sends) {
                 rules::read(&mut from, &mut options.filters)?;
             }
@@ -152,18 +199,24 @@ impl Server {
             }
             Err(stop) => {
                 let (text, code, gone) = match &stop {
-                    Stop::Here(Error::Cancelled) => (String::new(), 20, false),
+                    _ if stop.is_cancellation() => (String::new(), cancelled(), false),
                     Stop::Here(error) => (format!("{error}\n"), error.exit_code(), false),
-                    Stop::Wire(error) => (format!("rsync: {error}\n"), error.exit_code(), true),
+                    Stop::Wire(error) => (error.told(role, count.load(Ordering::Relaxed)), error.exit_code(), true),
                 };
                 told = !gone;
-                if !gone {
+                if gone {
+                    // Who ends it has said so.
+                    if !matches!(stop, Stop::Wire(WireError::Peer(_))) {
+                        complain(&text, code, role);
+                    }
+                } else {
                     // A client that is told how it ended says nothing more.
-                    let end = ending(code, if served.sends { "sender" } else { "Receiver" });
-                    let text = text + &end.map_or_else(String::new, |end| end + "\n");
+                    let text = text + &ending(code, role).map_or_else(String::new, |end| end + "\n");
                     as_messages(text.as_bytes()).for_each(|line| outgoing.message(Tag::Error, &line));
                     log.file(&as_file(text.as_bytes()));
-                    if protocol >= 31 {
+                    // Who sends is believed by its own exit code alone; of 19, stock rsync's two processes of a client make something
+                    // else.
+                    if protocol >= 31 && code != 19 && !served.sends {
                         outgoing.message(Tag::ErrorExit, &i32::from(code).to_le_bytes());
                     }
                 }
@@ -182,12 +235,15 @@ impl Server {
     }
 }
 
-/// How long a client that has been told why the session ends may go on sending.
+/// How long a client may take to read why the session ends.
 const LEAVE: Duration = Duration::from_secs(10);
+
+/// How long it may do so if it does not notice. It reads what it was told when it can send no more.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// Reads what a client still sends until it ends: it might fail at that before it has read what it was told.
 fn discard() {
-    let (stdin, until, mut buffer) = (io::stdin(), Instant::now() + LEAVE, vec![0; 64 << 10]);
+    let (stdin, until, mut buffer) = (io::stdin(), Instant::now() + LINGER, vec![0; 64 << 10]);
     loop {
         let left = until.saturating_duration_since(Instant::now());
         match mux::ready(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(left)) {
