@@ -48,9 +48,9 @@ pub(crate) fn main(args: impl Iterator<Item = OsString>) -> ExitCode {
     };
     limits::raise_file_limit();
     let role = match &command.place {
-        Place::Serve(served) if !served.sends => "Receiver",
+        Place::Serve(served) => served.role(),
         Place::Pull(_) => "Receiver",
-        Place::Serve(_) | Place::Push(_) | Place::Here => "sender",
+        Place::Push(_) | Place::Here => "sender",
     };
     let signals = match Signals::watch(command.options.cancel.clone(), role, matches!(command.place, Place::Serve(_))) {
         Ok(signals) => signals,

@@ -109,7 +109,8 @@ fn answer<R: ReadAhead>(from: &mut R, answers: &mut Answers<'_, '_>, index: i32)
         Some(file) => Passage::begin(shared, answers.say, &mut lines, (file.size, file.from), remote.behind(index))?,
         None => None,
     };
-    if awaited.file.as_ref().is_some_and(|file| is_shut_out(shared, file)) {
+    let told = !(lines.text.is_empty() && lines.log.is_empty());
+    if told && awaited.file.as_ref().is_some_and(|file| is_shut_out(shared, file)) {
         lines.text.clear();
         lines.log.clear();
     }

@@ -53,6 +53,13 @@ pub struct Served {
     pub refused: Option<String>,
 }
 
+impl Served {
+    /// Which side this is, as messages call it.
+    pub fn role(&self) -> &'static str {
+        if self.sends { "sender" } else { "Receiver" }
+    }
+}
+
 /// Does what a client asks for, over standard input and output. Returns the exit code. Of `log`, only what is for a log file is
 /// asked for ([`Log::file`]): the client prints. `cancelled` gives the exit code of a run that was cancelled.
 pub fn serve(
@@ -64,7 +71,7 @@ pub fn serve(
 ) -> u8 {
     let incremental = connection.offer.incremental && may_be_incremental(&options, served.sends);
     let offer = Offer { incremental, ..connection.offer.clone() };
-    let role = if served.sends { "sender" } else { "Receiver" };
+    let role = served.role();
     let mut count = Arc::default();
     match Server::begin(connection, &offer, served, (options.bwlimit, &options.cancel), &mut count) {
         Ok(server) => server.run(options, served, (connection.cvs_exclude, cancelled), log),
@@ -141,7 +148,7 @@ impl Server {
         log: &mut dyn Log,
     ) -> u8 {
         let Server { terms, from, outgoing, writing, _cancelled } = self;
-        let role = if served.sends { "sender" } else { "Receiver" };
+        let role = served.role();
         let ((mailbox, mail), arrivals) = (Mailbox::new(), Arrivals::default());
         let received = from.count();
         let mut from =
