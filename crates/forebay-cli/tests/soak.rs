@@ -16,11 +16,11 @@ use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 
 /// What a mirror may have resident, in KiB: a program of about 10 MB and the default window's names and reports.
-const RESIDENT: u64 = 60_000;
+const RESIDENT: u64 = 40_000;
 
 #[test]
 #[ignore = "two million inodes on tmpfs: cargo xtask soak"]
-fn soak_a_million_empty_files_are_mirrored_in_60_megabytes() {
+fn soak_a_million_empty_files_are_mirrored_in_40_megabytes() {
     const DIRS: usize = 1000;
     let place = in_memory();
     let (src, dst) = (place.path().join("src"), place.path().join("dst"));
