@@ -14,9 +14,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use forebay_delta::{Seed, Strong};
-use rustix::fs::{AtFlags, XattrFlags};
+use rustix::fs::{AtFlags, FileType, Mode, XattrFlags};
 use rustix::io::Errno;
 
+use crate::attrs;
 use crate::deep::Fd;
 use crate::dir::SourceDir;
 use crate::fake;
@@ -97,9 +98,13 @@ impl Place {
 
     /// The mode of the entry, or of what it stands for.
     fn mode(&self) -> Result<u32, Errno> {
+        fake::seen(self.real()?, self).map(|stat| stat.mode)
+    }
+
+    /// What is known of the entry itself.
+    fn real(&self) -> Result<Stat, Errno> {
         let flags = if self.follow { AtFlags::empty() } else { AtFlags::SYMLINK_NOFOLLOW };
-        let real = Stat::from(rustix::fs::statat(rustix::fs::CWD, &self.path[..], flags)?);
-        fake::seen(real, self).map(|stat| stat.mode)
+        rustix::fs::statat(rustix::fs::CWD, &self.path[..], flags).map(Stat::from)
     }
 
     /// Sets what [`read`] has told as `name`.
@@ -142,17 +147,40 @@ impl Place {
     }
 
     pub(crate) fn set(&self, name: &CStr, value: &[u8]) -> Result<(), Errno> {
-        match self.follow {
+        self.as_writer(|| match self.follow {
             true => rustix::fs::setxattr(&self.path[..], name, value, XattrFlags::empty()),
             false => rustix::fs::lsetxattr(&self.path[..], name, value, XattrFlags::empty()),
-        }
+        })
     }
 
     pub(crate) fn remove(&self, name: &CStr) -> Result<(), Errno> {
-        match self.follow {
+        self.as_writer(|| match self.follow {
             true => rustix::fs::removexattr(&self.path[..], name),
             false => rustix::fs::lremovexattr(&self.path[..], name),
+        })
+    }
+
+    /// Does what only who may write to the entry may do: where it is our own, and its mode forbids that, it has another one for that
+    /// moment, as with rsync.
+    fn as_writer(&self, change: impl Fn() -> Result<(), Errno>) -> Result<(), Errno> {
+        match change() {
+            Err(Errno::ACCESS) => {}
+            result => return result,
         }
+        let now = self.real()?;
+        if now.kind == FileType::Symlink || now.mode & 0o200 != 0 || self.chmod(now.mode | 0o200).is_err() {
+            return Err(Errno::ACCESS);
+        }
+        let result = change();
+        self.chmod(now.mode).and(result)
+    }
+
+    fn chmod(&self, mode: u32) -> Result<(), Errno> {
+        if self.follow {
+            return rustix::fs::chmodat(rustix::fs::CWD, &self.path[..], Mode::from_raw_mode(mode as _), AtFlags::empty());
+        }
+        let path = CString::new(&self.path[..]).map_err(|_| Errno::INVAL)?;
+        attrs::chmod(rustix::fs::CWD, &path, mode)
     }
 }
 

@@ -112,6 +112,10 @@ pub struct Peer {
     pub list_made: Duration,
     /// See [`list_made`](Self::list_made).
     pub list_sent: Duration,
+    /// Whether it has said that it could not read something, in the receiving role,
+    pub unread: bool,
+    /// or that something had vanished.
+    pub vanished: bool,
     /// How many file lists came, in the receiving role.
     pub lists: u64,
     /// Their bytes.
@@ -123,13 +127,14 @@ pub struct Peer {
 impl Report {
     /// rsync's exit code: 0, 23 (something failed), 24 (something vanished) or 25 (too much was to be deleted).
     pub fn exit_code(&self) -> u8 {
-        let own = match (self.totals.failed, self.totals.vanished) {
-            (0, 0) if self.undeleted > 0 => 25,
-            (0, 0) => 0,
-            (0, _) => 24,
-            _ => 23,
+        let peer = self.peer.unwrap_or_default();
+        let own = match (self.totals.failed > 0 || peer.unread, self.totals.vanished > 0 || peer.vanished) {
+            (true, _) => 23,
+            (false, true) => 24,
+            (false, false) if self.undeleted > 0 => 25,
+            (false, false) => 0,
         };
-        own.max(self.peer.map_or(0, |peer| peer.code))
+        own.max(peer.code)
     }
 }
 

@@ -254,6 +254,12 @@ fn what_is_not_there_yet_is_refused_with_the_code_for_usage() {
     for (arg, code) in [
         ("--stop-at=25:00", 1),
         ("--stop-at=2020-1-1", 1),
+        ("--stop-after=0", 1),
+        ("--stop-after=x", 1),
+        ("--stop-after=-2", 1),
+        ("--stop-after=99999999999999999999", 1),
+        ("--stop-after=99999999999", 3),
+        ("--stop-after= +2.5x", 3),
         ("--stderr=x", 1),
         ("--bwlimit=x", 1),
         ("--bwlimit=100b", 1),

@@ -190,3 +190,57 @@ fn rules_that_are_too_long_are_left_out() {
         assert_eq!(ours.2.iter().filter(|line| line.starts_with("discarding over-long filter: ")).count(), said);
     }
 }
+
+/// Names of further files begin where the transfer does, also in the file of a directory.
+#[test]
+fn what_a_file_of_a_directory_merges_is_looked_for_at_the_root() {
+    let names = ["root", "own", "here", "z"];
+    let rules = |dir: &Path, rule: &str| fs::write(dir.join(".more"), rule).unwrap();
+    for (args, left_out) in [
+        ("-ri SRC/ dst", Some("root")),
+        ("-ri SRC/d dst", Some("root")),
+        ("-ri SRC/d/ dst", Some("own")),
+        ("-riR SRC/./d dst", Some("root")),
+        ("-ri --delete-before SRC/ dst", Some("root")),
+        ("-ri --filter=R_.rules SRC/d dst", Some("root")),
+        ("-ri SRC/none/ SRC/d/sub dst", None),
+    ] {
+        let bench = Bench::new();
+        let src = bench.src();
+        fs::create_dir_all(src.join("d/sub")).unwrap();
+        for name in names {
+            fs::write(src.join("d").join(name), name).unwrap();
+            fs::write(src.join("d/sub").join(name), name).unwrap();
+        }
+        bench.both(|place| {
+            rules(place, "- here");
+            if args.contains("--delete-before") {
+                copy(&src, &place.join("dst"));
+                fs::write(place.join("dst/d/.rules"), ". .more\n").unwrap();
+                rules(&place.join("dst"), "P own\n- x");
+                rules(&place.join("dst/d"), "P root");
+            }
+        });
+        fs::write(src.join("d/.rules"), ". .more\n").unwrap();
+        rules(&src, "- root");
+        rules(&src.join("d"), "- own");
+        if args.contains("--delete-before") {
+            names.iter().for_each(|name| fs::remove_file(src.join("d").join(name)).unwrap());
+        }
+        let given = src.to_str().unwrap();
+        let args: Vec<_> = args.split(' ').map(|arg| arg.replace("SRC", given)).collect();
+        bench.same(&[&["--filter=:_.rules".to_owned()], &args[..]].concat());
+        let [_, ours] = bench.places();
+        let sub = ["dst/d/sub", "dst/sub"].map(|dir| ours.join(dir)).into_iter().find(|dir| dir.exists()).unwrap();
+        let missing: Vec<_> = names.into_iter().filter(|name| !sub.join(name).exists()).collect();
+        let kept = args.iter().any(|arg| arg == "--delete-before");
+        assert!(kept || missing == Vec::from_iter(left_out), "{args:?}: {missing:?}");
+    }
+    // Where it is missing, that is the end.
+    let bench = Bench::new();
+    fs::create_dir(bench.src().join("d")).unwrap();
+    fs::write(bench.src().join("d/.rules"), ". .more\n").unwrap();
+    rules(&bench.src().join("d"), "- x");
+    let did = bench.same(&["--filter=:_.rules", "-ri", &format!("{}/", bench.src().display()), "dst"]);
+    assert_eq!(did.code, Some(11));
+}

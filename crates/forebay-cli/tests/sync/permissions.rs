@@ -5,8 +5,8 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Bench, Did, FOREBAY, command};
-use crate::metadata::same as attributes_same;
+use crate::harness::{Bench, Did, FOREBAY, command, copy};
+use crate::metadata::{same as attributes_same, same_as as attributes_same_as};
 use crate::tree::{rustix_is_root, touch};
 
 const NOBODY: u32 = 65_534;
@@ -116,6 +116,48 @@ fn what_has_attributes_that_cannot_be_read_is_left_out() {
         let did = same(&bench, &options);
         let left_out = if options[0] == "-dX" { 3 } else { 6 };
         assert_eq!((did.code, did.errors.len()), (Some(23), left_out + 1), "{options:?}: {:?}", did.errors);
+    }
+}
+
+/// Attributes can be set by who may write alone.
+#[test]
+fn what_its_owner_may_not_write_gets_its_attributes() {
+    let set = |path: &Path, name: &str| {
+        assert!(Command::new("setfattr").args(["-n", name, "-v", "1"]).arg(path).status().unwrap().success());
+    };
+    for option in ["-rX", "-aX", "-rXi", "-aXi --inplace"] {
+        let bench = Bench::new();
+        let src = bench.src();
+        fs::create_dir(src.join("closed")).unwrap();
+        let names = ["a", "gets", "loses", "new", "other", "closed/f"];
+        for name in names {
+            fs::write(src.join(name), name).unwrap();
+            touch(&src.join(name), "@1000000000");
+        }
+        ["gets", "new", "other", "closed", "closed/f"].iter().for_each(|name| set(&src.join(name), "user.a"));
+        bench.both(|place| {
+            let dst = place.join("dst");
+            copy(&src, &dst);
+            fs::remove_file(dst.join("new")).unwrap();
+            fs::write(dst.join("other"), "another one").unwrap();
+            for name in ["gets", "closed", "closed/f"] {
+                assert!(
+                    Command::new("setfattr").args(["-x", "user.a"]).arg(dst.join(name)).status().unwrap().success()
+                );
+            }
+            set(&dst.join("loses"), "user.b");
+            names[1..].iter().filter(|name| **name != "new").for_each(|name| mode(dst.join(name), 0o444));
+            mode(dst.join("closed"), 0o555);
+            give_away(place);
+        });
+        names[1..].iter().for_each(|name| mode(src.join(name), 0o444));
+        mode(src.join("closed"), 0o555);
+        let mut args: Vec<String> = option.split(' ').map(str::to_owned).collect();
+        args.extend([format!("{}/", src.display()), "dst".to_owned()]);
+        attributes_same_as(&bench, Some(NOBODY), &args);
+        let [_, ours] = bench.places();
+        let found = Command::new("getfattr").arg(ours.join("dst/closed/f")).output().unwrap();
+        assert!(String::from_utf8_lossy(&found.stdout).contains("user.a"), "{option}");
     }
 }
 

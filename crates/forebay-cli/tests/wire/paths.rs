@@ -58,6 +58,22 @@ fn what_is_given_and_not_there_goes() {
     }
 }
 
+/// What is on the way to something, and is named behind that, is itself what is transferred.
+#[test]
+fn a_directory_that_is_named_behind_what_is_in_it_is_transferred() {
+    let bench = bench();
+    for way in WAYS {
+        for more in [&[][..], &["--delete"], &["--no-inc-recursive", "--delete"], &["--protocol=30", "--delete"]] {
+            let args = [&["-aiR"], more].concat();
+            let did = bench.same_of(way, &args, &["./x/y", "./x"]);
+            let gone = if more.is_empty() { 0 } else { 2 };
+            assert_eq!((did.code, did.deletions.len()), (Some(0), gone), "{way:?} {more:?}: {did:?}");
+            bench.same_of(way, &args, &["./x/y/5", "./x/", "./a/b/c/d", "./a/b"]);
+        }
+        bench.same_of(way, &["-aiR", "--no-implied-dirs"], &["./x/y", "./x"]);
+    }
+}
+
 /// A remote shell would take a backslash away.
 #[test]
 fn a_backslash_is_a_byte_of_a_name() {

@@ -263,3 +263,42 @@ fn the_log_file_sums_up_where_the_files_are() {
         }
     }
 }
+
+/// Who receives is told what could not be read, and ends with that as well.
+#[test]
+fn what_could_not_be_read_is_what_both_sides_end_with() {
+    let bench = Bench::new();
+    mode(bench.src().parent().unwrap(), 0o777);
+    let (code_there, log) = (bench.path("code"), bench.path("log"));
+    bench.script("rsh", &format!("shift; sh -c \"$*\"; code=$?; echo $code >{}; exit $code", code_there.display()));
+    for name in ["closed", "open"] {
+        fs::write(bench.src().join(name), name).unwrap();
+    }
+    mode(&bench.src().join("closed"), 0o600);
+    (0..4).for_each(|n| fs::write(bench.old().join(n.to_string()), "to go").unwrap());
+    let log_there = format!("-M--log-file={}", log.display());
+    for way in WAYS {
+        for args in [
+            "-r",
+            "-r --delete",
+            "-r --delete-delay",
+            "-r --delete-after",
+            "-r --delete-before --max-delete=2",
+            "-r --delete --max-delete=2",
+            "-r --delete-delay --max-delete=2",
+            "-r --delete-after --max-delete=2",
+        ] {
+            let args: Vec<_> = args.split(' ').chain([&log_there[..]]).collect();
+            let run = |pair| {
+                let _ = (fs::remove_file(&code_there), fs::remove_file(&log));
+                let (code, ..) = ran_as_nobody(&bench, pair, way, &args);
+                let there = fs::read_to_string(&code_there).unwrap();
+                let said = fs::read_to_string(&log).unwrap();
+                let sums = said.lines().any(|line| line.contains(" sent "));
+                (code, there, sums, look(&bench.path("ours"), false))
+            };
+            let (code, there, ..) = agreed(run, &(way, &args));
+            assert_eq!((code, there.trim_end()), (Some(23), "23"), "{way:?} {args:?}");
+        }
+    }
+}

@@ -30,13 +30,13 @@ pub(super) struct PerDir {
 }
 
 impl PerDir {
-    /// Reads the file of the directory `at`, if there is one. `shown` is its absolute path and `anchor` where patterns
-    /// with a leading slash begin, both with a slash at their end.
+    /// Reads the file of the directory `at`, if there is one. `shown` is its absolute path, `anchor` where patterns
+    /// with a leading slash begin, and `base` where relative names of other files do, all with a slash at their end.
     pub(super) fn read(
         &self,
         at: BorrowedFd<'_>,
         shown: &[u8],
-        anchor: &[u8],
+        (anchor, base): (&[u8], &[u8]),
         filters: &Filters,
     ) -> Result<Option<List>, FilterError> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -58,7 +58,7 @@ impl PerDir {
             within: self.modifiers,
             list: Some(&self.label),
             anchor,
-            base: shown,
+            base,
             nul: filters.nul,
             insecure_links: filters.insecure_links,
             depth: 1,

@@ -89,7 +89,7 @@ impl Local {
                 else {
                     continue;
                 };
-                if let Some(list) = each.file.read(fd.as_fd(), dir, dir, filters)? {
+                if let Some(list) = each.file.read(fd.as_fd(), dir, (dir, dir), filters)? {
                     each.add(list, notes);
                 }
             }
@@ -114,8 +114,11 @@ impl Local {
             changed = true;
         }
         let mut at = 0;
+        let Folder { fd, rel, shown } = folder;
+        // As with rsync, which stands at the root of the transfer.
+        let root = shown.strip_suffix(rel).unwrap_or(shown);
         while let Some(each) = own.get_mut(at) {
-            if let Some(list) = each.file.read(folder.fd, folder.shown, folder.rel, filters)? {
+            if let Some(list) = each.file.read(fd, shown, (rel, root), filters)? {
                 let entries = list.entries.clone();
                 each.add(list, notes);
                 // Files that it names are looked for in this directory, too.

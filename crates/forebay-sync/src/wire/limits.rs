@@ -36,7 +36,10 @@ pub(crate) const XATTR_NAME: usize = 4096;
 pub(crate) const XATTR_VALUES: usize = 64 << 20;
 /// Each of the counts of deletions.
 pub(crate) const DELETIONS: i64 = 1 << 28;
-/// Bits of an I/O error that are taken over.
+/// Bits of an I/O error: something could not be read, or had vanished.
+pub(crate) const GENERAL: i32 = 1;
+pub(crate) const VANISHED: i32 = 2;
+/// Those that are taken over.
 pub(crate) const IO_ERROR: i32 = 7;
 /// Bytes of arguments that come over standard input.
 pub(crate) const ARGUMENTS: usize = 64 << 20;

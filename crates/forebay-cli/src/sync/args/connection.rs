@@ -138,9 +138,14 @@ pub(super) const ROWS: &[Row] = &[
     }),
     value("stop-after", |s, value| {
         let text = value.lossy();
-        let minutes = text.parse::<u32>().ok().filter(|&minutes| minutes > 0);
-        let minutes = minutes.ok_or_else(|| Refusal::from(format!("rsync: invalid --stop-after value: {text}")))?;
-        s.report.limit = Some(Duration::from_secs(60 * u64::from(minutes)));
+        // As with rsync, what is behind the number is no matter.
+        let number = text.trim_ascii_start();
+        let number = number.strip_prefix('+').unwrap_or(number);
+        let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+        let seconds = number[..digits].parse::<u64>().ok().and_then(|minutes| minutes.checked_mul(60));
+        let seconds = seconds.filter(|&seconds| seconds > 0);
+        let seconds = seconds.ok_or_else(|| Refusal::from(format!("rsync: invalid --stop-after value: {text}")))?;
+        s.report.limit = Some(Duration::from_secs(seconds));
         Ok(())
     })
     .alias(&["time-limit"]),

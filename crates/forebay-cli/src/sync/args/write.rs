@@ -127,11 +127,15 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
         return Err("rsync: --suffix cannot be empty without a --backup-dir".into());
     }
     if let Some(dir) = &o.backup_dir {
-        let here = dir.as_bytes().split(|&b| b == b'/').all(|part| part.is_empty() || part == b".");
-        if here && !dir.as_bytes().starts_with(b"/") && o.suffix.as_ref().is_none_or(|suffix| suffix.is_empty()) {
-            return Err("rsync: --suffix cannot be empty when --backup-dir is the same as the dest dir".into());
-        }
         o.backup = true;
+        let stays = dir.as_bytes().split(|&b| b == b'/').all(|part| part.is_empty() || part == b".");
+        if stays && !dir.as_bytes().starts_with(b"/") {
+            if o.suffix.as_ref().is_none_or(|suffix| suffix.is_empty()) {
+                return Err("rsync: --suffix cannot be empty when --backup-dir is the same as the dest dir".into());
+            }
+            // That is where backups go without it.
+            o.backup_dir = None;
+        }
     }
     if o.partial_dir.as_deref().is_some_and(|dir| dir.is_empty() || dir == OsStr::new(".")) {
         (o.partial, o.partial_dir) = (true, None);

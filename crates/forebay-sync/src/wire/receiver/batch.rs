@@ -68,6 +68,11 @@ impl Batch {
         }
         let len = u32::try_from(places.len()).unwrap_or(u32::MAX);
         above.into_iter().for_each(|dir| places[dir].end = len);
+        // A directory that is on the way to something may be named as well: then it is that.
+        for same in places.chunk_by_mut(|a, b| a.path == b.path).filter(|same| same.len() > 1) {
+            let (content, way) = (same.iter().any(|place| place.content), same.iter().all(|place| place.way));
+            same.iter_mut().for_each(|place| (place.content, place.way) = (content, way));
+        }
         Batch { first, facts: facts.into(), places: places.into(), left_out: Arc::default() }
     }
 

@@ -169,7 +169,7 @@ impl Lists {
             }
         };
         self.bytes += from.bytes;
-        if end.io_error != 0 {
+        if shared.remote.as_ref().is_some_and(|remote| remote.unread(end.io_error)) {
             shared.io_error.store(true, Ordering::Relaxed);
         }
         entries.sort_by(numbering);

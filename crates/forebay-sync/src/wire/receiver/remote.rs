@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 
 use super::item::{self, Item, flag};
 use super::ledger::{Awaited, Ledger};
@@ -15,6 +15,7 @@ use crate::options::Options;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 use crate::totals::Kinds;
+use crate::wire::limits;
 use crate::wire::sums::FileSum;
 use crate::wire::terms::Terms;
 
@@ -58,6 +59,8 @@ pub(crate) struct Remote {
     pub(crate) ledger: Ledger,
     /// Entries that lack values which others have asked for.
     pub(crate) lacking: Mutex<Vec<Lacking>>,
+    /// What the other side has said that it could not read: bits of I/O errors, as in `io_error`.
+    pub(crate) unread: AtomicI32,
     /// How long the other side took to make the list and to send it, in milliseconds.
     pub(crate) list_times: [AtomicU64; 2],
 }
@@ -72,6 +75,7 @@ impl Remote {
             hard_links: options.hard_links,
             ledger: Ledger::default(),
             lacking: Mutex::default(),
+            unread: AtomicI32::new(0),
             list_times: <_>::default(),
         }
     }
@@ -79,6 +83,13 @@ impl Remote {
     /// How many entries of the list are behind the one with the number `index`, itself among them.
     pub(crate) fn behind(&self, index: i32) -> u64 {
         behind(index, self.ledger.list_of(index), &self.terms)
+    }
+
+    /// The other side says that it could not read something. Whether it is more than that something has vanished: then nothing is
+    /// deleted any more for not being listed.
+    pub(crate) fn unread(&self, bits: i32) -> bool {
+        self.unread.fetch_or(bits, Ordering::Relaxed);
+        bits & limits::GENERAL != 0
     }
 
     /// Tells of `change`, where that is worth it. What `lines` has to say is said when it comes back.

@@ -380,7 +380,11 @@ fn follow<W: Way + ?Sized>(
                 say.send(teller.deliver(out)?)?;
                 remote.ledger.walked(list);
             }
-            Late::IoError => shared.io_error.store(true, Ordering::Relaxed),
+            Late::IoError(bits) => {
+                if remote.unread(bits) {
+                    shared.io_error.store(true, Ordering::Relaxed);
+                }
+            }
             Late::End => break,
         }
     }

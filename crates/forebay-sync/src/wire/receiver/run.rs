@@ -28,6 +28,7 @@ use crate::shared::{Root, Shared};
 use crate::text::as_messages;
 use crate::totals::Totals;
 use crate::wire::error::WireError;
+use crate::wire::limits;
 use crate::wire::list::{Decoder, Shape};
 use crate::wire::mux::{Outgoing, ReadAhead, Tag};
 use crate::wire::number::Indexes;
@@ -88,7 +89,7 @@ impl Mailbox {
         let number = || number().ok_or(WireError::protocol("a message that is too short", payload.len() as i64));
         match tag {
             Tag::NoSend => self.put(Late::NoSend(number()?)),
-            Tag::IoError => self.put(Late::IoError),
+            Tag::IoError => self.put(Late::IoError(number()? & limits::IO_ERROR)),
             _ => return Ok(false),
         }
         Ok(true)
@@ -189,9 +190,12 @@ pub(crate) fn run<R: ReadAhead + Send>(
         shared.remote.as_ref().map(|remote| remote.list_times.each_ref().map(|time| time.load(Ordering::Relaxed)));
     let [list_made, list_sent] = told.unwrap_or_default().map(Duration::from_millis);
     let lists = shared.remote.as_ref().map_or(0, |remote| remote.ledger.lists());
+    let unread = shared.remote.as_ref().map_or(0, |remote| remote.unread.load(Ordering::Relaxed));
     let peer = Some(Peer {
         list_made,
         list_sent,
+        unread: unread & limits::GENERAL != 0,
+        vanished: unread & limits::VANISHED != 0,
         lists,
         list_bytes: end.list_bytes,
         assembly: end.assembly,

@@ -68,8 +68,8 @@ pub(crate) enum Late {
     Again(i32, Again),
     /// Everything in this list has been looked at, and names of one file may wait for one that is in it.
     Walked(i32),
-    /// The other side could not list everything.
-    IoError,
+    /// The other side could not list or read everything.
+    IoError(i32),
     /// Nothing more comes.
     End,
 }

@@ -321,16 +321,19 @@ impl<W: Way + ?Sized> Answering<'_, W> {
                     answerer.put(content, &mut head, &mut outcome, &mut flush)?;
                     turn.send(&head)?;
                     passage.into_iter().for_each(|passage| passage.end(&mut outcome));
+                    self.faults.unsent(&outcome);
                     answerer.say_behind(behind, passed + head.len() as u64, &head, &mut outcome);
                     Ok(outcome)
                 }
                 Err(outcome) => {
                     drop(answerer.behind(index));
+                    self.faults.unsent(&outcome);
                     self.link.way.message(Message::NoSend(index));
                     Ok(*outcome)
                 }
             },
             Answer::NoSend(outcome, index) => {
+                self.faults.unsent(&outcome);
                 self.link.way.message(Message::NoSend(index));
                 Ok(outcome)
             }

@@ -35,22 +35,20 @@ const PIECE: usize = 32 << 10;
 /// Steps that are listed before they are sent, in incremental recursion: what is ahead of the receiving side is to be bounded.
 const OUTSTANDING: u64 = 128;
 
-/// Bits of an I/O error.
-const GENERAL: i32 = 1;
-const VANISHED: i32 = 2;
-
 /// What could not be listed or read.
 #[derive(Debug)]
 pub(crate) struct Faults<'f> {
     shared: &'f Shared<'f>,
     vanished: AtomicBool,
+    /// What was asked for could not be read.
+    unsent: AtomicBool,
     /// The bits that ends of lists have told.
     told: AtomicI32,
 }
 
 impl<'f> Faults<'f> {
     pub(crate) fn new(shared: &'f Shared<'f>) -> Self {
-        Faults { shared, vanished: AtomicBool::new(false), told: AtomicI32::new(0) }
+        Faults { shared, vanished: AtomicBool::new(false), unsent: AtomicBool::new(false), told: AtomicI32::new(0) }
     }
 
     /// Takes note of what `outcome` says.
@@ -60,9 +58,16 @@ impl<'f> Faults<'f> {
         }
     }
 
+    /// Takes note of a file that was asked for and could not be sent: what follows is deleted all the same, as with rsync.
+    pub(crate) fn unsent(&self, outcome: &Outcome) {
+        if outcome.totals.failed > 0 {
+            self.unsent.store(true, Ordering::Relaxed);
+        }
+    }
+
     fn bits(&self) -> i32 {
         let (general, vanished) = (self.shared.io_error.load(Ordering::Relaxed), self.vanished.load(Ordering::Relaxed));
-        (if general { GENERAL } else { 0 }) | if vanished { VANISHED } else { 0 }
+        (if general { limits::GENERAL } else { 0 }) | if vanished { limits::VANISHED } else { 0 }
     }
 
     /// What the end of a list is to tell.
@@ -74,7 +79,8 @@ impl<'f> Faults<'f> {
 
     /// What no end of a list has told.
     pub(crate) fn untold(&self) -> i32 {
-        self.bits() & !self.told.load(Ordering::Relaxed)
+        let unsent = if self.unsent.load(Ordering::Relaxed) { limits::GENERAL } else { 0 };
+        (self.bits() | unsent) & !self.told.load(Ordering::Relaxed)
     }
 }
 

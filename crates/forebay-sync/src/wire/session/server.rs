@@ -200,9 +200,12 @@ impl Server {
         let code = match result {
             Ok(report) => {
                 let (sent, received) = (outgoing.written(), count.load(Ordering::Relaxed));
-                let size = report.totals.size_bytes;
-                log.file(format!("sent {sent} bytes  received {received} bytes  total size {size}\n").as_bytes());
-                report.exit_code()
+                let (size, code) = (report.totals.size_bytes, report.exit_code());
+                // As with rsync, which of what has failed sums up where it sends.
+                if code == 0 || served.sends {
+                    log.file(format!("sent {sent} bytes  received {received} bytes  total size {size}\n").as_bytes());
+                }
+                code
             }
             Err(stop) => {
                 let (text, code, gone) = match &stop {
