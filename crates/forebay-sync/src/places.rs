@@ -36,6 +36,24 @@ pub(crate) struct Place {
     pub(crate) shown: Vec<u8>,
 }
 
+impl Place {
+    /// The directory at `rel` in it, with the links that the paths of places are found by.
+    pub(crate) fn dir(&self, options: &Options, rel: &[u8]) -> Result<OwnedFd, Errno> {
+        given::dir(self.fd.as_fd(), if rel.is_empty() { b"." } else { rel }, options.insecure_links)
+    }
+
+    /// As [`dir`](Self::dir), where the last name must not be a link itself.
+    pub(crate) fn dir_itself(&self, options: &Options, rel: &[u8]) -> Result<OwnedFd, Errno> {
+        match fs::open_beneath(self.fd.as_fd(), rel, false) {
+            Err(Errno::LOOP | Errno::NOTDIR) => {
+                let (above, name) = rel.split_at(rel.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1));
+                fs::open_beneath(self.dir(options, above)?.as_fd(), name, false)
+            }
+            opened => opened,
+        }
+    }
+}
+
 impl Places {
     /// Opens what the options name.
     ///

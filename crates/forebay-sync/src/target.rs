@@ -438,7 +438,7 @@ fn kept_link(
 
 /// Says that a directory is made. Whether it counts as created, which one that another tree has does not.
 fn say_created(shared: &Shared<'_>, dir: &Dir, src: &Stat, out: &mut Outcome) -> bool {
-    let like = alternates::directory(shared, dir, src);
+    let like = alternates::directory(shared, dir, src, out);
     let new = like.is_none();
     let mut change = like.unwrap_or(Change::new(src, Action::Create));
     change.lacking = lacking(shared, dir, None);

@@ -247,7 +247,7 @@ impl Worker<'_> {
             return unmade(out, Errno::NOTDIR);
         }
         // What cannot be read here will be found out below.
-        let found = self.alternate(entry).unwrap_or_default();
+        let found = self.alternate(entry, out).unwrap_or_default();
         if let Some(found) = &found
             && found.likeness == Likeness::Exact
             && self.take_exact(entry, found, link, out)
@@ -415,11 +415,11 @@ fn missing(shared: &Shared<'_>, dir: &Dir, at: usize, out: &mut Outcome) {
     }
 }
 
-/// What the code of a replaced entry says of its time.
+/// What the code of a replaced entry says of its time. As with rsync, one that does not get the source's all the same is said to.
 pub(crate) fn replaced_time(shared: &Shared<'_>, src: &Stat, old: &Stat) -> Time {
     match shared.options.times {
         false => Time::Now,
-        true if shared.same_time(src, old) => Time::Same,
+        true if attrs::keeps_time(shared, src.kind) && shared.same_time(src, old) => Time::Same,
         true => Time::Set,
     }
 }
