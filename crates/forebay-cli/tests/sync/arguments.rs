@@ -330,3 +330,38 @@ fn options_of_other_roles_are_refused() {
     }
     assert_eq!(bench.did(&["-rn", "--qsort", ".", "dst"]).map(|did| did.code), [Some(0); 2]);
 }
+
+#[test]
+fn whether_owners_are_kept_is_what_is_said_last() {
+    for options in [
+        "-ai --usermap=*:7 --no-o",
+        "-ai --groupmap=*:7 --no-g",
+        "-ai --chown=7:8 --no-o",
+        "-ai --chown=7:8 --no-o --no-g",
+        "-ai --chown=:8 --no-o",
+        "-rti --usermap=*:7",
+        "-rti --no-o --usermap=*:7",
+        "-rti --usermap=*:7 --no-o -o",
+        "-rti --chown=7:8",
+        "-rti --chown=7",
+    ] {
+        let bench = bench();
+        let src = format!("{}/x/", bench.src().display());
+        let args: Vec<&str> = options.split(' ').chain([&src[..], "new"]).collect();
+        bench.same(&args);
+    }
+}
+
+#[test]
+fn how_long_a_run_may_take_is_read_as_rsync_reads_it() {
+    for minutes in ["1", "99999999999", "153722867250000000", "1x", " 5", "+5", "5.5", "010"] {
+        let bench = bench();
+        let src = format!("{}/x/", bench.src().display());
+        assert_eq!(bench.same(&["-ai", &format!("--stop-after={minutes}"), &src, "new"]).code, Some(0), "{minutes}");
+    }
+    for minutes in ["0", "", "-5x", "0x10", "153722867280000000", "9223372036854775808", "99999999999999999999"] {
+        let bench = bench();
+        let src = format!("{}/x/", bench.src().display());
+        assert_eq!(bench.same(&["-ai", &format!("--stop-after={minutes}"), &src, "new"]).code, Some(1), "{minutes}");
+    }
+}
