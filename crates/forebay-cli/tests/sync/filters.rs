@@ -190,3 +190,33 @@ fn rules_that_are_too_long_are_left_out() {
         assert_eq!(ours.2.iter().filter(|line| line.starts_with("discarding over-long filter: ")).count(), said);
     }
 }
+
+/// As with rsync, a merge file that another in a directory names is looked for there if there is a slash in it, and else where what
+/// is copied begins: where it runs.
+#[test]
+fn merge_files_in_merge_files_are_looked_for_where_rsync_runs() {
+    for source in ["src/", "src", "src/d", "src/d/", "-R src/./d", "-R src/d"] {
+        for rule in [". .n", "merge,n .n", ". ../.n", ". ./.n", ".- .n"] {
+            for options in ["-ai", "-ai --delete", "-ai --delete-before"] {
+                let bench = Bench::new();
+                bench.both(|place| {
+                    for root in ["src", "dst", "dst/src"] {
+                        fs::create_dir_all(place.join(root).join("d/e")).unwrap();
+                        fs::write(place.join(root).join("d/.m"), format!("{rule}\n")).unwrap();
+                        for (name, dir) in [("y", ""), ("z", "d"), ("w", "d/e")] {
+                            fs::write(place.join(root).join(dir).join(".n"), format!("- {name}\n")).unwrap();
+                        }
+                        for name in ["x", "y", "z", "w"] {
+                            let file = if root == "src" { name.to_owned() } else { format!("e/{name}") };
+                            fs::write(place.join(root).join("d").join(file), name).unwrap();
+                        }
+                    }
+                    fs::write(place.join(".n"), "- x\n").unwrap();
+                    fs::write(place.join("dst/d/.n"), "- q\n").unwrap();
+                });
+                let args = format!("-O {options} --filter=:_.m {source} dst");
+                bench.same(&args.split(' ').collect::<Vec<_>>());
+            }
+        }
+    }
+}
