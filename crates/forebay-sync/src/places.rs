@@ -150,6 +150,8 @@ fn place(shared: &Shared<'_>, dir: &OsStr) -> Result<Place, Errno> {
     let (root, insecure) = (&shared.root, shared.options.insecure_links);
     let shown = beside(root, dir);
     let fd = match &root.fd {
+        // As with rsync, nothing is the destination itself.
+        Some(at) if dir.is_empty() => given::dir(at.as_fd(), b".", insecure)?,
         Some(at) => given::dir(at.as_fd(), dir.as_bytes(), insecure)?,
         // A dry run did not make the destination, so the way must not lead through it.
         None => given::dir(CWD, &without_dots(&shown), insecure)?,

@@ -366,7 +366,8 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             false
         }
         Ok(_) if shared.options.select.ignore_existing => {
-            shared.pass_over(out, "", dir.path(), " exists\n");
+            let how = if shared.options.levels.skip > 1 { " (type change)" } else { "" };
+            shared.pass_over(out, "", dir.path(), &format!(" exists{how}\n"));
             return Target::Blocked;
         }
         Ok(old) => {

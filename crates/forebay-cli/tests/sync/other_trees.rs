@@ -346,3 +346,22 @@ fn times_that_links_do_not_get_make_no_difference() {
         }
     }
 }
+
+#[test]
+fn a_tree_without_a_name_is_the_destination() {
+    for kind in ["compare", "copy", "link"] {
+        for options in ["-aii", "-aiin", "-aiic"] {
+            same(&format!("{options} --{kind}-dest="), |bench| {
+                for name in ["same", "other", "sub/same"] {
+                    put(&bench.src().join(name), name, NEW);
+                }
+                settle(&bench.src());
+                bench.both(|place| {
+                    crate::harness::copy(&bench.src(), &place.join("dst"));
+                    put(&place.join("dst/other"), "older", OLD);
+                    settle(&place.join("dst"));
+                });
+            });
+        }
+    }
+}

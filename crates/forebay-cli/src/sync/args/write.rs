@@ -128,10 +128,14 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     }
     if let Some(dir) = &o.backup_dir {
         let here = dir.as_bytes().split(|&b| b == b'/').all(|part| part.is_empty() || part == b".");
-        if here && !dir.as_bytes().starts_with(b"/") && o.suffix.as_ref().is_none_or(|suffix| suffix.is_empty()) {
-            return Err("rsync: --suffix cannot be empty when --backup-dir is the same as the dest dir".into());
-        }
         o.backup = true;
+        if here && !dir.as_bytes().starts_with(b"/") {
+            if o.suffix.as_ref().is_none_or(|suffix| suffix.is_empty()) {
+                return Err("rsync: --suffix cannot be empty when --backup-dir is the same as the dest dir".into());
+            }
+            // As with rsync, that is as if there were none.
+            o.backup_dir = None;
+        }
     }
     if o.partial_dir.as_deref().is_some_and(|dir| dir.is_empty() || dir == OsStr::new(".")) {
         (o.partial, o.partial_dir) = (true, None);
