@@ -365,3 +365,13 @@ fn how_long_a_run_may_take_is_read_as_rsync_reads_it() {
         assert_eq!(bench.same(&["-ai", &format!("--stop-after={minutes}"), &src, "new"]).code, Some(1), "{minutes}");
     }
 }
+
+#[test]
+fn a_log_file_without_a_name_is_none() {
+    for options in ["-ai --log-file=", "-ai --log-file= --log-file-format=%n", "-ai -M--log-file="] {
+        let bench = bench();
+        let src = format!("{}/x/", bench.src().display());
+        let args: Vec<&str> = options.split(' ').chain([&src[..], "new"]).collect();
+        assert_eq!(bench.same(&args).errors, [""; 0]);
+    }
+}
