@@ -13,7 +13,8 @@ use crate::content::temp::Temp;
 use crate::delete;
 use crate::dir::Dir;
 use crate::extended::{self, Place};
-use crate::fs::{self, Stat};
+use crate::fs::Stat;
+use crate::given;
 use crate::hardlinks::Inode;
 use crate::itemize::{self, Action, Change, Time};
 use crate::options::AlternateKind;
@@ -46,14 +47,13 @@ pub(crate) enum Likeness {
 #[derive(Debug, Default)]
 pub(crate) struct AlternateDirs {
     rel: Option<Vec<u8>>,
-    dirs: Vec<Option<OwnedFd>>,
+    dirs: Vec<Result<OwnedFd, Errno>>,
 }
 
 impl AlternateDirs {
-    pub(crate) fn enter(&mut self, shared: &Shared<'_>, rel: &[u8]) -> &[Option<OwnedFd>] {
+    pub(crate) fn enter(&mut self, shared: &Shared<'_>, rel: &[u8]) -> &[Result<OwnedFd, Errno>] {
         if self.rel.as_deref() != Some(rel) {
-            let open = |place: &crate::places::Place| fs::open_beneath(place.fd.as_fd(), rel, false).ok();
-            self.dirs = shared.places.alternates.iter().map(open).collect();
+            self.dirs = shared.places.alternates.iter().map(|place| place.dir(shared.options, rel)).collect();
             self.rel = Some(rel.to_vec());
         }
         &self.dirs
@@ -61,7 +61,7 @@ impl AlternateDirs {
 
     /// The directory of the tree `tree`.
     pub(crate) fn get(&self, tree: usize) -> Option<&OwnedFd> {
-        self.dirs.get(tree).and_then(Option::as_ref)
+        self.dirs.get(tree).and_then(|dir| dir.as_ref().ok())
     }
 }
 
@@ -69,7 +69,7 @@ impl Worker<'_> {
     /// The best of what the other trees have for the entry: the first that is exactly the same, else the first of the
     /// greatest likeness. Where the destination has one of the same kind, nothing less than exactly the same counts,
     /// and for copies nothing at all.
-    pub(crate) fn alternate(&mut self, entry: &Entry<'_>) -> Result<Option<Found>, Failure> {
+    pub(crate) fn alternate(&mut self, entry: &Entry<'_>, out: &mut Outcome) -> Result<Option<Found>, Failure> {
         let shared = self.shared;
         if shared.places.alternates.is_empty() {
             return Ok(None);
@@ -84,7 +84,13 @@ impl Worker<'_> {
         }
         let mut best: Option<Found> = None;
         for tree in 0..self.alternates.enter(shared, &entry.dir.rel).len() {
-            let Some(dir) = self.alternates.get(tree) else { continue };
+            let dir = match &self.alternates.dirs[tree] {
+                Ok(dir) => dir,
+                Err(errno) => {
+                    out.errors.extend_from_slice(given::warning(*errno).as_bytes());
+                    continue;
+                }
+            };
             let Ok(stat) = shared.stat_there(dir.as_fd(), entry.target) else { continue };
             if stat.kinds() != entry.src.kinds() {
                 continue;
@@ -93,7 +99,7 @@ impl Worker<'_> {
             if self.same_as_alternate(entry, tree, &stat)? {
                 let mut change = Change::new(&entry.src, Action::Keep);
                 entry.compare_with(shared, &mut change, &stat, self.place_of(entry, tree).as_ref());
-                let same_time = !shared.options.times || shared.same_time(&entry.src, &stat);
+                let same_time = !attrs::keeps_time(shared, entry.src.kind) || shared.same_time(&entry.src, &stat);
                 likeness = if change.any() || !same_time { Likeness::Content } else { Likeness::Exact };
             }
             if best.is_none_or(|best| best.likeness < likeness) {
@@ -124,7 +130,7 @@ impl Worker<'_> {
         if self.shared.options.alternates.kind != AlternateKind::Link {
             return None;
         }
-        let found = self.alternate(entry).unwrap_or_default()?;
+        let found = self.alternate(entry, &mut Outcome::default()).unwrap_or_default()?;
         (found.likeness == Likeness::Exact).then(|| found.stat.inode())
     }
 
@@ -225,10 +231,11 @@ impl Worker<'_> {
 fn made_like(shared: &Shared<'_>, change: Change, src: &Stat, found: &Stat) -> Change {
     let mut change = Change { action: Action::Copy, ..change };
     let options = shared.options;
+    let is_dir = src.kinds() == Kinds::Dir;
     change.time = match options.times {
-        true if !shared.same_time(src, found) => Time::Set,
+        true if (is_dir || attrs::keeps_time(shared, src.kind)) && !shared.same_time(src, found) => Time::Set,
         // As with rsync, of a directory that does not get its time it is told beside something else only.
-        times if src.kinds() == Kinds::Dir && !options.dir_times() && change.differs() => {
+        times if is_dir && !options.dir_times() && change.differs() => {
             if times {
                 Time::Set
             } else {
@@ -242,9 +249,10 @@ fn made_like(shared: &Shared<'_>, change: Change, src: &Stat, found: &Stat) -> C
 
 /// How `like`, which is as `src` says, differs from the directory in the first of the other trees that has it as it is, or else
 /// that has it.
-pub(crate) fn directory(shared: &Shared<'_>, like: &Dir, src: &Stat) -> Option<Change> {
+pub(crate) fn directory(shared: &Shared<'_>, like: &Dir, src: &Stat, out: &mut Outcome) -> Option<Change> {
     let mut all = shared.places.alternates.iter().filter_map(|place| {
-        let dir = fs::open_beneath(place.fd.as_fd(), like.path(), false).ok()?;
+        let dir = place.dir_itself(shared.options, like.path());
+        let dir = dir.map_err(|errno| out.errors.extend_from_slice(given::warning(errno).as_bytes())).ok()?;
         let stat = shared.stat_open(dir.as_fd()).ok()?;
         let mut change = Change::new(src, Action::Copy);
         attrs::compare(shared, &mut change, src, &stat);

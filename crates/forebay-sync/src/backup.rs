@@ -104,9 +104,16 @@ pub(crate) fn take(
     true
 }
 
-/// Whether the old content of `entry` may be copied to its backup name. As with rsync, a directory does not give way to that.
+/// Whether the old content of `entry` can be read, and copied to its backup name. As with rsync, a directory does not give way to
+/// that.
 pub(crate) fn may_copy(shared: &Shared<'_>, entry: &Entry<'_>, ready: &Ready, out: &mut Outcome) -> bool {
     let rel = entry.target_rel();
+    if let Some(errno) = entry.unreadable(shared) {
+        out.totals.failed += 1;
+        let end = format!("\": {}", fs::describe(errno));
+        shared.complain(out, "rsync: [generator] open \"", &shared.target_path(&rel, b""), &end);
+        return false;
+    }
     // What keeps us from finding the place is said where the copy is made.
     let Ok(place) = place(shared, ready.fd.as_fd(), entry.target, &rel) else { return true };
     if !Stat::at(place.dir(), &place.name).is_ok_and(|there| there.kind == FileType::Directory) {

@@ -137,7 +137,7 @@ impl Worker<'_> {
             let target = self.shared.target_name(&dir, name);
             let old = fd.as_ref().and_then(|fd| self.shared.stat_there(fd.as_fd(), target).ok());
             let follow = dir.listing.follows(at);
-            let entry = Entry { dir: &dir, at, source, name, src, follow, ready: None, target, old };
+            let entry = Entry { dir: &dir, at, source, name, src, follow, ready: None, target, old, closed: false };
             if self.left_alone(&entry) {
                 continue;
             }

@@ -38,6 +38,8 @@ pub(crate) struct Entry<'e> {
     pub(crate) target: &'e CStr,
     /// What has that name now.
     pub(crate) old: Option<Stat>,
+    /// What has it was to be read and may not be: as with rsync, what is transferred is new then.
+    pub(crate) closed: bool,
 }
 
 /// What is `old` under the name `target`. With `--write-devices`, a device in the place of a file counts as one.
@@ -100,7 +102,7 @@ impl<'e> Entry<'e> {
                 }
             },
         };
-        Some(Entry { dir, at, source, name, src, follow: dir.listing.follows(at), ready, target, old })
+        Some(Entry { dir, at, source, name, src, follow: dir.listing.follows(at), ready, target, old, closed: false })
     }
 
     /// The entry whose content was asked for when `old` was there.
@@ -112,7 +114,7 @@ impl<'e> Entry<'e> {
             _ => None,
         };
         let target = shared.target_name(dir, name);
-        Some(Entry { dir, at, source, name, src, follow: false, ready, target, old })
+        Some(Entry { dir, at, source, name, src, follow: false, ready, target, old, closed: false })
     }
 
     /// As lines name it.
@@ -142,7 +144,7 @@ impl<'e> Entry<'e> {
         }
         // As with rsync, the sum of what is appended is that of nothing else.
         let appends = !options.checksum && options.append == Some(Append::Trust);
-        let from = self.old_of_kind().filter(|_| appends).map_or(0, |old| old.size);
+        let from = self.usable().filter(|_| appends).map_or(0, |old| old.size);
         let file = self.open(shared).map(File::from);
         change.sum = Some(shared.sum_of(file.as_ref().map_err(|errno| *errno), from));
     }
@@ -202,13 +204,19 @@ impl<'e> Entry<'e> {
     /// there and may not be read is like nothing.
     pub(crate) fn like(&self, shared: &Shared<'_>, found: Option<&Found>) -> Option<Stat> {
         let Some(old) = self.old_of_kind() else { return found.map(|found| found.stat) };
-        let closed = !shared.options.perms
-            && !shared.me.is_root()
-            && old.mode & 0o444 != 0o444
-            && self
-                .ready
-                .is_some_and(|ready| matches!(fs::open_file(ready.fd.as_fd(), self.target), Err(Errno::ACCESS)));
+        let closed = self.closed || (!shared.options.perms && self.unreadable(shared) == Some(Errno::ACCESS));
         (!closed).then_some(old)
+    }
+
+    /// Why the file that is there cannot be read. Root may read all of them, and everybody those that are open to all.
+    pub(crate) fn unreadable(&self, shared: &Shared<'_>) -> Option<Errno> {
+        let old = self.old_of_kind().filter(|old| !shared.me.is_root() && old.mode & 0o444 != 0o444);
+        fs::open_file(self.ready.filter(|_| old.is_some())?.fd.as_fd(), self.target).err()
+    }
+
+    /// What is there already of the same kind, as far as anything can be made of it.
+    pub(crate) fn usable(&self) -> Option<Stat> {
+        self.old_of_kind().filter(|_| !self.closed)
     }
 
     /// What is there already, if it is of the same kind.

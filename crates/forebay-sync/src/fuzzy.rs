@@ -44,7 +44,7 @@ pub(crate) fn all(shared: &Shared<'_>, rel: &[u8], fd: Option<BorrowedFd<'_>>) -
     }
     if shared.options.fuzzy > 1 {
         for (tree, place) in shared.places.alternates.iter().enumerate() {
-            if let Ok(dir) = fs::open_beneath(place.fd.as_fd(), rel, false) {
+            if let Ok(dir) = place.dir(shared.options, rel) {
                 list(shared, dir.as_fd(), Some(tree), &mut found);
             }
         }
@@ -76,7 +76,7 @@ pub(crate) fn open(shared: &Shared<'_>, dir: &Dir, ready: &Ready, name: &CStr, s
     let file = match best.tree {
         None => fs::open_file(ready.fd.as_fd(), &best.name).ok(),
         Some(tree) => {
-            let dir = fs::open_beneath(shared.places.alternates.get(tree)?.fd.as_fd(), &dir.rel, false).ok()?;
+            let dir = shared.places.alternates.get(tree)?.dir(shared.options, &dir.rel).ok()?;
             fs::open_file(dir.as_fd(), &best.name).ok()
         }
     };

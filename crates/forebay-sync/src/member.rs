@@ -76,7 +76,12 @@ impl Worker<'_> {
         let elsewhere = !self.shared.places.alternates.is_empty();
         let in_place = self.shared.options.writes_in_place();
         let later = self.shared.remote.is_some() || !self.shared.options.perms || elsewhere || in_place;
-        match self.shared.groups.turn(inode, &path, later, waiting) {
+        let turn = self.shared.groups.turn(inode, &path, later, waiting);
+        if role == Role::BeforeLeader && entry.src.kinds() == Kinds::File && !matches!(turn, Turn::Wait) {
+            // As with rsync, which has looked at it before it knows of the leader.
+            self.is_closed(entry, out);
+        }
+        match turn {
             Turn::Wait => {
                 self.leave_hole(inode, path, out);
                 return Ok(());
@@ -302,7 +307,8 @@ impl Worker<'_> {
     /// `--link-dest` it is like what another tree has only if that is the `leader` itself.
     fn changes(&mut self, entry: &Entry<'_>, linked: bool, leader: Option<Inode>) -> Change {
         // What cannot be read elsewhere is linked all the same.
-        let found = if entry.old.is_none() { self.alternate(entry).unwrap_or_default() } else { None };
+        let found =
+            if entry.old.is_none() { self.alternate(entry, &mut Outcome::default()).unwrap_or_default() } else { None };
         let like = |found: &Found| match self.shared.options.alternates.kind {
             AlternateKind::Link => found.likeness == Likeness::Exact && Some(found.stat.inode()) == leader,
             AlternateKind::Compare | AlternateKind::Copy => found.likeness >= Likeness::Content,

@@ -172,6 +172,7 @@ pub fn mirror(
             return Err(error);
         }
     };
+    shared.removals.all_wait = top.overlaps();
     // As with rsync, a destination is made where all sources may be missing.
     if top.given == 0 && !(options.select.ignore_missing && note.errors.is_empty()) {
         deliver(&shared, note, &mut totals, log)?;

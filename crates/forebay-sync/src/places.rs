@@ -36,6 +36,24 @@ pub(crate) struct Place {
     pub(crate) shown: Vec<u8>,
 }
 
+impl Place {
+    /// The directory at `rel` in it, with the links that the paths of places are found by.
+    pub(crate) fn dir(&self, options: &Options, rel: &[u8]) -> Result<OwnedFd, Errno> {
+        given::dir(self.fd.as_fd(), if rel.is_empty() { b"." } else { rel }, options.insecure_links)
+    }
+
+    /// As [`dir`](Self::dir), where the last name must not be a link itself.
+    pub(crate) fn dir_itself(&self, options: &Options, rel: &[u8]) -> Result<OwnedFd, Errno> {
+        match fs::open_beneath(self.fd.as_fd(), rel, false) {
+            Err(Errno::LOOP | Errno::NOTDIR) => {
+                let (above, name) = rel.split_at(rel.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1));
+                fs::open_beneath(self.dir(options, above)?.as_fd(), name, false)
+            }
+            opened => opened,
+        }
+    }
+}
+
 impl Places {
     /// Opens what the options name.
     ///
@@ -132,6 +150,8 @@ fn place(shared: &Shared<'_>, dir: &OsStr) -> Result<Place, Errno> {
     let (root, insecure) = (&shared.root, shared.options.insecure_links);
     let shown = beside(root, dir);
     let fd = match &root.fd {
+        // As with rsync, nothing is the destination itself.
+        Some(at) if dir.is_empty() => given::dir(at.as_fd(), b".", insecure)?,
         Some(at) => given::dir(at.as_fd(), dir.as_bytes(), insecure)?,
         // A dry run did not make the destination, so the way must not lead through it.
         None => given::dir(CWD, &without_dots(&shown), insecure)?,

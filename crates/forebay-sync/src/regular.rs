@@ -22,6 +22,7 @@ use crate::itemize::{self, Action, Change, Time};
 use crate::options::{Append, Options};
 use crate::outcome::Outcome;
 use crate::select::DeleteWhen;
+use crate::shared::Shared;
 use crate::target::Ready;
 use crate::totals::Kinds;
 use crate::wire::Basis;
@@ -42,7 +43,7 @@ impl Worker<'_> {
             return Ok(());
         }
         let old = entry.old_of_kind();
-        let found = match self.alternate(entry) {
+        let found = match self.alternate(entry, out) {
             Ok(found) => found,
             Err(failure) => return self.unopened(entry, None, failure, out),
         };
@@ -166,6 +167,8 @@ impl Worker<'_> {
         {
             return Ok(());
         }
+        let entry = &Entry { closed: self.is_closed(entry, out), ..*entry };
+        let found = found.filter(|_| !entry.closed);
         if entry.src.index.is_some() {
             return self.request(entry, found, false, out);
         }
@@ -174,10 +177,9 @@ impl Worker<'_> {
             Ok(source) => source,
             Err(errno) => return self.unopened(entry, found, Failure::Read(errno), out),
         };
-        let old = entry.old_of_kind();
         let change = self.say_transfer(entry, found, out);
         let (Some(source), Some(ready)) = (source, entry.ready) else { return Ok(()) };
-        let from = old.filter(|_| options.append.is_some()).map_or(0, |old| old.size);
+        let from = entry.usable().filter(|_| options.append.is_some()).map_or(0, |old| old.size);
         let mut differs = false;
         if from > 0 && options.append == Some(Append::Verify) {
             let there = fs::open_file(ready.fd.as_fd(), entry.target).map_err(Failure::Read);
@@ -191,7 +193,7 @@ impl Worker<'_> {
         let like = entry.like(shared, found);
         let way = Way::new(options.writes_in_place(), false);
         let (size, dev) = (length(entry, &source), entry.src.dev);
-        let (whole, onto_device) = (options.whole_file || from > 0, entry.is_device());
+        let (whole, onto_device) = (options.whole_file || from > 0 || entry.closed, entry.is_device());
         let plan = Plan { from, basis, whole, onto_device, ..Plan::whole(source, (size, dev), like, way) };
         match self.write(entry, ready, &plan, out)? {
             Written::Unread => self.once_more(entry, ready, plan, Some(change), out),
@@ -206,6 +208,26 @@ impl Worker<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether what has the name was to be read, for what is appended to it or made of it, and may not be. Says so.
+    pub(crate) fn is_closed(&self, entry: &Entry<'_>, out: &mut Outcome) -> bool {
+        let (shared, options) = (self.shared, self.shared.options);
+        if options.dry_run || (options.whole_file && options.append.is_none()) {
+            return false;
+        }
+        let Some(errno) = entry.unreadable(shared) else { return false };
+        if entry.ready.is_some_and(|ready| left(shared, ready, entry.target).is_some()) {
+            return false;
+        }
+        let after = format!("\", continuing: {}", fs::describe(errno));
+        shared.complain(
+            out,
+            "rsync: [generator] failed to open \"",
+            &shared.target_path(&entry.target_rel(), b""),
+            &after,
+        );
+        true
     }
 
     /// Tries once more to write what could not be read as far as it was to reach, after the `change` that was told of, if it
@@ -280,21 +302,14 @@ impl Worker<'_> {
     /// What blocks of the file may come from: what an interrupted run has left, what has its name, what has that in
     /// another tree, or something like it.
     pub(crate) fn basis(&self, entry: &Entry<'_>, ready: &Ready, found: Option<&Found>) -> Option<(Basis, OwnedFd)> {
-        if self.shared.options.whole_file {
+        if self.shared.options.whole_file || entry.closed {
             return None;
         }
         let at = ready.fd.as_fd();
-        let regular = |dir: BorrowedFd<'_>, name: &CStr| {
-            let stat = Stat::at(dir, name).ok()?;
-            fs::open_file(dir, name).ok().filter(|_| stat.kinds() == Kinds::File && stat.size > 0)
-        };
         let itself = || entry.old_of_kind().and_then(|_| regular(at, entry.target)).map(|file| (Basis::Itself, file));
         let in_place = if self.shared.options.writes_in_place() { itself() } else { None };
         in_place
-            .or_else(|| {
-                let dir = partial::dir(self.shared, at, false).ok()?;
-                regular(dir.as_fd(), entry.target).map(|file| (Basis::Partial, file))
-            })
+            .or_else(|| left(self.shared, ready, entry.target).map(|file| (Basis::Partial, file)))
             .or_else(itself)
             .or_else(|| {
                 let tree = found?.tree;
@@ -323,7 +338,7 @@ impl Worker<'_> {
         if options.levels.progress == 1 {
             change.ahead = entry.dir.dirs_ahead();
         }
-        let old = entry.old_of_kind();
+        let old = entry.usable();
         if let Some(like) = old.or(found.map(|found| found.stat)) {
             change.action = Action::Replace;
             change.content = options.checksum;
@@ -388,7 +403,7 @@ impl Worker<'_> {
         failure: Failure,
         out: &mut Outcome,
     ) -> Result<(), Error> {
-        if entry.old_of_kind().is_none() && found.is_none() {
+        if entry.usable().is_none() && found.is_none() {
             out.totals.count_created(Kinds::File);
         }
         self.count_transfer(entry, out);
@@ -423,6 +438,18 @@ pub(crate) fn update_is(options: &Options, given_up: bool) -> &'static str {
         false if given_up && options.partial_dir.is_some() && !options.delay_updates => "put into partial-dir",
         false => "discarded",
     }
+}
+
+/// Opens what an interrupted run has left of the file `name`.
+fn left(shared: &Shared<'_>, ready: &Ready, name: &CStr) -> Option<OwnedFd> {
+    let dir = partial::dir(shared, ready.fd.as_fd(), false).ok()?;
+    regular(dir.as_fd(), name)
+}
+
+/// Opens the file `name`, if blocks can come from it.
+fn regular(dir: BorrowedFd<'_>, name: &CStr) -> Option<OwnedFd> {
+    let stat = Stat::at(dir, name).ok()?;
+    fs::open_file(dir, name).ok().filter(|_| stat.kinds() == Kinds::File && stat.size > 0)
 }
 
 /// How far the file reaches that has been opened to be copied: it may be another than when it was looked at.

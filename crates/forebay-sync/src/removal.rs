@@ -6,14 +6,15 @@
 //! is broken off removes nothing more.
 
 use std::ffi::{CStr, CString};
-use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Mutex, PoisonError};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use crate::dir::open_again;
 use crate::fs::{self, Stat};
+use crate::given;
 use crate::hardlinks::Inode;
 use crate::outcome::Outcome;
 use crate::select::DeleteWhen;
@@ -23,7 +24,11 @@ use crate::worker::{Entry, Worker};
 
 /// What is to be removed in the end.
 #[derive(Debug, Default)]
-pub(crate) struct Removals(Mutex<Vec<Waiting>>);
+pub(crate) struct Removals {
+    waiting: Mutex<Vec<Waiting>>,
+    /// What goes is among what is still to be listed: one source is inside another.
+    pub(crate) all_wait: bool,
+}
 
 #[derive(Debug)]
 struct Waiting {
@@ -54,19 +59,23 @@ pub(crate) struct Source {
 }
 
 impl Removals {
+    fn lock(&self) -> MutexGuard<'_, Vec<Waiting>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Keeps what was to arrive at `target` below the destination, which it has not.
     pub(crate) fn keep(&self, target: &[u8]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|waiting| waiting.target != target);
+        self.lock().retain(|waiting| waiting.target != target);
     }
 
     /// Keeps what was to arrive in the directory `dir` below the destination.
     pub(crate) fn keep_in(&self, dir: &[u8]) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).retain(|waiting| !waiting.target.starts_with(dir));
+        self.lock().retain(|waiting| !waiting.target.starts_with(dir));
     }
 
     /// Removes what waits.
     pub(crate) fn finish(&self, shared: &Shared<'_>, out: &mut Outcome) {
-        let mut all = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut all = std::mem::take(&mut *self.lock());
         all.sort_by(|a, b| a.target.cmp(&b.target));
         for Waiting { origin, .. } in all {
             match origin {
@@ -78,8 +87,8 @@ impl Removals {
 }
 
 impl Source {
-    /// Removes it, which is `name` in the directory `shown`, unless a link in the end `rel` of that leads there: as with rsync, what
-    /// is elsewhere was asked for to be copied, but not to be removed.
+    /// Removes it, which is `name` in the directory `shown`, unless a link in the end `rel` of that leads out of the directory that
+    /// the link is in: as with rsync, what is elsewhere was asked for to be copied, but not to be removed.
     pub(crate) fn remove_beneath(
         &self,
         shared: &Shared<'_>,
@@ -87,7 +96,11 @@ impl Source {
         name: &CStr,
         out: &mut Outcome,
     ) {
-        match open_again(shown, rel) {
+        let opened = open_again(shown, rel).or_else(|errno| match errno {
+            Errno::LOOP | Errno::NOTDIR => through_links(shared, shown, rel),
+            errno => Err(errno),
+        });
+        match opened {
             Ok(dir) => self.remove(shared, dir.as_fd(), name, out),
             Err(errno) => self.not_reached(shared, errno, out),
         }
@@ -136,6 +149,20 @@ impl Source {
     }
 }
 
+/// As [`open_again`], through links. Where names are in a list, and links are not followed otherwise, they are followed by whose they
+/// are.
+fn through_links(shared: &Shared<'_>, shown: &[u8], rel: &[u8]) -> Result<OwnedFd, Errno> {
+    let above = open_again(shown.strip_suffix(rel).unwrap_or(shown), b"")?;
+    if shared.options.files_from.is_some() && !shared.options.follows_links() {
+        return given::dir(above.as_fd(), rel, shared.options.insecure_links);
+    }
+    let mut parts = rel.split(|&b| b == b'/').filter(|part| !part.is_empty());
+    parts.try_fold(above, |dir, part| match fs::open_beneath(dir.as_fd(), part, true) {
+        Err(Errno::XDEV) => Err(Errno::LOOP),
+        opened => opened,
+    })
+}
+
 impl Worker<'_> {
     /// Removes the source of `entry`, if that is asked for, it has arrived, and nothing has `failed` since that was counted.
     pub(crate) fn remove_source(&mut self, entry: &Entry<'_>, failed: u64, out: &mut Outcome) {
@@ -144,10 +171,7 @@ impl Worker<'_> {
         if !options.remove_source_files || options.dry_run || !arrived {
             return;
         }
-        let wait = |origin| {
-            let mut waiting = shared.removals.0.lock().unwrap_or_else(PoisonError::into_inner);
-            waiting.push(Waiting { target: entry.target_rel(), origin });
-        };
+        let wait = |origin| shared.removals.lock().push(Waiting { target: entry.target_rel(), origin });
         // Where the source is elsewhere, its side removes.
         if let Some(index) = entry.src.index {
             match options.delay_updates {
@@ -167,6 +191,7 @@ impl Worker<'_> {
         let listed_again = options.delete && options.deletion.when == DeleteWhen::After;
         // What one name leads to may be needed until the last has been followed.
         if listed_again
+            || shared.removals.all_wait
             || options.follows_links()
             || options.delay_updates
             || (options.hard_links && entry.src.nlink > 1)

@@ -366,7 +366,8 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             false
         }
         Ok(_) if shared.options.select.ignore_existing => {
-            shared.pass_over(out, "", dir.path(), " exists\n");
+            let how = if shared.options.levels.skip > 1 { " (type change)" } else { "" };
+            shared.pass_over(out, "", dir.path(), &format!(" exists{how}\n"));
             return Target::Blocked;
         }
         Ok(old) => {
@@ -438,7 +439,7 @@ fn kept_link(
 
 /// Says that a directory is made. Whether it counts as created, which one that another tree has does not.
 fn say_created(shared: &Shared<'_>, dir: &Dir, src: &Stat, out: &mut Outcome) -> bool {
-    let like = alternates::directory(shared, dir, src);
+    let like = alternates::directory(shared, dir, src, out);
     let new = like.is_none();
     let mut change = like.unwrap_or(Change::new(src, Action::Create));
     change.lacking = lacking(shared, dir, None);

@@ -151,7 +151,8 @@ impl Worker<'_> {
             return Ok(());
         }
         if options.select.ignore_existing && entry.old.is_some() {
-            shared.pass_over(out, "", &entry.rel(), " exists\n");
+            let how = self.how_it_exists(&entry);
+            shared.pass_over(out, "", &entry.rel(), &format!(" exists{how}\n"));
             return Ok(());
         }
         let several = options.hard_links && src.nlink > 1;
@@ -223,6 +224,31 @@ impl Worker<'_> {
         });
     }
 
+    /// What `--info=skip2` tells of what is there and stays.
+    fn how_it_exists(&mut self, entry: &Entry<'_>) -> &'static str {
+        let (shared, src) = (self.shared, &entry.src);
+        if shared.options.levels.skip < 2 {
+            return "";
+        }
+        let (Some(old), Some(ready)) = (entry.old_of_kind(), entry.ready) else { return " (type change)" };
+        let at = ready.fd.as_fd();
+        let same = match src.kinds() {
+            Kinds::File => self.unchanged(entry, at, entry.target, &old).unwrap_or(false),
+            Kinds::Link => entry.read_link().is_ok_and(|to| shared.link_there(at, entry.target) == Ok(to)),
+            Kinds::Device => shared.options.devices && old.kind == src.kind && old.rdev == src.rdev,
+            Kinds::Special | Kinds::Dir => old.kind == src.kind,
+        };
+        let mut change = Change::new(src, Action::Keep);
+        entry.compare(shared, &mut change, &old);
+        let retime = attrs::keeps_time(shared, src.kind) && !shared.same_time(src, &old);
+        match same {
+            false if shared.options.checksum => " (sum change)",
+            false => " (file change)",
+            true if change.any() || retime => " (attr change)",
+            true => " (uptodate)",
+        }
+    }
+
     /// Makes what has no content, or only adjusts its attributes, and says so.
     fn place<'e>(
         &mut self,
@@ -247,7 +273,7 @@ impl Worker<'_> {
             return unmade(out, Errno::NOTDIR);
         }
         // What cannot be read here will be found out below.
-        let found = self.alternate(entry).unwrap_or_default();
+        let found = self.alternate(entry, out).unwrap_or_default();
         if let Some(found) = &found
             && found.likeness == Likeness::Exact
             && self.take_exact(entry, found, link, out)
@@ -415,11 +441,11 @@ fn missing(shared: &Shared<'_>, dir: &Dir, at: usize, out: &mut Outcome) {
     }
 }
 
-/// What the code of a replaced entry says of its time.
+/// What the code of a replaced entry says of its time. As with rsync, one that does not get the source's all the same is said to.
 pub(crate) fn replaced_time(shared: &Shared<'_>, src: &Stat, old: &Stat) -> Time {
     match shared.options.times {
         false => Time::Now,
-        true if shared.same_time(src, old) => Time::Same,
+        true if attrs::keeps_time(shared, src.kind) && shared.same_time(src, old) => Time::Same,
         true => Time::Set,
     }
 }

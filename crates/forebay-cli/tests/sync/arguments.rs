@@ -254,12 +254,6 @@ fn what_is_not_there_yet_is_refused_with_the_code_for_usage() {
     for (arg, code) in [
         ("--stop-at=25:00", 1),
         ("--stop-at=2020-1-1", 1),
-        ("--stop-after=0", 1),
-        ("--stop-after=x", 1),
-        ("--stop-after=-2", 1),
-        ("--stop-after=99999999999999999999", 1),
-        ("--stop-after=99999999999", 3),
-        ("--stop-after= +2.5x", 3),
         ("--stderr=x", 1),
         ("--bwlimit=x", 1),
         ("--bwlimit=100b", 1),
@@ -335,4 +329,49 @@ fn options_of_other_roles_are_refused() {
         }
     }
     assert_eq!(bench.did(&["-rn", "--qsort", ".", "dst"]).map(|did| did.code), [Some(0); 2]);
+}
+
+#[test]
+fn whether_owners_are_kept_is_what_is_said_last() {
+    for options in [
+        "-ai --usermap=*:7 --no-o",
+        "-ai --groupmap=*:7 --no-g",
+        "-ai --chown=7:8 --no-o",
+        "-ai --chown=7:8 --no-o --no-g",
+        "-ai --chown=:8 --no-o",
+        "-rti --usermap=*:7",
+        "-rti --no-o --usermap=*:7",
+        "-rti --usermap=*:7 --no-o -o",
+        "-rti --chown=7:8",
+        "-rti --chown=7",
+    ] {
+        let bench = bench();
+        let src = format!("{}/x/", bench.src().display());
+        let args: Vec<&str> = options.split(' ').chain([&src[..], "new"]).collect();
+        bench.same(&args);
+    }
+}
+
+#[test]
+fn how_long_a_run_may_take_is_read_as_rsync_reads_it() {
+    for minutes in ["1", "99999999999", "153722867250000000", "1x", " 5", "+5", "5.5", "010"] {
+        let bench = bench();
+        let src = format!("{}/x/", bench.src().display());
+        assert_eq!(bench.same(&["-ai", &format!("--stop-after={minutes}"), &src, "new"]).code, Some(0), "{minutes}");
+    }
+    for minutes in ["0", "", "-5x", "0x10", "153722867280000000", "9223372036854775808", "99999999999999999999"] {
+        let bench = bench();
+        let src = format!("{}/x/", bench.src().display());
+        assert_eq!(bench.same(&["-ai", &format!("--stop-after={minutes}"), &src, "new"]).code, Some(1), "{minutes}");
+    }
+}
+
+#[test]
+fn a_log_file_without_a_name_is_none() {
+    for options in ["-ai --log-file=", "-ai --log-file= --log-file-format=%n", "-ai -M--log-file="] {
+        let bench = bench();
+        let src = format!("{}/x/", bench.src().display());
+        let args: Vec<&str> = options.split(' ').chain([&src[..], "new"]).collect();
+        assert_eq!(bench.same(&args).errors, [""; 0]);
+    }
 }

@@ -191,62 +191,32 @@ fn rules_that_are_too_long_are_left_out() {
     }
 }
 
-/// Names of further files begin where the transfer does, also in the file of a directory.
+/// As with rsync, a merge file that another in a directory names is looked for there if there is a slash in it, and else where what
+/// is copied begins: where it runs.
 #[test]
-fn what_a_file_of_a_directory_merges_is_looked_for_at_the_root() {
-    let names = ["root", "own", "here", "z"];
-    let rules = |dir: &Path, rule: &str| fs::write(dir.join(".more"), rule).unwrap();
-    for (args, left_out) in [
-        ("-ri SRC/ dst", Some("root")),
-        ("-ri SRC/d dst", Some("root")),
-        ("-ri SRC/d/ dst", Some("own")),
-        ("-riR SRC/./d dst", Some("root")),
-        ("-ri --delete-before SRC/ dst", Some("root")),
-        ("-ri --filter=R_.rules SRC/d dst", Some("root")),
-        ("-ri SRC/none/ SRC/d/sub dst", None),
-    ] {
-        let bench = Bench::new();
-        let src = bench.src();
-        fs::create_dir_all(src.join("d/sub")).unwrap();
-        for name in names {
-            fs::write(src.join("d").join(name), name).unwrap();
-            fs::write(src.join("d/sub").join(name), name).unwrap();
-        }
-        bench.both(|place| {
-            rules(place, "- here");
-            if args.contains("--delete-before") {
-                copy(&src, &place.join("dst"));
-                fs::write(place.join("dst/d/.rules"), ". .more\n").unwrap();
-                rules(&place.join("dst"), "P own\n- x");
-                rules(&place.join("dst/d"), "P root");
+fn merge_files_in_merge_files_are_looked_for_where_rsync_runs() {
+    for source in ["src/", "src", "src/d", "src/d/", "-R src/./d", "-R src/d"] {
+        for rule in [". .n", "merge,n .n", ". ../.n", ". ./.n", ".- .n"] {
+            for options in ["-ai", "-ai --delete", "-ai --delete-before"] {
+                let bench = Bench::new();
+                bench.both(|place| {
+                    for root in ["src", "dst", "dst/src"] {
+                        fs::create_dir_all(place.join(root).join("d/e")).unwrap();
+                        fs::write(place.join(root).join("d/.m"), format!("{rule}\n")).unwrap();
+                        for (name, dir) in [("y", ""), ("z", "d"), ("w", "d/e")] {
+                            fs::write(place.join(root).join(dir).join(".n"), format!("- {name}\n")).unwrap();
+                        }
+                        for name in ["x", "y", "z", "w"] {
+                            let file = if root == "src" { name.to_owned() } else { format!("e/{name}") };
+                            fs::write(place.join(root).join("d").join(file), name).unwrap();
+                        }
+                    }
+                    fs::write(place.join(".n"), "- x\n").unwrap();
+                    fs::write(place.join("dst/d/.n"), "- q\n").unwrap();
+                });
+                let args = format!("-O {options} --filter=:_.m {source} dst");
+                bench.same(&args.split(' ').collect::<Vec<_>>());
             }
-        });
-        fs::write(src.join("d/.rules"), ". .more\n").unwrap();
-        rules(&src, "- root");
-        rules(&src.join("d"), "- own");
-        if args.contains("--delete-before") {
-            names.iter().for_each(|name| fs::remove_file(src.join("d").join(name)).unwrap());
         }
-        let given = src.to_str().unwrap();
-        let args: Vec<_> = args.split(' ').map(|arg| arg.replace("SRC", given)).collect();
-        bench.same(&[&["--filter=:_.rules".to_owned()], &args[..]].concat());
-        let [_, ours] = bench.places();
-        let sub = ["dst/d/sub", "dst/sub"].map(|dir| ours.join(dir)).into_iter().find(|dir| dir.exists()).unwrap();
-        let missing: Vec<_> = names.into_iter().filter(|name| !sub.join(name).exists()).collect();
-        let kept = args.iter().any(|arg| arg == "--delete-before");
-        assert!(kept || missing == Vec::from_iter(left_out), "{args:?}: {missing:?}");
     }
-    // Where it is missing, that is the end.
-    let bench = Bench::new();
-    fs::create_dir(bench.src().join("d")).unwrap();
-    fs::write(bench.src().join("d/.rules"), ". .more\n").unwrap();
-    rules(&bench.src().join("d"), "- x");
-    let dids = bench.did(&["--filter=:_.rules", "-ri", &format!("{}/", bench.src().display()), "dst"]);
-    // How far each comes before that is chance.
-    let [theirs, ours] = dids.map(|did| {
-        let why: Vec<_> = did.errors.into_iter().filter(|line| line.contains("failed to open exclude file")).collect();
-        (did.code, why)
-    });
-    assert_eq!((ours.0, ours.1.len()), (Some(11), 1));
-    assert_eq!(ours, theirs);
 }

@@ -1,7 +1,7 @@
 //! `--remove-source-files`: what goes from the source, and above all what does not.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -227,5 +227,71 @@ fn what_links_lead_to_is_not_removed() {
             !args.iter().any(|arg| ["src/dirl/", "src/dirl/1", "src/./inside"].contains(arg)),
             "{args:?}"
         );
+    }
+}
+
+/// As with rsync, links that lead to somewhere in the directory that they are in keep nothing from going; names in a list may be
+/// reached through any that are to be trusted.
+#[test]
+fn links_that_stay_in_their_directory_keep_nothing() {
+    for (args, refused) in [
+        ("-aR src/./l1/1 src/./d2/l2/2 src/./l3/3 src/./l4/4 src/./out/e dst", 2),
+        ("-aR src/l3/sub dst", 0),
+        ("-aRL src/./l3 src/./out dst", 1),
+        ("-ak src/l4 src/out dst", 1),
+        ("-a --files-from=names src dst", 0),
+        ("-aL --files-from=names src dst", 2),
+    ] {
+        let bench = Bench::new();
+        bench.both(|place| {
+            for dir in ["src/d1/sub", "src/d2", "elsewhere", "dst"] {
+                fs::create_dir_all(place.join(dir)).unwrap();
+            }
+            for file in ["src/d1/1", "src/d1/2", "src/d1/3", "src/d1/4", "src/d1/sub/5", "elsewhere/e"] {
+                fs::write(place.join(file), file).unwrap();
+                touch(&place.join(file), "@1000000000");
+            }
+            for (to, link) in
+                [("d2/../d1", "l1"), ("../d1", "d2/l2"), ("./d1", "l3"), ("l3", "l4"), ("../elsewhere", "out")]
+            {
+                symlink(to, place.join("src").join(link)).unwrap();
+            }
+            fs::write(place.join("names"), "l1/1\nd2/l2/2\nl3/3\nout/e\n").unwrap();
+        });
+        let args: Vec<&str> = ["--remove-source-files", "-O"].into_iter().chain(args.split(' ')).collect();
+        let did = bench.same(&args);
+        let of_parents = did.errors.iter().filter(|line| line.contains("failed to secure-open-parent"));
+        assert_eq!(of_parents.count(), refused, "{args:?}");
+    }
+}
+
+/// What goes may be what another source is about. Stock rsync has what is left of the first names that it lists.
+#[test]
+fn where_one_source_is_inside_another_all_is_copied_before_anything_goes() {
+    for (args, copies) in [
+        ("-a src/d src/d/ dst", 4002),
+        ("-a src/d/1 src/d dst", 2002),
+        ("-a src/d src/d/1 dst", 2002),
+        ("-aR src/d/./1 src/d dst", 2002),
+        ("-a src/d/sub src/d/ dst", 2001),
+    ] {
+        let bench = Bench::new();
+        let [_, place] = bench.places();
+        fs::create_dir_all(place.join("src/d/sub")).unwrap();
+        for n in 0..2000 {
+            fs::write(place.join(format!("src/d/{n}")), "n").unwrap();
+        }
+        fs::write(place.join("src/d/sub/f"), "f").unwrap();
+        fs::create_dir(place.join("dst")).unwrap();
+        touch(&place.join("src/d"), "@1000000000");
+        let args: Vec<&str> = ["--remove-source-files"].into_iter().chain(args.split(' ')).collect();
+        let output = command(None, FOREBAY, &["sync"]).args(&args).current_dir(&place).output().unwrap();
+        assert!(output.status.success(), "{args:?} {output:?}");
+        let files =
+            |dir: &str| names(&place.join(dir)).iter().filter(|name| place.join(dir).join(name).is_file()).count();
+        assert_eq!((files("src"), files("dst")), (0, copies), "{args:?}");
+        for dir in ["dst/d", "dst/src/d"].map(|dir| place.join(dir)).iter().filter(|dir| dir.exists()) {
+            assert_eq!(fs::metadata(dir).unwrap().mtime(), 1_000_000_000, "{args:?}");
+        }
     }
 }

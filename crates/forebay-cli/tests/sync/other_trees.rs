@@ -1,11 +1,11 @@
 //! `--compare-dest`, `--copy-dest`, `--link-dest`: what other trees have.
 
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, lchown, symlink};
 use std::path::Path;
 use std::process::Command;
 
-use crate::harness::{Bench, command};
+use crate::harness::{Bench, FOREBAY, command};
 use crate::prepared::{NEW, OLD, put, same, settle, touch_link};
 use crate::tree::touch;
 
@@ -260,5 +260,108 @@ fn names_of_one_file_are_told_as_rsync_tells_them_dry_or_not() {
         "-aiH --link-dest=../other",
     ] {
         same(options, names);
+    }
+}
+
+/// The other tree has what the source has behind a link to `to`, which is `owner`'s.
+fn linked(bench: &Bench, to: &str, owner: u32) {
+    let src = bench.src();
+    for name in ["dd/1", "dd/sub/2"] {
+        put(&src.join(name), name, NEW);
+    }
+    symlink("x", src.join("dd/l")).unwrap();
+    touch_link(&src.join("dd/l"), NEW);
+    symlink("dd", src.join("ld")).unwrap();
+    settle(&src);
+    bench.both(|place| {
+        for tree in ["alt", "else"] {
+            crate::harness::copy(&src, &place.join(tree));
+        }
+        fs::remove_file(place.join("alt/ld")).unwrap();
+        symlink(to, place.join("alt/ld")).unwrap();
+        lchown(place.join("alt/ld"), Some(owner), None).unwrap();
+        fs::create_dir(place.join("dst")).unwrap();
+        settle(place);
+    });
+    put(&src.join("dd/new"), "new", NEW);
+    settle(&src);
+}
+
+#[test]
+fn links_to_directories_of_other_trees_are_followed_by_whose_they_are() {
+    for (to, owner) in [("dd", 0), ("../else/dd", 0), ("nowhere", 0), ("dd", 1234)] {
+        for kind in ["compare", "copy", "link"] {
+            for options in ["-rLti", "-aLii", "-aLi --no-W -c", "-ak", "-aLii --insecure-links", "-aLiin"] {
+                let bench = Bench::new();
+                linked(&bench, to, owner);
+                let (other, src) = (format!("--{kind}-dest=../alt"), format!("{}/", bench.src().display()));
+                let args: Vec<&str> = options.split(' ').chain([&other[..], &src, "dst"]).collect();
+                if options.contains('n') {
+                    let [theirs, ours] = bench.places();
+                    let refusals = |program: &str, first: &[&str], place: &Path| {
+                        let output = command(None, program, first).args(&args).current_dir(place).output().unwrap();
+                        String::from_utf8_lossy(&output.stderr).matches("refusing to follow a symlink").count()
+                    };
+                    let refused = refusals("rsync", &[], &theirs);
+                    assert_eq!(refusals(FOREBAY, &["sync"], &ours), refused, "{to} {owner} {args:?}");
+                    assert_eq!(refused > 0, owner != 0 && !options.contains("insecure"), "{to} {owner} {args:?}");
+                }
+                bench.same(&args);
+                bench.same(&args);
+            }
+        }
+    }
+}
+
+/// What is told of a link's time with `-J`, which leaves it as it is: as with rsync, nothing where the link is as it is to be, and
+/// else that it is set.
+#[test]
+fn times_that_links_do_not_get_make_no_difference() {
+    for kind in ["compare", "copy", "link"] {
+        for options in ["-aiiJ", "-avii -OJ", "-rltiiJ", "-rliiJ", "-aiiJn", "-aiiJc", "-aii", "-aJ --stats"] {
+            same(&format!("{options} --{kind}-dest=../alt"), |bench| {
+                let put_link = |path: &Path, to: &str, time: &str| {
+                    symlink(to, path).unwrap();
+                    touch_link(path, time);
+                };
+                let src = bench.src();
+                let names = ["same", "time", "target", "both", "there", "stays"];
+                for name in names.iter().chain(&["new"]) {
+                    put_link(&src.join(name), "x", NEW);
+                }
+                put(&src.join("dir/file"), "file", NEW);
+                settle(&src);
+                bench.both(|place| {
+                    let (alt, dst) = (place.join("alt"), place.join("dst"));
+                    put(&alt.join("dir/file"), "file", OLD);
+                    fs::create_dir(&dst).unwrap();
+                    for (name, (to, time)) in names.iter().zip([("x", NEW), ("x", OLD), ("y", NEW), ("y", OLD)]) {
+                        put_link(&alt.join(name), to, time);
+                    }
+                    put_link(&dst.join("there"), "y", NEW);
+                    put_link(&dst.join("stays"), "x", OLD);
+                    settle(place);
+                });
+            });
+        }
+    }
+}
+
+#[test]
+fn a_tree_without_a_name_is_the_destination() {
+    for kind in ["compare", "copy", "link"] {
+        for options in ["-aii", "-aiin", "-aiic"] {
+            same(&format!("{options} --{kind}-dest="), |bench| {
+                for name in ["same", "other", "sub/same"] {
+                    put(&bench.src().join(name), name, NEW);
+                }
+                settle(&bench.src());
+                bench.both(|place| {
+                    crate::harness::copy(&bench.src(), &place.join("dst"));
+                    put(&place.join("dst/other"), "older", OLD);
+                    settle(&place.join("dst"));
+                });
+            });
+        }
     }
 }

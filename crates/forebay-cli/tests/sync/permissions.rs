@@ -565,3 +565,66 @@ fn a_file_that_may_not_be_read_gets_the_mode_of_a_new_one() {
         }
     }
 }
+
+/// What is to be appended to, or to give blocks, and may not be read is like nothing, which is said.
+#[test]
+fn what_may_not_be_read_at_the_destination_is_replaced_by_something_new() {
+    for options in [
+        "-ai --no-W",
+        "-ai --append",
+        "-rti --append-verify",
+        "-ain --append",
+        "-aic --no-W",
+        "-ai --no-W --backup",
+        "-ai --append --backup",
+        "-rti --inplace --no-W",
+        "-rti --inplace",
+        "-ai --inplace --backup",
+        "-aiH --no-W",
+        "-ai --no-W --stats",
+        "-ai --no-W --partial-dir=.p",
+        "-ai --no-W --delay-updates",
+        "-ai --no-W --link-dest=../alt",
+        "-aiy --no-W",
+        "-rti",
+    ] {
+        for (closed, owner) in [(0, NOBODY), (0o200, NOBODY), (0, 0), (0o200, 0)] {
+            let bench = Bench::new();
+            let (src, whole) = (bench.src(), "a line\n".repeat(500));
+            for name in ["f", "from partial", "longer", "same", "twin"] {
+                fs::write(src.join(name), &whole).unwrap();
+                touch(&src.join(name), "@1000000000");
+            }
+            fs::hard_link(src.join("twin"), src.join("twin too")).unwrap();
+            give_away(&src);
+            bench.both(|place| {
+                let dst = place.join("dst");
+                fs::create_dir_all(dst.join(".p")).unwrap();
+                fs::create_dir(place.join("alt")).unwrap();
+                for (name, len) in
+                    [("f", 2000), ("from partial", 2000), ("longer", 5000), ("same", 3500), ("twin", 2000)]
+                {
+                    fs::write(dst.join(name), &whole.repeat(2)[..len]).unwrap();
+                    touch(&dst.join(name), if name == "same" { "@1000000000" } else { "@900000000" });
+                }
+                fs::write(dst.join(".p/from partial"), &whole).unwrap();
+                fs::write(place.join("alt/f"), whole.to_uppercase()).unwrap();
+                give_away(place);
+                for name in ["f", "from partial", "longer", "same", "twin"] {
+                    mode(dst.join(name), closed);
+                }
+                chown(dst.join("f"), Some(owner), None).unwrap();
+            });
+            // Without `-W`, stock rsync makes no backup of what it then writes into.
+            let args: Vec<&str> = options.split(' ').collect();
+            if options == "-ai --append --backup" {
+                let given = format!("{}/", src.display());
+                let [_, ours] = bench.did_as(Some(NOBODY), &[&args[..], &[&given, "dst"]].concat());
+                assert_eq!(ours.code, Some(23), "{closed:o} {owner} {ours:?}");
+                assert_eq!(fs::metadata(bench.places()[1].join("dst/f")).unwrap().len(), 2000, "{closed:o} {owner}");
+                continue;
+            }
+            same(&bench, &args);
+        }
+    }
+}

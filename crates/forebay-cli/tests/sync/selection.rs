@@ -185,3 +185,50 @@ fn where_there_is_nothing_to_do() {
         assert_eq!(bench.places()[0].join("new").exists(), bench.places()[1].join("new").exists(), "{args:?}");
     }
 }
+
+#[test]
+fn how_what_is_there_differs_is_told_with_skip2() {
+    let run = |program: &str, args: &[&str]| assert!(Command::new(program).args(args).status().unwrap().success());
+    for options in ["-a", "-ac", "-aI", "-rl", "-aJ", "-rlD --size-only", "-an", "-aH", "-avv --info=skip1"] {
+        let bench = Bench::new();
+        let src = bench.src();
+        for name in ["same", "mode", "time", "size", "content", "to dir", "to link"] {
+            fs::write(src.join(name), name).unwrap();
+            touch(&src.join(name), "@1000000000");
+        }
+        for name in ["link", "link's time", "other link", "pipe", "pipe's mode", "null", "other device"] {
+            let path = src.join(name);
+            let path = path.to_str().unwrap();
+            match name {
+                "pipe" | "pipe's mode" => run("mkfifo", &[path]),
+                "null" | "other device" => run("mknod", &[path, "c", "1", "3"]),
+                _ => run("ln", &["-s", "same", path]),
+            }
+            run("touch", &["-h", "-d", "@1000000000", path]);
+        }
+        fs::create_dir(src.join("dir")).unwrap();
+        bench.both(|place| {
+            copy(&src, &place.join("dst"));
+            let at = |name: &str| place.join("dst").join(name);
+            for name in ["to dir", "to link", "other link", "other device"] {
+                fs::remove_file(at(name)).unwrap();
+            }
+            fs::remove_dir(at("dir")).unwrap();
+            fs::create_dir(at("to dir")).unwrap();
+            fs::write(at("dir"), "").unwrap();
+            for (to, name) in [("same", "to link"), ("mode", "other link")] {
+                run("ln", &["-s", to, at(name).to_str().unwrap()]);
+            }
+            run("mknod", &[at("other device").to_str().unwrap(), "c", "1", "5"]);
+            run("touch", &["-h", "-d", "@900000000", at("link's time").to_str().unwrap()]);
+            fs::write(at("size"), "another size").unwrap();
+            fs::write(at("content"), "CONTENT").unwrap();
+            touch(&at("content"), "@1000000000");
+            touch(&at("time"), "@900000000");
+            run("chmod", &["600", at("mode").to_str().unwrap(), at("pipe's mode").to_str().unwrap()]);
+        });
+        let src = format!("{}/", src.display());
+        let args: Vec<&str> = ["--ignore-existing", "--info=skip2"].into_iter().chain(options.split(' ')).collect();
+        bench.same(&[&args[..], &[&src, "dst"]].concat());
+    }
+}

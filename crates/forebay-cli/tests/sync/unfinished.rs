@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::harness::{Bench, FOREBAY, command};
 use crate::interrupted::{interrupt, written};
+use crate::tree::look;
 
 /// Everything in a directory, by name.
 fn names(dir: &Path) -> Vec<String> {
@@ -127,4 +128,33 @@ fn a_file_that_may_not_be_written_is_reported_as_rsync_does() {
     let did = bench.same_as(Some(65534), &["-rti", "--inplace", &format!("{}/", bench.src().display()), "dst"]);
     assert_eq!(did.code, Some(23));
     assert_eq!(fs::read(bench.places()[1].join("dst/theirs")).unwrap(), b"old");
+}
+
+/// A directory for partial files that is the one that the files are in is not rid of them.
+#[test]
+fn files_stay_in_a_partial_dir_that_is_their_own() {
+    for dir in ["./", ".//", "./.", "", "e/..", "PLACE/dst", "../dst"] {
+        for options in ["-ai", "-ai --existing", "-ai --no-W", "-ai -b"] {
+            let bench = Bench::new();
+            for name in ["a", "b", "e/c"] {
+                fs::create_dir_all(bench.src().join("e")).unwrap();
+                fs::write(bench.src().join(name), name).unwrap();
+            }
+            bench.both(|place| {
+                fs::create_dir_all(place.join("dst/e/e")).unwrap();
+                fs::write(place.join("dst/a"), "older").unwrap();
+                fs::write(place.join("dst/e/c"), "older").unwrap();
+            });
+            let src = format!("{}/", bench.src().display());
+            let ends = [("rsync", &[][..]), (FOREBAY, &["sync"])];
+            for ((program, first), place) in ends.into_iter().zip(bench.places()) {
+                let partial = format!("--partial-dir={}", dir.replace("PLACE", place.to_str().unwrap()));
+                let args: Vec<&str> = options.split(' ').chain([&partial[..], &src, "dst"]).collect();
+                let output = command(None, program, first).args(&args).current_dir(&place).output().unwrap();
+                assert!(output.status.success(), "{args:?} {output:?}");
+            }
+            let [theirs, ours] = bench.places().map(|place| look(&place.join("dst"), false));
+            assert_eq!(ours, theirs, "{dir} {options}");
+        }
+    }
 }

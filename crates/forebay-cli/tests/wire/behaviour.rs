@@ -1,6 +1,7 @@
 //! Where content comes from and where it waits: what the two sides have to agree on beyond plain copies.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use crate::harness::{Bench, End, PAIRS, WAYS, Way};
@@ -70,6 +71,25 @@ fn other_trees_are_searched() {
 }
 
 /// Stock's processes say something of their end: who leaves before that makes them fail.
+/// As with rsync, where another tree has links to directories, what is behind them counts.
+#[test]
+fn links_of_other_trees_lead_to_what_is_searched() {
+    let bench = bench();
+    symlink("d", bench.src().join("linked")).unwrap();
+    symlink("d", bench.path("alt/linked")).unwrap();
+    write(&bench.path("alt/d/like"), &noise(7, 40_000));
+    write(&bench.src().join("d/like"), &noise(7, 40_000));
+    touch(&bench.src().join("d"), "@1000000000");
+    for way in WAYS {
+        for kind in ["--link-dest", "--copy-dest", "--compare-dest"] {
+            let alt = format!("{kind}=../alt");
+            for options in ["-aLi", "-aLii", "-aLiyy", "-aLic", "-aLin"] {
+                bench.same(way, &[options, &alt]);
+            }
+        }
+    }
+}
+
 #[test]
 fn the_last_words_of_the_other_side_are_awaited() {
     let bench = bench();

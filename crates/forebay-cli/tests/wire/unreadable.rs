@@ -302,3 +302,47 @@ fn what_could_not_be_read_is_what_both_sides_end_with() {
         }
     }
 }
+
+/// What is to be appended to, or to give blocks, and may not be read is like nothing, which is said.
+#[test]
+fn what_may_not_be_read_at_the_destination_is_replaced_by_something_new() {
+    let bench = Bench::new();
+    mode(bench.src().parent().unwrap(), 0o755);
+    let whole = "a line\n".repeat(500);
+    for (name, len) in [("f", 2000), ("longer", 5000), ("same", 3500), ("from-partial", 2000)] {
+        let (src, old) = (bench.src().join(name), bench.old().join(name));
+        fs::write(&src, &whole).unwrap();
+        fs::write(&old, &whole.repeat(2)[..len]).unwrap();
+        touch(&src, "@1000000000");
+        touch(&old, if name == "same" { "@1000000000" } else { "@900000000" });
+        mode(&old, 0);
+    }
+    fs::create_dir(bench.old().join(".p")).unwrap();
+    fs::write(bench.old().join(".p/from-partial"), &whole).unwrap();
+    for way in WAYS {
+        for args in [
+            "-rti",
+            "-rtip",
+            "-rtip --append",
+            "-rtin --append",
+            "-rti --append-verify",
+            "-rtic",
+            "-rti --backup",
+            "-rti --inplace",
+            "-rtiW",
+            "-rtiz --partial-dir=.p",
+            "-rti --stats",
+            "-rti --delay-updates",
+        ] {
+            let args: Vec<_> = args.split(' ').collect();
+            let run = |pair| {
+                let (code, lines, errors) = ran_as_nobody(&bench, pair, way, &args);
+                let lines = lines.lines().filter(|line| line.contains("f+++") || line.starts_with("Number of created"));
+                let lines: Vec<_> = lines.map(str::to_owned).collect();
+                (code, lines, errors, look(&bench.path("ours"), true))
+            };
+            let (code, _, errors, _) = agreed(run, &(way, &args));
+            assert_eq!(code, Some(0), "{way:?} {args:?}: {errors:?}");
+        }
+    }
+}

@@ -167,6 +167,9 @@ impl Worker<'_> {
         let draft = match draft {
             Ok(draft) => draft,
             Err(errno) if in_place => {
+                // As with rsync, with `-p` it is the mode that cannot be changed.
+                let stays = shared.options.perms && entry.old.is_some_and(|old| old.mode & 0o200 == 0);
+                let errno = if errno == Errno::ACCESS && stays { Errno::PERM } else { errno };
                 shared.fail(out, "[receiver] open", &path(entry.target.to_bytes()), errno);
                 return None;
             }

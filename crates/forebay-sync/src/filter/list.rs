@@ -31,12 +31,13 @@ pub(super) struct PerDir {
 
 impl PerDir {
     /// Reads the file of the directory `at`, if there is one. `shown` is its absolute path, `anchor` where patterns
-    /// with a leading slash begin, and `base` where relative names of other files do, all with a slash at their end.
+    /// with a leading slash begin, and `root` the absolute path of what the transfer begins in, all with a slash at their end.
     pub(super) fn read(
         &self,
         at: BorrowedFd<'_>,
         shown: &[u8],
-        (anchor, base): (&[u8], &[u8]),
+        anchor: &[u8],
+        root: &[u8],
         filters: &Filters,
     ) -> Result<Option<List>, FilterError> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
@@ -58,7 +59,8 @@ impl PerDir {
             within: self.modifiers,
             list: Some(&self.label),
             anchor,
-            base,
+            base: shown,
+            root,
             nul: filters.nul,
             insecure_links: filters.insecure_links,
             depth: 1,
@@ -86,8 +88,10 @@ pub(super) struct Context<'c> {
     pub(super) list: Option<&'c Arc<[u8]>>,
     /// The directory of the per-directory file, relative to the root of the transfer and with a slash at its end.
     pub(super) anchor: &'c [u8],
-    /// Where relative names of merge files begin; the working directory if empty.
+    /// Where relative paths of merge files begin; the working directory if empty.
     pub(super) base: &'c [u8],
+    /// The same of names alone: as with rsync, which looks for those where it runs.
+    pub(super) root: &'c [u8],
     /// Files end their rules with NUL.
     pub(super) nul: bool,
     /// As [`Filters::insecure_links`].
@@ -101,7 +105,7 @@ impl Context<'_> {
         let within = Modifiers::default();
         let &Filters { nul, insecure_links, .. } = filters;
         let origin = Origin::Argument;
-        Context { origin, style, within, list: None, anchor: b"", base: b"", nul, insecure_links, depth: 0 }
+        Context { origin, style, within, list: None, anchor: b"", base: b"", root: b"", nul, insecure_links, depth: 0 }
     }
 }
 
@@ -155,8 +159,8 @@ pub(super) fn add(list: &mut List, text: &[u8], context: &Context<'_>) -> Result
                 let (name, above) = (name.to_vec(), above.to_vec());
                 list.entries.push(Entry::PerDir(Arc::new(PerDir { name, above, modifiers, label })));
             } else {
-                let path =
-                    if argument.starts_with(b"/") { argument.to_vec() } else { [context.base, argument].concat() };
+                let base = if split == 0 { context.root } else { context.base };
+                let path = if argument.starts_with(b"/") { argument.to_vec() } else { [base, argument].concat() };
                 let shown = context.origin.show(argument);
                 if context.depth >= MAX_DEPTH {
                     let shown = String::from_utf8_lossy(&shown).into_owned();

@@ -89,7 +89,7 @@ impl Local {
                 else {
                     continue;
                 };
-                if let Some(list) = each.file.read(fd.as_fd(), dir, (dir, dir), filters)? {
+                if let Some(list) = each.file.read(fd.as_fd(), dir, dir, start, filters)? {
                     each.add(list, notes);
                 }
             }
@@ -107,6 +107,7 @@ impl Local {
         let Some(parent) = &self.0 else {
             return Ok(Local(None));
         };
+        let root = folder.shown.strip_suffix(folder.rel).unwrap_or(folder.shown);
         let mut own = Vec::clone(parent);
         let mut changed = false;
         for each in own.iter_mut().filter(|each| each.file.modifiers.not_inherited && !each.lists.is_empty()) {
@@ -114,11 +115,8 @@ impl Local {
             changed = true;
         }
         let mut at = 0;
-        let Folder { fd, rel, shown } = folder;
-        // As with rsync, which stands at the root of the transfer.
-        let root = shown.strip_suffix(rel).unwrap_or(shown);
         while let Some(each) = own.get_mut(at) {
-            if let Some(list) = each.file.read(fd, shown, (rel, root), filters)? {
+            if let Some(list) = each.file.read(folder.fd, folder.shown, folder.rel, root, filters)? {
                 let entries = list.entries.clone();
                 each.add(list, notes);
                 // Files that it names are looked for in this directory, too.

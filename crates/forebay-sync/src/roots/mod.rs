@@ -450,6 +450,13 @@ fn named(
 }
 
 impl Top {
+    /// Whether one of the sources may be inside another.
+    pub(crate) fn overlaps(&self) -> bool {
+        let mut all: Vec<Vec<u8>> = self.dir.sources.iter().map(|source| clean(&source.shown)).collect();
+        all.sort();
+        all.windows(2).any(|two| two[1].starts_with(&two[0]))
+    }
+
     pub(crate) fn shape(&self, shared: &Shared<'_>) -> Shape {
         let (alone, dir) = (self.given == 1, &self.dir);
         let single_file = alone && !dir.transferred && !dir.listing.is_dir(0);

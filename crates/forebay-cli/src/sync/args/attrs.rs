@@ -80,11 +80,20 @@ pub(super) const ROWS: &[Row] = &[
     })
     .receivers(),
     flag("numeric-ids", |s, on| s.options.numeric_ids = on).no(),
-    value("usermap", |s, value| map(&mut s.user_map, "usermap", value)),
-    value("groupmap", |s, value| map(&mut s.group_map, "groupmap", value)),
+    value("usermap", |s, value| {
+        s.options.owner |= !s.wire.server;
+        map(&mut s.user_map, "usermap", value)
+    }),
+    value("groupmap", |s, value| {
+        s.options.group |= !s.wire.server;
+        map(&mut s.group_map, "groupmap", value)
+    }),
     value("chown", |s, value| {
         let text = value.lossy();
         let (user, group) = text.split_once(':').unwrap_or((&text, ""));
+        // A server is told whether owners and groups come.
+        s.options.owner |= !user.is_empty() && !s.wire.server;
+        s.options.group |= !group.is_empty() && !s.wire.server;
         chown(&mut s.user_map, ("usermap", "user"), user)?;
         chown(&mut s.group_map, ("groupmap", "group"), group)
     }),
@@ -129,8 +138,6 @@ pub(super) fn agree(state: &State) -> Result<(), Refusal> {
 pub(super) fn owners(state: &mut State) -> Result<Vec<String>, Refusal> {
     let mut unknown = Vec::new();
     if state.wire.pushes(&state.paths) {
-        state.options.owner |= state.user_map.is_some();
-        state.options.group |= state.group_map.is_some();
         let maps = [&state.user_map, &state.group_map];
         state.wire.connection.owner_maps = maps.map(|map| map.as_ref().map(|map| map.pairs.clone().into()));
         return Ok(unknown);
@@ -152,8 +159,6 @@ pub(super) fn owners(state: &mut State) -> Result<Vec<String>, Refusal> {
     };
     let users = read(Ids::Users, state.user_map.as_ref())?;
     let groups = read(Ids::Groups, state.group_map.as_ref())?;
-    state.options.owner |= users.is_some();
-    state.options.group |= groups.is_some();
     state.options.user_map = users.unwrap_or_default();
     state.options.group_map = groups.unwrap_or_default();
     Ok(unknown)

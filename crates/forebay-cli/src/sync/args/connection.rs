@@ -138,12 +138,14 @@ pub(super) const ROWS: &[Row] = &[
     }),
     value("stop-after", |s, value| {
         let text = value.lossy();
-        // As with rsync, what is behind the number is no matter.
-        let number = text.trim_ascii_start();
-        let number = number.strip_prefix('+').unwrap_or(number);
-        let digits = number.bytes().take_while(u8::is_ascii_digit).count();
-        let seconds = number[..digits].parse::<u64>().ok().and_then(|minutes| minutes.checked_mul(60));
-        let seconds = seconds.filter(|&seconds| seconds > 0);
+        // As with rsync, what is behind the digits does not count, and the end has to be a time that there is.
+        let digits = text.trim_start().strip_prefix('+').unwrap_or(text.trim_start());
+        let digits = &digits[..digits.bytes().take_while(u8::is_ascii_digit).count()];
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let seconds = digits.parse::<u64>().ok().and_then(|minutes| minutes.checked_mul(60)).filter(|&seconds| {
+            let end = seconds.checked_add(now);
+            seconds > 0 && end.is_some_and(|end| i64::try_from(end).is_ok())
+        });
         let seconds = seconds.ok_or_else(|| Refusal::from(format!("rsync: invalid --stop-after value: {text}")))?;
         s.report.limit = Some(Duration::from_secs(seconds));
         Ok(())

@@ -257,7 +257,7 @@ fn finish(mut state: State) -> Result<Parsed, Refusal> {
             receivers(&mut state, option)?;
         }
         let (file, format) = std::mem::take(&mut state.receivers_log);
-        if let Some(file) = file {
+        if let Some(file) = file.filter(|file| !file.is_empty()) {
             if state.report.log_file.replace(file).is_some() {
                 return Err(not_yet("--log-file with --remote-option=--log-file on one machine"));
             }

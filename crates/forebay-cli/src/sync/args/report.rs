@@ -51,7 +51,8 @@ pub(super) const ROWS: &[Row] = &[
     })
     .alias(&["log-format"]),
     value("log-file", |s, value| {
-        s.report.log_file = Some(value.text.clone());
+        // As with rsync, no name is no file.
+        s.report.log_file = Some(value.text.clone()).filter(|path| !path.is_empty());
         Ok(())
     }),
     value("log-file-format", |s, value| {

@@ -113,6 +113,12 @@ fn alternate(s: &mut State, kind: AlternateKind, value: &Value) -> Result<(), Re
     Ok(())
 }
 
+/// Whether the path `dir` leads nowhere.
+fn is_here(dir: &OsStr) -> bool {
+    let mut parts = dir.as_bytes().split(|&b| b == b'/');
+    !dir.as_bytes().starts_with(b"/") && parts.all(|part| part.is_empty() || part == b".")
+}
+
 /// What these options require of each other, and what they imply.
 pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     let o = &mut s.options;
@@ -128,16 +134,15 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     }
     if let Some(dir) = &o.backup_dir {
         o.backup = true;
-        let stays = dir.as_bytes().split(|&b| b == b'/').all(|part| part.is_empty() || part == b".");
-        if stays && !dir.as_bytes().starts_with(b"/") {
+        if is_here(dir) {
             if o.suffix.as_ref().is_none_or(|suffix| suffix.is_empty()) {
                 return Err("rsync: --suffix cannot be empty when --backup-dir is the same as the dest dir".into());
             }
-            // That is where backups go without it.
+            // As with rsync, that is as if there were none.
             o.backup_dir = None;
         }
     }
-    if o.partial_dir.as_deref().is_some_and(|dir| dir.is_empty() || dir == OsStr::new(".")) {
+    if o.partial_dir.as_deref().is_some_and(is_here) {
         (o.partial, o.partial_dir) = (true, None);
     }
     if let Some(dir) = &o.partial_dir {
@@ -158,7 +163,7 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
             return Err(format!("rsync: {option} cannot be used with {other}").into());
         }
     } else if o.partial && o.partial_dir.is_none() && !o.delay_updates {
-        o.partial_dir = std::env::var_os("RSYNC_PARTIAL_DIR").filter(|dir| !dir.is_empty() && dir != ".");
+        o.partial_dir = std::env::var_os("RSYNC_PARTIAL_DIR").filter(|dir| !is_here(dir));
     }
     let remote = s.wire.server || s.wire.is_remote(&s.paths);
     // As with rsync, that is found out where the sums would be made.

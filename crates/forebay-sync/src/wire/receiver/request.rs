@@ -54,7 +54,7 @@ impl Worker<'_> {
             remote.ask(shared, out, index, &item, &[], awaited);
             return Ok(());
         };
-        let from = entry.old_of_kind().filter(|_| options.append.is_some() && !again).map_or(0, |old| old.size);
+        let from = entry.usable().filter(|_| options.append.is_some() && !again).map_or(0, |old| old.size);
         // Of what is appended to, the first time round, the sender awaits the length alone.
         let signs = !options.whole_file && (options.append.is_none() || again);
         let strong = remote.terms.of_block().filter(|_| signs);
