@@ -143,7 +143,7 @@ pub(crate) fn make_way(
 }
 
 /// Removes what has the name `name` (at `rel` in the tree) because it is missing in the source: a directory if it is empty
-/// or `--delete` was given. Says so, and counts it among what `--delete` removes. Whether it is gone.
+/// or `--delete` was given. Says so, and counts it among what `--delete` removes. What a rule protects stays. Whether it is gone.
 pub(crate) fn missing(
     shared: &Shared<'_>,
     out: &mut Outcome,
@@ -157,6 +157,11 @@ pub(crate) fn missing(
     let held = Base::Held(Arc::clone(&ready.fd));
     let there =
         There { at: &held, rel: parent_of(rel), local: &ready.local, doomed: false, backs_up: shared.options.backup };
+    let (dir_len, shown) = (there.rel.len(), shared.target_path(there.rel, b""));
+    let place = Place { side: Side::Receiver, path: rel, is_dir, dir_len, dir_shown: &shown, doomed: false };
+    if is_protected(shared, out, &place, there.local) {
+        return false;
+    }
     let counts = shared.options.delete;
     if !counts && !is_dir && !shared.may_delete() {
         return false;
@@ -254,17 +259,11 @@ fn read(
         path.truncate(rel.len());
         path.extend_from_slice(name.to_bytes());
         let is_dir = kind == FileType::Directory;
-        let (path, dir_len) = (&path[..], rel.len());
-        let place = Place { side: Side::Receiver, path, is_dir, dir_len, dir_shown: &shown, doomed };
-        let rule = shared.options.filters.decide(&place, local);
-        if let Some(rule) = rule {
-            let verb = if rule.includes() { "[generator] risking" } else { "[generator] protecting" };
-            shared.say_rule(out, verb, is_dir, (b"", path), rule);
-        }
-        match rule.is_none_or(Rule::includes) {
+        let place = Place { side: Side::Receiver, path: &path, is_dir, dir_len: rel.len(), dir_shown: &shown, doomed };
+        match is_protected(shared, out, &place, local) {
             _ if !wanted => {}
-            true => entries.push((name.to_owned(), kind)),
-            false => protected += 1,
+            false => entries.push((name.to_owned(), kind)),
+            true => protected += 1,
         }
     })
     // A directory that could only be opened to reach what is in it cannot be listed.
@@ -275,6 +274,16 @@ fn read(
         order::compare((&b.0, b.1), (&a.0, a.1))
     });
     Ok((entries, protected))
+}
+
+/// Whether a rule protects what is at `place` from being removed. Says, with `-vv`, which.
+fn is_protected(shared: &Shared<'_>, out: &mut Outcome, place: &Place<'_>, local: &Local) -> bool {
+    let rule = shared.options.filters.decide(place, local);
+    if let Some(rule) = rule {
+        let verb = if rule.includes() { "[generator] risking" } else { "[generator] protecting" };
+        shared.say_rule(out, verb, place.is_dir, (b"", place.path), rule);
+    }
+    !rule.is_none_or(Rule::includes)
 }
 
 /// Removes an entry with everything in it, says so for each (for the entry itself only if `say`), and returns whether

@@ -284,7 +284,7 @@ fn on_the_way(
     Ok(())
 }
 
-/// An argument that is not there: what it would become is to go.
+/// An argument that is not there: what it would become is to go. As with rsync, rules of the sending side have no say in that.
 fn missing(
     shared: &Shared<'_>,
     root: &mut Dir,
@@ -300,12 +300,8 @@ fn missing(
         (&argument[..split], argument[split..].to_vec())
     };
     let at = given(shared, root, base, above, note)?;
-    let (dir_len, name) = last(&path)?;
-    let shown = [&root.source(at)?.shown, &path[..dir_len]].concat();
-    let local = Local::default();
-    if name.is_empty()
-        || !walk::takes_part(shared, &local, (&mut path.clone(), dir_len, &shown, above), &name, false, note)
-    {
+    let (_, name) = last(&path)?;
+    if name.is_empty() {
         return Ok(());
     }
     let at = u32::try_from(at).map_err(|_| Errno::TOOBIG)?;

@@ -74,7 +74,7 @@ impl RemoteShell {
     /// with a home directory.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the shell would take the host for an option.
+    /// [`Error::Usage`] where the shell would take the host for an option, or its own command has a quote that does not end.
     pub(crate) fn words(
         &self,
         host: &OsStr,
@@ -82,7 +82,7 @@ impl RemoteShell {
         paths: usize,
         homes: Homes,
     ) -> Result<Vec<OsString>, Error> {
-        let mut words: Vec<_> = split(self.command.as_bytes()).into_iter().map(OsString::from_vec).collect();
+        let mut words: Vec<_> = split(self.command.as_bytes())?.into_iter().map(OsString::from_vec).collect();
         if words.is_empty() {
             words.push("ssh".into());
         }
@@ -167,7 +167,7 @@ pub(crate) fn shown(words: &[OsString]) -> Vec<u8> {
 }
 
 /// Splits a command line at spaces; quotes of both kinds keep them, and two of them stand for one within their kind.
-fn split(line: &[u8]) -> Vec<Vec<u8>> {
+fn split(line: &[u8]) -> Result<Vec<Vec<u8>>, Error> {
     let (mut words, mut word, mut quote) = (Vec::new(), None, None);
     let mut rest = line.iter().copied().peekable();
     while let Some(byte) = rest.next() {
@@ -184,8 +184,11 @@ fn split(line: &[u8]) -> Vec<Vec<u8>> {
             (byte, _) => word.get_or_insert_with(Vec::new).push(byte),
         }
     }
+    if let Some(open) = quote {
+        return Err(Error::Usage(format!("Missing trailing-{} in remote-shell command.", char::from(open))));
+    }
     words.extend(word);
-    words
+    Ok(words)
 }
 
 /// Escapes what is special to a shell, but for a tilde. Of a path, wildcards and a backslash right before one keep their meaning.
@@ -229,7 +232,10 @@ mod tests {
 
     #[test]
     fn quotes_keep_words_together_and_paths_keep_their_wildcards() {
-        assert_eq!(split(b"ssh -p 22  -o 'a b' \"c\"\"d\""), [&b"ssh"[..], b"-p", b"22", b"-o", b"a b", b"c\"d"]);
+        assert_eq!(
+            split(b"ssh -p 22  -o 'a b' \"c\"\"d\"").unwrap(),
+            [&b"ssh"[..], b"-p", b"22", b"-o", b"a b", b"c\"d"]
+        );
         assert_eq!(escape(b"--x=a b$", false), b"--x=a\\ b\\$");
         assert_eq!(escape(b"~/a *'", true), b"~/a\\ *\\'");
         assert_eq!(escape(b"a~*", false), b"a~\\*");

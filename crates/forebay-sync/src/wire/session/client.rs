@@ -192,6 +192,12 @@ impl Started {
             }
             Err(stop) => Err(match stop {
                 Stop::Here(error) => error,
+                // Whoever has been told to end has, whatever else came of it.
+                Stop::Wire(WireError::Io(_) | WireError::Write(_) | WireError::Ended)
+                    if self.cancel.is_cancelled() && heard.ended().is_none() =>
+                {
+                    Error::Cancelled
+                }
                 Stop::Wire(error) => {
                     let code = match error {
                         WireError::Version(_) | WireError::Unsupported(_) => error.exit_code(),
