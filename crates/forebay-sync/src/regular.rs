@@ -212,8 +212,8 @@ impl Worker<'_> {
 
     /// Whether what has the name was to be read, for what is appended to it or made of it, and may not be. Says so.
     pub(crate) fn is_closed(&self, entry: &Entry<'_>, out: &mut Outcome) -> bool {
-        let (shared, options) = (self.shared, self.shared.options);
-        if options.dry_run || (options.whole_file && options.append.is_none()) {
+        let shared = self.shared;
+        if !shared.options.reads_old() {
             return false;
         }
         let Some(errno) = entry.unreadable(shared) else { return false };
