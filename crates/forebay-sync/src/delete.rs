@@ -157,6 +157,13 @@ pub(crate) fn missing(
     let held = Base::Held(Arc::clone(&ready.fd));
     let there =
         There { at: &held, rel: parent_of(rel), local: &ready.local, doomed: false, backs_up: shared.options.backup };
+    // As with rsync, which does not know what it was.
+    let shown = shared.target_path(there.rel, b"");
+    let (path, dir_len) = (rel, there.rel.len());
+    let place = Place { side: Side::Receiver, path, is_dir: false, dir_len, dir_shown: &shown, doomed: false };
+    if is_protected(shared, out, &place, there.local) {
+        return false;
+    }
     let counts = shared.options.delete;
     if !counts && !is_dir && !shared.may_delete() {
         return false;
@@ -256,15 +263,10 @@ fn read(
         let is_dir = kind == FileType::Directory;
         let (path, dir_len) = (&path[..], rel.len());
         let place = Place { side: Side::Receiver, path, is_dir, dir_len, dir_shown: &shown, doomed };
-        let rule = shared.options.filters.decide(&place, local);
-        if let Some(rule) = rule {
-            let verb = if rule.includes() { "[generator] risking" } else { "[generator] protecting" };
-            shared.say_rule(out, verb, is_dir, (b"", path), rule);
-        }
-        match rule.is_none_or(Rule::includes) {
+        match is_protected(shared, out, &place, local) {
             _ if !wanted => {}
-            true => entries.push((name.to_owned(), kind)),
-            false => protected += 1,
+            false => entries.push((name.to_owned(), kind)),
+            true => protected += 1,
         }
     })
     // A directory that could only be opened to reach what is in it cannot be listed.
@@ -275,6 +277,16 @@ fn read(
         order::compare((&b.0, b.1), (&a.0, a.1))
     });
     Ok((entries, protected))
+}
+
+/// Whether a rule keeps what is at `place` from being deleted. Says, with `-vv`, what it does.
+fn is_protected(shared: &Shared<'_>, out: &mut Outcome, place: &Place<'_>, local: &Local) -> bool {
+    let rule = shared.options.filters.decide(place, local);
+    if let Some(rule) = rule {
+        let verb = if rule.includes() { "[generator] risking" } else { "[generator] protecting" };
+        shared.say_rule(out, verb, place.is_dir, (b"", place.path), rule);
+    }
+    !rule.is_none_or(Rule::includes)
 }
 
 /// Removes an entry with everything in it, says so for each (for the entry itself only if `say`), and returns whether
