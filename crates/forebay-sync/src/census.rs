@@ -167,6 +167,11 @@ impl Worker<'_> {
             };
             let new = file && existing.is_none();
             let elsewhere = new && ((self.shared.options.fuzzy > 0 && is_like()) || self.is_elsewhere(&entry));
+            // As with rsync, what was to be read and may not be is like nothing.
+            let closed = file && differs && !stays && self.shared.options.reads_old();
+            let at = fd.as_ref().filter(|_| closed);
+            let existing =
+                existing.filter(|_| at.is_none_or(|at| entry.unreadable_at(self.shared, at.as_fd()).is_none()));
             names.push(Name { inode: src.inode(), path: entry.rel(), file, stays, existing, elsewhere });
         }
         Ok(Names(names))

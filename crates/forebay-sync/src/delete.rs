@@ -143,7 +143,7 @@ pub(crate) fn make_way(
 }
 
 /// Removes what has the name `name` (at `rel` in the tree) because it is missing in the source: a directory if it is empty
-/// or `--delete` was given. Says so, and counts it among what `--delete` removes. What a rule protects stays. Whether it is gone.
+/// or `--delete` was given. Says so, and counts it among what `--delete` removes. Whether it is gone.
 pub(crate) fn missing(
     shared: &Shared<'_>,
     out: &mut Outcome,
@@ -157,8 +157,10 @@ pub(crate) fn missing(
     let held = Base::Held(Arc::clone(&ready.fd));
     let there =
         There { at: &held, rel: parent_of(rel), local: &ready.local, doomed: false, backs_up: shared.options.backup };
-    let (dir_len, shown) = (there.rel.len(), shared.target_path(there.rel, b""));
-    let place = Place { side: Side::Receiver, path: rel, is_dir, dir_len, dir_shown: &shown, doomed: false };
+    // As with rsync, which does not know what it was.
+    let shown = shared.target_path(there.rel, b"");
+    let (path, dir_len) = (rel, there.rel.len());
+    let place = Place { side: Side::Receiver, path, is_dir: false, dir_len, dir_shown: &shown, doomed: false };
     if is_protected(shared, out, &place, there.local) {
         return false;
     }
@@ -259,7 +261,8 @@ fn read(
         path.truncate(rel.len());
         path.extend_from_slice(name.to_bytes());
         let is_dir = kind == FileType::Directory;
-        let place = Place { side: Side::Receiver, path: &path, is_dir, dir_len: rel.len(), dir_shown: &shown, doomed };
+        let (path, dir_len) = (&path[..], rel.len());
+        let place = Place { side: Side::Receiver, path, is_dir, dir_len, dir_shown: &shown, doomed };
         match is_protected(shared, out, &place, local) {
             _ if !wanted => {}
             false => entries.push((name.to_owned(), kind)),
@@ -276,7 +279,7 @@ fn read(
     Ok((entries, protected))
 }
 
-/// Whether a rule protects what is at `place` from being removed. Says, with `-vv`, which.
+/// Whether a rule keeps what is at `place` from being deleted. Says, with `-vv`, what it does.
 fn is_protected(shared: &Shared<'_>, out: &mut Outcome, place: &Place<'_>, local: &Local) -> bool {
     let rule = shared.options.filters.decide(place, local);
     if let Some(rule) = rule {

@@ -2,7 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use rustix::fs::FileType;
@@ -208,10 +208,16 @@ impl<'e> Entry<'e> {
         (!closed).then_some(old)
     }
 
-    /// Why the file that is there cannot be read. Root may read all of them, and everybody those that are open to all.
+    /// Why the file that is there cannot be read.
     pub(crate) fn unreadable(&self, shared: &Shared<'_>) -> Option<Errno> {
-        let old = self.old_of_kind().filter(|old| !shared.me.is_root() && old.mode & 0o444 != 0o444);
-        fs::open_file(self.ready.filter(|_| old.is_some())?.fd.as_fd(), self.target).err()
+        self.unreadable_at(shared, self.ready?.fd.as_fd())
+    }
+
+    /// As [`unreadable`](Self::unreadable), where it is beneath `at`. Root may read all files, and everybody those that are open to
+    /// all.
+    pub(crate) fn unreadable_at(&self, shared: &Shared<'_>, at: BorrowedFd<'_>) -> Option<Errno> {
+        self.old_of_kind().filter(|old| !shared.me.is_root() && old.mode & 0o444 != 0o444)?;
+        fs::open_file(at, self.target).err()
     }
 
     /// What is there already of the same kind, as far as anything can be made of it.

@@ -311,6 +311,11 @@ impl Options {
         self.follows_links() || self.select.relative
     }
 
+    /// Whether what has the name of a file that has changed is read.
+    pub(crate) fn reads_old(&self) -> bool {
+        !self.dry_run && (!self.whole_file || self.append.is_some())
+    }
+
     /// Whether files are written under their final name.
     pub(crate) fn writes_in_place(&self) -> bool {
         self.inplace || self.append.is_some()

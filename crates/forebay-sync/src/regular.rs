@@ -212,8 +212,8 @@ impl Worker<'_> {
 
     /// Whether what has the name was to be read, for what is appended to it or made of it, and may not be. Says so.
     pub(crate) fn is_closed(&self, entry: &Entry<'_>, out: &mut Outcome) -> bool {
-        let (shared, options) = (self.shared, self.shared.options);
-        if options.dry_run || (options.whole_file && options.append.is_none()) {
+        let shared = self.shared;
+        if !shared.options.reads_old() {
             return false;
         }
         let Some(errno) = entry.unreadable(shared) else { return false };
@@ -366,32 +366,39 @@ impl Worker<'_> {
         out.totals.transferred_bytes += entry.src.size;
     }
 
-    /// Copies the file from another tree, which has the same content, and gives it the source's attributes.
+    /// Copies the file from another tree, which has the same content, and gives it the source's attributes. What cannot be read
+    /// there is like nothing.
     fn copy_alternate(&mut self, entry: &Entry<'_>, found: &Found, out: &mut Outcome) -> Result<(), Error> {
         let shared = self.shared;
+        let mut opened = None;
+        if let (Some(ready), false) = (entry.ready, shared.options.dry_run) {
+            let dir = self.alternates.get(found.tree).ok_or(Errno::NOENT);
+            match dir.and_then(|dir| fs::open_file(dir.as_fd(), entry.target)) {
+                Ok(source) => opened = Some((ready, source)),
+                Err(errno) => {
+                    let place = shared.places.alternates.get(found.tree).map_or(&b""[..], |place| &place.shown);
+                    let path = [place, b"/", &entry.target_rel()].concat();
+                    out.totals.failed += 1;
+                    let after = format!("\": {}", fs::describe(errno));
+                    shared.complain(out, "rsync: [generator] open \"", &path, &after);
+                    return self.transfer(entry, None, out);
+                }
+            }
+        }
         let mut change = self.like(entry, found);
         change.time = if shared.options.times { change.time } else { Time::Now };
         change.lacking = entry.lacking(shared);
         entry.sum(shared, &mut change);
         itemize::log(shared, out, &change, &entry.named(), None);
-        let (Some(ready), false) = (entry.ready, shared.options.dry_run) else { return Ok(()) };
-        let opened = match self.alternates.get(found.tree) {
-            Some(dir) => fs::open_file(dir.as_fd(), entry.target),
-            None => Err(Errno::NOENT),
-        };
-        match opened {
-            Ok(source) => {
-                let stat = &found.stat;
-                // As with rsync: here, the mode is that of whatever it replaces.
-                let like = entry.old.filter(|old| old.kinds() != Kinds::Dir);
-                let from = (stat.size, stat.dev);
-                let plan = Plan { local: true, ..Plan::whole(source, from, like, Way::Aside) };
-                match self.write(entry, ready, &plan, out)? {
-                    Written::Unread => self.transfer(entry, None, out),
-                    _ => Ok(()),
-                }
-            }
-            Err(_) => self.transfer(entry, None, out),
+        let Some((ready, source)) = opened else { return Ok(()) };
+        let stat = &found.stat;
+        // As with rsync: here, the mode is that of whatever it replaces.
+        let like = entry.old.filter(|old| old.kinds() != Kinds::Dir);
+        let from = (stat.size, stat.dev);
+        let plan = Plan { local: true, ..Plan::whole(source, from, like, Way::Aside) };
+        match self.write(entry, ready, &plan, out)? {
+            Written::Unread => self.transfer(entry, None, out),
+            _ => Ok(()),
         }
     }
 

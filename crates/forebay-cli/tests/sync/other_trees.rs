@@ -365,3 +365,28 @@ fn a_tree_without_a_name_is_the_destination() {
         }
     }
 }
+
+/// As another user: root may read everything.
+#[test]
+fn what_is_elsewhere_and_may_not_be_read_is_like_nothing() {
+    for kind in ["copy", "link", "compare"] {
+        for options in ["-aii --no-p", "-aii", "-aii --no-p --no-W", "-ain --no-p", "-ai --stats"] {
+            let bench = Bench::new();
+            let src = bench.src();
+            put(&src.join("closed"), "closed", NEW);
+            put(&src.join("open"), "open", NEW);
+            settle(&src);
+            bench.both(|place| {
+                let alt = place.join("alt");
+                crate::harness::copy(&src, &alt);
+                fs::set_permissions(alt.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+                fs::create_dir(place.join("dst")).unwrap();
+                settle(place);
+                lchown(place.join("dst"), Some(65_534), Some(65_534)).unwrap();
+            });
+            let (other, src) = (format!("--{kind}-dest=../alt"), format!("{}/", src.display()));
+            let args: Vec<&str> = options.split(' ').chain([&other[..], &src, "dst"]).collect();
+            bench.same_as(Some(65_534), &args);
+        }
+    }
+}

@@ -135,6 +135,24 @@ fn what_is_missing_in_the_source_goes_at_the_destination() {
 }
 
 #[test]
+fn what_is_missing_in_the_source_may_be_protected() {
+    for rule in ["P q1", "P qd", "P qd/", "-r qd", "P qd/x", "R qd", "P q1,qd"] {
+        for options in ["-ai", "-aivv", "-ai --delete", "-ain", "-aib"] {
+            let bench = Bench::new();
+            bench.both(|place| {
+                fs::create_dir_all(place.join("dst/qd")).unwrap();
+                fs::write(place.join("dst/q1"), "1").unwrap();
+                fs::write(place.join("dst/qd/x"), "x").unwrap();
+            });
+            let rule = format!("--filter={rule}");
+            let gone = ["q1", "qd"].map(|name| format!("{}/{name}", bench.src().display()));
+            let args = options.split(' ').chain(["-O", "--delete-missing-args", &rule, &gone[0], &gone[1], "dst"]);
+            bench.same(&args.collect::<Vec<_>>());
+        }
+    }
+}
+
+#[test]
 fn what_is_in_a_source_that_is_there_is_not_missing() {
     let bench = Bench::new();
     fs::create_dir(bench.src().join("a")).unwrap();
