@@ -220,3 +220,42 @@ fn merge_files_in_merge_files_are_looked_for_where_rsync_runs() {
         }
     }
 }
+
+/// Rules of a file that is named in that of a directory count for both sides, whatever they or their file say of that.
+#[test]
+fn rules_of_merge_files_in_merge_files_count_for_both_sides() {
+    for options in ["-ai --delete-before", "-ai --delete-before --delete-excluded"] {
+        for (merge, rule) in [
+            (". .n", "- x*"),
+            (". .n", "-s x*"),
+            (". .n", "-r x*"),
+            (".s .n", "- x*"),
+            (".r .n", "- x*"),
+            (".e .n", "H x*"),
+            (".-r .n", "x*"),
+            (". .deeper", "- z*"),
+        ] {
+            let bench = Bench::new();
+            let write = |root: &Path| {
+                for name in ["x", "xx", "y", "z"] {
+                    fs::write(root.join(name), name).unwrap();
+                }
+                fs::write(root.join(".m"), format!("{merge}\n")).unwrap();
+                fs::write(root.join(".n"), format!("{rule}\n")).unwrap();
+                fs::write(root.join(".deeper"), ".s .n\n").unwrap();
+            };
+            write(&bench.src());
+            fs::remove_file(bench.src().join("xx")).unwrap();
+            bench.both(|place| {
+                fs::create_dir(place.join("dst")).unwrap();
+                write(&place.join("dst"));
+                fs::remove_file(place.join("dst/x")).unwrap();
+                fs::write(place.join("dst/zz"), "zz").unwrap();
+            });
+            let src = format!("{}/", bench.src().display());
+            let args: Vec<_> = options.split(' ').chain(["-O", "--filter=:_.m", &src, "dst"]).collect();
+            eprintln!("{merge:?} {rule:?}");
+            bench.same(&args);
+        }
+    }
+}

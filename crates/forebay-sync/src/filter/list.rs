@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags};
 
-use super::parse::{Kind, Modifiers, Origin, Style, parse};
+use super::parse::{Kind, Modifiers, Origin, Sides, Style, parse};
 use super::rule::{Label, Rule};
 use super::{FilterError, Filters, cvs, file};
 use crate::given;
@@ -63,6 +63,7 @@ impl PerDir {
             root,
             nul: filters.nul,
             insecure_links: filters.insecure_links,
+            both_sides: false,
             depth: 1,
         };
         add_file(&mut list, &text, &path, &context)?;
@@ -96,6 +97,9 @@ pub(super) struct Context<'c> {
     pub(super) nul: bool,
     /// As [`Filters::insecure_links`].
     pub(super) insecure_links: bool,
+    /// Whatever rules say of sides, they count for both, also with `--delete-excluded`. As with rsync, that is so in files that
+    /// are named in those of directories.
+    pub(super) both_sides: bool,
     pub(super) depth: usize,
 }
 
@@ -105,7 +109,19 @@ impl Context<'_> {
         let within = Modifiers::default();
         let &Filters { nul, insecure_links, .. } = filters;
         let origin = Origin::Argument;
-        Context { origin, style, within, list: None, anchor: b"", base: b"", root: b"", nul, insecure_links, depth: 0 }
+        Context {
+            origin,
+            style,
+            within,
+            list: None,
+            anchor: b"",
+            base: b"",
+            root: b"",
+            nul,
+            insecure_links,
+            both_sides: false,
+            depth: 0,
+        }
     }
 }
 
@@ -145,13 +161,18 @@ pub(super) fn add(list: &mut List, text: &[u8], context: &Context<'_>) -> Result
         // As with rsync: no path is that long.
         Kind::Include | Kind::Exclude if argument.len() > MAX_PATTERN => list.discard(&context.origin, argument),
         Kind::Include | Kind::Exclude => {
+            let sides = if context.both_sides { Sides { sender: true, receiver: true } } else { modifiers.sides };
+            let modifiers = Modifiers { sides, ..modifiers };
             list.push(Rule::new(parsed.kind == Kind::Include, argument, modifiers, label(argument), context.anchor));
         }
         Kind::Merge | Kind::DirMerge => {
             let split = argument.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
             let (above, name) = argument.split_at(split);
             if modifiers.hides_file {
-                list.push(Rule::new(false, name, Modifiers::default(), label(name), b""));
+                let merged = parsed.kind == Kind::Merge && context.list.is_some();
+                let sides = Sides { sender: merged, receiver: merged };
+                let hides = Modifiers { sides, ..Modifiers::default() };
+                list.push(Rule::new(false, name, hides, label(name), b""));
             }
             if parsed.kind == Kind::DirMerge {
                 let shown = if from_file { context.origin.show(argument) } else { name.to_vec() };
@@ -168,7 +189,8 @@ pub(super) fn add(list: &mut List, text: &[u8], context: &Context<'_>) -> Result
                 }
                 let (text, style) =
                     (file::open(&path, &shown, from_file, false, context.insecure_links)?, style(modifiers));
-                let inner = Context { style, within: modifiers, depth: context.depth + 1, ..*context };
+                let both_sides = context.list.is_some();
+                let inner = Context { style, within: modifiers, both_sides, depth: context.depth + 1, ..*context };
                 add_file(list, &text, &shown, &inner)?;
             }
         }
