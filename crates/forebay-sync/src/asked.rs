@@ -18,6 +18,8 @@ pub(crate) struct Asked {
     names: Vec<Name>,
     /// A path has begun with `./`, which asks for what it is relative to as well.
     pub(crate) dotted: bool,
+    /// The directory of the path before: no link that is somebody else's leads there.
+    pub(crate) way: Vec<u8>,
     pub(crate) passages: Passages,
 }
 

@@ -187,3 +187,33 @@ fn links_of_others_lead_to_neither_rules_nor_partial_files() {
     assert_eq!(ours.code, Some(23), "{ours:?}");
     assert!(fs::read_dir(bench.places()[1].join("real")).unwrap().next().is_none());
 }
+
+/// A link in the source that is somebody else's leads to nothing that a list names.
+#[test]
+fn links_of_others_lead_to_nothing_in_a_list() {
+    for owner in [0, 1234] {
+        for (options, follows) in [
+            ("-ai", false),
+            ("-ai --no-implied-dirs", false),
+            ("-ai --no-R", true),
+            ("-aiL", true),
+            ("-aik", true),
+            ("-ai --copy-unsafe-links", true),
+            ("-ai --insecure-links", true),
+        ] {
+            let bench = Bench::new();
+            let src = bench.src();
+            fs::create_dir_all(src.join("real/deep")).unwrap();
+            ["real/f", "real/deep/g", "last"].iter().for_each(|name| fs::write(src.join(name), name).unwrap());
+            symlink("real", src.join("planted")).unwrap();
+            lchown(src.join("planted"), Some(owner), None).unwrap();
+            bench.both(|place| {
+                fs::write(place.join("list"), "planted/f\nreal/f\nplanted/deep/g\nplanted\nlast\n").unwrap();
+            });
+            let args = format!("{options} --files-from=list {} dst", src.display());
+            eprintln!("{owner}: {args}");
+            let did = bench.same(&args.split(' ').collect::<Vec<_>>());
+            assert_eq!(did.code == Some(23), owner != 0 && !follows, "{did:?}");
+        }
+    }
+}

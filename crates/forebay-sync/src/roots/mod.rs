@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::extended;
 use crate::filter::{FilterError, Folder, Local, clean};
 use crate::fs::{self, Stat};
+use crate::given;
 use crate::links;
 use crate::listing::Listing;
 use crate::outcome::Outcome;
@@ -205,6 +206,7 @@ fn relative(
     if split_at_dot(argument).map_or(argument, |(_, path)| path).starts_with(b"./") {
         on_the_way(shared, root, asked, (base, above), note)?;
     }
+    leads_there(shared, asked, base, &path)?;
     let full = [base, &path[..]].concat();
     let kind_of = |path: &[u8], flags| rustix::fs::statat(CWD, path, flags).map(|stat| Stat::from(stat).kind);
     let own = kind_of(&full, AtFlags::SYMLINK_NOFOLLOW)?;
@@ -235,6 +237,26 @@ fn relative(
     asked.push(&path, at, (is_dir, follow || through), contents_too && is_dir);
     asked.passages.pass(&path, at, shared.options.lists_at_once());
     Ok(())
+}
+
+/// Whether the links on the way from `base` to `path`, which is in a list, may be followed: not those that are somebody else's,
+/// unless links are followed anyway.
+fn leads_there(shared: &Shared<'_>, asked: &mut Asked, base: &[u8], path: &[u8]) -> Result<(), Errno> {
+    let options = shared.options;
+    let dir = &path[..path.iter().rposition(|&b| b == b'/').unwrap_or(0)];
+    let careful = shared.listed.is_some() && !options.insecure_links && !options.follows_links();
+    if !careful || asked.way == dir {
+        return Ok(());
+    }
+    let at = given::dir(CWD, if base.is_empty() { b"." } else { base }, true)?;
+    match given::stat(at.as_fd(), dir, false) {
+        Err(given::REFUSED) => Err(given::REFUSED),
+        // What else is wrong with it will be found out.
+        _ => {
+            dir.clone_into(&mut asked.way);
+            Ok(())
+        }
+    }
 }
 
 /// As [`links::meant`] for what is given: a link to be followed that leads nowhere is left out with the error behind it.
