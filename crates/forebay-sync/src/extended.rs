@@ -177,7 +177,12 @@ impl Place {
 
     fn chmod(&self, mode: u32) -> Result<(), Errno> {
         if self.follow {
-            return rustix::fs::chmodat(rustix::fs::CWD, &self.path[..], Mode::from_raw_mode(mode as _), AtFlags::empty());
+            return rustix::fs::chmodat(
+                rustix::fs::CWD,
+                &self.path[..],
+                Mode::from_raw_mode(mode as _),
+                AtFlags::empty(),
+            );
         }
         let path = CString::new(&self.path[..]).map_err(|_| Errno::INVAL)?;
         attrs::chmod(rustix::fs::CWD, &path, mode)
