@@ -7,6 +7,7 @@ use crate::error::{Error, Role, of_run};
 use crate::input::{Input, Segment};
 use crate::settings::Settings;
 use crate::strong::Strong;
+use crate::table::Table;
 use crate::weak::Weak;
 
 /// The most bytes of a file that are signed as one item: they stay in the processor's cache from reading to hashing.
@@ -145,6 +146,8 @@ pub struct Signature {
     basis_len: Option<u64>,
     /// One for each time that the sums grew.
     leases: Vec<Lease>,
+    /// Bytes of them for the table of one search.
+    table: usize,
     consumer: Consumer,
 }
 
@@ -187,11 +190,12 @@ impl Signature {
     pub fn empty(format: &Format, settings: &Settings) -> Result<Self, Error> {
         let consumer = settings.budget.consumer("signature", 0).map_err(Error::Memory)?;
         let (weak, strong) = (Vec::new(), Vec::new());
-        Ok(Signature { format: *format, weak, strong, basis_len: None, leases: Vec::new(), consumer })
+        Ok(Signature { format: *format, weak, strong, basis_len: None, leases: Vec::new(), table: 0, consumer })
     }
 
     /// No blocks yet, and room for so many. Waits until the budget has the memory: see [`Consumer::lease`] about where that
-    /// is not done. For sums that come from elsewhere and were announced.
+    /// is not done. For sums that come from elsewhere and were announced. What one search needs beside them is paid for, too, so
+    /// that it is not refused later, whoever has used up the budget by then.
     ///
     /// # Errors
     /// [`Error::Blocks`]; [`Error::Memory`] if they can never fit into the budget.
@@ -200,7 +204,8 @@ impl Signature {
         let block_len = format.block_len;
         let room = usize::try_from(blocks).ok().filter(|_| blocks < u64::from(u32::MAX));
         let room = room.ok_or(Error::Blocks { len: blocks.saturating_mul(block_len.into()), block_len })?;
-        let bytes = room.saturating_mul(size_of::<u32>() + format.strong_len);
+        signature.table = Table::bytes_of(room);
+        let bytes = room.saturating_mul(size_of::<u32>() + format.strong_len).saturating_add(signature.table);
         signature.leases.push(signature.consumer.lease(bytes).map_err(Error::Memory)?);
         signature.weak.reserve_exact(room);
         signature.strong.reserve_exact(room * format.strong_len);
@@ -294,6 +299,11 @@ impl Signature {
         } else {
             None
         }
+    }
+
+    /// Bytes of a table that have been paid for.
+    pub(crate) fn paid_for_table(&self) -> usize {
+        self.table
     }
 
     pub(crate) fn consumer(&self) -> &Consumer {

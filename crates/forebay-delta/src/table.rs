@@ -45,17 +45,32 @@ fn hash(weak: u32) -> u32 {
     weak.wrapping_mul(0x9e37_79b1)
 }
 
+/// The number of buckets for so many blocks, as a power of two.
+fn bits_of(blocks: usize) -> u32 {
+    blocks.next_power_of_two().ilog2().clamp(2, MOST_BUCKETS)
+}
+
+/// The number of the filter's words.
+fn words_of(blocks: usize) -> usize {
+    1 << (bits_of(blocks) + FILTER_BITS - 6)
+}
+
 impl Table {
+    /// The bytes of the table of so many blocks.
+    pub(crate) fn bytes_of(blocks: usize) -> usize {
+        let (buckets, words) = (1usize << bits_of(blocks), words_of(blocks));
+        (buckets + 1) * size_of::<u32>() + words * size_of::<u64>() + blocks * size_of::<Entry>()
+    }
+
     pub(crate) fn build(signature: &Signature) -> Result<Self, Error> {
         let blocks = signature.blocks() as usize;
-        let bits = blocks.next_power_of_two().ilog2().clamp(2, MOST_BUCKETS);
-        let (buckets, words) = (1usize << bits, 1usize << (bits + FILTER_BITS - 6));
-        let bytes = (buckets + 1) * size_of::<u32>() + words * size_of::<u64>() + blocks * size_of::<Entry>();
-        let lease = signature.consumer().try_lease(bytes).map_err(Error::Memory)?;
+        let (bits, words) = (bits_of(blocks), words_of(blocks));
+        let unpaid = Table::bytes_of(blocks).saturating_sub(signature.paid_for_table());
+        let lease = signature.consumer().try_lease(unpaid).map_err(Error::Memory)?;
         let mut table = Table {
             filter: vec![0; words],
             filter_shift: 32 - bits - FILTER_BITS,
-            starts: vec![0; buckets + 1],
+            starts: vec![0; (1 << bits) + 1],
             bucket_shift: 32 - bits,
             entries: vec![Entry::default(); blocks],
             _lease: lease,

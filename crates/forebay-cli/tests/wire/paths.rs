@@ -134,3 +134,48 @@ fn the_destination_is_left_as_it_is_where_it_is_on_the_way() {
         }
     }
 }
+
+/// A server that is told other arguments than the client's lists what the client has not asked for.
+#[test]
+fn what_was_not_asked_for_ends_the_run() {
+    let bench = Bench::new();
+    fs::create_dir_all(bench.src().join("d/e")).unwrap();
+    fs::create_dir_all(bench.src().join("q")).unwrap();
+    fs::write(bench.src().join("d/e/y"), "").unwrap();
+    fs::write(bench.path("l"), "d/e\n").unwrap();
+    let from = format!("--files-from={}", bench.path("l").display());
+    let (deeper, recursive) = ("s, --server, --server -r,", &[][..]);
+    for (lie, args, source) in [
+        (deeper, &["-d"][..], "d"),
+        (deeper, &["-d"], "./"),
+        (deeper, &["-d"], "*"),
+        (deeper, &["-dR"], "./d"),
+        (deeper, &["-l"], "d"),
+        (deeper, &["-R"], "./d"),
+        (deeper, &["--list-only"], "d"),
+        (deeper, &["-d", &from[..]], "../src"),
+        (deeper, &["--no-d", &from], ""),
+        (deeper, &["--no-R", "--no-d", &from], ""),
+        // These are not beneath what is asked for.
+        ("s,/d/e,/d,", &["-rR"], "./d/e/y"),
+        ("s,/d/e,/d,", &["-rR"], "./d/e/[z]"),
+        ("s,/d/x,/d/e/y,", &["-R"], "./d/x"),
+        ("s,/d/x,/d/e/y,", &["-rR", "--no-implied-dirs"], "./d/x"),
+        // And these are.
+        (deeper, recursive, "d/e/y"),
+        (deeper, &["-R"], "./d/e/y"),
+        ("s,/d/e,/d/e/y,", &["-rR"], "./d/e"),
+        ("s,/d/e,/d/e/y,", &["-d"], "d/e/"),
+    ] {
+        bench.script("rsh", &format!("shift\nexec sh -c \"$(printf %s \"$*\" | sed '{lie}')\"\n"));
+        let run = |pair| {
+            bench.prepare("ours");
+            let output = finish(bench.client_of(pair, Way::Pull, args, &[source], "ours"));
+            let errors = String::from_utf8(output.stderr).unwrap();
+            let refused = errors.lines().find(|line| line.starts_with("ERROR: rejecting")).map(str::to_owned);
+            (output.status.code(), refused, look(&bench.path("ours"), false).into_keys().collect::<Vec<_>>())
+        };
+        let (code, refused, _) = agreed(run, &(lie, args, source));
+        assert_eq!(code == Some(4), refused.is_some(), "{lie} {args:?} {source}: {code:?} {refused:?}");
+    }
+}

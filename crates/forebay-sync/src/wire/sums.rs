@@ -130,8 +130,8 @@ impl SumHead {
         })
     }
 
-    /// Reads the sums of all blocks. Waits for memory from the budget; sums that can never fit into it are skipped, and the
-    /// file is sent as if it had no basis, which is what `None` stands for.
+    /// Reads the sums of all blocks. Waits for memory from the budget, also for that of the search; sums that can never fit into it
+    /// are skipped, and the file is sent as if it had no basis, which is what `None` stands for.
     pub(crate) fn read_sums<R: Read + ?Sized>(
         &self,
         from: &mut R,
@@ -242,6 +242,7 @@ impl FileSum {
 #[cfg(test)]
 mod tests {
     use forebay::Budget;
+    use forebay_delta::search;
     use proptest::prelude::*;
 
     use super::*;
@@ -322,16 +323,25 @@ mod tests {
     fn sums_beyond_the_budget_are_skipped() {
         let strong = Strong::Xxh128(0);
         let head = SumHead { count: 1000, block_len: 700, strong_len: 2, remainder: 0 };
-        let settings = Settings { budget: Budget::new(5999), ..Settings::default() };
+        // The sums, and what the search needs.
+        let needed = 6000 + 16_196;
+        let settings = Settings { budget: Budget::new(needed - 1), ..Settings::default() };
         let bytes = vec![1; 6001];
         let mut from = &bytes[..];
         assert!(head.read_sums(&mut from, strong, &settings).unwrap().is_none());
         assert_eq!(from.len(), 1, "they were read all the same");
         assert!(head.read_sums(&mut &bytes[..5999], strong, &settings).is_err(), "the stream ends within");
 
-        let settings = Settings { budget: Budget::new(6000), ..Settings::default() };
+        let settings = Settings { budget: Budget::new(needed + 1000), ..Settings::default() };
         let signature = head.read_sums(&mut &bytes[..], strong, &settings).unwrap().unwrap();
-        assert_eq!((signature.blocks(), settings.budget.used()), (1000, 6000));
+        assert_eq!((signature.blocks(), settings.budget.used()), (1000, needed));
+        // What waits behind it takes the rest, and the search goes on.
+        let behind = settings.budget.consumer("behind", 0).unwrap();
+        let rest = behind.try_lease(1000).unwrap();
+        let new = vec![2; 2000];
+        let stats = search(&signature, Input::bytes(&new), <_>::default(), &settings, |_| Ok::<_, Error>(()));
+        assert_eq!(stats.unwrap().literal, 2000);
+        drop(rest);
         drop(signature);
         assert_eq!(settings.budget.used(), 0);
         let none = SumHead { strong_len: 0, ..head };

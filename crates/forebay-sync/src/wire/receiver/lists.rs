@@ -2,7 +2,7 @@
 //! for, sorted, numbered. Sections 6 and 8 of the protocol.
 
 use std::cmp;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::ffi::CString;
 use std::io::{self, Read};
 use std::sync::atomic::Ordering;
@@ -11,80 +11,16 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use rustix::fs::FileType;
 
 use super::answer::Stop;
+use super::asked::Asked;
 use super::batch::{Arrival, Batch};
 use crate::error::Error;
 use crate::filter::{Local, Place, Rule, Side};
 use crate::order;
 use crate::shared::Shared;
 use crate::totals::Kinds;
-use crate::wildmatch::Pattern;
 use crate::wire::error::WireError;
 use crate::wire::limits;
 use crate::wire::list::{Decoder, ListEntry};
-use crate::wire::shell::escape;
-
-/// What the first components of paths in a list may be.
-#[derive(Clone, Debug)]
-pub(crate) enum Asked {
-    /// Anything: the other side has been told what it is to send by whoever runs it.
-    Anything,
-    /// What these arguments name, with their wildcards. An argument whose contents are meant allows anything.
-    Arguments(Vec<Vec<u8>>),
-    /// These.
-    Names(HashSet<Vec<u8>>),
-}
-
-impl Asked {
-    /// What `sources` name, as a client has given them.
-    pub(crate) fn of(sources: &[impl AsRef<[u8]>], relative: bool) -> Self {
-        let mut names = Vec::new();
-        for source in sources {
-            match top_of(source.as_ref(), relative) {
-                Some(name) if name != b".." => names.push(name.to_vec()),
-                _ => return Asked::Anything,
-            }
-        }
-        if names.is_empty() { Asked::Anything } else { Asked::Arguments(names) }
-    }
-
-    /// What the names of `--files-from` name, each of which has a NUL behind it. As with rsync, one that leads upwards names
-    /// nothing that can come, although the sender takes it from beneath the source.
-    pub(crate) fn names(listed: &[u8], relative: bool) -> Self {
-        let mut names = HashSet::new();
-        for name in listed.split(|&b| b == 0).filter(|name| !name.is_empty()) {
-            match top_of(name, relative) {
-                Some(name) => names.insert(name.to_vec()),
-                None => return Asked::Anything,
-            };
-        }
-        Asked::Names(names)
-    }
-
-    fn allows(&self, path: &[u8]) -> bool {
-        let top = path.split(|&b| b == b'/').next().unwrap_or_default();
-        match self {
-            Asked::Anything => true,
-            Asked::Names(names) => names.contains(top),
-            Asked::Arguments(names) => names.iter().any(|name| {
-                // Who expands it may have been told of a backslash what it is to a shell, or that it is one.
-                name == top || [name, &escape(name, true)].iter().any(|name| Pattern::new(name).matches(top))
-            }),
-        }
-    }
-}
-
-/// What the first component is of what the argument `source` names. `None` where that may be anything.
-fn top_of(source: &[u8], relative: bool) -> Option<&[u8]> {
-    let shown = match relative {
-        // From `/./` on, the path is kept.
-        true => source.windows(3).position(|three| three == b"/./").map_or(source, |at| &source[at + 3..]),
-        false => source,
-    };
-    let contents = !relative && (shown.ends_with(b"/") || shown.ends_with(b"/.") || shown == b".");
-    let mut parts = shown.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".");
-    let name = if relative { parts.next() } else { parts.next_back() };
-    name.filter(|_| !contents)
-}
 
 /// A list of one directory.
 #[derive(Debug)]
@@ -159,7 +95,7 @@ impl Lists {
         let end = loop {
             match self.decoder.next(&mut from)? {
                 Ok(entry) => {
-                    check(shared, &self.asked, &entry)?;
+                    check(shared, &self.asked, &entry, self.decoder.is_slashed())?;
                     if !belongs(&entry) {
                         return Err(WireError::protocol("an entry in the list of another directory", first).into());
                     }
@@ -237,22 +173,23 @@ fn munged(to: CString) -> CString {
 }
 
 /// The directory that `path` is in; empty for the root.
-fn parent(path: &[u8]) -> &[u8] {
+pub(super) fn parent(path: &[u8]) -> &[u8] {
     path.get(..path.iter().rposition(|&b| b == b'/').unwrap_or(0)).unwrap_or_default()
 }
 
 /// Whether the entry may be there: it was asked for, and our own rules do not leave it out.
-fn check(shared: &Shared<'_>, asked: &Asked, entry: &ListEntry) -> Result<(), Error> {
+fn check(shared: &Shared<'_>, asked: &Asked, entry: &ListEntry, slashed: bool) -> Result<(), Error> {
     let path = &entry.path[..];
     if path == b"." {
         return Ok(());
     }
     let refused = |what: &str| {
-        let mut line = format!("ERROR: rejecting {what} file-list name: ").into_bytes();
+        let slash = if slashed { "/" } else { "" };
+        let mut line = format!("ERROR: rejecting {what} file-list name: {slash}").into_bytes();
         shared.options.escape.push(&mut line, path);
         Err(Error::Remote { text: String::from_utf8_lossy(&line).into_owned(), code: 4 })
     };
-    if !asked.allows(path) {
+    if !asked.allows(path, entry.is_dir()) {
         return refused("unrequested");
     }
     // What a client sends is its own affair.

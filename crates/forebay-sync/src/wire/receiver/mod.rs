@@ -1,6 +1,7 @@
 //! The receiving role: the file list comes from the other side, and so does what files hold.
 
 mod answer;
+mod asked;
 mod batch;
 pub(crate) mod item;
 mod ledger;
@@ -18,8 +19,8 @@ mod walk;
 mod writing;
 
 pub(crate) use answer::Stop;
+pub(crate) use asked::Asked;
 pub(crate) use ledger::Basis;
-pub(crate) use lists::Asked;
 pub(crate) use notices::{Notice, Notices};
 pub(crate) use remote::{Remote, Told, behind, is_of_the_receivers};
 pub(crate) use run::{Link, may_be_incremental, run};

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use forebay::SpillStore;
 
 use super::answer::Stop;
-use super::lists::{Asked, Lists, Queue};
+use super::asked::Asked;
+use super::lists::{Lists, Queue};
 use super::reader;
 use super::remote::Remote;
 use super::role::{self, Incoming};

@@ -53,8 +53,8 @@ pub fn pull(
         _ if connection.shell.trust_sender || connection.shell.old_args || connection.names_there.is_some() => {
             Asked::Anything
         }
-        Some(listed) => Asked::names(listed, options.select.relative),
-        None => Asked::of(&sources.iter().map(|path| path.as_bytes()).collect::<Vec<_>>(), options.select.relative),
+        Some(listed) => Asked::names(listed, &options),
+        None => Asked::of(&sources.iter().map(|path| path.as_bytes()).collect::<Vec<_>>(), &options),
     };
     let logs_there = connection.remote_options.iter().any(|option| option.as_bytes().starts_with(b"--log-file"));
     let started = start(&options, connection, host, sources, true, log)?;

@@ -10,9 +10,10 @@ use crate::wire::error::WireError;
 use crate::wire::list::Decoder;
 use crate::wire::list::{Encoder, ListEntry, Shape};
 use crate::wire::number::Put;
+use crate::wire::receiver::Asked;
 use crate::wire::receiver::answer::Stop;
 use crate::wire::receiver::item::{basis, flag};
-use crate::wire::receiver::lists::{Asked, Lists};
+use crate::wire::receiver::lists::Lists;
 use crate::wire::receiver::remote::Remote;
 
 fn options() -> Options {
@@ -146,13 +147,13 @@ fn listed(options: &Options, asked: &Asked, entries: &[(&str, bool)]) -> Result<
 #[test]
 fn only_names_that_were_asked_for_are_in_a_list() {
     let options = options();
-    let asked = Asked::of(&["dir/wanted", "*.c", "deep/er/"].map(str::as_bytes)[..2], false);
+    let asked = Asked::of(&["dir/wanted", "*.c", "deep/er/"].map(str::as_bytes)[..2], &options);
     assert_eq!(listed(&options, &asked, &[("wanted", true), ("wanted/x", false), ("y.c", false)]).unwrap(), 3);
     for other in ["other", ".ssh", "wanted2", "y.d"] {
         let result = listed(&options, &asked, &[("wanted", true), (other, false)]);
         assert!(matches!(result, Err(Stop::Here(Error::Remote { code: 4, .. }))), "{other}: {result:?}");
     }
-    let anything = Asked::of(&["dir/"].map(str::as_bytes), false);
+    let anything = Asked::of(&["dir/"].map(str::as_bytes), &options);
     assert_eq!(listed(&options, &anything, &[(".", true), ("x", false)]).unwrap(), 2);
     let mut ruled = Options { recursive: true, ..Options::default() };
     ruled.filters.push_rule(b"- *.key").unwrap();
@@ -164,7 +165,9 @@ fn only_names_that_were_asked_for_are_in_a_list() {
 #[test]
 fn names_stay_beneath_the_destination() {
     let options = options();
-    for path in ["../x", "a/../../x", "/etc/x", "a//../x"] {
+    let result = listed(&options, &Asked::Trusted, &[(".", true), ("/etc/x", false)]);
+    assert!(matches!(result, Err(Stop::Wire(WireError::Unsupported(_)))), "{result:?}");
+    for path in ["../x", "a/../../x", "a//../x"] {
         let result = listed(&options, &Asked::Anything, &[(".", true), (path, false)]);
         assert!(matches!(result, Err(Stop::Wire(WireError::Protocol { .. }))), "{path}: {result:?}");
     }
