@@ -178,11 +178,10 @@ impl<'a> Lister<'a> {
         }
         let place = dir.source_of(at).and_then(|source| Place::source(source, name, follow));
         let attributes = self.attributes(place.map(Origin::Here), &path, out);
+        let own = || run.clone().filter(|&at| !dir.listing.passes(at));
+        let content = content && own().any(|at| !crosses(at));
         // What is mounted is no more on the way than what is listed.
-        let (content, mounted) = match run.clone().all(crosses) {
-            true => (false, !passed || select.no_implied_dirs),
-            false => (content, false),
-        };
+        let mounted = own().any(crosses) && (select.no_implied_dirs || !passed);
         let top = if content { is_above_all(dir) } else { select.relative && !mounted };
         let facts = Facts { stat: self.changed(stat), link: None, sum: None, attributes, long: Arc::default() };
         let entry = ListEntry { path, facts, content, top };
