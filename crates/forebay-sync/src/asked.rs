@@ -166,7 +166,7 @@ impl Asked {
                 match (more, name.missing) {
                     (true, _) => listing.push_passed(&component, source),
                     (false, true) => listing.push_missing(&component, source),
-                    (false, false) => listing.push(&component, source, name.dir, name.follow),
+                    (false, false) => listing.push_given(&component, source, name.dir, name.follow),
                 }
             }
         }
@@ -188,7 +188,7 @@ impl Asked {
         for (component, source, name) in again {
             match name.missing {
                 true => listing.push_missing(&component, source),
-                false => listing.push(&component, source, name.dir, name.follow),
+                false => listing.push_given(&component, source, name.dir, name.follow),
             }
         }
     }

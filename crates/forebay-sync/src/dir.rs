@@ -298,8 +298,24 @@ impl SourceDir {
 
     /// Opens a directory, or what a link leads to if `follow`: on the way to a name that was given.
     pub(crate) fn open_dir(&self, name: &CStr, follow: bool) -> Result<OwnedFd, Errno> {
+        self.open_dir_for(OFlags::RDONLY, name, follow)
+    }
+
+    /// As [`open_dir`](Self::open_dir), only to reach what is in it: it need not be readable.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn reach_dir(&self, name: &CStr, follow: bool) -> Result<OwnedFd, Errno> {
+        self.open_dir_for(OFlags::PATH, name, follow)
+    }
+
+    /// As [`open_dir`](Self::open_dir).
+    #[cfg(not(target_os = "linux"))]
+    pub(crate) fn reach_dir(&self, name: &CStr, follow: bool) -> Result<OwnedFd, Errno> {
+        self.open_dir(name, follow)
+    }
+
+    fn open_dir_for(&self, access: OFlags, name: &CStr, follow: bool) -> Result<OwnedFd, Errno> {
         let (at, path) = self.place(name)?;
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC | nofollow(follow);
+        let flags = access | OFlags::DIRECTORY | OFlags::CLOEXEC | nofollow(follow);
         rustix::fs::openat(at, &*path, flags, Mode::empty())
     }
 

@@ -34,8 +34,8 @@ pub(crate) fn meant(
     }
     let mut always = options.copy_links;
     if !always && options.copy_unsafe_links {
-        let to = source.read_link(name).map(|to| unmunged(shared, to)).ok();
-        if let Some(to) = to.filter(|to| is_unsafe(to.to_bytes(), rel)) {
+        // As with rsync, a munged one is what it is: absolute.
+        if let Some(to) = source.read_link(name).ok().filter(|to| is_unsafe(to.to_bytes(), rel)) {
             always = true;
             if options.levels.symsafe > 0 {
                 shared.say_unsafe(note, "copying", &[rel, name.to_bytes()].concat(), to.to_bytes());

@@ -34,10 +34,18 @@ enum Way {
     Itself,
     /// What that leads to.
     Followed,
+    /// Either, and it was asked for by this name.
+    Given { follow: bool },
     /// Nothing: it was given, and is not there.
     Missing,
     /// The directory is on the way to what was asked for, and is not itself asked for here.
     Passed,
+}
+
+impl Way {
+    fn follows(self) -> bool {
+        matches!(self, Way::Followed | Way::Given { follow: true })
+    }
 }
 
 /// An entry that has gone from a listing, because something before it has its name.
@@ -53,26 +61,30 @@ pub(crate) struct Double {
 impl Listing {
     /// Adds a name, which is a directory or not, and a symbolic link to be followed or not; [`sort`](Listing::sort) comes after the last. Names over 64 KiB do not exist on any file system.
     pub(crate) fn push(&mut self, name: &CStr, source: u32, dir: bool, follow: bool) {
+        self.push_by(name, source, dir, if follow { Way::Followed } else { Way::Itself });
+    }
+
+    fn push_by(&mut self, name: &CStr, source: u32, dir: bool, way: Way) {
         let Ok(len) = u16::try_from(name.count_bytes()) else {
             return;
         };
-        let way = if follow { Way::Followed } else { Way::Itself };
         self.entries.push(Entry { start: self.names.len(), source, len, dir, way });
         self.names.extend_from_slice(name.to_bytes_with_nul());
     }
 
+    /// As [`push`](Listing::push), for a name that was asked for.
+    pub(crate) fn push_given(&mut self, name: &CStr, source: u32, dir: bool, follow: bool) {
+        self.push_by(name, source, dir, Way::Given { follow });
+    }
+
     /// Adds a name that was given and is not there, which is to be missing at the destination, too.
     pub(crate) fn push_missing(&mut self, name: &CStr, source: u32) {
-        let before = self.entries.len();
-        self.push(name, source, false, false);
-        self.entries[before..].iter_mut().for_each(|entry| entry.way = Way::Missing);
+        self.push_by(name, source, false, Way::Missing);
     }
 
     /// Adds a directory that is on the way to something.
     pub(crate) fn push_passed(&mut self, name: &CStr, source: u32) {
-        let before = self.entries.len();
-        self.push(name, source, true, false);
-        self.entries[before..].iter_mut().for_each(|entry| entry.way = Way::Passed);
+        self.push_by(name, source, true, Way::Passed);
     }
 
     /// Makes room for a source before all others.
@@ -97,7 +109,7 @@ impl Listing {
             let mut drops = |e: &Entry, drop| {
                 if drop {
                     let name = CString::new(name(e)).unwrap_or_default();
-                    let (follow, missing) = (e.way == Way::Followed, e.way == Way::Missing);
+                    let (follow, missing) = (e.way.follows(), e.way == Way::Missing);
                     doubles.push(Double { name, source: e.source as usize, follow, missing });
                 }
                 drop
@@ -165,7 +177,12 @@ impl Listing {
 
     /// Whether what it leads to is meant.
     pub(crate) fn follows(&self, at: usize) -> bool {
-        self.entries.get(at).is_some_and(|e| e.way == Way::Followed)
+        self.entries.get(at).is_some_and(|e| e.way.follows())
+    }
+
+    /// Whether it was asked for by its name, and is there.
+    pub(crate) fn is_given(&self, at: usize) -> bool {
+        self.entries.get(at).is_some_and(|e| matches!(e.way, Way::Given { .. }))
     }
 
     /// Whether it was given and is not there.

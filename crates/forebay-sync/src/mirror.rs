@@ -321,6 +321,7 @@ pub fn mirror(
     }
     let mut last = Outcome::default();
     shared.modes.finish(&shared, &mut last);
+    shared.places.finish(&shared.root);
     shared.removals.finish(&shared, &mut last);
     deliver(&shared, last, &mut totals, log)?;
     let undeleted = shared.undeleted.load(Ordering::Relaxed);

@@ -1,13 +1,15 @@
 //! Directories beside the destination that the options name: held open, found relative to the destination.
 
 use std::ffi::OsStr;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{CWD, FileType};
+use rustix::fs::{AtFlags, CWD, FileType, Timespec};
 use rustix::io::Errno;
 
+use crate::attrs;
 use crate::error::Error;
 use crate::fs::{self, Stat};
 use crate::given;
@@ -25,6 +27,12 @@ pub(crate) struct Places {
     pub(crate) alternates: Vec<Place>,
     /// `--backup-dir`, once something is to go there.
     backup: OnceLock<Result<OwnedFd, Errno>>,
+    /// Directories have been made for that.
+    made_backup: AtomicBool,
+    /// The time that the destination is to have all the same.
+    root_time: OnceLock<Timespec>,
+    /// The time that the directory of `--temp-dir` is to have, where it is one of the destination's.
+    temp_time: OnceLock<Timespec>,
 }
 
 /// A directory that is held open.
@@ -107,13 +115,38 @@ impl Places {
             let path = dir.as_bytes();
             for end in (1..path.len()).filter(|&end| path[end] == b'/').chain([path.len()]) {
                 match given::make_dir(at, &path[..end], insecure) {
-                    Ok(()) | Err(Errno::EXIST) => {}
+                    Ok(()) => self.made_backup.store(true, Ordering::Relaxed),
+                    Err(Errno::EXIST) => {}
                     Err(errno) => return Err(errno),
                 }
             }
             given::dir(at, path, insecure)
         });
         made.as_ref().map_err(|&errno| errno)
+    }
+
+    /// Takes note of the `time` that the directory `dir`, or the destination itself, is to have, if that still changes.
+    pub(crate) fn note_time(&self, options: &Options, is_root: bool, dir: BorrowedFd<'_>, time: Timespec) {
+        // As with rsync, whose processes go in step then.
+        if is_root && options.backup_dir.is_some() && (options.lists_at_once() || options.inplace) {
+            let _ = self.root_time.set(time);
+        }
+        let inode = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).map(|stat| Stat::from(stat).inode()).ok();
+        if self.temp.as_ref().is_some_and(|temp| inode(temp.fd.as_fd()) == inode(dir)) {
+            let _ = self.temp_time.set(time);
+        }
+    }
+
+    /// Sets the times of directories that have changed for files of others.
+    pub(crate) fn finish(&self, root: &Root) {
+        let root = root.fd.as_ref().filter(|_| self.made_backup.load(Ordering::Relaxed));
+        let temp = self.temp.as_ref().map(|temp| &temp.fd);
+        for (dir, time) in [(root, &self.root_time), (temp, &self.temp_time)] {
+            if let (Some(dir), Some(&time)) = (dir, time.get()) {
+                // They have been set before, where that is permitted.
+                let _ = rustix::fs::utimensat(dir, c".", &attrs::times(time), AtFlags::empty());
+            }
+        }
     }
 }
 

@@ -619,6 +619,9 @@ pub(crate) fn finish(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
         }
         !waits
     });
+    if let Some((time, _)) = ready.time.filter(|_| !ready.is_anothers) {
+        shared.places.note_time(shared.options, dir.parent.is_none(), ready.fd.as_fd(), time);
+    }
     let names = std::mem::take(&mut *dir.delayed.lock().unwrap_or_else(PoisonError::into_inner));
     if !names.is_empty() {
         let time = ready.time.filter(|_| !ready.is_anothers).map(|(time, _)| time);

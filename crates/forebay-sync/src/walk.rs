@@ -72,6 +72,19 @@ pub(crate) struct Ahead {
     pub(crate) follow: bool,
     /// Everything in it will be listed.
     pub(crate) content: bool,
+    /// Something is asked for that is it or is beneath it.
+    pub(crate) passed: bool,
+}
+
+/// What a directory was found as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Found {
+    /// On the way to something.
+    Passed,
+    /// Its names are not read: it is on another file system, or that is not permitted.
+    Unread,
+    /// With what is in it.
+    Whole,
 }
 
 /// Those at `run` in the listing, which have one name, that are to be opened: nothing is opened for being passed that is there
@@ -80,6 +93,12 @@ fn opened(listing: &Listing, run: Range<usize>) -> impl Iterator<Item = usize> {
     let others = run.clone();
     let is_there = move |source| others.clone().any(|at| !listing.passes(at) && listing.source(at) == source);
     run.filter(move |&at| !listing.passes(at) || !is_there(listing.source(at)))
+}
+
+/// Reports a directory that cannot be listed.
+fn unlisted(shared: &Shared<'_>, shown: &[u8], errno: Errno, note: &mut Outcome) {
+    shared.io_error.store(true, Ordering::Relaxed);
+    shared.fail(note, "[sender] opendir", shown, errno);
 }
 
 /// The directory `fd`, if names can be looked for in it: to be read is not enough.
@@ -154,13 +173,13 @@ impl<'a> Walk<'a> {
                 !listing.passes(at) && (self.shared.options.recursive || asks(root))
             };
             let follow = listing.follows(at) || (!all_whole && !group.beneath.is_empty());
-            all.push(Ahead { at, follow, content: run.clone().any(whole) });
+            all.push(Ahead { at, follow, content: run.clone().any(whole), passed: !group.sources.is_empty() });
             at = run.end;
         }
         all
     }
 
-    /// Whether `-x` keeps the walk out of `dir`, which is in `parent`.
+    /// Whether `-x` keeps the walk out of `dir`, which was found in `parent`.
     fn crosses(&self, parent: &Base, dir: &OwnedFd) -> bool {
         let Some(Ok(parent)) = parent.fd().filter(|_| self.shared.options.select.one_file_system > 0) else {
             return false;
@@ -188,7 +207,7 @@ impl<'a> Walk<'a> {
         if passed {
             self.passages = self.passages.saturating_sub(1);
         }
-        let mut read = Vec::new();
+        let mut found = Vec::new();
         for at in opened(&parent.listing, run) {
             let follow = parent.listing.follows(at);
             let Ok(place) = parent.source(parent.listing.source(at)) else {
@@ -200,20 +219,28 @@ impl<'a> Walk<'a> {
             }
             let shown = place.path_of(&name);
             links = links.max(parent.links + u8::from(follow));
-            let opened = if links > links::MOST {
-                Err(Errno::LOOP)
-            } else {
-                place.open_dir(&name, follow || (!listed && !group.beneath.is_empty())).and_then(searchable)
-            };
+            let passes = parent.listing.passes(at);
+            let follow = follow || (!listed && !group.beneath.is_empty());
+            let mut opened =
+                if links > links::MOST { Err(Errno::LOOP) } else { place.open_dir(&name, follow).and_then(searchable) };
+            // To reach what is in it, it need not be readable.
+            let mut closed = None;
+            if let Err(errno @ Errno::ACCESS) = opened
+                && (passes || !group.beneath.is_empty())
+                && let Ok(fd) = place.reach_dir(&name, follow).and_then(searchable)
+            {
+                (opened, closed) = (Ok(fd), Some(errno).filter(|_| !passes));
+            }
+            let asked = passes || parent.listing.is_given(at);
+            let crosses = !asked && opened.as_ref().is_ok_and(|fd| self.crosses(&place.base, fd));
+            let root = above.get(parent.listing.source(at)).copied().unwrap_or_default();
+            let on_the_way = group.sources.iter().any(|asked| asked.source == root && !asked.own);
             let base = match opened {
-                // What is mounted is not entered, and nothing is deleted where it would be.
-                Ok(fd) if self.crosses(&place.base, &fd) => {
-                    complete = false;
-                    match self.shared.options.select.one_file_system {
-                        1 => Base::Closed,
-                        _ => continue,
-                    }
-                }
+                // What is mounted is not entered for being found.
+                Ok(_) if crosses && !on_the_way => match self.shared.options.select.one_file_system {
+                    1 => Base::Closed,
+                    _ => continue,
+                },
                 Ok(fd) => place.base.beneath(&name, fd, deep::is_held(&rel, self.shared.most_held)),
                 Err(Errno::NOENT) => {
                     let kind = if group.is_on_the_way() { "file" } else { "directory" };
@@ -221,11 +248,13 @@ impl<'a> Walk<'a> {
                     continue;
                 }
                 Err(errno) => {
-                    self.shared.io_error.store(true, Ordering::Relaxed);
-                    self.shared.fail(&mut self.note, "[sender] opendir", &shown, errno);
+                    unlisted(self.shared, &shown, errno, &mut self.note);
                     Base::Closed
                 }
             };
+            if let Some(errno) = closed {
+                unlisted(self.shared, &shown, errno, &mut self.note);
+            }
             let shown = [&shown[..], b"/"].concat();
             let local = match &base {
                 _ if let Some(Ok(fd)) = base.fd() => {
@@ -237,8 +266,13 @@ impl<'a> Walk<'a> {
             match local {
                 Ok(local) => {
                     sources.push(SourceDir { base, shown, above: Arc::clone(&place.above), local, reads: place.reads });
-                    roots.push(above.get(parent.listing.source(at)).copied().unwrap_or_default());
-                    read.push(!parent.listing.passes(at));
+                    // Nothing is beneath what is not entered.
+                    roots.push(if crosses && !on_the_way { u32::MAX } else { root });
+                    found.push(match passes {
+                        true => Found::Passed,
+                        false if crosses || closed.is_some() => Found::Unread,
+                        false => Found::Whole,
+                    });
                 }
                 Err(error) => {
                     self.broken = Some(error.into());
@@ -249,7 +283,7 @@ impl<'a> Walk<'a> {
         if sources.is_empty() {
             return None;
         }
-        let times = read.iter().filter(|read| **read).count();
+        let times = found.iter().filter(|found| **found != Found::Passed).count();
         (1..times).for_each(|_| self.note.totals.count_listed(Kinds::Dir));
         let recursive = self.shared.options.recursive;
         let mut asked: Vec<(u32, usize)> = group.sources.iter().map(|asked| (asked.source, asked.contents)).collect();
@@ -257,8 +291,11 @@ impl<'a> Walk<'a> {
             let left = asked.iter_mut().find(|(source, left)| *source == root && *left > 0);
             left.map(|(_, left)| *left -= 1).is_some()
         };
-        let mut whole: Vec<bool> =
-            read.iter().zip(&roots).map(|(&read, &root)| read && (recursive || asks(root))).collect();
+        let mut whole: Vec<bool> = found
+            .iter()
+            .zip(&roots)
+            .map(|(&found, &root)| found == Found::Whole && (recursive || asks(root)))
+            .collect();
         if !self.shared.options.lists_at_once() {
             leave_out_again(&sources, &mut whole);
         }
@@ -286,7 +323,10 @@ impl<'a> Walk<'a> {
         // What is on the way to something, or not entered, is not all there is.
         dir.complete &= whole.contains(&true);
         let beneath = group.beneath;
-        let listed = listed || (recursive && !read.contains(&false));
+        let all_read = !found.contains(&Found::Unread);
+        found.retain(|found| *found != Found::Unread);
+        let listed = (listed && all_read)
+            || (recursive && !found.is_empty() && found.iter().all(|found| *found == Found::Whole));
         let merged = dir.sources.len() > 1 || !beneath.is_empty();
         let mut doubles = Vec::new();
         if listed && !beneath.is_empty() {
@@ -370,9 +410,9 @@ pub(crate) fn barren(
 /// Of the directories `sources` that have one name, those that are not read again for being `whole`. As with rsync in
 /// incremental recursion, that is every second one of those at the beginning that are the same.
 fn leave_out_again(sources: &[SourceDir], whole: &mut [bool]) {
-    let same = |source: &&SourceDir| sources.first().is_some_and(|first| first.shown == source.shown);
-    let same = sources.iter().take_while(same).count();
-    whole.iter_mut().take(same).skip(1).step_by(2).for_each(|whole| *whole = false);
+    let same = |(source, _): &(&SourceDir, _)| sources.first().is_some_and(|first| first.shown == source.shown);
+    let same = sources.iter().zip(whole).take_while(same).filter(|(_, whole)| **whole);
+    same.skip(1).step_by(2).for_each(|(_, whole)| *whole = false);
 }
 
 /// Counts what has gone from the listing of `dir` for being there twice. As with rsync, it was in the list.

@@ -53,6 +53,22 @@ fn what_is_replaced_or_deleted_is_backed_up() {
     }
 }
 
+#[test]
+fn a_new_directory_for_backups_leaves_the_destination_its_time_as_rsync_does() {
+    for options in ["-ai", "-ai --no-i-r", "-ai --inplace", "-ai --delay-updates", "-ai -m", "-aiO --no-i-r"] {
+        for dir in [".kept", "deep/kept", "sub/kept"] {
+            same(&format!("{options} --backup-dir={dir}"), |bench| {
+                put(&bench.src().join("sub/file"), "new file", NEW);
+                settle(&bench.src());
+                bench.both(|place| {
+                    put(&place.join("dst/sub/file"), "old", OLD);
+                    settle(&place.join("dst"));
+                });
+            });
+        }
+    }
+}
+
 /// Links that lead out and such that do not, in the way and left over.
 fn links(bench: &Bench) {
     let src = bench.src();

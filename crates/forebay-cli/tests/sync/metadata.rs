@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -220,6 +220,22 @@ fn modes_owners_and_links_change_on_the_way() {
         eprintln!("seed {seed}: {args:?}");
         same(&bench, &args);
     });
+}
+
+#[test]
+fn a_munged_link_leads_nowhere_where_it_is_to_be_followed() {
+    for args in ["-ai", "-aivv", "-aiL", "-aik", "-ai --safe-links"] {
+        let bench = Bench::new();
+        fs::write(bench.src().join("f"), "f").unwrap();
+        for (name, to) in [("munged", "/rsyncd-munged/f"), ("out", "/rsyncd-munged//f"), ("in", "f")] {
+            symlink(to, bench.src().join(name)).unwrap();
+        }
+        let mut args: Vec<String> = args.split(' ').map(str::to_owned).collect();
+        args.extend(["--munge-links", "--copy-unsafe-links"].map(str::to_owned));
+        args.extend([format!("{}/", bench.src().display()), "dst".to_owned()]);
+        eprintln!("{args:?}");
+        assert_eq!(bench.same(&args).code, Some(23));
+    }
 }
 
 #[test]

@@ -52,6 +52,26 @@ fn unreadable_files_and_directories() {
 }
 
 #[test]
+fn a_source_that_may_not_be_read_is_transferred_without_what_is_in_it() {
+    for args in ["-ai", "-rti --no-i-r", "-ai --delete", "-aix --delete --ignore-errors", "-diX"] {
+        let bench = Bench::new();
+        fs::create_dir_all(bench.src().join("sub")).unwrap();
+        for file in ["f", "sub/g"] {
+            fs::write(bench.src().join(file), file).unwrap();
+        }
+        touch(&bench.src(), "@1000000000");
+        mode(bench.src(), 0o711);
+        bench.both(|place| {
+            fs::create_dir_all(place.join("dst/old")).unwrap();
+            fs::write(place.join("dst/f"), "older").unwrap();
+            give_away(place);
+        });
+        eprintln!("{args}");
+        assert_eq!(same(&bench, &args.split(' ').collect::<Vec<_>>()).code, Some(23));
+    }
+}
+
+#[test]
 fn nothing_is_deleted_for_a_directory_that_can_be_read_and_not_searched() {
     for args in [
         "-ai --delete-before",

@@ -73,6 +73,39 @@ fn sources_keep_their_paths() {
     }
 }
 
+#[test]
+fn what_is_on_the_way_need_not_be_readable() {
+    const NOBODY: u32 = 65_534;
+    for args in [
+        "-aiR SRC/./a/b/1 dst",
+        "-aiR SRC/./a/b SRC/./a/x dst",
+        "-aiR --delete SRC/./a/b/ dst",
+        "-aiR SRC/./a/b SRC/./ dst",
+        "-aiR SRC/./a SRC/./a/b/1 dst",
+        "-aiR --no-i-r SRC/./a/d SRC/./a SRC/./e dst",
+        "-aiR --no-implied-dirs SRC/./a/b/1 dst",
+        "-aiR -FF SRC/./a/b dst",
+        "-diR SRC/./a/ SRC/./a/d/ dst",
+        "-ai --files-from=SRC/../names SRC/ dst",
+        "-air --files-from=SRC/../names SRC/ dst",
+        "-aR SRC/a/b dst",
+    ] {
+        let bench = bench();
+        let src = bench.src();
+        fs::write(src.join("../names"), "a/b/1\na/d\na/x\n").unwrap();
+        for closed in ["a", ""] {
+            fs::set_permissions(src.join(closed), fs::Permissions::from_mode(0o711)).unwrap();
+        }
+        for place in bench.places() {
+            assert!(command(None, "chown", &["-R", "65534"]).arg(place).status().unwrap().success());
+        }
+        let src = src.display().to_string();
+        let args: Vec<String> = args.split(' ').map(|arg| arg.replace("SRC", &src)).collect();
+        eprintln!("{args:?}");
+        bench.same_as(Some(NOBODY), &args);
+    }
+}
+
 /// Their slash counts in the order.
 #[test]
 fn absolute_paths_come_where_their_slash_brings_them() {

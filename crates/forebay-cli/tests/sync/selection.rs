@@ -74,6 +74,55 @@ fn what_is_mounted_is_neither_entered_nor_deleted() {
     }
 }
 
+/// In a mount namespace of its own.
+#[test]
+fn what_is_mounted_is_entered_where_it_is_asked_for() {
+    let cases = [
+        "-aixR s/mp d",
+        "-aixR s/mp/ d",
+        "-aixR s/mp/in d",
+        "-aixR s s/mp d",
+        "-aixR s s/mp/in d",
+        "-aixR s/./mp s/./k/mp3/q d",
+        "-aixR s/./ s/./mp d",
+        "-aixR s/./ s/./mp/sub s/./mp/sub/mp4/u d",
+        "-aixR s/./k s/./k/mp3 d",
+        "-aixR --no-i-r s/./k/mp3 s/./k d",
+        "-aixR --no-implied-dirs s/./mp/sub s/./k/mp3 d",
+        "-aixR --delete s/./ s/./mp d",
+        "-aixxR s/./ s/./mp/sub/mp4 d",
+        "-aixxR s s/mp/in d",
+        "-aix s/ s/mp d",
+        "-aix s/mp s/ d",
+        "-aix s/mp/ s/mp/sub/mp4 d",
+        "-aix --files-from=one s d",
+        "-aixr --files-from=one s d",
+        "-aixxr --files-from=other s d",
+        "-aixr --no-R --files-from=one s d",
+    ];
+    let script = |program: &str, args: &str| {
+        format!(
+            "set -e; mkdir -p s/mp s/k/mp3 d/mp/old; mount -t tmpfs t s/mp; mount -t tmpfs t s/k/mp3
+            mkdir -p s/mp/sub/mp4 s/k/mp3/q; mount -t tmpfs t s/mp/sub/mp4
+            touch s/f s/mp/in s/mp/sub/x s/mp/sub/mp4/u s/k/1 s/k/mp3/z s/k/mp3/q/v
+            printf 'mp/in\\nk/mp3\\n' > one; printf './\\nmp/sub\\nmp\\n' > other
+            find s d -exec touch -d @1000000000 {{}} +
+            {program} {args} | grep -v '^sent\\|^total' | sort; find d | sort"
+        )
+    };
+    for args in cases {
+        let left = ["rsync", &format!("{FOREBAY} sync")].map(|program| {
+            let temp = tempfile::tempdir().unwrap();
+            let script = script(program, args);
+            let run = Command::new("unshare").args(["-m", "sh", "-c", &script]).current_dir(temp.path()).output();
+            let output = run.unwrap();
+            assert!(output.status.success() && output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+            String::from_utf8_lossy(&output.stdout).into_owned()
+        });
+        assert_eq!(left[1], left[0], "{args}");
+    }
+}
+
 #[test]
 fn a_source_that_may_be_missing_is_no_error() {
     let bench = Bench::new();

@@ -53,6 +53,24 @@ fn files_are_written_in_every_way_as_rsync_writes_them() {
 }
 
 #[test]
+fn a_directory_that_temporary_files_are_in_gets_its_time_in_the_end() {
+    for options in ["-ai -T a", "-ai --no-i-r -T a", "-ai -T ./a --delay-updates", "-aiO -T a", "-rli -T a"] {
+        for there in [OLD, NEW] {
+            same(options, |bench| {
+                for name in ["a/1", "b/2", "b/c/3"] {
+                    put(&bench.src().join(name), name, NEW);
+                }
+                settle(&bench.src());
+                bench.both(|place| {
+                    fs::create_dir_all(place.join("dst/a")).unwrap();
+                    touch(&place.join("dst/a"), there);
+                });
+            });
+        }
+    }
+}
+
+#[test]
 fn an_append_that_does_not_fit_is_done_anew() {
     let bench = Bench::new();
     files(&bench);

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use crate::harness::{Bench, End, WAYS, Way, agreed, finish};
-use crate::tree::{look, touch};
+use crate::tree::{Mounted, look, rustix_is_root, touch};
 
 fn bench() -> Bench {
     let bench = Bench::new();
@@ -38,6 +38,46 @@ fn directories_on_the_way_are_left_as_they_are() {
         }
         bench.same_of(way, &["-aiR", "--no-implied-dirs", "--existing"], &["./a/b/c", "./x/y"]);
         bench.same_of(way, &["-diR", "--no-implied-dirs"], &["./a/b/c", "./x/y/"]);
+    }
+}
+
+#[test]
+fn what_is_mounted_is_entered_where_it_is_asked_for() {
+    assert!(rustix_is_root(), "this test mounts small file systems and needs root");
+    let bench = bench();
+    let mount = |name: &str| {
+        let path = bench.src().join(name);
+        fs::create_dir_all(&path).unwrap();
+        Mounted::new(&path, "1m")
+    };
+    let _mounted = mount("m");
+    // Unmounted first.
+    let _inner = mount("m/sub/n");
+    for file in ["m/in", "m/sub/1", "m/sub/n/2"] {
+        fs::write(bench.src().join(file), file).unwrap();
+        touch(&bench.src().join(file), "@1000000000");
+    }
+    for dir in ["m/sub/n", "m/sub", "m"] {
+        touch(&bench.src().join(dir), "@1000000000");
+    }
+    for way in WAYS {
+        for args in [
+            &["-aixR"][..],
+            &["-aixR", "--no-inc-recursive"],
+            &["-aixR", "--no-implied-dirs"],
+            &["-aixR", "--delete"],
+            &["-aixxR"],
+        ] {
+            bench.same_of(way, args, &["./m"]);
+            bench.same_of(way, args, &["./m/in", "./m/sub/n/2"]);
+            bench.same_of(way, args, &["./", "./m"]);
+            bench.same_of(way, args, &["./x", "./m/sub", "./m/sub/n"]);
+        }
+        for args in ["-aix", "-aixx"] {
+            bench.same_of(way, &[args], &["", "m"]);
+            bench.same_of(way, &[args], &["", "m/"]);
+            bench.same_of(way, &[args], &["m/", "a/"]);
+        }
     }
 }
 

@@ -408,16 +408,22 @@ fn contents(
     if !extended::is_readable(shared, &Ok(itself), || [&shown[..], b"."].concat(), note) {
         return Ok(());
     }
-    let base =
-        match rustix::fs::openat(CWD, argument, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) {
-            Ok(fd) => Base::Held(Arc::new(fd)),
-            Err(errno) => {
-                root.complete = false;
-                shared.io_error.store(true, Ordering::Relaxed);
-                shared.fail(note, "[sender] opendir", shown.strip_suffix(b"/").unwrap_or(&shown), errno);
-                return Ok(());
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let opened = rustix::fs::openat(CWD, argument, flags, Mode::empty());
+    let readable = opened.is_ok();
+    let base = match opened {
+        Ok(fd) => Base::Held(Arc::new(fd)),
+        // As with rsync, it is transferred itself.
+        Err(errno) => {
+            shared.io_error.store(true, Ordering::Relaxed);
+            shared.fail(note, "[sender] opendir", &[&clean(&shown)[..], b"."].concat(), errno);
+            let path = CString::new(argument).map_err(|_| Errno::INVAL)?;
+            match fs::open_dir(CWD, &path, true) {
+                Ok(fd) => Base::Held(Arc::new(fd)),
+                Err(_) => Base::Given([argument, b"/"].concat()),
             }
-        };
+        }
+    };
     let filters = &shared.options.filters;
     let mut local = Local::above(filters, &clean(&shown), false, &mut note.errors)?;
     if let Base::Held(fd) = &base {
@@ -434,7 +440,9 @@ fn contents(
     }
     let (above, reads) = (Arc::clone(above), Reads::of(shared.options));
     root.sources.insert(at, SourceDir { base, shown, above, local, reads });
-    walk::read_source(shared, root, at, note);
+    if readable {
+        walk::read_source(shared, root, at, note);
+    }
     Ok(())
 }
 
@@ -462,7 +470,7 @@ fn named(
     if is_dir && !shared.options.recursive && !shared.options.select.dirs {
         shared.skip_dir(note, name.as_bytes());
     } else {
-        root.listing.push(&name, u32::try_from(at).map_err(|_| Errno::TOOBIG)?, is_dir, follow);
+        root.listing.push_given(&name, u32::try_from(at).map_err(|_| Errno::TOOBIG)?, is_dir, follow);
     }
     Ok(())
 }

@@ -84,6 +84,7 @@ pub(crate) fn run<R: ReadAhead + Send, W: Way + ?Sized>(
     }
     let mut last = Outcome::default();
     shared.modes.finish(shared, &mut last);
+    shared.places.finish(&shared.root);
     deliver(shared, last, way, &mut end.totals, log)?;
     let undeleted = shared.undeleted.load(Ordering::Relaxed);
     if undeleted > 0 {

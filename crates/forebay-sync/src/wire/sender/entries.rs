@@ -98,9 +98,8 @@ impl<'a> Lister<'a> {
             }
             Step::Dirs(dir, dirs) => {
                 let mut folders = Folders::default();
-                let device = self.device(&dir);
                 for ahead in dirs {
-                    self.subdirectory(&dir, ahead, &mut folders, device, &mut listed);
+                    self.subdirectory(&dir, ahead, &mut folders, &mut listed);
                 }
             }
         }
@@ -147,22 +146,19 @@ impl<'a> Lister<'a> {
         self.add(Listing { entry, folder: Arc::new(folder), name, follow: true }, listed);
     }
 
-    /// The entry of a directory in `dir` that has not been opened. Of the file system on `device`, others may be left out.
-    fn subdirectory(
-        &mut self,
-        dir: &Dir,
-        ahead: Ahead,
-        folders: &mut Folders,
-        device: Option<u64>,
-        listed: &mut Listed,
-    ) {
+    /// The entry of a directory in `dir` that has not been opened.
+    fn subdirectory(&mut self, dir: &Dir, ahead: Ahead, folders: &mut Folders, listed: &mut Listed) {
         let (shared, out) = (self.shared, &mut listed.outcome);
-        let Ahead { at: first, follow, mut content } = ahead;
+        let select = &shared.options.select;
+        let Ahead { at: first, follow, content, passed } = ahead;
         let name = dir.listing.name(first);
         let stat_of = |at| dir.source_of(at).and_then(|source| source.stat(name, follow));
         // That it cannot be read is reported when the walk comes to it.
         let readable = |&at: &usize| dir.is_readable(shared, at, &mut Outcome::default());
-        let mut all = dir.listing.same_name(first).filter(readable).peekable();
+        let crosses = |at: usize| select.one_file_system > 0 && is_mounted(dir, at, stat_of(at));
+        let listed_here = |&at: &usize| passed || select.one_file_system < 2 || !crosses(at);
+        let run = dir.listing.same_name(first);
+        let mut all = run.clone().filter(readable).filter(listed_here).peekable();
         let Some(&first) = all.peek() else { return };
         // What its first source does not have any more may still come from another.
         let found = all.map(|at| (at, stat_of(at))).find(|(_, stat)| is_dir(stat));
@@ -176,19 +172,17 @@ impl<'a> Lister<'a> {
         if stat.kinds() != Kinds::Dir {
             return self.no_directory(&shown(), out);
         }
-        if device.is_some_and(|device| device != stat.dev) {
-            if shared.options.select.one_file_system > 1 {
-                return;
-            }
-            content = false;
-        }
         let path = [&dir.rel, name.to_bytes()].concat();
         if path.len() > limits::PATH {
             return self.too_long(&shown(), out);
         }
         let place = dir.source_of(at).and_then(|source| Place::source(source, name, follow));
         let attributes = self.attributes(place.map(Origin::Here), &path, out);
-        let top = if content { is_above_all(dir) } else { shared.options.select.relative };
+        let own = || run.clone().filter(|&at| !dir.listing.passes(at));
+        let content = content && own().any(|at| !crosses(at));
+        // What is mounted is no more on the way than what is listed.
+        let mounted = own().any(crosses) && (select.no_implied_dirs || !passed);
+        let top = if content { is_above_all(dir) } else { select.relative && !mounted };
         let facts = Facts { stat: self.changed(stat), link: None, sum: None, attributes, long: Arc::default() };
         let entry = ListEntry { path, facts, content, top };
         self.add(Listing { entry, folder, name: name.to_owned(), follow }, listed);
@@ -205,13 +199,6 @@ impl<'a> Lister<'a> {
         out.totals.failed += 1;
         self.shared.io_error.store(true, Ordering::Relaxed);
         self.shared.complain(out, "rsync: [sender] is no directory any more: \"", shown, "\"");
-    }
-
-    /// The file system that is not to be left from `dir`.
-    fn device(&self, dir: &Dir) -> Option<u64> {
-        let stays = self.shared.options.select.one_file_system > 0;
-        let fd = dir.sources.first().filter(|_| stays)?.base.fd()?.ok()?;
-        rustix::fs::fstat(fd).map(|stat| Stat::from(stat).dev).ok()
     }
 
     fn name(&mut self, dir: &Dir, at: usize, folder: Arc<Folder>, listed: &mut Listed) {
@@ -315,6 +302,13 @@ pub(super) const PIECE: usize = 256 << 10;
 
 fn is_dir(stat: &Result<Stat, Errno>) -> bool {
     matches!(stat, Ok(stat) if stat.kinds() == Kinds::Dir)
+}
+
+/// Whether the directory at `at` in the listing of `dir`, which is as `stat` says, was found there on another file system.
+fn is_mounted(dir: &Dir, at: usize, stat: Result<Stat, Errno>) -> bool {
+    let device = dir.source_of(at).ok().and_then(|source| source.base.fd()?.ok());
+    let device = device.and_then(|fd| rustix::fs::fstat(fd).ok()).map(|stat| Stat::from(stat).dev);
+    !dir.listing.is_given(at) && device.zip(stat.ok()).is_some_and(|(device, stat)| device != stat.dev)
 }
 
 /// Whether what is in `dir` was given itself.
