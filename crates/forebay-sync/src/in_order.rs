@@ -20,7 +20,10 @@ const WAITS: Inode = (u64::MAX, u64::MAX);
 
 /// Entries that wait for their turn, by their paths: no more than there are reports under way.
 #[derive(Debug, Default)]
-pub(crate) struct InOrder(Mutex<HashMap<Vec<u8>, (Arc<Dir>, usize)>>);
+pub(crate) struct InOrder(Mutex<HashMap<Vec<u8>, Waits>>);
+
+/// An entry: where it is.
+type Waits = (Arc<Dir>, usize);
 
 impl InOrder {
     /// Leaves `entry` for when everything before it has been told.
@@ -30,7 +33,7 @@ impl InOrder {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(entry.rel(), waits);
     }
 
-    fn take(&self, path: &[u8]) -> Option<(Arc<Dir>, usize)> {
+    fn take(&self, path: &[u8]) -> Option<Waits> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(path)
     }
 }

@@ -239,7 +239,7 @@ impl Server {
             false => writing.finish_within(LEAVE),
         }
         if told {
-            discard();
+            discard(served.sends);
         }
         code
     }
@@ -251,11 +251,13 @@ const LEAVE: Duration = Duration::from_secs(10);
 /// How long it may do so if it does not notice. It reads what it was told when it can send no more.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Reads what a client still sends until it ends: it might fail at that before it has read what it was told.
-fn discard() {
-    let (stdin, until, mut buffer) = (io::stdin(), Instant::now() + LINGER, vec![0; 64 << 10]);
+/// Reads what a client still sends until it ends: it might fail at that before it has read what it was told. One that `asks` is to
+/// have asked for everything: that is little.
+fn discard(asks: bool) {
+    let (stdin, mut buffer) = (io::stdin(), vec![0; 64 << 10]);
+    let until = Instant::now() + if asks { LEAVE } else { LINGER };
     loop {
-        let left = until.saturating_duration_since(Instant::now());
+        let left = until.saturating_duration_since(Instant::now()).min(LINGER);
         match mux::ready(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(left)) {
             Ok(true) => {}
             Ok(false) | Err(_) => return,
