@@ -157,10 +157,15 @@ fn a_listing_of_what_would_be_sent_deletes_nothing() {
 /// Starts a client of `pair` with a file that would take minutes, and waits until some of that is there. `rsh` is how the server
 /// is started.
 fn begun(bench: &Bench, pair: (End, End), way: Way, rsh: &str) -> Child {
+    begun_at("--bwlimit=100", bench, pair, way, rsh)
+}
+
+/// As [`begun`], at this rate.
+fn begun_at(rate: &str, bench: &Bench, pair: (End, End), way: Way, rsh: &str) -> Child {
     fs::write(bench.src().join("large"), noise(12 << 20)).unwrap();
     bench.script("rsh", rsh);
     bench.prepare("ours");
-    let mut client = bench.client(pair, way, &["-aW", "--bwlimit=100"], "ours");
+    let mut client = bench.client(pair, way, &["-aW", rate], "ours");
     let client = client.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     until("something comes", || fs::read_dir(bench.path("ours")).unwrap().count() > 0);
     client
@@ -195,6 +200,41 @@ fn a_server_tells_that_it_was_interrupted() {
                 assert_eq!(fs::read_dir(bench.path("ours")).unwrap().count(), 0, "{pair:?} {way:?} {signal}");
             }
         }
+    }
+}
+
+/// That it is gone is said, and not that nothing can be written to it.
+#[test]
+fn a_server_that_is_killed_is_gone() {
+    let bench = Bench::new();
+    for way in WAYS {
+        let run = |pair| {
+            // Of stock rsync's server, one process goes on taking what comes.
+            let rsh = "shift\necho $$ >\"$0.pid\"\nexec sh -c \"exec $*\"\n";
+            let client = begun_at("--bwlimit=8000", &bench, pair, way, rsh);
+            let server = fs::read_to_string(bench.path("rsh.pid")).unwrap();
+            assert!(Command::new("kill").args(["-s", "KILL", server.trim()]).status().unwrap().success());
+            let output = client.wait_with_output().unwrap();
+            let errors = String::from_utf8(output.stderr).unwrap();
+            (output.status.code(), errors.contains("rsync: connection unexpectedly closed ("))
+        };
+        assert_eq!(agreed(run, &way), (Some(12), true), "{way:?}");
+    }
+}
+
+/// A sender that gives no sign of life for longer than the time-out is waited for, as long as the pipe takes ours.
+#[test]
+fn who_works_for_long_is_waited_for() {
+    let bench = Bench::new();
+    fs::write(bench.src().join("large"), noise(4 << 20)).unwrap();
+    let stops = "shift\nexec 3<&0\nsh -c \"exec $*\" <&3 &\nsleep 1\nkill -STOP $!\nsleep 4\nkill -CONT $!\nwait $!\n";
+    bench.script("rsh", stops);
+    for client in [End::Stock, End::Ours] {
+        bench.prepare("ours");
+        let args = ["-aW", "--bwlimit=2000", "--timeout=2", "-M--timeout=0"];
+        let output = finish(bench.client((client, End::Stock), Way::Pull, &args, "ours"));
+        assert_eq!(output.status.code(), Some(0), "{client:?}: {output:?}");
+        assert_eq!(fs::metadata(bench.path("ours/large")).unwrap().len(), 4 << 20, "{client:?}");
     }
 }
 

@@ -219,3 +219,30 @@ fn what_was_not_asked_for_ends_the_run() {
         assert_eq!(code == Some(4), refused.is_some(), "{lie} {args:?} {source}: {code:?} {refused:?}");
     }
 }
+
+/// `--trust-sender` is about what was asked for and what is left out; no name leads out of the destination all the same.
+#[test]
+fn a_sender_is_trusted_with_names_that_are_left_out_and_not_with_unsafe_ones() {
+    let bench = Bench::new();
+    ["a", "b"].iter().for_each(|name| fs::write(bench.src().join(name), name).unwrap());
+    for (lie, args, code) in [
+        ("s,--server --sender,--server --sender --include=b,", &["-a", "--exclude=b"][..], 4),
+        ("s,--server --sender,--server --sender --include=b,", &["-a", "--exclude=b", "--old-args"], 4),
+        ("s,--server --sender,--server --sender --include=b,", &["-a", "--exclude=b", "--trust-sender"], 0),
+        ("s,--server --sender,--server --sender -R,", &["-a"], 4),
+        ("s,--server --sender,--server --sender -R,", &["-a", "--trust-sender"], 4),
+    ] {
+        bench.script("rsh", &format!("shift\nexec sh -c \"$(printf %s \"$*\" | sed '{lie}')\"\n"));
+        // Whether an absolute name comes as one depends on who sends it.
+        let run = |client| {
+            bench.prepare("ours");
+            let output = finish(bench.client((client, End::Stock), Way::Pull, args, "ours"));
+            let errors = String::from_utf8(output.stderr).unwrap();
+            let told: Vec<_> = errors.lines().map(|line| line.split(" at ").next().unwrap().to_owned()).collect();
+            (output.status.code(), told, look(&bench.path("ours"), false).into_keys().collect::<Vec<_>>())
+        };
+        let stock = run(End::Stock);
+        assert_eq!(stock.0, Some(code), "{args:?}: {stock:?}");
+        assert_eq!(run(End::Ours), stock, "{lie} {args:?}");
+    }
+}

@@ -280,7 +280,8 @@ fn clean(path: &[u8], absolute: bool) -> Result<Vec<u8>, WireError> {
         return refused("a path with a NUL in it");
     }
     if path.starts_with(b"/") && !absolute {
-        return refused("an absolute path");
+        let path = path.escape_ascii();
+        return Err(WireError::Unsupported(format!("ABORTING due to unsafe pathname from sender: {path}")));
     }
     let mut parts = Vec::new();
     for part in path.split(|&byte| byte == b'/') {

@@ -5,18 +5,22 @@
 
 use std::io::IoSlice;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::fs::FileType;
 use rustix::io::Errno;
 
 use super::pipe::ready;
+use super::pulse::Pulse;
 
 /// A descriptor to write to, and one that becomes readable when that is not to be waited for any more.
 #[derive(Debug)]
 pub(super) struct Direct {
     fd: OwnedFd,
     alarm: OwnedFd,
+    pulse: Arc<Pulse>,
 }
 
 /// Not everything was written.
@@ -24,13 +28,14 @@ pub(super) struct Direct {
 pub(super) struct Left {
     /// Bytes that were.
     pub(super) done: usize,
-    /// Why not more: [`OPNOTSUPP`](Errno::OPNOTSUPP) if it cannot be done here. `None`: the alarm.
+    /// Why not more: [`OPNOTSUPP`](Errno::OPNOTSUPP) if it cannot be done here, [`TIMEDOUT`](Errno::TIMEDOUT) if everything stood
+    /// still for too long. `None`: the alarm.
     pub(super) errno: Option<Errno>,
 }
 
 impl Direct {
-    pub(super) fn new(fd: OwnedFd, alarm: OwnedFd) -> Self {
-        Direct { fd, alarm }
+    pub(super) fn new(fd: OwnedFd, alarm: OwnedFd, pulse: Arc<Pulse>) -> Self {
+        Direct { fd, alarm, pulse }
     }
 
     pub(super) fn fd(&self) -> &OwnedFd {
@@ -52,6 +57,7 @@ impl Direct {
         while !left.is_empty() {
             match write_now(&self.fd, left) {
                 Ok(n) => {
+                    self.pulse.went();
                     done += n;
                     IoSlice::advance_slices(&mut left, n);
                 }
@@ -66,7 +72,12 @@ impl Direct {
     /// Waits until something can be written. An error without a number is the alarm.
     fn wait(&self) -> Result<(), Option<Errno>> {
         let mut both = [PollFd::new(&self.fd, PollFlags::OUT), PollFd::new(&self.alarm, PollFlags::IN)];
-        ready(&mut both, None).map_err(|error| Some(Errno::from_io_error(&error).unwrap_or(Errno::IO)))?;
+        let since = Instant::now();
+        let is_ready = |both: &mut [PollFd<'_>]| {
+            let left = self.pulse.left_to_go(since).map_err(|_| Errno::TIMEDOUT)?;
+            ready(both, left).map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))
+        };
+        while !is_ready(&mut both)? {}
         let [own, alarm] = both;
         if alarm.revents().is_empty() || !own.revents().is_empty() { Ok(()) } else { Err(None) }
     }

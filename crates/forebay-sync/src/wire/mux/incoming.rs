@@ -4,25 +4,28 @@ use std::io::{self, BufRead, Read};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
 
 use super::outgoing::Outgoing;
 use super::pipe::{READ, ready, widen};
+use super::pulse::Pulse;
 use crate::wire::error::WireError;
 
 /// Reads a descriptor that may or may not block, with a limit on how long nothing may come.
 #[derive(Debug)]
 pub(crate) struct Incoming {
-    fd: OwnedFd,
+    fd: Arc<OwnedFd>,
     buffer: Box<[u8]>,
     at: usize,
     end: usize,
     timeout: Option<Duration>,
     /// Becomes readable when nothing more can be written: then nothing more is waited for.
     alarm: Option<OwnedFd>,
+    /// Of the connection, once what is written is known.
+    pulse: Option<Arc<Pulse>>,
     /// Bytes that have come, once they count.
     bytes: Arc<AtomicU64>,
     counts: bool,
@@ -32,12 +35,13 @@ impl Incoming {
     pub(crate) fn new(fd: OwnedFd, timeout: Option<Duration>) -> Self {
         widen(&fd);
         Incoming {
-            fd,
+            fd: Arc::new(fd),
             buffer: vec![0; READ].into(),
             at: 0,
             end: 0,
             timeout,
             alarm: None,
+            pulse: None,
             bytes: Arc::default(),
             counts: false,
         }
@@ -49,13 +53,16 @@ impl Incoming {
     /// There is no descriptor left.
     pub(crate) fn watch(&mut self, outgoing: &Outgoing) -> io::Result<()> {
         self.alarm = Some(outgoing.alarm()?);
+        let pulse = outgoing.pulse();
+        pulse.hears(&self.fd);
+        self.pulse = Some(pulse);
         Ok(())
     }
 
     /// From now on it ends when nothing comes for so long, whatever has become of what is written.
     pub(super) fn ends_after(&mut self, most: Duration) {
         self.timeout = Some(self.timeout.map_or(most, |timeout| timeout.min(most)));
-        self.alarm = None;
+        (self.alarm, self.pulse) = (None, None);
     }
 
     /// Counts the bytes that have come in frames.
@@ -75,9 +82,10 @@ impl Incoming {
             if self.timeout.is_some() || self.alarm.is_some() {
                 self.wait()?;
             }
-            match rustix::io::read(&self.fd, &mut *self.buffer) {
+            match rustix::io::read(&*self.fd, &mut *self.buffer) {
                 Ok(n) => {
                     self.end = n;
+                    self.pulse.iter().for_each(|pulse| pulse.came());
                     self.bytes.fetch_add(if self.counts { n as u64 } else { 0 }, Ordering::Relaxed);
                     return Ok(n);
                 }
@@ -90,20 +98,23 @@ impl Incoming {
 
     /// Waits until something has come, for as long as the time-out says, or until nothing more can be written.
     fn wait(&self) -> io::Result<()> {
-        let own = PollFd::new(&self.fd, PollFlags::IN);
-        let ready = match &self.alarm {
-            Some(alarm) => {
+        let own = PollFd::new(&*self.fd, PollFlags::IN);
+        match (&self.alarm, &self.pulse) {
+            (Some(alarm), Some(pulse)) => {
                 let mut both = [own, PollFd::new(alarm, PollFlags::IN)];
-                let ready = ready(&mut both, self.timeout)?;
+                let since = Instant::now();
+                while !ready(&mut both, pulse.left_to_come(since)?)? {}
                 let [own, alarm] = both;
-                if own.revents().is_empty() && !alarm.revents().is_empty() {
-                    return Err(WireError::Ended.into());
+                match own.revents().is_empty() && !alarm.revents().is_empty() {
+                    true => Err(WireError::Ended.into()),
+                    false => Ok(()),
                 }
-                ready
             }
-            None => ready(&mut [own], self.timeout)?,
-        };
-        if ready { Ok(()) } else { Err(timed_out(self.timeout)) }
+            _ => match ready(&mut [own], self.timeout)? {
+                true => Ok(()),
+                false => Err(WireError::Timeout(self.timeout.map_or(0, |timeout| timeout.as_secs())).into()),
+            },
+        }
     }
 }
 
@@ -144,8 +155,4 @@ impl BufRead for Incoming {
     fn consume(&mut self, n: usize) {
         self.at = self.end.min(self.at + n);
     }
-}
-
-fn timed_out(timeout: Option<Duration>) -> io::Error {
-    WireError::Timeout(timeout.map_or(0, |timeout| timeout.as_secs())).into()
 }

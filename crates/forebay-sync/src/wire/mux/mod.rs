@@ -8,6 +8,7 @@ mod direct;
 mod incoming;
 mod outgoing;
 mod pipe;
+mod pulse;
 mod reader;
 mod tag;
 #[cfg(test)]

@@ -16,6 +16,7 @@ use rustix::io::Errno;
 
 use super::direct::{Direct, Left};
 use super::pipe::{ready, widen};
+use super::pulse::Pulse;
 use super::tag::{BASE, Tag};
 use crate::content::rate::Rate;
 use crate::wire::error::WireError;
@@ -42,6 +43,8 @@ enum Failed {
     Ended,
     /// It could not be written.
     Write(Errno),
+    /// Nobody has taken it, and nothing has come, for so many seconds.
+    Still(u64),
 }
 
 /// The writing side of a connection. Clones write to the same.
@@ -50,9 +53,10 @@ pub(crate) struct Outgoing {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     state: Mutex<State>,
+    pulse: Arc<Pulse>,
     /// Something is to be written, or everything has been said.
     work: Condvar,
     /// Something has been written, or writing has failed.
@@ -100,19 +104,22 @@ pub(crate) struct Writing {
 }
 
 impl Outgoing {
-    /// Writes to `fd`, at most `rate` bytes a second; with `keep_alive`, an empty frame whenever nothing was written for so
-    /// long.
+    /// Writes to `fd`, at most `rate` bytes a second. With a `timeout`, nothing may stand still for so long, and an empty frame
+    /// goes whenever nothing was written for half of it.
     ///
     /// # Errors
     /// No thread could be started.
     pub(crate) fn start(
         fd: OwnedFd,
-        keep_alive: Option<Duration>,
+        timeout: Option<Duration>,
         rate: Option<NonZeroU64>,
     ) -> io::Result<(Self, Writing)> {
         widen(&fd);
-        let outgoing = Outgoing { shared: Arc::default() };
-        let direct = Arc::new(Direct::new(fd, outgoing.alarm()?));
+        let keep_alive = timeout.map(|timeout| timeout / 2);
+        let (pulse, state) = (Arc::new(Pulse::new(timeout)), Mutex::default());
+        let (work, room) = (Condvar::new(), Condvar::new());
+        let outgoing = Outgoing { shared: Arc::new(Shared { state, pulse, work, room }) };
+        let direct = Arc::new(Direct::new(fd, outgoing.alarm()?, outgoing.pulse()));
         if rate.is_none() && direct.is_possible() {
             outgoing.shared.lock().direct = Some(Arc::clone(&direct));
         }
@@ -223,6 +230,15 @@ impl Outgoing {
         self.shared.room.notify_all();
     }
 
+    /// From now on, what is written is a sign of life, too.
+    pub(crate) fn both_ways(&self) {
+        self.shared.pulse.both_ways();
+    }
+
+    pub(super) fn pulse(&self) -> Arc<Pulse> {
+        Arc::clone(&self.shared.pulse)
+    }
+
     /// A descriptor that becomes readable when nothing more can be written.
     pub(super) fn alarm(&self) -> io::Result<OwnedFd> {
         let (ours, theirs) = UnixStream::pair()?;
@@ -320,17 +336,29 @@ impl Shared {
         }
     }
 
-    /// Waits until there is room, or somebody else does not write any more.
-    fn wait<'s>(&'s self, mut state: MutexGuard<'s, State>) -> MutexGuard<'s, State> {
+    /// Waits until there is room, or somebody else does not write any more, but not longer than everything may stand still
+    /// `since` then.
+    fn wait<'s>(&'s self, mut state: MutexGuard<'s, State>, since: Instant) -> MutexGuard<'s, State> {
         state.crowd += 1;
-        state = self.room.wait(state).unwrap_or_else(PoisonError::into_inner);
+        state = match self.pulse.left_to_go(since) {
+            Ok(None) => self.room.wait(state).unwrap_or_else(PoisonError::into_inner),
+            Ok(Some(left)) => self.room.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0,
+            Err(error) => {
+                if let WireError::Timeout(seconds) = error {
+                    state.fail(Failed::Still(seconds));
+                    self.room.notify_all();
+                }
+                state
+            }
+        };
         state.crowd -= 1;
         state
     }
 
     fn wait_for_room<'s>(&'s self, mut state: MutexGuard<'s, State>) -> Result<MutexGuard<'s, State>, WireError> {
+        let since = Instant::now();
         while state.waiting >= WAITING && state.failed.is_none() {
-            state = self.wait(state);
+            state = self.wait(state, since);
         }
         state.check()?;
         Ok(state)
@@ -344,9 +372,10 @@ impl Shared {
         direct: &Direct,
         data: &[u8],
     ) -> Result<(MutexGuard<'s, State>, bool), WireError> {
+        let since = Instant::now();
         while state.writing && state.failed.is_none() {
             self.call(&mut state);
-            state = self.wait(state);
+            state = self.wait(state, since);
         }
         state.check()?;
         state.writing = true;
@@ -357,6 +386,7 @@ impl Shared {
         let mut state = self.lock();
         state.writing = false;
         state.last = Some(Instant::now());
+        self.pulse.went();
         let done = written.as_ref().map_or_else(|left| left.done, |()| before.len() + HEADER + data.len());
         state.waiting -= before.len();
         state.written += done as u64;
@@ -369,7 +399,10 @@ impl Shared {
                 false
             }
             Err(Left { errno: Some(errno), .. }) => {
-                state.fail(errno);
+                state.fail(match (errno, self.pulse.timeout()) {
+                    (Errno::TIMEDOUT, Some(timeout)) => Failed::Still(timeout.as_secs()),
+                    _ => Failed::Write(errno),
+                });
                 true
             }
             // What is broken off is still written to the end of the frame, if anything is.
@@ -391,6 +424,7 @@ impl Shared {
 
     /// So many bytes are on their way.
     fn wrote(&self, bytes: usize) {
+        self.pulse.went();
         if self.lock().wrote(bytes) {
             self.room.notify_all();
         }
@@ -416,12 +450,13 @@ impl State {
             None => Ok(()),
             Some(Failed::Ended) => Err(WireError::Ended),
             Some(Failed::Write(errno)) => Err(WireError::Write(errno)),
+            Some(Failed::Still(seconds)) => Err(WireError::Timeout(seconds)),
         }
     }
 
     /// Writing has failed.
-    fn fail(&mut self, errno: Errno) {
-        self.failed.get_or_insert(Failed::Write(errno));
+    fn fail(&mut self, why: Failed) {
+        self.failed.get_or_insert(why);
         self.drop_frames();
         self.alarms.clear();
         self.finished = true;
@@ -520,7 +555,7 @@ fn write_frames(shared: &Shared, fd: &OwnedFd, keep_alive: Option<Duration>, rat
         state.last = Some(Instant::now());
         frames.clear();
         if let Err(error) = result {
-            state.fail(Errno::from_io_error(&error).unwrap_or(Errno::PIPE));
+            state.fail(Failed::Write(Errno::from_io_error(&error).unwrap_or(Errno::PIPE)));
         }
         if state.crowd > 0 {
             shared.room.notify_all();
@@ -541,69 +576,4 @@ fn write_all(fd: &OwnedFd, mut bytes: &[u8]) -> io::Result<()> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_waits_for_room_is_woken_when_half_of_it_is_free() {
-        let mut state = State { waiting: WAITING + FRAME, crowd: 1, ..State::default() };
-        let woken: Vec<bool> = (0..WAITING / FRAME + 1).map(|_| state.wrote(FRAME)).collect();
-        let (asleep, awake) = woken.split_at(PART / FRAME);
-        assert!(!asleep.contains(&true) && !awake.contains(&false), "{woken:?}");
-        assert_eq!((state.waiting, state.written), (0, (WAITING + FRAME) as u64));
-        let mut state = State { waiting: WAITING, ..State::default() };
-        assert!(!state.wrote(WAITING), "nobody waits");
-    }
-
-    #[test]
-    fn where_a_write_cannot_but_wait_the_thread_writes() {
-        let (ours, mut theirs) = UnixStream::pair().unwrap();
-        let (outgoing, writing) = Outgoing::start(ours.into(), None, None).unwrap();
-        outgoing.multiplex();
-        // Writes to terminals wait for as long as they take.
-        let terminal = std::fs::File::options().read(true).write(true).open("/dev/ptmx").unwrap();
-        let direct = Direct::new(terminal.into(), outgoing.alarm().unwrap());
-        assert!(!direct.is_possible());
-        outgoing.shared.lock().direct = Some(Arc::new(direct));
-        outgoing.message(Tag::Info, b"before");
-        outgoing.send(&[7; 3 * FRAME]).unwrap();
-        assert!(outgoing.shared.lock().direct.is_none());
-        writing.finish().unwrap();
-        assert_eq!(outgoing.written(), (4 * HEADER + 6 + 3 * FRAME) as u64);
-        drop(outgoing);
-        let mut read = Vec::new();
-        io::Read::read_to_end(&mut theirs, &mut read).unwrap();
-        assert_eq!((read.len(), &read[HEADER..HEADER + 6]), (4 * HEADER + 6 + 3 * FRAME, &b"before"[..]));
-    }
-
-    #[test]
-    fn data_goes_into_the_frame_before_it() {
-        let lens = |state: &State| {
-            let (mut lens, mut rest) = (Vec::new(), &state.frames[..]);
-            while let Some(([a, b, c, tag], behind)) = rest.split_first_chunk() {
-                let len = u32::from_le_bytes([*a, *b, *c, 0]) as usize;
-                lens.push((*tag - BASE, len));
-                rest = &behind[len..];
-            }
-            lens
-        };
-        let mut state = State::default();
-        state.add(None, b"bare");
-        assert_eq!((&std::mem::take(&mut state.frames)[..], state.waiting), (&b"bare"[..], 4));
-        let data = Some(Tag::Data);
-        for (tag, len) in
-            [(data, 3), (data, FRAME - 3), (data, 1), (data, FRAME), (Some(Tag::Info), 2), (data, 5), (data, 6)]
-        {
-            state.add(tag, &vec![7; len]);
-        }
-        let expected = [(0, FRAME), (0, 1), (0, FRAME), (Tag::Info.code(), 2), (0, 11)];
-        assert_eq!(lens(&state), expected);
-        assert_eq!(state.waiting, 4 + state.frames.len());
-        // What keeps alive is a frame of its own.
-        state.add(data, b"");
-        assert_eq!(lens(&state).last(), Some(&(0, 0)));
-        state.drop_frames();
-        state.add(data, b"later");
-        assert_eq!(lens(&state), [(0, 5)]);
-    }
-}
+mod tests;

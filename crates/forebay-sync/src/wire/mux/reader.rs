@@ -57,17 +57,17 @@ impl<R: Read, M: Messages> MuxReader<R, M> {
 }
 
 impl<M: Messages> MuxReader<Incoming, M> {
-    /// Hears messages until the other side closes the stream, for `most` about; data means nothing any more.
+    /// Hears messages for `most` about; data means nothing any more.
     ///
     /// # Errors
-    /// What a message is an error of, or the stream.
+    /// What a message is an error of, or the stream, also that the other side has closed it.
     pub(crate) fn hear_out(&mut self, most: Duration) -> Result<(), WireError> {
         let until = Instant::now() + most;
         self.from.ends_after(most);
         while Instant::now() < until {
             let len = self.fill_buf()?.len();
             if len == 0 {
-                break;
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
             self.consume(len);
         }

@@ -147,7 +147,7 @@ fn silence_ends_by_the_time_out_and_is_prevented_by_keeping_alive() {
     let mut from = Incoming::new(theirs.try_clone().unwrap().into(), Some(Duration::from_millis(20)));
     let error = WireError::from(from.read(&mut [0]).unwrap_err());
     assert!(matches!(error, WireError::Timeout(_)), "{error:?}");
-    let (outgoing, _writing) = Outgoing::start(ours.into(), Some(Duration::from_millis(1)), None).unwrap();
+    let (outgoing, _writing) = Outgoing::start(ours.into(), Some(Duration::from_millis(2)), None).unwrap();
     outgoing.multiplex();
     outgoing.message(Tag::Noop, b"");
     let mut frames = [1; 12];
@@ -168,4 +168,30 @@ fn frames_of_no_known_kind_and_endless_messages_are_refused() {
     let mut read = Vec::new();
     let end = MuxReader::new(Incoming::new(theirs.into(), None), |_: Tag, _: &[u8]| Ok(())).read_to_end(&mut read);
     assert_eq!(end.unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+}
+
+/// Beside what comes, what keeps alive counts, too, once it is said so. Where nothing goes either way, nobody waits for room.
+#[test]
+fn a_connection_is_given_up_when_nothing_goes_either_way() {
+    const TIMEOUT: Duration = Duration::from_millis(200);
+    let (ours, theirs) = UnixStream::pair().unwrap();
+    let (outgoing, _writing) = Outgoing::start(ours.try_clone().unwrap().into(), Some(TIMEOUT), None).unwrap();
+    let mut from = Incoming::new(ours.into(), Some(TIMEOUT));
+    from.watch(&outgoing).unwrap();
+    outgoing.multiplex();
+    let timed_out = |error: WireError| assert!(matches!(error, WireError::Timeout(_)), "{error:?}");
+    timed_out(from.read(&mut [0]).unwrap_err().into());
+    outgoing.both_ways();
+    let late = std::thread::spawn({
+        let mut theirs = theirs.try_clone().unwrap();
+        move || {
+            std::thread::sleep(3 * TIMEOUT);
+            theirs.write_all(&[7]).unwrap();
+        }
+    });
+    from.read_exact(&mut [0]).unwrap();
+    late.join().unwrap();
+    // Nobody takes it.
+    timed_out(outgoing.send(&[7; 8 << 20]).unwrap_err());
+    timed_out(outgoing.check().unwrap_err());
 }

@@ -93,7 +93,7 @@ impl Lists {
         let mut entries = Vec::new();
         let mut from = Counted { from, bytes: 0 };
         let end = loop {
-            match self.decoder.next(&mut from)? {
+            match self.decoder.next(&mut from).map_err(unsafe_name)? {
                 Ok(entry) => {
                     check(shared, &self.asked, &entry, self.decoder.is_slashed())?;
                     if !belongs(&entry) {
@@ -148,6 +148,14 @@ fn numbering((a_slashed, a): &(bool, ListEntry), (b_slashed, b): &(bool, ListEnt
     }
 }
 
+/// A name that nobody may send is no accident: whoever sends it is told.
+fn unsafe_name(error: WireError) -> Stop {
+    match error {
+        WireError::Unsupported(text) => Error::Remote { text, code: 4 }.into(),
+        error => error.into(),
+    }
+}
+
 /// Counts what is read.
 struct Counted<'c, R> {
     from: &'c mut R,
@@ -193,7 +201,8 @@ fn check(shared: &Shared<'_>, asked: &Asked, entry: &ListEntry, slashed: bool) -
         return refused("unrequested");
     }
     // What a client sends is its own affair.
-    if shared.options.filters.is_empty() || shared.remote.as_ref().is_some_and(|remote| remote.server) {
+    let trusted = matches!(asked, Asked::Trusted);
+    if trusted || shared.options.filters.is_empty() || shared.remote.as_ref().is_some_and(|remote| remote.server) {
         return Ok(());
     }
     let dir_len = path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);

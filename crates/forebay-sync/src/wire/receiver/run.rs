@@ -137,6 +137,7 @@ pub(crate) fn run<R: ReadAhead + Send>(
     shared.remote = Some(remote);
     let (queue, mut indexes) = (Queue::default(), Indexes::default());
     let batch = lists.first(&mut from, &shared)?;
+    outgoing.both_ways();
     if options.list_first {
         log.listing(batch.len() as u64, true).map_err(Error::Log)?;
     }

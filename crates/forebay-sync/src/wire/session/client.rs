@@ -49,10 +49,9 @@ pub fn pull(
 ) -> Result<Report, Error> {
     let listed = options.files_from.as_deref().map(|from| names::read(from, &options)).transpose()?;
     let asked = match &listed {
+        _ if connection.shell.trust_sender => Asked::Trusted,
         // The remote shell makes of old arguments what it likes.
-        _ if connection.shell.trust_sender || connection.shell.old_args || connection.names_there.is_some() => {
-            Asked::Anything
-        }
+        _ if connection.shell.old_args || connection.names_there.is_some() => Asked::Anything,
         Some(listed) => Asked::names(listed, &options),
         None => Asked::of(&sources.iter().map(|path| path.as_bytes()).collect::<Vec<_>>(), &options),
     };
@@ -218,8 +217,7 @@ impl Started {
         let (to, from) = self.pipes.take().ok_or_else(closed)?;
         let mut incoming = Incoming::new(from, self.timeout);
         self.received = incoming.count();
-        let (outgoing, writing) =
-            Outgoing::start(to, self.timeout.map(|timeout| timeout / 2), self.rate).map_err(WireError::from)?;
+        let (outgoing, writing) = Outgoing::start(to, self.timeout, self.rate).map_err(WireError::from)?;
         incoming.watch(&outgoing).map_err(WireError::from)?;
         let _cancelled = self.cancel.on_cancel({
             let outgoing = outgoing.clone();
@@ -253,15 +251,22 @@ impl Started {
             Err(stop) => {
                 // Whoever was cut off by another's failure says only that. A signal needs no words.
                 let stop = match (stop, outgoing.check()) {
-                    (stop, Err(error @ WireError::Write(_))) if stop.is_cancellation() => Stop::Wire(error),
+                    (stop, Err(error @ (WireError::Write(_) | WireError::Timeout(_)))) if stop.is_cancellation() => {
+                        Stop::Wire(error)
+                    }
                     (Stop::Wire(WireError::Ended), _) => Error::Cancelled.into(),
                     (stop, _) => stop,
                 };
                 return Err(match stop {
                     // The other side may have said why before it went: that nothing can be written was noticed first.
                     Stop::Wire(error @ (WireError::Io(_) | WireError::Write(_))) => {
-                        let _ = from.hear_out(GRACE);
-                        Stop::Wire(self.heard.ended().map_or(error, WireError::Peer))
+                        let gone = from.hear_out(GRACE);
+                        Stop::Wire(match (self.heard.ended(), error, gone) {
+                            (Some(code), ..) => WireError::Peer(code),
+                            // As with rsync, that it is gone says more than that nothing can be written to it.
+                            (None, WireError::Write(_), Err(gone @ WireError::Io(_))) => gone,
+                            (None, error, _) => error,
+                        })
                     }
                     Stop::Here(Error::Cancelled) => match self.heard.ended() {
                         Some(code) => Stop::Wire(WireError::Peer(code)),

@@ -68,6 +68,7 @@ pub(super) fn send(
     };
     let traffic = || (received.load(Ordering::Relaxed), outgoing.written());
     let link = sender::Link { terms: &terms, server, way: outgoing, arrivals: &arrivals, traffic: &traffic };
+    outgoing.both_ways();
     let end = sender::run(&shared, &link, (top, note), spill, from, log)?;
     Ok(Report {
         totals: end.totals,

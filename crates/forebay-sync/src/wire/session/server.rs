@@ -115,8 +115,7 @@ impl Server {
         let (stdin, stdout) = (io::stdin(), io::stdout());
         let mut from = Incoming::new(stdin.as_fd().try_clone_to_owned()?, connection.timeout);
         *count = from.count();
-        let keep_alive = connection.timeout.map(|timeout| timeout / 2);
-        let (outgoing, writing) = Outgoing::start(stdout.as_fd().try_clone_to_owned()?, keep_alive, rate)?;
+        let (outgoing, writing) = Outgoing::start(stdout.as_fd().try_clone_to_owned()?, connection.timeout, rate)?;
         from.watch(&outgoing)?;
         let _cancelled = cancel.on_cancel({
             let outgoing = outgoing.clone();
