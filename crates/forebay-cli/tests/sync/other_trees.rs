@@ -379,7 +379,7 @@ fn what_is_elsewhere_and_may_not_be_read_is_like_nothing() {
             bench.both(|place| {
                 let alt = place.join("alt");
                 crate::harness::copy(&src, &alt);
-                fs::set_permissions(alt.join("closed"), fs::Permissions::from_mode(0)).unwrap();
+                fs::set_permissions(alt.join("closed"), fs::Permissions::from_mode(0o0)).unwrap();
                 fs::create_dir(place.join("dst")).unwrap();
                 settle(place);
                 lchown(place.join("dst"), Some(65_534), Some(65_534)).unwrap();
