@@ -218,7 +218,9 @@ fn a_server_that_is_killed_is_gone() {
             let errors = String::from_utf8(output.stderr).unwrap();
             (output.status.code(), errors.contains("rsync: connection unexpectedly closed ("))
         };
-        assert_eq!(agreed(run, &way), (Some(12), true), "{way:?}");
+        for pair in [(End::Stock, End::Stock), (End::Ours, End::Stock), (End::Ours, End::Ours)] {
+            assert_eq!(run(pair), (Some(12), true), "{pair:?} {way:?}");
+        }
     }
 }
 
