@@ -191,12 +191,7 @@ impl Started {
             }
             Err(stop) => Err(match stop {
                 Stop::Here(error) => error,
-                // Whoever has been told to end has, whatever else came of it.
-                Stop::Wire(WireError::Io(_) | WireError::Write(_) | WireError::Ended)
-                    if self.cancel.is_cancelled() && heard.ended().is_none() =>
-                {
-                    Error::Cancelled
-                }
+                Stop::Wire(WireError::Ended) => Error::Cancelled,
                 Stop::Wire(error) => {
                     let code = match error {
                         WireError::Version(_) | WireError::Unsupported(_) => error.exit_code(),
@@ -223,8 +218,14 @@ impl Started {
             let outgoing = outgoing.clone();
             move || outgoing.hang_up()
         });
-        outgoing.send(&self.secluded)?;
-        let terms = handshake::client(&mut incoming, |bytes| outgoing.send(bytes), &self.offer)?;
+        let begun = outgoing
+            .send(&self.secluded)
+            .and_then(|()| handshake::client(&mut incoming, |bytes| outgoing.send(bytes), &self.offer));
+        let terms = match begun {
+            // Whoever has been told to end has, whatever came of that.
+            Err(_) if self.cancel.is_cancelled() => return Err(Error::Cancelled.into()),
+            terms => terms?,
+        };
         let protocol = terms.protocol;
         outgoing.multiplex();
         incoming.multiplexed();
