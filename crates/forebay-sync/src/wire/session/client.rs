@@ -149,6 +149,7 @@ fn start(
         rules,
         rate: options.bwlimit,
         cancel: options.cancel.clone(),
+        listing: options.list_first && !server_sends,
         heard,
         who,
         received: Arc::default(),
@@ -168,6 +169,8 @@ struct Started {
     /// How much may be sent in a second.
     rate: Option<NonZeroU64>,
     cancel: CancelToken,
+    /// The list is made here, before anything else is told of.
+    listing: bool,
     heard: Heard,
     /// Which side this is, as messages call it.
     who: &'static str,
@@ -246,7 +249,7 @@ impl Started {
             mail,
             arrivals,
         };
-        let mut told = Telling { log, heard: &self.heard };
+        let mut told = Telling { log, heard: &self.heard, listing: self.listing };
         let mut report = match role(opened, &mut told) {
             Ok(report) => report,
             Err(stop) => {

@@ -164,10 +164,15 @@ impl mux::Messages for Messages {
 pub(super) struct Telling<'t> {
     pub(super) log: &'t mut dyn Log,
     pub(super) heard: &'t Heard,
+    /// The list is still being made, and is told of in one line: what is heard comes behind that.
+    pub(super) listing: bool,
 }
 
 impl Telling<'_> {
     fn heard(&mut self) -> io::Result<()> {
+        if self.listing {
+            return Ok(());
+        }
         self.heard.tell(self.log).map_err(|error| match error {
             Error::Log(error) => error,
             error => io::Error::other(error),
@@ -191,6 +196,7 @@ impl Log for Telling<'_> {
     }
 
     fn listing(&mut self, entries: u64, complete: bool) -> io::Result<()> {
+        self.listing &= !complete;
         self.log.listing(entries, complete)
     }
 
