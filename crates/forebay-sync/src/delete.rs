@@ -238,9 +238,13 @@ fn read(
             && Stat::at(at, name).is_ok_and(|stat| stat.kind == FileType::Directory && Some(stat.dev) != device)
         {
             let path = [rel, name.to_bytes()].concat();
+            let levels = &shared.options.levels;
             match doomed {
-                true => shared.pass_over(out, "mount point, ", &path, ", pins parent directory\n"),
-                false => shared.pass_over(out, "cannot delete mount point: ", &path, "\n"),
+                true if levels.debug_del > 0 => {
+                    shared.say(out, &[b"mount point, "], &path, b", pins parent directory\n");
+                }
+                false if levels.mount > 0 => shared.say(out, &[b"cannot delete mount point: "], &path, b"\n"),
+                _ => {}
             }
             protected += 1;
             return;

@@ -10,6 +10,22 @@ use crate::number::human;
 use crate::outcome::Outcome;
 use crate::shared::Shared;
 
+/// How wide a time is.
+const TIME: usize = 19;
+
+/// How wide sizes are that are written so. Without commas there is less to make room for.
+fn width(level: u8) -> usize {
+    if level == 0 { 11 } else { 14 }
+}
+
+/// Adds the line for the entry `path` that was given and is not there.
+pub(crate) fn missing(shared: &Shared<'_>, out: &mut Outcome, level: u8, path: &[u8]) {
+    // A mode, a size and a time, or two, each with a blank behind it.
+    let times = if shared.options.atimes { 2 } else { 1 };
+    let all = 10 + 1 + width(level) + 1 + times * (TIME + 1);
+    shared.say(out, &[format!("{:all$}", "*missing").as_bytes()], path, b"\n");
+}
+
 /// Adds the line for the entry `name` in the directory `rel`. `level` says how its size is written.
 pub(crate) fn entry(
     shared: &Shared<'_>,
@@ -29,10 +45,14 @@ pub(crate) fn entry(
         FileType::Socket => 's',
         _ => '-',
     };
-    // Without commas there is less to make room for.
-    let width = if level == 0 { 11 } else { 14 };
-    let (mode, size) = (permissions(src.mode), human(src.size, level));
-    let head = format!("{kind}{mode} {size:>width$} {} ", local_time(src.mtime.tv_sec, ' '));
+    let (mode, size, width) = (permissions(src.mode), human(src.size, level), width(level));
+    // As with rsync, those of directories are not for being told.
+    let accessed = match shared.options.atimes {
+        true if src.kind == FileType::Directory => " ".repeat(1 + TIME),
+        true => local_time(src.atime.tv_sec, ' ') + " ",
+        false => String::new(),
+    };
+    let head = format!("{kind}{mode} {size:>width$} {} {accessed}", local_time(src.mtime.tv_sec, ' '));
     let mut tail = Vec::new();
     if let Some(link) = link {
         tail.extend_from_slice(b" -> ");

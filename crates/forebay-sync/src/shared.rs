@@ -485,6 +485,13 @@ impl<'a> Shared<'a> {
         }
     }
 
+    /// Says that the directory `path`, which is on another file system, is left out.
+    pub(crate) fn skip_mount(&self, out: &mut Outcome, path: &[u8]) {
+        if self.options.levels.mount > 0 {
+            self.say(out, &[b"[sender] skipping mount-point dir "], path, b"\n");
+        }
+    }
+
     /// Says that a directory is left out for lack of `-r`.
     pub(crate) fn skip_dir(&self, out: &mut Outcome, name: &[u8]) {
         self.say(out, &[b"skipping directory "], name, b"\n");
@@ -501,7 +508,9 @@ impl<'a> Shared<'a> {
     ) {
         if self.options.levels.debug_filter > 0 {
             let kind = if is_dir { " directory " } else { " file " };
-            let reason = [b" because of pattern ", &rule.text()[..], b"\n"].concat();
+            let mut reason = b" because of pattern ".to_vec();
+            self.options.escape.push(&mut reason, &rule.text());
+            reason.push(b'\n');
             self.say(out, &[what.as_bytes(), kind.as_bytes(), slash], path, &reason);
         }
     }

@@ -239,7 +239,10 @@ impl<'a> Walk<'a> {
                 // What is mounted is not entered for being found.
                 Ok(_) if crosses && !on_the_way => match self.shared.options.select.one_file_system {
                     1 => Base::Closed,
-                    _ => continue,
+                    _ => {
+                        self.shared.skip_mount(&mut self.note, &rel[..rel.len() - 1]);
+                        continue;
+                    }
                 },
                 Ok(fd) => place.base.beneath(&name, fd, deep::is_held(&rel, self.shared.most_held)),
                 Err(Errno::NOENT) => {

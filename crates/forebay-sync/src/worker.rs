@@ -108,6 +108,7 @@ impl Worker<'_> {
         out.totals.name_bytes += dir.name.count_bytes() as u64;
         match dir.stat() {
             Ok(src) => {
+                let src = shared.changed(src);
                 let (rel, name) = match dir.parent.as_deref() {
                     None => (&b""[..], &b"."[..]),
                     Some(parent) => (&parent.rel[..], dir.name.to_bytes()),
@@ -427,11 +428,11 @@ impl Worker<'_> {
 
 /// What was given and is not there: what it would become goes.
 fn missing(shared: &Shared<'_>, dir: &Dir, at: usize, out: &mut Outcome) {
-    if shared.options.list_only.is_some() {
-        return;
-    }
     out.totals.count_listed(Kinds::File);
     let name = dir.listing.name(at);
+    if let Some(level) = shared.options.list_only {
+        return list::missing(shared, out, level, &[&dir.rel, name.to_bytes()].concat());
+    }
     let target = shared.target_name(dir, name);
     if let Target::Ready(ready) = &*target::enter(shared, dir)
         && let Ok(old) = shared.stat_there(ready.fd.as_fd(), target)

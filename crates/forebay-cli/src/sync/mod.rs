@@ -132,6 +132,10 @@ fn run(command: Command, signals: &Signals) -> ExitCode {
             (_, true) => "building file list ... done\n",
             (_, false) => "sending incremental file list\n",
         });
+        // Where it is told of while it is made, that is said when it is.
+        if at_once && !options.list_first && !receives {
+            output.note(b"done\n");
+        }
     }
     if !quiet && !json {
         output.head(head, matches!(place, Place::Here));

@@ -42,6 +42,8 @@ struct List {
     counts: bool,
     /// It comes from another machine: what has come is counted, and not what comes next.
     comes: bool,
+    /// The log file is of the side that has it, and says so when it is complete.
+    logged: bool,
     /// Of how many entries has been told. Before that, of none.
     told: Option<u64>,
     /// What is said behind it.
@@ -106,8 +108,12 @@ impl Output {
             Shows::Nothing
         };
         let Report { all_to_stderr, human, .. } = *report;
-        let list =
-            options.list_first.then(|| List { counts: options.levels.flist > 1, comes: pulls, ..List::default() });
+        let list = options.list_first.then(|| List {
+            counts: options.levels.flist > 1,
+            comes: pulls,
+            logged: !options.log_receives,
+            ..List::default()
+        });
         let (head, begun_line) = (None, false);
         Output { all_to_stderr, gone: false, begun: now, shows, log, human, incremental, list, head, begun_line }
     }
@@ -352,7 +358,7 @@ impl Log for Output {
             }
             self.begun_line |= !text.is_empty();
         }
-        if complete && let Some(List { counts, behind, .. }) = self.list.take() {
+        if complete && let Some(List { counts, logged, behind, .. }) = self.list.take() {
             let end = match (counts, entries) {
                 (false, _) => "done\n".to_owned(),
                 (true, 1) => "1 file to consider\n".to_owned(),
@@ -360,7 +366,7 @@ impl Log for Output {
             };
             self.begun_line = false;
             self.put(format!("{end}{behind}").as_bytes());
-            if counts {
+            if logged {
                 self.note(end.as_bytes());
             }
         }

@@ -221,6 +221,16 @@ fn merge_files_in_merge_files_are_looked_for_where_rsync_runs() {
     }
 }
 
+/// What a pattern has that is no text is escaped where it is told.
+#[test]
+fn patterns_are_told_in_one_line() {
+    let bench = Bench::new();
+    ["a\nb", "tab\t", "plain"].iter().for_each(|name| fs::write(bench.src().join(name), name).unwrap());
+    let src = format!("{}/", bench.src().display());
+    let did = bench.same(&["-avvn", "--exclude=a\n*", "--exclude=*\t", &src, "dst"]);
+    assert_eq!(did.lines.iter().filter(|line| line.contains("because of pattern")).count(), 2, "{did:?}");
+}
+
 /// Rules of a file that is named in that of a directory count for both sides, whatever they or their file say of that.
 #[test]
 fn rules_of_merge_files_in_merge_files_count_for_both_sides() {

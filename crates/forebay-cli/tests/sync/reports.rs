@@ -33,7 +33,7 @@ fn said(bench: &Bench, args: &[&str]) -> [(Option<i32>, String, String); 2] {
     let [theirs, ours] = bench.places();
     [("rsync", &[][..], theirs), (FOREBAY, &["sync"][..], ours)].map(|(program, first, place)| {
         let mut command = Command::new(program);
-        command.args(first).args(args.iter().map(|arg| if *arg == "SRC" { &src } else { *arg }));
+        command.args(first).args(args.iter().map(|arg| arg.replace("SRC", &src)));
         let output = command.current_dir(&place).env("TZ", "America/New_York").output().unwrap();
         let log = fs::read_to_string(place.join("log")).unwrap_or_default();
         (output.status.code(), comparable(&String::from_utf8(output.stdout).unwrap()), comparable(&log))
@@ -68,6 +68,11 @@ fn log_files_say_what_rsyncs_do() {
         "-a --delete -i",
         "-a --delete --log-file-format=%n|%o|%l",
         "-a --delete --log-file-format=%n|%l",
+        "-av --no-i-r",
+        "-avq --no-i-r",
+        "-avv --no-i-r",
+        "-a --delay-updates --info=flist",
+        "-a --info=flist2 --no-i-r",
         "-a --log-file-format=",
         "-aii --log-file-format=%n|%l",
         "-aii --log-file-format=%i|%n",
@@ -83,6 +88,8 @@ fn log_files_of_the_side_that_receives_say_what_rsyncs_do() {
     for args in [
         "-a",
         "-av",
+        "-av --no-i-r",
+        "-avv --no-i-r",
         "-avv --delete",
         "-ai --delete",
         "-an --delete",
@@ -343,7 +350,12 @@ fn listings_are_rsyncs() {
         "-ai SRC",
         "-aq SRC",
         "-a --exclude=d SRC",
+        "-aU SRC",
+        "-rU --no-h SRC",
+        "-r --chmod=D711,F600 SRC",
         "-a --list-only SRC dst",
+        "-a --list-only --delete-missing-args SRC SRCgone dst",
+        "-aU --no-h --list-only --delete-missing-args SRCd/gone dst",
         "--list-only SRC none/there",
         "none",
     ] {

@@ -57,7 +57,19 @@ fn what_is_copied_is_what_rsync_copies() {
 /// In a mount namespace of its own.
 #[test]
 fn what_is_mounted_is_neither_entered_nor_deleted() {
-    for args in ["-aix", "-aixx", "-aix --delete", "-aixx --delete", "-aivvx --delete"] {
+    for args in [
+        "-aix",
+        "-aixx",
+        "-aix --delete",
+        "-aixx --delete",
+        "-aivvx --delete",
+        "-aivvxx --delete",
+        "-aivvxx --no-i-r",
+        "-aixx --info=mount --delete --no-i-r",
+        "-aix --delete --info=mount",
+        "-aix --delete --info=skip",
+        "-aix --delete --debug=del",
+    ] {
         let left = ["rsync", &format!("{FOREBAY} sync")].map(|program| {
             let temp = tempfile::tempdir().unwrap();
             let script = format!(
