@@ -240,6 +240,7 @@ fn read(
             let path = [rel, name.to_bytes()].concat();
             let levels = &shared.options.levels;
             match doomed {
+                _ if shared.options.select.one_file_system > 1 => shared.skip_mount(out, "[generator]", &path),
                 true if levels.debug_del > 0 => {
                     shared.say(out, &[b"mount point, "], &path, b", pins parent directory\n");
                 }

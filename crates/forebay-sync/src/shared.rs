@@ -485,10 +485,10 @@ impl<'a> Shared<'a> {
         }
     }
 
-    /// Says that the directory `path`, which is on another file system, is left out.
-    pub(crate) fn skip_mount(&self, out: &mut Outcome, path: &[u8]) {
+    /// Says that `role` leaves out the directory `path`, which is on another file system.
+    pub(crate) fn skip_mount(&self, out: &mut Outcome, role: &str, path: &[u8]) {
         if self.options.levels.mount > 0 {
-            self.say(out, &[b"[sender] skipping mount-point dir "], path, b"\n");
+            self.say(out, &[role.as_bytes(), b" skipping mount-point dir "], path, b"\n");
         }
     }
 

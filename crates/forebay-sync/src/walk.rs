@@ -240,7 +240,7 @@ impl<'a> Walk<'a> {
                 Ok(_) if crosses && !on_the_way => match self.shared.options.select.one_file_system {
                     1 => Base::Closed,
                     _ => {
-                        self.shared.skip_mount(&mut self.note, &rel[..rel.len() - 1]);
+                        self.shared.skip_mount(&mut self.note, "[sender]", &rel[..rel.len() - 1]);
                         continue;
                     }
                 },

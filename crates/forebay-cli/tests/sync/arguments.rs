@@ -20,6 +20,10 @@ fn bench() -> Bench {
     }
     symlink("x/f", src.join("link")).unwrap();
     symlink("x", src.join("dirlink")).unwrap();
+    // Whatever is made at the destination has another time.
+    for dir in ["x/d/deep", "x/d", "x", "y/d", "y/g", "y", "empty", "only", "."] {
+        touch(&src.join(dir), "@1000000000.25");
+    }
     bench.both(|place| {
         fs::create_dir_all(place.join("dir/x")).unwrap();
         fs::create_dir_all(place.join("dir/f")).unwrap();

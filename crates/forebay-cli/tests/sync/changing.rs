@@ -12,7 +12,7 @@ use crate::tree::{look, touch};
 
 /// How large the file is, and how much of it is copied in a second.
 const SIZE: usize = 4_000_000;
-const RATE: &str = "--bwlimit=4m";
+const RATE: &str = "--bwlimit=2m";
 
 /// What happens to the file each time that the copying of it has begun.
 type Changes<'c> = &'c [&'c dyn Fn(&File)];

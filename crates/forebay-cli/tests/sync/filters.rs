@@ -228,7 +228,7 @@ fn patterns_are_told_in_one_line() {
     ["a\nb", "tab\t", "plain"].iter().for_each(|name| fs::write(bench.src().join(name), name).unwrap());
     let src = format!("{}/", bench.src().display());
     let did = bench.same(&["-avvn", "--exclude=a\n*", "--exclude=*\t", &src, "dst"]);
-    assert_eq!(did.lines.iter().filter(|line| line.contains("because of pattern")).count(), 2, "{did:?}");
+    assert_eq!(did.skipped.iter().filter(|line| line.contains("because of pattern")).count(), 2, "{did:?}");
 }
 
 /// Rules of a file that is named in that of a directory count for both sides, whatever they or their file say of that.
