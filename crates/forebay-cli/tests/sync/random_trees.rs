@@ -118,6 +118,8 @@ const APART: &[(&[&str], &[&str])] = &[
         &["-p -y", "--compare-dest=../{other}", "--copy-dest=../{other}", "--link-dest=../{other}"],
         &["--append", "--append-verify"],
     ),
+    // It loses zeros that are appended with holes, or fails there.
+    (&["-S"], &["--append", "--append-verify"]),
     // It does not find the way to the backup.
     (&["--inplace", "--append", "--append-verify"], &["--backup-dir=../bak"]),
     // Who is no super-user lets owners write what is deleted or in the way, and leaves backups and what stays like that.
