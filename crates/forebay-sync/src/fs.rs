@@ -216,6 +216,12 @@ pub(crate) fn list(dir: BorrowedFd<'_>, mut each: impl FnMut(&CStr, FileType)) -
     Ok(())
 }
 
+/// Whether both are open on the same file or directory.
+pub(crate) fn is_same(one: BorrowedFd<'_>, other: BorrowedFd<'_>) -> Result<bool, Errno> {
+    let inode = |fd| rustix::fs::fstat(fd).map(|stat| Stat::from(stat).inode());
+    Ok(inode(one)? == inode(other)?)
+}
+
 /// The system's words for an error and its number, as rsync prints them.
 pub(crate) fn describe(errno: Errno) -> String {
     if errno == fake::CORRUPT {

@@ -131,8 +131,8 @@ impl Places {
         if is_root && options.backup_dir.is_some() && (options.lists_at_once() || options.inplace) {
             let _ = self.root_time.set(time);
         }
-        let inode = |fd: BorrowedFd<'_>| rustix::fs::fstat(fd).map(|stat| Stat::from(stat).inode()).ok();
-        if self.temp.as_ref().is_some_and(|temp| inode(temp.fd.as_fd()) == inode(dir)) {
+        // What cannot be compared is another.
+        if self.temp.as_ref().is_some_and(|temp| fs::is_same(temp.fd.as_fd(), dir) == Ok(true)) {
             let _ = self.temp_time.set(time);
         }
     }

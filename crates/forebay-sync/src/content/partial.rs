@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use rustix::fs::{AtFlags, CWD, Mode};
 use rustix::io::Errno;
 
-use crate::fs::{self, Stat};
+use crate::fs;
 use crate::given;
 use crate::options::Options;
 use crate::shared::Shared;
@@ -61,15 +61,11 @@ pub(crate) fn discard(shared: &Shared<'_>, at: BorrowedFd<'_>, file: &CStr) {
     // Mostly there is none. What cannot be removed does no harm: it is used or replaced by the next run.
     if let Ok(dir) = dir(shared, at, false)
         // It may be given as the very directory that the file is in.
-        && inode(dir.as_fd()).is_ok_and(|left| inode(at).is_ok_and(|own| left != own))
+        && fs::is_same(dir.as_fd(), at) == Ok(false)
         && rustix::fs::unlinkat(&dir, file, AtFlags::empty()).is_ok()
     {
         remove(shared, at);
     }
-}
-
-fn inode(dir: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
-    rustix::fs::fstat(dir).map(|stat| Stat::from(stat).inode())
 }
 
 /// Removes the directory if it is a relative one and nothing is in it.
