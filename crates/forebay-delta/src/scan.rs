@@ -10,9 +10,14 @@
 //! * *the window*: the weak sum moves byte by byte, a filter of bits turns most sums away, the table has candidates, and
 //!   a strong sum of the window decides.
 //!
+//! Where the new file replaces the basis in its place, what lies before the window has been overwritten. A block from there
+//! serves all the same if the new file has it in the same place, too: that is looked for in the new file.
+//!
 //! Strong sums of windows that then match nothing are bounded by [`ALARMS`] times the segment: after that only guesses
 //! are followed, and whoever made a file to slow us down has a larger delta instead.
 
+use crate::error::Role;
+use crate::input::{ReadAt, read_exact_at};
 use crate::search::Options;
 use crate::signature::Signature;
 use crate::stats::Stats;
@@ -44,6 +49,8 @@ pub(crate) struct Scan<'a> {
     pub(crate) signature: &'a Signature,
     pub(crate) table: &'a Table,
     pub(crate) options: Options,
+    /// The new file and its length, if it replaces the basis in its place and can be read anywhere.
+    pub(crate) new: Option<(&'a dyn ReadAt, u64)>,
 }
 
 impl Scan<'_> {
@@ -74,6 +81,9 @@ struct Walk<'a> {
     /// Bytes that may still be hashed in vain.
     patience: u64,
     ahead: Ahead,
+    /// The last answer of [`stays`](Walk::stays), and the block's bytes.
+    stays: Option<(u32, bool)>,
+    block: Vec<u8>,
 }
 
 /// Digests of consecutive windows whose weak sums are those of consecutive blocks: most likely they are the next to be asked
@@ -100,7 +110,7 @@ impl<'a> Walk<'a> {
         let block_len = scan.signature.format().block_len() as usize;
         let patience = (bytes.len() as u64).saturating_mul(ALARMS);
         let (found, stats, ahead) = (Vec::new(), Stats::default(), Ahead::default());
-        Walk { scan, bytes, at, block_len, found, stats, patience, ahead }
+        Walk { scan, bytes, at, block_len, found, stats, patience, ahead, stays: None, block: Vec::new() }
     }
 
     fn run<R: Roll>(&mut self, own: usize) {
@@ -164,12 +174,16 @@ impl<'a> Walk<'a> {
             .find(|block| self.is_at(*block, pos))
     }
 
-    /// Whether `block` is at `pos`. Quick to say no.
+    /// Whether `block` is at `pos`, and still there to be copied. Quick to say no.
     fn is_at(&mut self, block: u32, pos: usize) -> bool {
+        self.is_like(block, pos) && (self.is_ahead(block, pos) || self.stays(block))
+    }
+
+    fn is_like(&mut self, block: u32, pos: usize) -> bool {
         let signature = self.scan.signature;
         let rest = &self.bytes[pos..];
         let window = &rest[..rest.len().min(self.block_len)];
-        if u64::from(block) >= signature.blocks() || !self.fits(block, window.len()) || !self.allowed(block, pos) {
+        if u64::from(block) >= signature.blocks() || !self.fits(block, window.len()) || !self.may_serve(block, pos) {
             return false;
         }
         let format = signature.format();
@@ -205,9 +219,36 @@ impl<'a> Walk<'a> {
         self.scan.signature.block_len(block).is_none_or(|block_len| block_len == len)
     }
 
-    /// Whether `block` is still there when the new file replaces the basis from the beginning on.
-    fn allowed(&self, block: u32, pos: usize) -> bool {
+    /// Whether `block` has not been overwritten where the new file replaces the basis from the beginning on.
+    fn is_ahead(&self, block: u32, pos: usize) -> bool {
         !self.scan.options.in_place || u64::from(block) * self.block_len as u64 >= self.at + pos as u64
+    }
+
+    /// Whether `block` is to be looked at: it is still there, or may be.
+    fn may_serve(&self, block: u32, pos: usize) -> bool {
+        self.scan.new.is_some() || self.is_ahead(block, pos)
+    }
+
+    /// Whether the new file has `block` where the basis has it. What cannot be read is said where it is the turn of that.
+    fn stays(&mut self, block: u32) -> bool {
+        if let Some((known, stays)) = self.stays
+            && known == block
+        {
+            return stays;
+        }
+        let (signature, format) = (self.scan.signature, self.scan.signature.format());
+        let offset = u64::from(block) * self.block_len as u64;
+        let mut read = || {
+            let (new, end) = self.scan.new?;
+            let len = signature.block_len(block).filter(|len| offset + *len as u64 <= end)?;
+            self.block.resize(len, 0);
+            read_exact_at(new, Role::New, &mut self.block, offset).ok()
+        };
+        let stays = read().is_some()
+            && format.weak().sum(&self.block) == signature.weak(block)
+            && format.strong().sum(&self.block).as_ref()[..format.strong_len()] == *signature.strong(block);
+        self.stays = Some((block, stays));
+        stays
     }
 
     /// The next match at or after `pos` that begins before `own`.
@@ -242,7 +283,7 @@ impl<'a> Walk<'a> {
         let window = &self.bytes[pos..pos + self.block_len];
         let mut sum = None;
         for block in self.scan.table.blocks(weak) {
-            if !self.fits(block, window.len()) || !self.allowed(block, pos) {
+            if !self.fits(block, window.len()) || !self.may_serve(block, pos) {
                 continue;
             }
             let sum = sum.get_or_insert_with(|| {
@@ -251,7 +292,8 @@ impl<'a> Walk<'a> {
                 signature.format().strong().sum(window)
             });
             self.patience = self.patience.saturating_sub(1);
-            if sum.as_ref()[..signature.format().strong_len()] == *signature.strong(block) {
+            let same = sum.as_ref()[..signature.format().strong_len()] == *signature.strong(block);
+            if same && (self.is_ahead(block, pos) || self.stays(block)) {
                 self.patience = self.patience.saturating_add(window.len() as u64);
                 return Some(block);
             }

@@ -22,8 +22,8 @@ const SEGMENT: usize = 8 << 20;
 /// What kinds of matches are wanted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// The new file replaces the basis from its beginning on, in the same place: a block is copied only to where it is,
-    /// or to where it has not been overwritten yet. Default: no.
+    /// The new file replaces the basis from its beginning on, in the same place: a block is copied only from where it has not
+    /// been overwritten yet, or from where the new file has it, too. Default: no.
     pub in_place: bool,
 }
 
@@ -116,8 +116,12 @@ where
     D: FnMut(&[u8]),
     K: FnMut(Token<'_>) -> Result<(), E>,
 {
-    let table = Table::build(basis)?;
-    let scan = Scan { signature: basis, table: &table, options };
+    let table = Table::build(basis, options.in_place)?;
+    let anywhere = match new {
+        Input::File(file, len) if options.in_place => Some((file, len)),
+        _ => None,
+    };
+    let scan = Scan { signature: basis, table: &table, options, new: anywhere };
     let block_len = basis.format().block_len();
     let most = match new {
         Input::File(_, whole) if whole > SHORT * PIECE as u64 && whole <= 2 * SEGMENT as u64 => SEGMENT,

@@ -8,7 +8,7 @@
 //!
 //! # Invariants
 //! * A bucket has at most [`CHAIN`] entries: what has no room is not found. Nobody can make a lookup long by choosing sums.
-//! * Of blocks with equal sums, weak and strong, the first is kept.
+//! * Of blocks with equal sums, weak and strong, the first is kept, or the first and the last.
 
 use forebay::Lease;
 
@@ -62,7 +62,8 @@ impl Table {
         (buckets + 1) * size_of::<u32>() + words * size_of::<u64>() + blocks * size_of::<Entry>()
     }
 
-    pub(crate) fn build(signature: &Signature) -> Result<Self, Error> {
+    /// The table of `signature`, of equal blocks the first, or the first and the `last`.
+    pub(crate) fn build(signature: &Signature, last: bool) -> Result<Self, Error> {
         let blocks = signature.blocks() as usize;
         let (bits, words) = (bits_of(blocks), words_of(blocks));
         let unpaid = Table::bytes_of(blocks).saturating_sub(signature.paid_for_table());
@@ -75,12 +76,12 @@ impl Table {
             entries: vec![Entry::default(); blocks],
             _lease: lease,
         };
-        table.fill(signature);
+        table.fill(signature, last);
         Ok(table)
     }
 
     /// Sorts the blocks by bucket, by counting, and then leaves out what need not or must not be found.
-    fn fill(&mut self, signature: &Signature) {
+    fn fill(&mut self, signature: &Signature, last: bool) {
         for (weak, _) in signature.iter() {
             let hash = hash(weak);
             let (word, bits) = self.place(hash);
@@ -104,12 +105,21 @@ impl Table {
             self.starts[bucket] = first as u32;
             for entry in begin..end {
                 let entry = self.entries[entry];
-                let known = |other: &Entry| {
+                let same = |other: &Entry| {
                     other.weak == entry.weak && signature.strong(other.block) == signature.strong(entry.block)
                 };
-                if kept - first < CHAIN && !self.entries[first..kept].iter().any(known) {
-                    self.entries[kept] = entry;
-                    kept += 1;
+                let (known, place) = match self.entries[first..kept].iter().rposition(same) {
+                    Some(known) => (true, first + known),
+                    None => (false, kept),
+                };
+                let one = known && !self.entries[first..place].iter().any(same);
+                if !known || (last && one) {
+                    if kept - first < CHAIN {
+                        self.entries[kept] = entry;
+                        kept += 1;
+                    }
+                } else if last {
+                    self.entries[place] = entry;
                 }
             }
             begin = end;
@@ -136,7 +146,7 @@ impl Table {
         self.filter[word] & bits == bits
     }
 
-    /// The blocks that have this sum, lowest first.
+    /// The blocks that have this sum, lowest first but for the last of equal ones.
     pub(crate) fn blocks(&self, weak: u32) -> impl Iterator<Item = u32> {
         let bucket = (hash(weak) >> self.bucket_shift) as usize;
         let entries = &self.entries[self.starts[bucket] as usize..self.starts[bucket + 1] as usize];
@@ -159,7 +169,7 @@ mod tests {
     #[test]
     fn every_block_is_found_by_its_sum() {
         let weak = |n: u32| n.wrapping_mul(0x0808_8405) ^ (n << 16);
-        let table = Table::build(&signature((0..5000).map(|n| (weak(n), u64::from(n))))).unwrap();
+        let table = Table::build(&signature((0..5000).map(|n| (weak(n), u64::from(n)))), false).unwrap();
         for n in 0..5000 {
             assert!(table.may_have(weak(n)));
             assert!(table.blocks(weak(n)).any(|block| block == n), "{n}");
@@ -171,26 +181,31 @@ mod tests {
 
     #[test]
     fn of_equal_blocks_the_first_is_kept() {
-        let table = Table::build(&signature((0..100_000).map(|n| (7, n % 3)))).unwrap();
+        let table = Table::build(&signature((0..100_000).map(|n| (7, n % 3))), false).unwrap();
         assert_eq!(table.blocks(7).collect::<Vec<_>>(), [0, 1, 2]);
+        let table = Table::build(&signature((0..100_000).map(|n| (7, n % 3))), true).unwrap();
+        let mut kept: Vec<_> = table.blocks(7).collect();
+        assert_eq!(kept[..3], [0, 1, 2]);
+        kept.sort_unstable();
+        assert_eq!(kept, [0, 1, 2, 99_997, 99_998, 99_999]);
     }
 
     #[test]
     fn chains_are_bounded() {
         // Equal weak sums, and weak sums that only share a bucket.
-        let equal = Table::build(&signature((0..5000).map(|n| (7, n)))).unwrap();
+        let equal = Table::build(&signature((0..5000).map(|n| (7, n))), false).unwrap();
         assert_eq!(equal.blocks(7).count(), CHAIN);
         // The multiplier's inverse makes neighbours of hashes.
         let inverse = 0x0e8b_2f51u32;
         let close = (0..5000u64).map(|n| ((n as u32).wrapping_mul(inverse), n));
-        let table = Table::build(&signature(close)).unwrap();
+        let table = Table::build(&signature(close), false).unwrap();
         assert!(table.entries.len() <= 5000);
         assert!(table.starts.windows(2).all(|pair| (pair[1] - pair[0]) as usize <= CHAIN));
     }
 
     #[test]
     fn nothing_is_found_without_blocks() {
-        let table = Table::build(&signature([])).unwrap();
+        let table = Table::build(&signature([]), false).unwrap();
         assert!(!table.may_have(0));
         assert_eq!(table.blocks(0).count(), 0);
     }

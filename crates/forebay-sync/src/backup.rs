@@ -144,6 +144,7 @@ pub(crate) fn copy(worker: &mut Worker<'_>, entry: &Entry<'_>, ready: &Ready, ou
             range: 0..stat.size,
             devices: (stat.dev, there.dev),
             fresh: true,
+            seen: false,
         };
         worker.copier.copy(&job).map_err(|failure| match failure {
             Failure::Read(errno) | Failure::Write(errno) | Failure::Share(errno) => errno,

@@ -151,9 +151,11 @@ impl Worker<'_> {
                 },
                 None => None,
             };
-            // A dry run does not make it what it would be.
-            let link = if file && self.shared.options.dry_run { self.link_of(&entry) } else { None };
-            let existing = link.map(|inode| (inode, true)).or(existing);
+            // A dry run does not make it what it would be. Else it does not stay what it is.
+            let dry_run = self.shared.options.dry_run;
+            let link = if file && (dry_run || existing.is_some()) { self.link_of(&entry) } else { None };
+            let replaced = link.is_some_and(|inode| existing.is_some_and(|(old, _)| old != inode));
+            let existing = link.filter(|_| dry_run).map(|inode| (inode, true)).or(existing);
             let differs = existing.is_some_and(|(_, current)| !current);
             let stays = file && (self.is_newer(&entry) || (differs && self.is_no_shorter(&entry)));
             // As with rsync, what is like a name that is not there counts as being there, also where it is of no use.
@@ -172,6 +174,7 @@ impl Worker<'_> {
             let at = fd.as_ref().filter(|_| closed);
             let existing =
                 existing.filter(|_| at.is_none_or(|at| entry.unreadable_at(self.shared, at.as_fd()).is_none()));
+            let existing = existing.map(|(inode, current)| (inode, current && (dry_run || !replaced)));
             names.push(Name { inode: src.inode(), path: entry.rel(), file, stays, existing, elsewhere });
         }
         Ok(Names(names))

@@ -299,6 +299,7 @@ fn is_protected(shared: &Shared<'_>, out: &mut Outcome, place: &Place<'_>, local
 fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr, kind: FileType, say: bool) -> bool {
     let rel = &[there.rel, name.to_bytes()].concat()[..];
     let is_dir = kind == FileType::Directory;
+    let mut emptied = true;
     if is_dir {
         match empty(shared, out, there, name, rel) {
             Ok(true) => {}
@@ -306,12 +307,10 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
                 shared.say(out, &[b"cannot delete non-empty directory: "], rel, b"\n");
                 // As with rsync, one inside another is tried all the same, and counts against the limit; a dry run does
                 // not find out that it fails.
-                if there.doomed && shared.may_delete() && shared.options.dry_run {
-                    shared.deleted.fetch_add(1, Ordering::Relaxed);
-                    out.totals.count_deleted(fs::kinds(kind));
-                    itemize::log_deleted(shared, out, rel, true);
+                if !there.doomed {
+                    return false;
                 }
-                return false;
+                emptied = false;
             }
             Err(errno) => {
                 shared.fail(out, "[generator] opendir", &shared.target_path(b"", rel), errno);
@@ -358,7 +357,7 @@ fn remove(shared: &Shared<'_>, out: &mut Outcome, there: &There<'_>, name: &CStr
         out.totals.count_deleted(fs::kinds(kind));
         itemize::log_deleted(shared, out, rel, is_dir);
     }
-    true
+    emptied
 }
 
 /// Reports and counts that `call` has not removed what is at `rel` in the tree.

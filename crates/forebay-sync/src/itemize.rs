@@ -1,5 +1,7 @@
 //! The lines that say what changes: rsync's eleven codes, or plain names.
 
+use std::ffi::CStr;
+
 use crate::above::{Above, Named};
 use crate::extended::Long;
 use crate::format::{Format, Line};
@@ -232,7 +234,8 @@ pub(crate) fn lines(
         let other = Change { xattr: false, ..change.clone() };
         let end: &[u8] = if other.any() || change.exact_time { b"\n" } else { b" is uptodate\n" };
         let slash: &[u8] = if is_dir { b"/" } else { b"" };
-        shared.say_same(out, &[named.rel, named.name, slash].concat(), end);
+        let name = shared.renamed(named.rel).map_or(named.name, CStr::to_bytes);
+        shared.say_same(out, &[named.rel, name, slash].concat(), end);
     }
     let carried = receives || change.sent;
     if options.levels.progress == 1

@@ -32,8 +32,11 @@ pub(crate) fn meant(
     if kind != FileType::Symlink || !options.follows_links() {
         return Ok((kind == FileType::Directory, false));
     }
+    let there = source.stat(name, true);
     let mut always = options.copy_links;
-    if !always && options.copy_unsafe_links {
+    // What `-k` follows is followed whatever it leads to.
+    let by_k = options.copy_dirlinks && there.is_ok_and(|stat| stat.kind == FileType::Directory);
+    if !always && !by_k && options.copy_unsafe_links {
         // As with rsync, a munged one is what it is: absolute.
         if let Some(to) = source.read_link(name).ok().filter(|to| is_unsafe(to.to_bytes(), rel)) {
             always = true;
@@ -42,7 +45,7 @@ pub(crate) fn meant(
             }
         }
     }
-    match source.stat(name, true) {
+    match there {
         Ok(stat) if stat.kind == FileType::Directory => Ok((true, always || options.copy_dirlinks)),
         Ok(_) => Ok((false, always)),
         Err(errno) if always => Err(errno),

@@ -92,7 +92,7 @@ impl Worker<'_> {
                 self.remove_source(entry, failed, out);
                 if role == Role::Leader {
                     let waiting = self.shared.groups.done(inode, &path, Some(link));
-                    self.work_off(waiting, out)?;
+                    self.work_off(waiting, &path, out)?;
                 }
             }
             Turn::Make => {
@@ -123,7 +123,7 @@ impl Worker<'_> {
                 self.arrived &= made.is_some() && sent;
                 self.remove_source(entry, failed, out);
                 let waiting = self.shared.groups.done(inode, &path, made);
-                self.work_off(waiting, out)?;
+                self.work_off(waiting, &path, out)?;
             }
         }
         if role == Role::Leader {
@@ -152,21 +152,21 @@ impl Worker<'_> {
             return Ok(());
         }
         let leader = [&dir.rel, dir.listing.name(at).to_bytes()].concat();
-        let mut waiting = self.shared.groups.done(src.inode(), &leader, made);
+        let waiting = self.shared.groups.done(src.inode(), &leader, made);
+        self.work_off(waiting, &leader, out)
+    }
+
+    /// Works on those who have waited for `leader`; their lines go to their own places.
+    fn work_off(&mut self, mut waiting: Vec<Waiting>, leader: &[u8], out: &mut Outcome) -> Result<(), Error> {
         // As with rsync: those before it backwards, those behind it forwards.
         waiting.sort_by(|a, b| {
             let (a, b) = (a.path(), b.path());
-            let behind = [&a, &b].map(|path| order::compare_paths(path, &leader).is_gt());
+            let behind = [&a, &b].map(|path| order::compare_paths(path, leader).is_gt());
             behind[0].cmp(&behind[1]).then_with(|| match behind[0] {
                 true => order::compare_paths(&a, &b),
                 false => order::compare_paths(&b, &a),
             })
         });
-        self.work_off(waiting, out)
-    }
-
-    /// Works on those who have waited; their lines go to their own places.
-    fn work_off(&mut self, waiting: Vec<Waiting>, out: &mut Outcome) -> Result<(), Error> {
         for Waiting { dir, at } in waiting {
             let mut late = Outcome::default();
             let entered = target::enter(self.shared, &dir);

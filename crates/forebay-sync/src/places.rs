@@ -96,7 +96,7 @@ impl Places {
                 Err(errno) => {
                     let what = if errno == Errno::NOTDIR { "is not a dir" } else { "does not exist" };
                     let path = beside(&shared.root, dir);
-                    shared.complain(note, &format!("{option} arg {what}: "), &path, "");
+                    shared.complain(note, &format!("{option} arg {what}: "), without_slashes(&path), "");
                 }
             }
         }

@@ -38,7 +38,7 @@ impl Worker<'_> {
         }
         if self.is_newer(entry) {
             if options.levels.skip > 0 {
-                shared.say(out, &[], &entry.rel(), b" is newer\n");
+                shared.say(out, &[], &entry.target_rel(), b" is newer\n");
             }
             return Ok(());
         }
@@ -385,8 +385,15 @@ impl Worker<'_> {
                 }
             }
         }
-        let mut change = self.like(entry, found);
-        change.time = if shared.options.times { change.time } else { Time::Now };
+        let (options, mut change) = (shared.options, self.like(entry, found));
+        // As with rsync, which tells it as a copy of what is elsewhere, and then with the time that it gets.
+        if found.likeness == Likeness::Exact
+            && options.levels.name > 1
+            && !(options.times || options.has_codes() || options.json)
+        {
+            shared.say_same(out, &entry.target_rel(), b" is uptodate\n");
+        }
+        change.time = if options.times { change.time } else { Time::Now };
         change.lacking = entry.lacking(shared);
         entry.sum(shared, &mut change);
         itemize::log(shared, out, &change, &entry.named(), None);

@@ -385,7 +385,12 @@ impl<'a> Shared<'a> {
 
     /// The name that `name` of the directory `dir` gets at the destination.
     pub(crate) fn target_name<'n>(&'n self, dir: &Dir, name: &'n CStr) -> &'n CStr {
-        self.root.rename.as_deref().filter(|_| dir.parent.is_none()).unwrap_or(name)
+        self.renamed(&dir.rel).unwrap_or(name)
+    }
+
+    /// What the one entry in the directory `rel` is called at the destination, if that is another name.
+    pub(crate) fn renamed(&self, rel: &[u8]) -> Option<&CStr> {
+        self.root.rename.as_deref().filter(|_| rel.is_empty())
     }
 
     /// Adds a line of text, unless `-q`.

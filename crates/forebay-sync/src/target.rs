@@ -279,8 +279,9 @@ fn enter_root(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
 /// A directory that is not there: a dry run tells that it would be made, unless `--existing` forbids that.
 fn enter_absent(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
     if shared.options.select.existing {
-        shared.pass_over(out, "not creating new directory \"", dir.path(), "\"\n");
-        return Target::Failed;
+        not_created(shared, dir, out);
+        // As with rsync, what is directly in a root that is not there is looked at.
+        return if dir.parent.is_some() { Target::Failed } else { Target::Absent };
     }
     match source(shared, dir, out) {
         Some(src) => {
@@ -291,6 +292,16 @@ fn enter_absent(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) -> Target {
         }
         None => Target::Failed,
     }
+}
+
+/// Tells that `--existing` keeps a directory from being made, by the name that it would have.
+fn not_created(shared: &Shared<'_>, dir: &Dir, out: &mut Outcome) {
+    let path = match shared.renamed(dir.parent.as_ref().map_or(b"", |parent| &parent.rel)) {
+        Some(name) => name.to_bytes(),
+        None if dir.parent.is_none() => b".",
+        None => dir.path(),
+    };
+    shared.pass_over(out, "not creating new directory \"", path, "\"\n");
 }
 
 /// A directory that is only on the way to something: it is taken as it is, or made without a word. A link in its place is
@@ -377,7 +388,7 @@ fn enter_child(shared: &Shared<'_>, dir: &Dir, parent: &Dir, at: &Ready, out: &m
             true
         }
         Err(Errno::NOENT) if shared.options.select.existing => {
-            shared.pass_over(out, "not creating new directory \"", dir.path(), "\"\n");
+            not_created(shared, dir, out);
             return Target::Failed;
         }
         Err(Errno::NOENT) => true,

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::extended;
 use crate::fake;
 use crate::fs::{self, Stat};
+use crate::hardlinks::Lines;
 use crate::item::Item;
 use crate::itemize::{self, Action, Change, Time};
 use crate::links;
@@ -148,12 +149,12 @@ impl Worker<'_> {
             return Ok(());
         };
         if options.select.existing && entry.old.is_none() {
-            shared.pass_over(out, "not creating new file \"", &entry.rel(), "\"\n");
+            shared.pass_over(out, "not creating new file \"", &entry.target_rel(), "\"\n");
             return Ok(());
         }
         if options.select.ignore_existing && entry.old.is_some() {
             let how = self.how_it_exists(&entry);
-            shared.pass_over(out, "", &entry.rel(), &format!(" exists{how}\n"));
+            shared.pass_over(out, "", &entry.target_rel(), &format!(" exists{how}\n"));
             return Ok(());
         }
         let several = options.hard_links && src.nlink > 1;
@@ -351,12 +352,11 @@ impl Worker<'_> {
         let exact = change.exact_time || (change.xattr && attrs::keeps_time(shared, entry.src.kind));
         let quiet = change.exact_time || attrs::other_atime(shared, &entry.src, old);
         // Its other names, which stay names of it, may be about to get what they are to have.
-        if change.any()
-            && old.nlink > 1
+        let in_order = old.nlink > 1
             && entry.src.kind == FileType::RegularFile
-            && !(self.delivers || shared.options.hard_links || shared.options.dry_run || shared.remote.is_some())
-        {
-            return shared.in_order.leave(entry, out);
+            && !(self.delivers || shared.options.hard_links || shared.options.dry_run || shared.remote.is_some());
+        if in_order && (change.any() || quiet || shared.options.remove_source_files) {
+            return shared.in_order.leave(entry, None, out);
         }
         if (change.any() || quiet || shared.options.fake_destination)
             && !shared.options.dry_run
@@ -369,7 +369,13 @@ impl Worker<'_> {
         if change.any() || shared.options.itemize_all || shared.options.levels.name > 1 {
             entry.sum(shared, &mut change);
         }
-        itemize::log(shared, out, &change, &entry.named(), link.map(CStr::to_bytes));
+        if !in_order {
+            return itemize::log(shared, out, &change, &entry.named(), link.map(CStr::to_bytes));
+        }
+        let mut own = Outcome::default();
+        itemize::log(shared, &mut own, &change, &entry.named(), None);
+        shared.in_order.leave(entry, Some((*old, Lines::of(&mut own))), out);
+        out.append(own);
     }
 
     /// Gives `name`, which is as `now` says, the owner, mode and (if `retime`) times that are wanted where `old` was.

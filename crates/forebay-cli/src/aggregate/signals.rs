@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forebay::CancelToken;
 use forebay_exchange::table::Observer;
@@ -12,7 +12,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::{complain, message};
-use crate::signals::exit_code;
+use crate::signals::{exit_code, is_another};
 
 /// How long an orderly end may take: an input that gives nothing may hold it up.
 const GRACE: Duration = Duration::from_secs(3);
@@ -40,6 +40,7 @@ pub(crate) fn watch(cancel: CancelToken, observer: Observer, published: bool) ->
     thread::Builder::new().name("aggregate-signals".into()).spawn(move || {
         let mut arrived = signals.forever();
         let Some(signal) = arrived.next() else { return };
+        let begun = Instant::now();
         seen.0.store(signal, Ordering::Release);
         cancel.cancel();
         let leave = move |observer: &Observer| -> ! {
@@ -51,7 +52,7 @@ pub(crate) fn watch(cancel: CancelToken, observer: Observer, published: bool) ->
             thread::sleep(GRACE);
             leave(&late)
         });
-        if guard.is_err() || arrived.next().is_some() {
+        if guard.is_err() || arrived.any(|_| is_another(begun)) {
             leave(&observer)
         }
     })?;

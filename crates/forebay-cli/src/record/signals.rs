@@ -3,13 +3,14 @@
 use std::io;
 use std::sync::mpsc::Sender;
 use std::thread;
+use std::time::Instant;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::complain;
 use super::feed::Event;
-use crate::signals::{exit_code, name};
+use crate::signals::{exit_code, is_another, name};
 
 /// Sends the first signal that comes as an event, and says so unless it is to be `quiet`.
 ///
@@ -26,7 +27,8 @@ pub(crate) fn watch(sender: Sender<Event>, quiet: bool) -> io::Result<()> {
             // Nobody receives it: the recording is at its end.
             let _ = sender.send(Event::Signal(signal));
         }
-        if let Some(signal) = arrived.next() {
+        let first = Instant::now();
+        if let Some(signal) = arrived.find(|_| is_another(first)) {
             std::process::exit(i32::from(exit_code(signal)));
         }
     })?;

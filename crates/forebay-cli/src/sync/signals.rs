@@ -6,7 +6,7 @@ use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use forebay::CancelToken;
 use signal_hook::consts::{SIGALRM, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGXFSZ};
@@ -14,6 +14,7 @@ use signal_hook::iterator::Signals as Iterator;
 use signal_hook::low_level::emulate_default_handler;
 
 use super::end;
+use crate::signals::is_another;
 
 /// How long workers have, after a signal, to remove what is half written if standard output blocks the orderly end.
 const GRACE: Duration = Duration::from_secs(3);
@@ -45,9 +46,14 @@ impl Signals {
         signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
         let watching = signals.clone();
         thread::Builder::new().name("sync-signals".into()).spawn(move || {
+            let mut since = None;
             for signal in arriving.forever() {
+                let first = *since.get_or_insert_with(Instant::now);
                 let second = watching.first.compare_exchange(0, signal, Ordering::AcqRel, Ordering::Acquire).is_err();
                 cancel.cancel();
+                if second && !is_another(first) {
+                    continue;
+                }
                 if second {
                     // Stock rsync sends one to what it has started when it has been told of the first.
                     watching.leave(!watching.serves);

@@ -74,9 +74,12 @@ fn deltas_and_patches_of_both_fit_together() {
                     assert!(place.read("rebuilt") == new, "{name} {kind:?}: {maker} to {patcher}");
                 }
             }
-            // Where segments meet, less than a block each may be lost; commands differ in how they are cut.
-            let (ours, theirs) = (sizes[0], sizes[1]);
-            assert!(ours <= theirs + theirs / 50 + 4096, "{name} {kind:?}: {ours} bytes, rdiff's {theirs}");
+            // Where segments of a MiB meet, less than a block each may be lost if blocks repeat, as they do in a program.
+            let (ours, theirs, meet) = (sizes[0], sizes[1], new.len() >> 20);
+            assert!(
+                ours <= theirs + theirs / 50 + 4096 * meet.max(1),
+                "{name} {kind:?}: {ours} bytes, rdiff's {theirs}"
+            );
         }
     }
 }

@@ -249,8 +249,14 @@ fn paths_that_are_empty_or_elsewhere_are_refused() {
 
 #[test]
 fn what_is_not_there_yet_is_refused_with_the_code_for_usage() {
-    for args in [&["--foo", "a", "b"][..], &["-M--delete", "a", "b"], &["a", "host::b"], &["rsync://host/a", "b"], &[]]
-    {
+    for args in [
+        &["--foo", "a", "b"][..],
+        &["-M--delete", "a", "b"],
+        &["-r", "--files-from=none", "a"],
+        &["a", "host::b"],
+        &["rsync://host/a", "b"],
+        &[],
+    ] {
         let output = Command::new(FOREBAY).arg("sync").args(args).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{args:?}");
         assert!(String::from_utf8_lossy(&output.stderr).contains("rsync error: syntax or usage error (code 1) at "));

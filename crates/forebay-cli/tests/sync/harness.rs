@@ -228,8 +228,6 @@ pub(crate) fn did(output: std::io::Result<Output>, place: &Path) -> Did {
         let line = line.split_once(" at ").map_or(&line[..], |(text, _)| text);
         did.errors.push(without_random_name(line));
     }
-    // Of a directory inside another that is to go, stock rsync says twice that it cannot.
-    did.deletions.dedup();
     did.skipped.sort();
     did.errors.sort();
     did

@@ -19,7 +19,7 @@ fn interrupted(signal: &str, workers: &str) -> (Output, Vec<OsString>) {
 }
 
 /// Starts to copy a file of 20 GiB, which begins with `new`, over an old one, and sends `signal` as soon as it has `begun` in the
-/// destination, which is returned.
+/// destination, which is returned. Several signals come one by one.
 pub(crate) fn interrupt(
     bench: &Bench,
     signal: &str,
@@ -46,8 +46,10 @@ pub(crate) fn interrupt(
         assert!(Instant::now() < deadline, "{options:?}: nothing is written");
         std::thread::yield_now();
     }
-    let killed = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
-    assert!(killed.success());
+    for signal in signal.split(' ') {
+        let killed = Command::new("kill").args(["-s", signal, &child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
     (child.wait_with_output().unwrap(), dst)
 }
 
@@ -74,6 +76,17 @@ fn a_signal_leaves_the_old_file_and_no_temporary_one() {
         assert!(errors.contains(text), "{errors}");
         assert_eq!(left, ["large"]);
     }
+}
+
+/// Who ends a process by its group may send it a signal of its own as well.
+#[test]
+fn a_signal_that_comes_twice_is_one() {
+    let bench = Bench::new();
+    let much = |dst: &Path| written(dst).is_some_and(|file| file.blocks() * 512 >= 6 << 20);
+    let options = ["--partial", "--bwlimit=30M", "-W"];
+    let (output, dst) = interrupt(&bench, "TERM TERM", &options, much);
+    assert_eq!((output.status.code(), &left(&dst)[..]), (Some(20), &["large".into()][..]));
+    assert!(fs::metadata(dst.join("large")).unwrap().len() >= 1 << 20);
 }
 
 #[test]

@@ -418,6 +418,37 @@ fn a_file_with_several_names_comes_from_another_tree_that_has_it() {
     }
 }
 
+/// What another tree has replaces what the destination has, and then all names of the file are names of that.
+#[test]
+fn all_names_are_those_of_what_another_tree_has() {
+    for (there, others) in [("d/a", "f/l"), ("f/l", "d/a"), ("c/l", "a/l b/l"), ("b/l", "a/l c/l"), ("a/l", "b/l c/l")]
+    {
+        for options in ["-aHvv", "-aHi", "-aHic", "-aHi --remove-source-files"] {
+            let bench = Bench::new();
+            bench.both(|place| {
+                for name in [there].into_iter().chain(others.split(' ')) {
+                    for tree in ["src", "dst", "other"] {
+                        fs::create_dir_all(place.join(tree).join(name).parent().unwrap()).unwrap();
+                    }
+                    if name != there {
+                        fs::hard_link(place.join("src").join(there), place.join("src").join(name)).unwrap();
+                        continue;
+                    }
+                    for tree in ["src", "dst", "other"] {
+                        fs::write(place.join(tree).join(name), "text").unwrap();
+                        touch(&place.join(tree).join(name), "@1000000000");
+                    }
+                }
+                let find = ["-type", "d", "-exec", "touch", "-d", "@1000000000", "{}", "+"];
+                assert!(Command::new("find").arg(place).args(find).status().unwrap().success());
+            });
+            let args: Vec<String> =
+                format!("{options} --link-dest=../other src/ dst").split(' ').map(str::to_owned).collect();
+            same(&bench, &args);
+        }
+    }
+}
+
 /// Names that are one file in the source, and at the destination files of their own. Some have the source's content and time
 /// already.
 fn apart(same: &[&str]) -> Bench {

@@ -97,8 +97,13 @@ fn of_directories_in_several_trees_one_that_is_the_same_counts() {
 #[test]
 fn other_trees_are_compared_copied_from_and_linked_to() {
     for kind in ["compare", "copy", "link"] {
-        for options in ["-ai", "-aivv", "-av", "-ain", "-aic", "-ai --delete", "-ai --inplace", "-ai --no-W"] {
-            same(&format!("{options} --{kind}-dest=../alt --{kind}-dest=../alt2 --{kind}-dest=../missing"), alternates);
+        for options in
+            ["-ai", "-aivv", "-av", "-ain", "-aic", "-ai --delete", "-ai --inplace", "-ai --no-W", "-avv --no-t"]
+        {
+            same(
+                &format!("{options} --{kind}-dest=../alt --{kind}-dest=../alt2 --{kind}-dest=../missing/"),
+                alternates,
+            );
         }
     }
     let bench = Bench::new();

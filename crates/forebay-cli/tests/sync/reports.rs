@@ -706,3 +706,31 @@ fn names_with_the_character_127_are_shown_as_rsync_shows_them() {
     let did = bench.same(&["-ri", &src, "dst"]);
     assert!(did.errors.iter().any(|line| line.ends_with("new regular file: a\\#177b\\#001")), "{did:?}");
 }
+
+/// What becomes of one file, or of a directory with nothing in it, is told by the name that it has at the destination.
+#[test]
+fn why_the_one_entry_is_passed_over_is_told_by_its_new_name() {
+    for options in
+        ["-avv", "-avv --existing", "-avv --ignore-existing", "-avvu", "-aivv --existing", "-avvn --existing"]
+    {
+        for source in ["file", "empty", "empty/", "full/"] {
+            for (to, time) in [("new", ""), ("x/new", ""), ("file2", "@1000000000"), ("x/file2", "@1100000000")] {
+                let bench = Bench::new();
+                let src = bench.src();
+                fs::create_dir(src.join("empty")).unwrap();
+                fs::create_dir_all(src.join("full/d")).unwrap();
+                fs::write(src.join("file"), "file").unwrap();
+                touch(&src.join("file"), "@1000000000");
+                bench.both(|place| {
+                    fs::create_dir(place.join("x")).unwrap();
+                    if !time.is_empty() {
+                        fs::write(place.join(to), "file").unwrap();
+                        touch(&place.join(to), time);
+                    }
+                });
+                let source = format!("{}/{source}", src.display());
+                bench.same(&options.split(' ').chain([&source[..], to]).collect::<Vec<_>>());
+            }
+        }
+    }
+}

@@ -129,7 +129,13 @@ fn zeros_become_holes() {
     }
     // What is written over them below is of another second, however quick this is.
     ["sparse", "zeros in it"].iter().for_each(|name| touch(&bench.src().join(name), "@1000000000"));
-    for options in [&["-aS"][..], &["-aS", "--preallocate"], &["-aS", "--inplace"], &["-aS", "--no-W"]] {
+    for options in [
+        &["-aS"][..],
+        &["-aS", "--preallocate"],
+        &["-aS", "--inplace"],
+        &["-aS", "--inplace", "--preallocate"],
+        &["-aS", "--no-W"],
+    ] {
         let dst = bench.places()[1].join("dst");
         let output = command(None, crate::harness::FOREBAY, &["sync"])
             .args(options)
@@ -170,6 +176,24 @@ fn a_limit_holds_what_is_written_back() {
         assert!(command.current_dir(&ours).status().unwrap().success());
         assert!(begun.elapsed() >= std::time::Duration::from_millis(480), "{options}: {:?}", begun.elapsed());
         assert_eq!(fs::read(ours.join("dst/file")).unwrap(), vec![1; 100_000]);
+    }
+}
+
+/// What follows links to directories does not care whether they are safe.
+#[test]
+fn of_links_to_directories_that_are_followed_none_is_told_to_be_unsafe() {
+    let bench = Bench::new();
+    for name in ["out/d/f", "out/f"] {
+        fs::create_dir_all(bench.src().join("../beyond").join(name).parent().unwrap()).unwrap();
+        fs::write(bench.src().join("../beyond").join(name), "file").unwrap();
+    }
+    symlink("../beyond/out", bench.src().join("dir")).unwrap();
+    symlink("../beyond/out/f", bench.src().join("file")).unwrap();
+    let src = bench.src().display().to_string();
+    for args in [&["-aivk", "--copy-unsafe-links"][..], &["-aiv", "--copy-unsafe-links"]] {
+        for source in [format!("{src}/"), format!("{src}/dir")] {
+            bench.same(&[args, &[&source[..], "dst"]].concat());
+        }
     }
 }
 

@@ -282,6 +282,33 @@ fn the_program_expands_wildcards_that_no_shell_has_seen() {
 }
 
 #[test]
+fn where_to_copy_may_have_wildcards_that_no_shell_has_seen() {
+    for path in ["one/*", "o?e/x", "none*", "q d/*"] {
+        let all = [(End::Stock, End::Stock)].into_iter().chain(PAIRS).map(|(client, server)| {
+            let bench = Bench::new();
+            fs::write(bench.src().join("f"), "f").unwrap();
+            for name in ["one/x/old", "q d/a", "q d/b"] {
+                fs::create_dir_all(bench.path(name).parent().unwrap()).unwrap();
+                fs::write(bench.path(name), "").unwrap();
+            }
+            let mut command = Command::new(if client == End::Ours { FOREBAY } else { "rsync" });
+            command.args((client == End::Ours).then_some("sync")).args(["-ais", "-e"]).arg(bench.path("rsh"));
+            if server == End::Ours {
+                command.arg(format!("--rsync-path={FOREBAY} sync"));
+            }
+            command.arg(bench.src()).arg(format!("host:{}", bench.path(path).display())).env("LC_ALL", "C.UTF-8");
+            let output = finish(command);
+            let there = Command::new("find").arg(".").current_dir(bench.path("")).output().unwrap();
+            let mut there: Vec<_> = String::from_utf8(there.stdout).unwrap().lines().map(str::to_owned).collect();
+            there.sort();
+            (output.status.code(), String::from_utf8(output.stdout).unwrap(), there)
+        });
+        let all: Vec<_> = all.collect();
+        assert!(all.iter().all(|one| *one == all[0]), "{path}: {all:?}");
+    }
+}
+
+#[test]
 fn who_sends_keeps_to_the_limit() {
     let bench = Bench::new();
     // What one step of the limit does not hold.
@@ -323,6 +350,9 @@ fn paths_are_told_as_stock_rsync_tells_them() {
         &["-aR", "x", "host:~x/y"],
         &["-a", "-T~/t~", "x", "host:y"],
         &["-a", "x", ":y"],
+        &["-a", "host:-x", "y"],
+        &["-a", "--old-args", "host:--delete", "y"],
+        &["-a", "x", "host:-*"],
         &["-a", ":x", "y"],
         &["-a", "host:x", ":z", "y"],
         &["-avv", "host:x"],

@@ -228,8 +228,6 @@ fn did(output: Output, place: &Path) -> Did {
         did.errors.push(line.split_once(" at ").map_or(&line[..], |(text, _)| text).to_owned());
     }
     did.deletions.sort();
-    // Of a directory inside another that is to go, stock rsync says twice that it cannot.
-    did.deletions.dedup_by(|a, b| a == b && a.starts_with("cannot delete "));
     did.errors.sort();
     did
 }

@@ -179,7 +179,12 @@ proptest! {
         for (offset, len) in outcome.tokens {
             match offset {
                 Some(offset) => {
-                    prop_assert!(offset >= at);
+                    let block_len = u64::from(format.block_len());
+                    for (from, to) in (offset..offset + len).zip(at..).step_by(block_len as usize) {
+                        let block = from as usize..(from + block_len).min(offset + len) as usize;
+                        let stays = new.get(block.clone()).is_some_and(|there| *there == basis[block]);
+                        prop_assert!(from >= to || stays, "{from} to {to}");
+                    }
                     file.copy_within(offset as usize..(offset + len) as usize, at as usize);
                 }
                 None => {
@@ -236,6 +241,29 @@ fn a_file_of_several_segments_is_searched_by_several_workers() {
     let block_len = u64::from(format.block_len());
     assert!(outcome.stats.literal <= 1000 * block_len + 1 + 5 * block_len, "{:?}", outcome.stats);
     assert!(settings.budget.peak() > 0);
+}
+
+#[test]
+fn in_place_blocks_are_copied_from_behind_if_they_stay_there() {
+    let format = Format::local(8 << 20);
+    let block_len = format.block_len() as usize;
+    let mut basis = noise(400 * block_len, 3);
+    let zero = |file: &mut [u8], blocks: std::ops::Range<usize>| {
+        file[blocks.start * block_len..blocks.end * block_len].fill(0);
+    };
+    // Blocks of zeros, of which the new file has only those in the middle, or only the last, and more of them at its end.
+    zero(&mut basis, 10..20);
+    for stays in [10..15, 19..20] {
+        let mut new = basis.clone();
+        new[10 * block_len..20 * block_len].copy_from_slice(&noise(10 * block_len, 4));
+        zero(&mut new, stays.clone());
+        zero(&mut new, 300..340);
+        let in_place = Options { in_place: true };
+        let outcome = delta(&basis, Input::bytes(&new), &format, in_place, &settings(2, 8 << 20)).unwrap();
+        assert!(outcome.rebuilt == new);
+        let literal = (10 - stays.len()) * block_len;
+        assert_eq!(outcome.stats.literal, literal as u64, "{stays:?}");
+    }
 }
 
 #[test]

@@ -28,7 +28,7 @@ impl<'a> Building<'a> {
         basis: Option<BorrowedFd<'a>>,
         from: u64,
     ) -> Self {
-        let job = Job { src: dst, dst, range: from..from, devices: (0, 0), fresh: !existed };
+        let job = Job { src: dst, dst, range: from..from, devices: (0, 0), fresh: !existed, seen: existed };
         let basis = if existed { Some(dst) } else { basis };
         Building { pair: copier.pair(&job, None), basis, itself: existed, at: from }
     }

@@ -75,6 +75,9 @@ pub(crate) struct Job<'a> {
     pub(crate) devices: (u64, u64),
     /// Nothing has been written or allocated at `dst` yet.
     pub(crate) fresh: bool,
+    /// `dst` is seen meanwhile, and stays however this ends: it is written from the beginning on, so that what is there of it
+    /// can be appended to.
+    pub(crate) seen: bool,
 }
 
 /// What a copy needs beside the files.
@@ -119,7 +122,7 @@ impl<'a> Copier<'a> {
         }
         let watched = self.watched.clone();
         let pair = self.pair(job, watched.as_deref());
-        let copied = if size >= LARGE && self.workers > 1 {
+        let copied = if size >= LARGE && self.workers > 1 && !job.seen {
             pair.in_parts(&job.range, self.workers, self.budget, &mut self.done)
         } else {
             pair.part(job.range.clone(), &mut self.buffer, &mut self.done)

@@ -27,7 +27,7 @@ fn check(len: usize, expected: u64, workers: usize, method: Option<Method>, spar
     }
     let mut copier = copier(&methods, &budget, &cancel, workers);
     copier.sparse = sparse;
-    let job = Job { src: src.as_fd(), dst: dst.as_fd(), range: 0..expected, devices: (1, 1), fresh: true };
+    let job = Job { src: src.as_fd(), dst: dst.as_fd(), range: 0..expected, devices: (1, 1), fresh: true, seen: false };
     let used = copier.copy(&job).unwrap();
     let whole = &content[..len.min(expected as usize)];
     if used != Method::Reflink {
@@ -66,7 +66,8 @@ fn a_cancelled_copy_stops() {
     methods.at_best((1, 1), Method::Range);
     for workers in [1, 2] {
         let mut copier = copier(&methods, &budget, &cancel, workers);
-        let job = Job { src: src.as_fd(), dst: dst.as_fd(), range: 0..LARGE, devices: (1, 1), fresh: true };
+        let job =
+            Job { src: src.as_fd(), dst: dst.as_fd(), range: 0..LARGE, devices: (1, 1), fresh: true, seen: false };
         assert!(matches!(copier.copy(&job), Err(Failure::Cancelled)));
     }
 }

@@ -207,11 +207,15 @@ impl Worker<'_> {
     fn fill(&mut self, plan: &Plan, ready: &Ready, open: &Open<'_>, out: &mut Outcome) -> Result<(), Failure> {
         let (shared, options, draft) = (self.shared, self.shared.options, &open.draft);
         let mut fresh = !draft.existed;
+        let seen = draft.temp.is_none();
+        // What is beyond the end of a file cannot be made a hole.
         #[cfg(target_os = "linux")]
-        if options.preallocate && plan.size > plan.from {
-            let none = rustix::fs::FallocateFlags::empty();
-            // Where that is not possible the file grows as it is written; if there is no room, writing will fail.
-            fresh &= rustix::fs::fallocate(&draft.file, none, plan.from, plan.size - plan.from).is_err();
+        if options.preallocate && plan.size > plan.from && !(seen && options.sparse) {
+            use rustix::fs::FallocateFlags;
+            // What is seen ends where it has been written. Where this is not possible the file grows as it is written; if there is
+            // no room, writing will fail.
+            let flags = if seen { FallocateFlags::KEEP_SIZE } else { FallocateFlags::empty() };
+            fresh &= rustix::fs::fallocate(&draft.file, flags, plan.from, plan.size - plan.from).is_err();
         }
         let to = shared.places.temp.as_ref().map_or(ready.dev, |dir| dir.dev);
         let job = Job {
@@ -221,6 +225,7 @@ impl Worker<'_> {
             // What works for a device says nothing of the file system that it is on.
             devices: (plan.dev, if plan.onto_device { u64::MAX } else { to }),
             fresh,
+            seen,
         };
         if let Some(stats) = self.delta(plan, draft, &job)? {
             count_delta(out, &stats);
@@ -446,6 +451,7 @@ impl Worker<'_> {
             range: 0..stat.size,
             devices: (stat.dev, ready.dev),
             fresh: true,
+            seen: false,
         };
         self.copier.copy(&job).map_err(|failure| match failure {
             Failure::Read(errno) | Failure::Write(errno) | Failure::Share(errno) => errno,

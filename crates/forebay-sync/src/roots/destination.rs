@@ -93,8 +93,9 @@ fn find(shared: &Shared<'_>, shape: Option<Shape>, argument: &OsStr, note: &mut 
         }
         Err(Errno::NOENT) if !single || contents || argument.ends_with(b"/") => {
             created = true;
+            let mut rename = None;
             if single && !argument.ends_with(b"/") {
-                beside(shared, argument, &shown, &text)?;
+                rename = beside(shared, argument, &shown, &text)?.rename;
             }
             // As with rsync, a single directory is made as those in it are, which `--existing` forbids.
             let makes = !(shared.options.select.existing && single && !argument.ends_with(b"/"));
@@ -109,7 +110,7 @@ fn find(shared: &Shared<'_>, shape: Option<Shape>, argument: &OsStr, note: &mut 
             }
             if !makes || shared.options.dry_run {
                 shown.push(b'/');
-                return Ok(Root { fd: None, created, rename: None, shown });
+                return Ok(Root { fd: None, created, rename, shown });
             }
         }
         Err(errno) if errno != Errno::NOENT => {

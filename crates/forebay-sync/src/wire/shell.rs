@@ -99,16 +99,20 @@ impl RemoteShell {
         }
         words.extend([OsStr::from_bytes(host).to_owned(), self.program.clone()]);
         let first_path = args.len().saturating_sub(paths);
-        words.extend(args.iter().enumerate().map(|(at, arg)| match self.old_args {
-            true => arg.clone(),
-            false => {
-                let is_path = at >= first_path;
-                let mut word = escape(arg.as_bytes(), is_path);
-                if is_path && word.starts_with(b"~") && !homes.has(&word) {
-                    word.insert(0, b'\\');
-                }
-                OsString::from_vec(word)
+        words.extend(args.iter().enumerate().map(|(at, arg)| {
+            let is_path = at >= first_path;
+            let mut word = match self.old_args {
+                true => arg.as_bytes().to_vec(),
+                false => escape(arg.as_bytes(), is_path),
+            };
+            if is_path && word.starts_with(b"-") {
+                // It is no option over there.
+                word.splice(..0, *b"./");
             }
+            if is_path && word.starts_with(b"~") && !self.old_args && !homes.has(&word) {
+                word.insert(0, b'\\');
+            }
+            OsString::from_vec(word)
         }));
         Ok(words)
     }
@@ -251,6 +255,7 @@ mod tests {
             String::from_utf8(shown(&words.unwrap())).unwrap()
         };
         assert_eq!(words("host", "a+,-./=@_9"), "ssh \"q\"r\"  host rsync --server . a+,-./=@_9  (8 args)");
+        assert_eq!(words("host", "-a"), "ssh \"q\"r\"  host rsync --server . ./-a  (8 args)");
         assert_eq!(words("u@v@::1", "a b%"), "ssh \"q\"r\"  -l u@v \"::1\" rsync --server . \"a\\ b%\"  (10 args)");
     }
 }

@@ -112,7 +112,7 @@ pub(super) fn agree(s: &mut State) -> Result<(), Refusal> {
     let listed = s.options.files_from.is_some();
     if listed {
         s.options.recursive = s.recursive.unwrap_or(false);
-        if s.paths.len() > 2 {
+        if s.paths.len() > 2 || (s.paths.len() < 2 && !s.wire.server) {
             return Err(crate::sync::help::text().trim_end().into());
         }
     }

@@ -46,7 +46,7 @@ impl Lacking {
             fs::open_beneath(root.as_fd(), rel, shared.options.keep_dirlinks)
         });
         let name = CString::new(name).unwrap_or_default();
-        let renamed = shared.root.rename.as_deref().filter(|_| rel.is_empty()).unwrap_or(&name);
+        let renamed = shared.renamed(rel).unwrap_or(&name);
         let there = opened.as_ref().map_err(|errno| *errno).map(|dir| shared.attributes_at(dir.as_fd(), renamed));
         extended::add(shared, &self.long, there, || shared.target_path(rel, renamed.to_bytes()), out);
     }

@@ -166,17 +166,17 @@ impl Server {
             }
             let opened =
                 Opened { terms, from: &mut from, outgoing: &outgoing, received, mailbox: &mailbox, mail, arrivals };
+            let paths: Vec<_> = match served.secluded {
+                true => served.paths.iter().flat_map(|path| secluded::expand(path)).collect(),
+                false => served.paths.clone(),
+            };
             if served.sends {
                 let listed = match options.files_from.take() {
                     None => Listed::No,
                     Some(from) if from == names::STREAM => Listed::There,
                     Some(from) => Listed::Names(roots::names_from(&from, &options, false)?),
                 };
-                let paths = match served.secluded {
-                    true => &served.paths.iter().flat_map(|path| secluded::expand(path)).collect(),
-                    false => &served.paths,
-                };
-                return send(options, opened, listed, true, paths, &mut Silent(log));
+                return send(options, opened, listed, true, &paths, &mut Silent(log));
             }
             if let Some(from) = &options.files_from {
                 names::post(&names::read(from, &options)?, protocol, opened.outgoing);
@@ -192,7 +192,8 @@ impl Server {
                 asked: Asked::Anything,
                 logs_there: false,
             };
-            let destination = served.paths.first().cloned().unwrap_or_else(|| ".".into());
+            // As with rsync, the first of what its wildcards stand for.
+            let destination = paths.into_iter().next().unwrap_or_else(|| ".".into());
             receiver::run(options, link, &destination, &mut Speaking(outgoing, log))
         })();
         let done = result.is_ok();
