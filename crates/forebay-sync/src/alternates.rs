@@ -109,7 +109,15 @@ impl Worker<'_> {
                 break;
             }
         }
-        Ok(best.filter(|found| !there || found.likeness == Likeness::Exact))
+        let best = best.filter(|found| !there || found.likeness == Likeness::Exact);
+        if let Some(place) = best.and_then(|found| self.place_of(entry, found.tree))
+            && shared.options.xattrs
+            && let Ok(origin) = entry.attributes(shared)
+        {
+            // What is there need not be asked for.
+            origin.look_for_long(shared, &place);
+        }
+        Ok(best)
     }
 
     /// Whether any of the other trees has a file of that name.

@@ -172,23 +172,28 @@ impl Asked {
         }
     }
 
-    /// Adds to `listing`, which is sorted and has everything, what of that the names in `range` ask for once more, and what of
-    /// them is not there.
+    /// Adds to `listing`, which is sorted and has everything, what of that the names in `range` ask for once more, what of them is
+    /// not there, and what rules leave out and is on the way to some.
     pub(crate) fn list_again(&self, range: Range<usize>, skip: usize, roots: &[u32], listing: &mut Listing) {
-        let mut again = Vec::new();
+        let mut again: Vec<(CString, u32, &Name, bool)> = Vec::new();
         for name in self.names.get(range).unwrap_or_default() {
             let (component, more) = self.component(name, skip);
-            if let (false, Some(source)) = (more, position(roots, name.source))
-                && listing.has(component, name.dir) != name.missing
+            let last = || again.last().is_some_and(|(last, ..)| last.as_bytes() == component);
+            let wanted = match more {
+                false => listing.has(component, name.dir) != name.missing,
+                true => !listing.has(component, true) && !last(),
+            };
+            if let (true, Some(source)) = (wanted, position(roots, name.source))
                 && let Ok(component) = CString::new(component)
             {
-                again.push((component, source, name));
+                again.push((component, source, name, more));
             }
         }
-        for (component, source, name) in again {
-            match name.missing {
-                true => listing.push_missing(&component, source),
-                false => listing.push_given(&component, source, name.dir, name.follow),
+        for (component, source, name, more) in again {
+            match (more, name.missing) {
+                (true, _) => listing.push_passed(&component, source),
+                (false, true) => listing.push_missing(&component, source),
+                (false, false) => listing.push_given(&component, source, name.dir, name.follow),
             }
         }
     }

@@ -285,6 +285,20 @@ impl Origin {
         Ok((known, unknown))
     }
 
+    /// Looks at `place` for long values that have not come, which come from there then.
+    pub(crate) fn look_for_long(&self, shared: &Shared<'_>, place: &Place) {
+        let Origin::Sent(sent) = self else { return };
+        let mut there = None;
+        for long in sent.long.iter().filter(|long| long.value.come.get().is_none()) {
+            let Some(name) = taken_as(shared, &long.name) else { continue };
+            let long = Long { name, ..long.clone() };
+            let there = there.get_or_insert_with(|| read_there(shared, place).unwrap_or_default());
+            if let Some((_, value)) = there.iter().find(|one| long.is(one)) {
+                long.value.come.get_or_init(|| value.clone());
+            }
+        }
+    }
+
     /// What has to be asked for.
     pub(crate) fn lacking(&self, shared: &Shared<'_>) -> Vec<Long> {
         match self {

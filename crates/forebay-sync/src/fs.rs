@@ -193,7 +193,11 @@ pub(crate) fn list(dir: BorrowedFd<'_>, mut each: impl FnMut(&CStr, FileType)) -
     let mut buffer = Vec::with_capacity(32 << 10);
     let mut entries = rustix::fs::RawDir::new(dir, buffer.spare_capacity_mut());
     while let Some(entry) = entries.next() {
-        let entry = entry?;
+        let entry = match entry {
+            // It has been removed: nothing is in it. To C libraries, that is the end as well.
+            Err(Errno::NOENT) => break,
+            entry => entry?,
+        };
         let name = entry.file_name();
         if name != c"." && name != c".." {
             each(name, entry.file_type());

@@ -52,7 +52,7 @@ impl Worker<'_> {
                 self.alone(entry, out)?;
                 self.leave_hole(inode, path, out);
             } else {
-                let change = self.changes(entry, linked, existing.map(|(inode, _)| inode));
+                let change = self.changes(entry, role, linked, existing.map(|(inode, _)| inode));
                 let options = self.shared.options;
                 // As with rsync, which finds that it is a link to the leader, and then what would change of both.
                 if linked && change.any() && options.levels.name > 1 && !options.has_codes() {
@@ -63,9 +63,7 @@ impl Worker<'_> {
             return Ok(());
         }
         let waiting = || {
-            if let (Some(remote), Some(index)) = (&self.shared.remote, entry.src.index) {
-                remote.ledger.open(index);
-            }
+            self.shared.remote.iter().for_each(|remote| remote.wait(entry.src.index, false));
             Waiting { dir: Arc::clone(dir), at }
         };
         let stays = existing.is_some_and(|(_, same)| same);
@@ -96,7 +94,8 @@ impl Worker<'_> {
                 }
             }
             Turn::Make => {
-                let before = (role == Role::BeforeLeader).then(|| replacing(self.linked_change(entry, false), stays));
+                let before =
+                    (role == Role::BeforeLeader).then(|| replacing(self.linked_change(entry, role, false), stays));
                 match role {
                     Role::BeforeLeader if self.shared.remote.is_none() => {
                         let mut quiet = Outcome::default();
@@ -168,6 +167,7 @@ impl Worker<'_> {
             })
         });
         for Waiting { dir, at } in waiting {
+            self.has_waited(&dir, at);
             let mut late = Outcome::default();
             let entered = target::enter(self.shared, &dir);
             if let Some(entry) = Self::again(self.shared, &dir, at, &entered, &mut late) {
@@ -192,6 +192,7 @@ impl Worker<'_> {
     pub(crate) fn work_off_abandoned(&mut self, list: i32) -> Result<Outcome, Error> {
         let mut out = Outcome::default();
         for Waiting { dir, at } in self.shared.groups.abandoned(list) {
+            self.has_waited(&dir, at);
             let entered = target::enter(self.shared, &dir);
             if let Some(entry) = Self::again(self.shared, &dir, at, &entered, &mut out) {
                 self.member(&dir, at, &entry, &mut out)?;
@@ -200,6 +201,13 @@ impl Worker<'_> {
             self.let_go(dir, &mut out);
         }
         Ok(out)
+    }
+
+    /// Whoever has waited at `at` in the listing of `dir` has a turn now.
+    fn has_waited(&self, dir: &Dir, at: usize) {
+        if let (Some(remote), Ok(src)) = (&self.shared.remote, dir.stat_of(at)) {
+            remote.wait(src.index, true);
+        }
     }
 
     /// Looks again at an entry that has waited.
@@ -252,8 +260,8 @@ impl Worker<'_> {
         let mut counted = Outcome::default();
         let change = match role {
             Role::Leader => self.transfer_change(&entry, None, &mut counted),
-            _ if linked => self.changes(&entry, true, Some(link.inode)),
-            _ => replacing(self.changes(&entry, false, Some(link.inode)), stays),
+            _ if linked => self.changes(&entry, role, true, Some(link.inode)),
+            _ => replacing(self.changes(&entry, role, false, Some(link.inode)), stays),
         };
         if !linked {
             if !self.make_way(&entry, out) {
@@ -305,7 +313,7 @@ impl Worker<'_> {
 
     /// What changes for a name that is not the leader. `linked`: it is another name of the file already. As with rsync, with
     /// `--link-dest` it is like what another tree has only if that is the `leader` itself.
-    fn changes(&mut self, entry: &Entry<'_>, linked: bool, leader: Option<Inode>) -> Change {
+    fn changes(&mut self, entry: &Entry<'_>, role: Role, linked: bool, leader: Option<Inode>) -> Change {
         // What cannot be read elsewhere is linked all the same.
         let found =
             if entry.old.is_none() { self.alternate(entry, &mut Outcome::default()).unwrap_or_default() } else { None };
@@ -315,7 +323,7 @@ impl Worker<'_> {
         };
         match found.filter(like) {
             Some(found) => self.like_elsewhere(entry, &found),
-            None => self.linked_change(entry, linked),
+            None => self.linked_change(entry, role, linked),
         }
     }
 
@@ -336,13 +344,12 @@ impl Worker<'_> {
     }
 
     /// As [`changes`](Worker::changes), whatever other trees have.
-    fn linked_change(&self, entry: &Entry<'_>, linked: bool) -> Change {
+    fn linked_change(&self, entry: &Entry<'_>, role: Role, linked: bool) -> Change {
         let shared = self.shared;
-        // As with rsync, what would be in the way is compared with what would take its name, and so is what gets another name.
-        let counts = |old: &Stat| {
-            let renamed = shared.options.backup && old.kinds() != Kinds::Dir;
-            shared.options.dry_run || renamed || old.kinds() == entry.src.kinds()
-        };
+        // As with rsync, what would be in the way is compared with what would take its name, and so is what is in the way of a name
+        // behind the leader.
+        let counts =
+            |old: &Stat| shared.options.dry_run || role == Role::AfterLeader || old.kinds() == entry.src.kinds();
         let old = entry.old.filter(counts);
         let action = match (&old, linked) {
             (_, true) => Action::Keep,

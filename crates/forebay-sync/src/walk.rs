@@ -328,7 +328,7 @@ impl<'a> Walk<'a> {
         let beneath = group.beneath;
         let all_read = !found.contains(&Found::Unread);
         found.retain(|found| *found != Found::Unread);
-        let listed = (listed && all_read)
+        let listed = (listed && all_read && !passed)
             || (recursive && !found.is_empty() && found.iter().all(|found| *found == Found::Whole));
         let merged = dir.sources.len() > 1 || !beneath.is_empty();
         let mut doubles = Vec::new();

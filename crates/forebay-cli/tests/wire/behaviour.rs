@@ -1,8 +1,9 @@
 //! Where content comes from and where it waits: what the two sides have to agree on beyond plain copies.
 
 use std::fs;
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::Path;
+use std::process::Command;
 
 use crate::harness::{Bench, End, PAIRS, WAYS, Way};
 use crate::tree::{look, touch};
@@ -70,7 +71,6 @@ fn other_trees_are_searched() {
     }
 }
 
-/// Stock's processes say something of their end: who leaves before that makes them fail.
 /// As with rsync, where another tree has links to directories, what is behind them counts.
 #[test]
 fn links_of_other_trees_lead_to_what_is_searched() {
@@ -90,6 +90,95 @@ fn links_of_other_trees_lead_to_what_is_searched() {
     }
 }
 
+/// Names of a file that has to be sent once more, behind the end of the list, do not keep that from ending. Stock rsync's sender
+/// takes what its own receiver tells of them for nonsense, or it leaves the file as it is.
+#[test]
+fn names_wait_for_a_file_that_is_sent_twice() {
+    for old in ["a", "b", "c"] {
+        let bench = Bench::new();
+        write(&bench.src().join("b"), &noise(1, 60_000));
+        for name in ["a", "c"] {
+            fs::hard_link(bench.src().join("b"), bench.src().join(name)).unwrap();
+        }
+        write(&bench.src().join("z"), &noise(2, 600));
+        write(&bench.old().join(old), &noise(3, 30_000));
+        for way in WAYS {
+            for pair in PAIRS
+                .into_iter()
+                .filter(|(client, server)| End::Ours == if way == Way::Pull { *client } else { *server })
+            {
+                for options in [&["-aHi", "--no-i-r"][..], &["-aH", "--delete-after"], &["-aH", "-m"], &["-aHi"]] {
+                    let did = bench.run(pair, way, &[options, &["--append-verify"]].concat(), "ours");
+                    assert_eq!(did.code, Some(0), "{pair:?} {way:?} {options:?} {old}: {did:?}");
+                    let [same, left] = [bench.src(), bench.path("ours")].map(|tree| look(&tree, true));
+                    assert_eq!(left, same, "{pair:?} {way:?} {options:?} {old}");
+                    let inode = |name: &str| fs::metadata(bench.path("ours").join(name)).unwrap().ino();
+                    assert!(inode("a") == inode("b") && inode("b") == inode("c"), "{pair:?} {way:?} {options:?} {old}");
+                }
+            }
+        }
+    }
+}
+
+/// What is too long for a list is only asked for where another tree has something else.
+#[test]
+fn long_attributes_that_another_tree_has_are_not_asked_for() {
+    for (value, time) in [("2", "@1000000000"), ("2", "@1100000000"), ("3", "@1000000000"), ("3", "@1100000000")] {
+        let bench = Bench::new();
+        let set = |file: &Path, value: &str| {
+            let value = value.repeat(50);
+            let set = Command::new("setfattr").args(["-n", "user.a", "-v", &value]).arg(file).status();
+            assert!(set.unwrap().success());
+        };
+        for (tree, value, time) in [("src", "2", "@1000000000"), ("alt", value, time)] {
+            write(&bench.path(tree).join("file"), b"text");
+            set(&bench.path(tree).join("file"), value);
+            touch(&bench.path(tree).join("file"), time);
+        }
+        for dir in ["src", "old"] {
+            touch(&bench.path(dir), "@1000000000");
+        }
+        for way in WAYS {
+            for kind in ["--link-dest", "--copy-dest", "--compare-dest"] {
+                for options in ["-aXi", "-aXii", "-aXin"] {
+                    bench.same(way, &[options, &format!("{kind}=../alt")]);
+                }
+            }
+        }
+    }
+}
+
+/// What an ACL leaves to the mode it leaves to that which `--chmod` makes of it.
+#[test]
+fn modes_that_are_changed_change_acls() {
+    let bench = bench();
+    for (name, acl) in [("same", "u:7:r"), ("none", "u:7:rw,m::rwx"), ("d", "g:7:x")] {
+        assert!(Command::new("setfacl").args(["-m", acl]).arg(bench.src().join(name)).status().unwrap().success());
+    }
+    for way in WAYS {
+        for chmod in ["g+w", "g=r", "D2770,F660", "ugo=rwX"] {
+            for options in ["-aAi", "-aAin", "-aAXi"] {
+                bench.same(way, &[options, &format!("--chmod={chmod}")]);
+            }
+        }
+    }
+}
+
+/// Where files over there may bring back what the rules leave out, what comes is not held against these.
+#[test]
+fn what_other_rules_may_let_in_is_taken() {
+    let bench = bench();
+    write(&bench.src().join("CVS/file"), b"text");
+    write(&bench.path("list"), b"CVS/file");
+    let list = format!("--files-from={}", bench.path("list").display());
+    for way in WAYS {
+        for rules in [&["-C"][..], &["-F", "--exclude=CVS"], &["--exclude=CVS"], &["-f-_CVS", "-f:e_.none"]] {
+            bench.same(way, &[&["-ai", &list][..], rules].concat());
+        }
+    }
+}
+
+/// Stock's processes say something of their end: who leaves before that makes them fail.
 #[test]
 fn the_last_words_of_the_other_side_are_awaited() {
     let bench = bench();
@@ -149,6 +238,9 @@ fn what_is_appended_to_is_verified() {
     write(&bench.old().join("none"), &content[..30_000]);
     let same = fs::read(bench.src().join("same")).unwrap();
     write(&bench.old().join("same"), &[b"differs", &same[7..40_000]].concat());
+    for name in ["none", "same"] {
+        fs::set_permissions(bench.src().join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
     // With more than one list, it is open which of them the second try comes behind.
     fs::remove_dir_all(bench.src().join("d")).unwrap();
     touch(&bench.src(), "@1000000000");

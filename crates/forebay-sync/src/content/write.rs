@@ -60,6 +60,11 @@ pub(crate) struct Parked {
 }
 
 impl<'d> Open<'d> {
+    /// Whether it has its name already.
+    pub(crate) fn is_seen(&self) -> bool {
+        self.draft.temp.is_none()
+    }
+
     pub(crate) fn park(self) -> Parked {
         let Open { draft: Draft { file, temp, existed }, early, habits } = self;
         Parked { file, existed, temp: temp.map(Temp::park), early, habits }
@@ -321,7 +326,14 @@ impl Worker<'_> {
     }
 
     /// Gives the content its owner and mode and, if it is `finished`, its times.
-    fn dress(&self, entry: &Entry<'_>, open: &Open<'_>, like: Option<&Stat>, finished: bool, out: &mut Outcome) {
+    pub(crate) fn dress(
+        &self,
+        entry: &Entry<'_>,
+        open: &Open<'_>,
+        like: Option<&Stat>,
+        finished: bool,
+        out: &mut Outcome,
+    ) {
         let Open { draft, early, habits } = open;
         let (shared, src, file) = (self.shared, &entry.src, &draft.file);
         let path = || shared.target_path(&entry.dir.rel, entry.target.to_bytes());

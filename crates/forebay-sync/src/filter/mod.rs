@@ -138,6 +138,11 @@ impl Filters {
         self.push_rule(b"-C")
     }
 
+    /// Whether there are files of rules in directories.
+    pub(crate) fn has_per_dir(&self) -> bool {
+        self.list.entries.iter().any(|entry| matches!(entry, Entry::PerDir(_)))
+    }
+
     /// Whether there is no rule.
     pub fn is_empty(&self) -> bool {
         self.list.entries.is_empty()

@@ -13,6 +13,7 @@ use super::entry::ListEntry;
 use super::ids::{self, IdTable};
 use super::shape::Shape;
 use super::{flag, xattr};
+use crate::chmod::ModeRules;
 use crate::fs::Stat;
 use crate::idmap::Ids;
 use crate::sent::Facts;
@@ -43,6 +44,8 @@ pub(crate) struct Decoder {
     xattrs: xattr::Sets,
     /// Which of our ids theirs stand for.
     pub(crate) ids: IdTable,
+    /// `--chmod`, and the mask of permissions. What ACLs leave to the mode, they leave to the one that it becomes.
+    pub(crate) modes: (ModeRules, u32),
 }
 
 impl Decoder {
@@ -57,6 +60,7 @@ impl Decoder {
             acls: <_>::default(),
             xattrs: xattr::Sets::default(),
             ids: IdTable::default(),
+            modes: <_>::default(),
         }
     }
 
@@ -205,7 +209,8 @@ impl Decoder {
 
     /// ACLs and attributes, which each name of a file has.
     fn attributes(&mut self, from: &mut impl Read, entry: &mut ListEntry) -> Result<(), WireError> {
-        let mode = entry.facts.stat.raw_mode();
+        let (rules, umask) = &self.modes;
+        let mode = rules.apply(entry.facts.stat.raw_mode(), entry.facts.stat.kind == FileType::Directory, *umask);
         let mut values = Vec::new();
         if self.shape.acls && entry.facts.stat.kind != FileType::Symlink {
             for (kind, sent) in acl::KINDS.into_iter().zip(&mut self.acls) {

@@ -202,12 +202,18 @@ fn check(shared: &Shared<'_>, asked: &Asked, entry: &ListEntry, slashed: bool) -
     }
     // What a client sends is its own affair.
     let trusted = matches!(asked, Asked::Trusted);
-    if trusted || shared.options.filters.is_empty() || shared.remote.as_ref().is_some_and(|remote| remote.server) {
+    // What files over there say of what is beside them is not known here.
+    let filters = &shared.options.filters;
+    if trusted
+        || filters.is_empty()
+        || filters.has_per_dir()
+        || shared.remote.as_ref().is_some_and(|remote| remote.server)
+    {
         return Ok(());
     }
     let dir_len = path.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
     let place = Place { side: Side::Sender, path, is_dir: entry.is_dir(), dir_len, dir_shown: b"", doomed: false };
-    match shared.options.filters.decide(&place, &Local::default()).is_none_or(Rule::includes) {
+    match filters.decide(&place, &Local::default()).is_none_or(Rule::includes) {
         true => Ok(()),
         false => refused("excluded"),
     }

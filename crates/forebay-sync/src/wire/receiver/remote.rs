@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, Ordering};
 
 use super::item::{self, Item, flag};
 use super::ledger::{Awaited, Ledger};
@@ -63,6 +63,8 @@ pub(crate) struct Remote {
     pub(crate) unread: AtomicI32,
     /// How long the other side took to make the list and to send it, in milliseconds.
     pub(crate) list_times: [AtomicU64; 2],
+    /// Nothing more can be asked for, nor told by the numbers of the list.
+    pub(crate) closed: AtomicBool,
 }
 
 impl Remote {
@@ -77,6 +79,18 @@ impl Remote {
             lacking: Mutex::default(),
             unread: AtomicI32::new(0),
             list_times: <_>::default(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// Names of a file wait for one that comes. Until everybody has had a turn nothing ends that they are in, but what is to come
+    /// once more comes, without incremental recursion, behind the end of the list: there they are `open` once it has come, and are
+    /// told of it.
+    pub(crate) fn wait(&self, index: Option<i32>, come: bool) {
+        if let Some(index) = index
+            && self.terms.incremental() != come
+        {
+            self.ledger.open(index);
         }
     }
 
@@ -101,6 +115,10 @@ impl Remote {
         told: &Told<'_>,
         lines: impl FnOnce(&mut Outcome),
     ) {
+        if self.closed.load(Ordering::Acquire) {
+            // What became of names that have waited until now is said here.
+            return lines(out);
+        }
         let (options, Told { index, leader, .. }) = (shared.options, *told);
         let name = leader.or((change.hard || change.action == Action::Link).then_some(b""));
         let all = options.itemize_all || options.levels.name > 1;

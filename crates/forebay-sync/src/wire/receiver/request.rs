@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use forebay_delta::Input;
 
@@ -29,6 +30,11 @@ impl Worker<'_> {
     ) -> Result<(), Error> {
         let (shared, options) = (self.shared, self.shared.options);
         let (Some(remote), Some(index)) = (&shared.remote, entry.src.index) else { return Ok(()) };
+        if remote.closed.load(Ordering::Acquire) {
+            // What it has waited for has not come, and that has been said.
+            out.totals.failed += 1;
+            return Ok(());
+        }
         let mut counted = Outcome::default();
         let mut change = self.transfer_change(entry, found, &mut counted);
         // As with rsync, which does not compare again.

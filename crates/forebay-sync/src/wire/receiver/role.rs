@@ -303,6 +303,7 @@ fn ask<W: Way + ?Sized>(
     for again in remote.ledger.take_again() {
         deliver(ask_again(&mut worker, again)?)?;
     }
+    remote.closed.store(true, Ordering::Release);
     teller.done()?;
     cut(remote.ledger.wait_for_end(2))?;
     let mut last = Outcome::default();

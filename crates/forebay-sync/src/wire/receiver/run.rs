@@ -130,6 +130,7 @@ pub(crate) fn run<R: ReadAhead + Send>(
     shared.live = (!server && Live::is_wanted(&options)).then(Live::of_connection);
     let mut decoder = Decoder::new(Shape::new(&options, &terms), options.select.relative);
     decoder.ids.maps = [options.user_map.clone(), options.group_map.clone()];
+    decoder.modes = (options.chmod.clone(), shared.me.umask);
     let incremental = terms.incremental();
     let mut lists = Lists::new(decoder, asked, incremental, munges);
     let mut remote = Remote::new(terms, server, &options);

@@ -222,6 +222,10 @@ impl<'w> Writing<'w> {
         }
         let sum = std::mem::replace(&mut self.sum, FileSum::new(Checksum::None));
         if !whole || failure.is_some() || sum.finish() != theirs {
+            if open.is_seen() {
+                // As with rsync, what stays in place is the source's but for its time.
+                worker.dress(&entry, &open, expected.like.as_ref(), false, &mut self.out);
+            }
             // What takes the name now would have the place of the backup the second time.
             if expected.again || !shared.options.backup {
                 worker.keep_partial(&entry, ready, open.draft, self.at, &mut self.out);

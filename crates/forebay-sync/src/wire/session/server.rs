@@ -239,6 +239,7 @@ impl Server {
             false => writing.finish_within(LEAVE),
         }
         if told {
+            close();
             discard(served.sends);
         }
         code
@@ -248,8 +249,16 @@ impl Server {
 /// How long a client may take to read why the session ends.
 const LEAVE: Duration = Duration::from_secs(10);
 
-/// How long it may do so if it does not notice. It reads what it was told when it can send no more.
+/// How long it may do so where it sends files. It reads what it was told when it can send no more.
 const LINGER: Duration = Duration::from_millis(500);
+
+/// Says nothing more: the client sees the end, and ends.
+fn close() {
+    // Of a socket, standard input is the same.
+    let _ = rustix::net::shutdown(io::stdout(), rustix::net::Shutdown::Write);
+    // If this fails, it sees the end when this process has ended.
+    let _ = std::fs::File::open("/dev/null").map(rustix::stdio::dup2_stdout);
+}
 
 /// Reads what a client still sends until it ends: it might fail at that before it has read what it was told. One that `asks` is to
 /// have asked for everything: that is little.
@@ -257,7 +266,7 @@ fn discard(asks: bool) {
     let (stdin, mut buffer) = (io::stdin(), vec![0; 64 << 10]);
     let until = Instant::now() + if asks { LEAVE } else { LINGER };
     loop {
-        let left = until.saturating_duration_since(Instant::now()).min(LINGER);
+        let left = until.saturating_duration_since(Instant::now());
         match mux::ready(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(left)) {
             Ok(true) => {}
             Ok(false) | Err(_) => return,
