@@ -239,7 +239,6 @@ impl Server {
             false => writing.finish_within(LEAVE),
         }
         if told {
-            close();
             discard(served.sends);
         }
         code
@@ -252,13 +251,8 @@ const LEAVE: Duration = Duration::from_secs(10);
 /// How long it may do so where it sends files. It reads what it was told when it can send no more.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// Says nothing more: the client sees the end, and ends.
-fn close() {
-    // Of a socket, standard input is the same.
-    let _ = rustix::net::shutdown(io::stdout(), rustix::net::Shutdown::Write);
-    // If this fails, it sees the end when this process has ended.
-    let _ = std::fs::File::open("/dev/null").map(rustix::stdio::dup2_stdout);
-}
+/// How long it may say nothing. It takes the exit code of this process for why the session ends, and waits for that.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Reads what a client still sends until it ends: it might fail at that before it has read what it was told. One that `asks` is to
 /// have asked for everything: that is little.
@@ -266,7 +260,7 @@ fn discard(asks: bool) {
     let (stdin, mut buffer) = (io::stdin(), vec![0; 64 << 10]);
     let until = Instant::now() + if asks { LEAVE } else { LINGER };
     loop {
-        let left = until.saturating_duration_since(Instant::now());
+        let left = until.saturating_duration_since(Instant::now()).min(QUIET);
         match mux::ready(&mut [PollFd::new(&stdin, PollFlags::IN)], Some(left)) {
             Ok(true) => {}
             Ok(false) | Err(_) => return,
