@@ -153,6 +153,10 @@ impl Worker<'_> {
         {
             return backup::take(self.shared, out, ready.fd.as_fd(), entry.target, &entry.target_rel(), true);
         }
+        if old.kind == FileType::Directory {
+            // Also if nothing comes in its place.
+            entry.dir.touched.store(true, Ordering::Relaxed);
+        }
         delete::make_way(self.shared, out, ready, entry.target, old, &entry.rel(), "regular file")
     }
 

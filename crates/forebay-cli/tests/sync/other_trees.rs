@@ -116,6 +116,27 @@ fn other_trees_are_compared_copied_from_and_linked_to() {
     }
 }
 
+/// A directory makes way for what another tree has, also where nothing comes in its place.
+#[test]
+fn a_directory_in_the_way_of_what_is_elsewhere_goes() {
+    for kind in ["--link-dest", "--compare-dest", "--copy-dest"] {
+        for options in ["-ai", "-rpti --size-only", "-ain"] {
+            let bench = Bench::new();
+            bench.both(|place| {
+                for tree in ["src", "other"] {
+                    put(&place.join(tree).join("file"), "file", NEW);
+                }
+                fs::create_dir_all(place.join("dst/file")).unwrap();
+                for tree in ["src", "dst", "other"] {
+                    touch(&place.join(tree), NEW);
+                }
+            });
+            let args = format!("{options} {kind}=../other src/ dst");
+            bench.same(&args.split(' ').collect::<Vec<_>>());
+        }
+    }
+}
+
 #[test]
 fn what_is_no_file_is_looked_for_elsewhere_only_where_nothing_is() {
     for kind in ["--link-dest", "--compare-dest", "--copy-dest"] {
