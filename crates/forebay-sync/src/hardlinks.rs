@@ -39,6 +39,8 @@ struct Group {
     existing: Option<Existing>,
     /// Whether the leader has been worked on, with success or not.
     passed: bool,
+    /// Whether it has stayed and got other extended attributes.
+    dressed: bool,
     made: Made,
     waiting: Vec<Waiting>,
     /// Lines of names before the leader, which come behind the leader's.
@@ -125,6 +127,7 @@ impl Groups {
             leader,
             existing,
             passed: false,
+            dressed: false,
             made: Made::No,
             waiting: Vec::new(),
             lines: Vec::new(),
@@ -169,6 +172,16 @@ impl Groups {
         }
         group.made = Made::Making;
         Turn::Make
+    }
+
+    /// Takes note that the leader has stayed and got other extended attributes.
+    pub(crate) fn dress(&self, inode: Inode) {
+        self.lock().get_mut(&inode).into_iter().for_each(|group| group.dressed = true);
+    }
+
+    /// Whether it has.
+    pub(crate) fn is_dressed(&self, inode: Inode) -> bool {
+        self.lock().get(&inode).is_some_and(|group| group.dressed)
     }
 
     /// Ends the turn of `path`, which has made the file or failed, or has only linked it (`made` as before). Gives those

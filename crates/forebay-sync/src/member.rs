@@ -39,7 +39,7 @@ impl Worker<'_> {
     ) -> Result<(), Error> {
         let (inode, path) = (entry.src.inode(), entry.rel());
         let failed = out.totals.failed;
-        self.arrived = false;
+        (self.arrived, self.dressed) = (false, false);
         let Some((role, leader, existing)) = self.shared.groups.role(inode, &path) else {
             self.alone(entry, out)?;
             self.remove_source(entry, failed, out);
@@ -104,6 +104,9 @@ impl Worker<'_> {
                         out.errors.extend_from_slice(&quiet.errors);
                     }
                     _ => self.alone(entry, out)?,
+                }
+                if self.dressed && role == Role::Leader {
+                    self.shared.groups.dress(inode);
                 }
                 if let (Some(remote), Some(index)) = (&self.shared.remote, entry.src.index)
                     && remote.ledger.expects_file(index)
@@ -258,9 +261,14 @@ impl Worker<'_> {
         let entry = Entry { old: if linked { old } else { entry.old }, ..*entry };
         // What is there is compared before it is replaced.
         let mut counted = Outcome::default();
+        // As with rsync, that the file has got other extended attributes is told of each name.
+        let dressed = linked && role != Role::Leader && self.shared.groups.is_dressed(entry.src.inode());
         let change = match role {
             Role::Leader => self.transfer_change(&entry, None, &mut counted),
-            _ if linked => self.changes(&entry, role, true, Some(link.inode)),
+            _ if linked => {
+                let change = self.changes(&entry, role, true, Some(link.inode));
+                Change { xattr: change.xattr || dressed, ..change }
+            }
             _ => replacing(self.changes(&entry, role, false, Some(link.inode)), stays),
         };
         if !linked {
@@ -288,6 +296,10 @@ impl Worker<'_> {
             self.count_transfer(&entry, out);
         } else if role != Role::Leader {
             self.say_linked(&entry, role, linked, &change, leader, out);
+            let options = self.shared.options;
+            if dressed && options.levels.name > 1 && !options.has_codes() && !options.json {
+                self.shared.say_same(out, &entry.rel(), b"\n");
+            }
         }
     }
 

@@ -121,6 +121,7 @@ pub(crate) fn worker<'a>(shared: &'a Shared<'a>, workers: usize) -> Worker<'a> {
         names: TempNames::new(),
         alternates: AlternateDirs::default(),
         arrived: false,
+        dressed: false,
         delivers: false,
         item: 0,
     }

@@ -40,6 +40,8 @@ pub(crate) struct Worker<'a> {
     pub(crate) alternates: AlternateDirs,
     /// What is being worked on has its name at the destination, whole, or will have it in the end.
     pub(crate) arrived: bool,
+    /// What is being worked on stays and has got other extended attributes.
+    pub(crate) dressed: bool,
     /// What it works on comes in the order of the reports.
     pub(crate) delivers: bool,
     /// The number of what is being worked on, among the items of the pass.
@@ -348,6 +350,7 @@ impl Worker<'_> {
         change.time = if retime { Time::Set } else { Time::Same };
         // With -c, a file gets its exact time, and nothing is said of that but its name.
         change.exact_time = shared.corrects_fraction(&entry.src, old);
+        self.dressed = change.xattr;
         // As with rsync, whatever gets other extended attributes does, too.
         let exact = change.exact_time || (change.xattr && attrs::keeps_time(shared, entry.src.kind));
         let quiet = change.exact_time || attrs::other_atime(shared, &entry.src, old);

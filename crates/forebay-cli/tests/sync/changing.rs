@@ -52,10 +52,12 @@ fn run(program: &str, first: &[&str], args: &[&str], (src, place): (&Path, &Path
     let mut seen = Vec::new();
     for change in changes {
         let begun = || {
-            let mut files = fs::read_dir(place.join("dst")).unwrap().filter_map(|entry| {
+            let files = fs::read_dir(place.join("dst")).unwrap().filter_map(|entry| {
                 let entry = entry.ok()?;
                 Some((entry.file_name(), entry.metadata().ok()?.len()))
             });
+            // A backup is made before.
+            let mut files = files.filter(|(name, _)| name != "f~");
             files.find_map(|(name, size)| (size > 0 && size != before && !seen.contains(&name)).then_some(name))
         };
         let name = loop {

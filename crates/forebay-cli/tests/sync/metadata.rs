@@ -418,6 +418,30 @@ fn a_file_with_several_names_comes_from_another_tree_that_has_it() {
     }
 }
 
+/// Names that are one file already, and get other attributes, are told each.
+#[test]
+fn names_of_a_file_that_gets_other_attributes_are_told_each() {
+    for options in ["-aHXi", "-aHXii", "-aHXvv", "-aHXin", "-aHAXi"] {
+        for set in ["setfattr -n user.a -v 1 src/a", "chmod 600 src/a", "setfacl -m u:7:r src/a", "chown 7 src/a"] {
+            let bench = Bench::new();
+            bench.both(|place| {
+                fs::create_dir(place.join("src")).unwrap();
+                fs::write(place.join("src/a"), "text").unwrap();
+                ["b", "c"].into_iter().for_each(|name| {
+                    fs::hard_link(place.join("src/a"), place.join("src").join(name)).unwrap();
+                });
+                touch(&place.join("src/a"), "@1000000000");
+                copy(&place.join("src"), &place.join("dst"));
+                let words: Vec<&str> = set.split(' ').collect();
+                assert!(Command::new(words[0]).args(&words[1..]).current_dir(place).status().unwrap().success());
+                ["src", "dst"].into_iter().for_each(|dir| touch(&place.join(dir), "@1000000000"));
+            });
+            let args: Vec<String> = format!("{options} src/ dst").split(' ').map(str::to_owned).collect();
+            same(&bench, &args);
+        }
+    }
+}
+
 /// What another tree has replaces what the destination has, and then all names of the file are names of that.
 #[test]
 fn all_names_are_those_of_what_another_tree_has() {

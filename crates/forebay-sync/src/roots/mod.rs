@@ -127,7 +127,8 @@ pub(crate) fn sources(shared: &Shared<'_>, arguments: &[impl AsRef<OsStr>], note
             shared.fail(note, &format!("[sender] {call}"), shown.strip_suffix(end).unwrap_or(&shown), errno);
         }
     }
-    let given = root.listing.len() + usize::from(root.transferred) + asked.len();
+    let whole = root.sources.iter().filter(|source| !matches!(source.base, Base::Given(_))).count();
+    let given = root.listing.len() + whole.max(usize::from(root.transferred)) + asked.len();
     asked.sort();
     let roots: Vec<u32> = (0u32..).zip(&root.sources).map(|(at, _)| at).collect();
     asked.list(asked.all(), 0, &roots, &mut root.listing);
